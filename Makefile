@@ -1,0 +1,48 @@
+# distsync: PGXS build. Every list below is explicit and in order: the Makefile is the map of the house.
+# VPATH-safe: sources are named relative to $(srcdir).
+
+EXTENSION = distsync
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\([^']*\)'.*/\1/p" $(or $(srcdir),$(dir $(firstword $(MAKEFILE_LIST))))/distsync.control)
+MODULE_big = distsync
+PG_CONFIG ?= pg_config
+
+# ---- C, room by room -------------------------------------------------------------------------------------------------
+OBJS_base = src/base/guc.o
+OBJS = src/distsync.o $(OBJS_base)
+
+# ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
+SQL_base = src/base/schemas.sql src/base/registry.sql
+SQL_schema =
+SQL_last = src/base/grants.sql
+SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_last)
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+REGRESS =
+REGRESS_OPTS = --inputdir=$(srcdir) --encoding=UTF8 --no-locale
+
+DATA_built = distsync--$(EXTVERSION).sql
+EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso
+
+PG_CPPFLAGS = -I$(srcdir)/src
+PG_CFLAGS = -std=gnu99 -fvisibility=hidden -Wall -Wextra -Wshadow=compatible-local -Wmissing-prototypes -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
+SHLIB_LINK = -lcurl -ljansson
+ifdef WERROR
+PG_CFLAGS += -Werror
+endif
+ifdef DISTSYNC_TEST
+PG_CPPFLAGS += -DDISTSYNC_TEST
+endif
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# PGXS of PostgreSQL 15 does not mark exported functions: we do, so that only what we mark is exported.
+override CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
+
+distsync--$(EXTVERSION).sql: $(addprefix $(srcdir)/,$(SQL_PARTS)) $(srcdir)/tools/assemble_sql.pl $(srcdir)/distsync.control
+	perl $(srcdir)/tools/assemble_sql.pl $(EXTVERSION) $(addprefix $(srcdir)/,$(SQL_PARTS)) > $@.tmp && mv $@.tmp $@
+
+META.json: $(srcdir)/distsync.control $(srcdir)/tools/meta_json.pl
+	perl $(srcdir)/tools/meta_json.pl $(srcdir)/distsync.control > $@
+
+all: META.json

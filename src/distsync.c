@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * distsync.c
+ *		Entry point of the library: the order of initialisation, nothing else.
+ *
+ * Process: postmaster (when preloaded) and every backend that loads it.
+ * Locks: none. Memory: TopMemoryContext through GUC registration.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "base/export.h"
+#include "base/guc.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+/*
+ * _PG_init does the registration of everything the server must know before
+ * the first query: settings first, because the other rooms read them.
+ */
+void
+_PG_init(void)
+{
+	ds_guc_init();
+}
