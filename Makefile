@@ -17,8 +17,9 @@ SQL_last = src/base/grants.sql
 SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_last)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
+# test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
 REGRESS =
-REGRESS_OPTS = --inputdir=$(srcdir) --encoding=UTF8 --no-locale
+ISOLATION =
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso
@@ -33,8 +34,15 @@ ifdef DISTSYNC_TEST
 PG_CPPFLAGS += -DDISTSYNC_TEST
 endif
 
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+# On a machine without PostgreSQL the targets that install it must still be found: then PGXS is empty.
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+srcdir := $(patsubst %/,%,$(or $(dir $(firstword $(MAKEFILE_LIST))),.))
+all install:
+	@echo "No $(PG_CONFIG): run 'make test', which installs what is missing, or set PG_CONFIG." >&2; exit 1
+endif
 
 # PGXS of PostgreSQL 15 does not mark exported functions: we do, so that only what we mark is exported.
 override CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
@@ -45,4 +53,23 @@ distsync--$(EXTVERSION).sql: $(addprefix $(srcdir)/,$(SQL_PARTS)) $(srcdir)/tool
 META.json: $(srcdir)/distsync.control $(srcdir)/tools/meta_json.pl
 	perl $(srcdir)/tools/meta_json.pl $(srcdir)/distsync.control > $@
 
+ifneq ($(PGXS),)
 all: META.json
+endif
+
+# ---- what people call ------------------------------------------------------------------------------------------------
+# make test [T="regress isolation pgtap tap property tap:001_lifecycle"]
+test:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
+
+# make lint [L="arrows errcode"]
+lint:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build lint
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/lint/run.sh $(L)
+
+# prints a list of this file: make print-OBJS
+print-%:
+	@echo $($*)
+
+.PHONY: test lint

@@ -23,8 +23,9 @@ char *ds_guc_instance = NULL;
 void
 ds_guc_init(void)
 {
-	DefineCustomStringVariable("distsync.instance",
-							   "Name of this installation; workers send only where it equals the name in sync.instance.",
-							   NULL, &ds_guc_instance, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"distsync.instance",
+		"Name of this installation; workers send only where it equals the name in sync.instance.",
+		NULL, &ds_guc_instance, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("distsync");
 }

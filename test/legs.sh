@@ -1,0 +1,213 @@
+#!/bin/bash
+# legs.sh [LEG[:NAME,NAME]]...: called by run.sh as the unprivileged user, in the copy of the sources.
+#
+# Every leg adds what it counted to $passed, $failed and $skipped and shows what is useful of its logs where it failed.
+set -uo pipefail
+work=$DISTSYNC_WORK bin=$DISTSYNC_BINDIR src=$PWD out=$DISTSYNC_WORK/out
+export PATH="$bin:$PATH" PG_CONFIG="$bin/pg_config"
+pgxs_test=$(dirname "$("$PG_CONFIG" --pgxs)")/../../src/test
+export DISTSYNC_COUNTS="$work/counts"
+passed=0 failed=0 skipped=0
+all_legs="regress isolation pgtap tap property"
+unset names cluster_up
+
+title() { printf '\n== %s\n' "$*"; }
+
+# count adds passed, failed and skipped tests to the sum.
+count() { passed=$((passed + $1)); failed=$((failed + $2)); skipped=$((skipped + ${3:-0})); }
+
+# count_file adds what DistSync::Counts wrote; a runner that wrote nothing has failed.
+count_file()
+{
+	local p f s
+	if read -r p f s < "$DISTSYNC_COUNTS" 2>/dev/null; then count "$p" "$f" "$s"; else echo "$1: the runner did not finish"; count 0 1; fi
+	rm -f "$DISTSYNC_COUNTS"
+}
+
+# show_tail prints the end of a log under its name.
+show_tail()
+{
+	[ -s "$2" ] || return 0
+	printf -- '---- end of %s\n' "${2#"$work"/}"
+	tail -n "$1" "$2"
+}
+
+# check_crash counts a server that crashed or failed an assertion during a leg as a failed test.
+check_crash()
+{
+	if grep -HnE 'PANIC: |TRAP: |was terminated by signal' "$1"; then
+		echo "the server crashed"
+		show_tail 60 "$1"
+		count 0 1
+	fi
+}
+
+# regress_result reads the closing line of pg_regress and pg_isolation_regress, of 15 and of 16 and later.
+regress_result()
+{
+	local log=$1 differences=$2 line
+	line=$(grep -E '^(# )?All [0-9]+ tests passed|^(# )? ?[0-9]+ of [0-9]+ tests failed' "$log" | tail -1 | tr -d '#')
+	case "$line" in
+		*All*) count "$(echo "$line" | grep -oE '[0-9]+' | head -1)" 0 ;;
+		*of*)
+			read -r bad _ total _ <<< "$line"
+			count $((total - bad)) "$bad"
+			[ ! -f "$differences" ] || head -n 400 "$differences"
+			;;
+		*) echo "the tests could not be run"; show_tail 40 "$log"; count 0 1 ;;
+	esac
+}
+
+# make_list prints the words of a list of the Makefile.
+make_list() { make -s --no-print-directory "print-$1"; }
+
+# chosen prints the names of a leg: those asked for, else those of the list.
+chosen() { if [ -n "${names:-}" ]; then echo "${names//,/ }"; else echo "$*"; fi; }
+
+# files prints the files of a leg in order: $1 folder, $2 suffix.
+files()
+{
+	local n
+	if [ -n "${names:-}" ]; then for n in ${names//,/ }; do echo "$1/${n%"$2"}$2"; done
+	else find "$1" -maxdepth 1 -name "*$2" 2>/dev/null | sort
+	fi
+}
+
+# start_cluster starts the cluster that isolation, pgtap and property share, once.
+start_cluster()
+{
+	[ -z "${cluster_up:-}" ] || return 0
+	local data=$out/cluster/data
+	mkdir -p "$out/cluster"
+	initdb -D "$data" -A trust -E UTF8 --no-locale --no-sync >"$out/cluster/initdb.log" 2>&1 || { show_tail 40 "$out/cluster/initdb.log"; return 1; }
+	{
+		cat test/regress.conf
+		echo "cron.database_name = 'distsync_pgtap'"
+		echo "listen_addresses = ''"
+		echo "unix_socket_directories = '$work/tmp'"
+	} >> "$data/postgresql.conf"
+	pg_ctl -D "$data" -l "$out/cluster/server.log" -w start >/dev/null || { show_tail 40 "$out/cluster/server.log"; return 1; }
+	cluster_up=yes
+	export PGHOST="$work/tmp" PGUSER PGDATABASE=postgres
+	PGUSER=$(id -un)
+}
+
+stop_cluster()
+{
+	[ -n "${cluster_up:-}" ] || return 0
+	pg_ctl -D "$out/cluster/data" -m fast -w stop >/dev/null || { echo "the cluster did not stop"; count 0 1; }
+	unset cluster_up PGHOST PGUSER PGDATABASE
+	check_crash "$out/cluster/server.log"
+}
+
+# fresh_database makes a database with distsync set up: $1 name, then more extensions.
+fresh_database()
+{
+	local db=$1 extension
+	shift
+	start_cluster || return 1
+	psql -XqAt -v ON_ERROR_STOP=1 -c "CREATE DATABASE $db TEMPLATE template0" || return 1
+	for extension in "$@" distsync; do
+		psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "CREATE EXTENSION $extension CASCADE" || return 1
+	done
+	psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "SELECT distsync.setup()" >/dev/null || true
+}
+
+leg_regress()
+{
+	local list
+	list=$(chosen "$(make_list REGRESS)")
+	[ -n "$list" ] || { echo "none"; return; }
+	mkdir -p "$out/regress"
+	# shellcheck disable=SC2086
+	timeout -k 30 600 "$pgxs_test/regress/pg_regress" --bindir="$bin" --inputdir="$src" --outputdir="$out/regress" \
+		--temp-instance="$out/regress/instance" --temp-config="$src/test/regress.conf" --encoding=UTF8 --no-locale \
+		--dbname=contrib_regression $list 2>&1 | tee "$out/regress/run.log"
+	regress_result "$out/regress/run.log" "$out/regress/regression.diffs"
+	[ ! -f "$out/regress/log/postmaster.log" ] || check_crash "$out/regress/log/postmaster.log"
+}
+
+leg_isolation()
+{
+	local list
+	list=$(chosen "$(make_list ISOLATION)")
+	[ -n "$list" ] || { echo "none"; return; }
+	fresh_database distsync_isolation || { count 0 1; return; }
+	mkdir -p "$out/isolation"
+	# shellcheck disable=SC2086
+	timeout -k 30 600 "$pgxs_test/isolation/pg_isolation_regress" --bindir="$bin" --inputdir="$src/test/isolation" \
+		--outputdir="$out/isolation" --use-existing --host="$PGHOST" --user="$PGUSER" --dbname=distsync_isolation $list 2>&1 | tee "$out/isolation/run.log"
+	regress_result "$out/isolation/run.log" "$out/isolation/regression.diffs"
+}
+
+leg_pgtap()
+{
+	local list
+	mapfile -t list < <(files test/pgtap .sql)
+	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
+	fresh_database distsync_pgtap pgtap pg_cron || { count 0 1; return; }
+	# pgTAP counts in temporary tables and changes nothing that stays: each file opens a transaction and rolls it back
+	PERL5LIB=test/perl timeout -k 30 600 pg_prove --norc --nocolor --nocount --failures --comments --formatter DistSync::Counts -d distsync_pgtap "${list[@]}" 2>&1
+	count_file pgtap
+}
+
+leg_tap()
+{
+	local list log="$out/tap/run.log" name
+	mapfile -t list < <(files test/t .pl)
+	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
+	mkdir -p "$out/tap"
+	(
+		export PERL5LIB="$src/test/perl:$pgxs_test/perl" PG_REGRESS="$pgxs_test/regress/pg_regress" REGRESS_SHLIB=
+		export TESTDIR="$out/tap" TESTDATADIR="$out/tap/tmp_check" TESTLOGDIR="$out/tap/tmp_check/log"
+		timeout -k 60 2400 prove --norc --nocolor --nocount --timer --failures --comments -j "${JOBS:-2}" --formatter DistSync::Counts "${list[@]}" 2>&1
+	) | tee "$log"
+	count_file tap
+	for name in $(sed -nE 's/^(\S+)\.pl +\(Wstat.*/\1/p' "$log" | sort -u); do
+		name=$(basename "$name")
+		show_tail 80 "$out/tap/tmp_check/log/regress_log_$name"
+		for server in "$out/tap/tmp_check/log/$name"_*.log; do show_tail 60 "$server"; done
+	done
+}
+
+leg_property()
+{
+	local list log="$out/property.log" ran bad
+	mapfile -t list < <(files test/property .py)
+	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
+	fresh_database distsync_property || { count 0 1; return; }
+	(
+		export PGDATABASE=distsync_property
+		timeout -k 30 900 python3 -m unittest -v "${list[@]}" 2>&1
+	) | tee "$log"
+	ran=$(sed -nE 's/^Ran ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
+	bad=$(sed -nE '/^FAILED/ { s/[^0-9]+/ /g; p }' "$log" | tail -1 | awk '{ for (i = 1; i <= NF; i++) n += $i; print n + 0 }')
+	if [ -z "$ran" ] || [ "$ran" = 0 ]; then echo "no property test ran"; count 0 1; else count $((ran - ${bad:-0})) "${bad:-0}"; fi
+}
+
+title "build"
+if ! make -s -j2 WERROR=1 DISTSYNC_TEST=1 all >"$out/build.log" 2>&1 || ! make -s WERROR=1 DISTSYNC_TEST=1 install >>"$out/build.log" 2>&1; then
+	cat "$out/build.log"
+	echo "the build failed"
+	printf '\n%d passed, %d failed\n' 0 1
+	exit 1
+fi
+"$PG_CONFIG" --version
+
+for selector in ${*:-$all_legs}; do
+	leg=${selector%%:*}
+	names=${selector#"$leg"}
+	names=${names#:}
+	case " $all_legs " in *" $leg "*) ;; *) echo "no leg '$leg': one of $all_legs"; exit 2 ;; esac
+	title "$leg ${names:-}"
+	started=$SECONDS
+	before=$((passed + failed))
+	"leg_$leg"
+	[ -z "${names:-}" ] || [ $((passed + failed)) -gt "$before" ] || { echo "nothing ran"; count 0 1; }
+	echo "-- $leg: $((SECONDS - started)) s"
+done
+stop_cluster
+
+[ "$skipped" = 0 ] || printf '\n%d skipped\n' "$skipped"
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
