@@ -68,8 +68,15 @@ lint:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build lint
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/lint/run.sh $(L)
 
+# make matrix [PG="17 18"] [T=...]: the tests on every supported server, each on a Debian of its own; not in CI
+matrix:
+	@T="$(T)" $(srcdir)/tools/matrix.sh $(PG)
+
+matrix-clean:
+	@for machine in $(srcdir)/.matrix/*/; do $(srcdir)/tools/machine.sh remove $$machine; done; rm -rf $(srcdir)/.matrix
+
 # prints a list of this file: make print-OBJS
 print-%:
 	@echo $($*)
 
-.PHONY: test lint
+.PHONY: test lint matrix matrix-clean
