@@ -14,6 +14,7 @@ BEGIN
 		JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
 		JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'distsync'
 	LOOP
+		-- %s is a regprocedure, which prints itself quoted
 		EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', f.signature);
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO distsync_owner', f.signature);
 		IF f.prosecdef AND f.proname <> 'setup' THEN
@@ -27,6 +28,7 @@ BEGIN
 		JOIN pg_catalog.pg_proc p ON p.proname = v.name AND p.pronamespace = 'distsync'::pg_catalog.regnamespace
 		CROSS JOIN LATERAL pg_catalog.unnest(v.roles) AS r(role)
 	LOOP
+		-- %s is a regprocedure here too
 		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', f.signature, 'distsync_' || f.role);
 	END LOOP;
 	GRANT USAGE ON SCHEMA distsync TO distsync_reader, distsync_order_entry, distsync_integrator, distsync_operator, distsync_admin;

@@ -1,0 +1,53 @@
+# Every SQL function of src: a comment "-- name does ..." above, a COMMENT, a pinned search_path, plain CREATE, no BEGIN
+# ATOMIC; verbs live in distsync, the rest in distsync_internal and starts with the name of its room.
+use strict;
+use warnings;
+use DsLint;
+
+my @sql = files(qr{^src/.*\.sql$});
+my %commented;
+for my $file (@sql)
+{
+    my $text = strip_sql(slurp($file), 1);
+    $commented{$1} = 1 while $text =~ /^\s*COMMENT ON (?:FUNCTION|PROCEDURE) ([\w.]+)/mg;
+}
+
+for my $file (@sql)
+{
+    my $raw = slurp($file);
+    my @lines = split /\n/, $raw;
+    my $room = room_of($file);
+    for my $f (sql_functions($raw))
+    {
+        my ($name, $line) = @$f{qw(name line)};
+        my ($schema, $short) = $name =~ /^(\w+)\.(\w+)$/;
+        if (!defined $schema || $schema !~ /^distsync(?:_internal)?$/)
+        {
+            complain($file, $line, "function $name: put it into distsync (a verb) or distsync_internal, qualified");
+            next;
+        }
+        complain($file, $line, "function $name: CREATE OR REPLACE takes over what others made, write CREATE") if $f->{replace};
+        my $above = $line - 2;
+        my @comment;
+        unshift @comment, $lines[ $above-- ] while $above >= 0 && $lines[$above] =~ /^--/;
+        complain($file, $line, "function $name: begin the comment above it with \"-- $short does ...\" and say why")
+          unless grep { /^-- (?:\Q$schema\E\.)?\Q$short\E(?:\(\))?[ ,:]/ } @comment;
+        complain($file, $line, "function $name: no COMMENT ON FUNCTION, say shapes, units, errors") unless $commented{$name};
+        complain($file, $line, "function $name: no SET search_path = pg_catalog, pg_temp")
+          unless $f->{attributes} =~ /\bSET\s+search_path\s*(?:=|TO)\s*pg_catalog\s*,\s*pg_temp\b/i || pure_c($f);
+        complain($file, $line, "function $name: BEGIN ATOMIC ties the extension to dist and sync, write a string body")
+          if $f->{attributes} =~ /\bBEGIN\s+ATOMIC\b/i;
+        complain($file, $line, "function $name: names of room $room in distsync_internal begin with ${room}_")
+          if $schema eq 'distsync_internal' && $room !~ /^(?:base|schema)$/ && $short !~ /^\Q$room\E_/;
+        complain($file, $line, "function $name: its signature has a row type of dist or sync, write the columns")
+          if ($f->{attributes} =~ /\A(.*?)\bLANGUAGE\b/s ? $1 : '') =~ /\b(?:dist|sync)\.\w+/;
+    }
+}
+finish();
+
+# pure_c tells whether a function is C and says that it runs no SQL, so that no path can mislead it.
+sub pure_c
+{
+    my ($f) = @_;
+    return $f->{attributes} =~ /\bLANGUAGE\s+c\b/i;
+}
