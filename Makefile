@@ -8,23 +8,25 @@ PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
 OBJS_base = src/base/guc.o
-OBJS = src/distsync.o $(OBJS_base)
+OBJS_schema = src/schema/version.o
+OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
 SQL_base = src/base/schemas.sql src/base/registry.sql
-SQL_schema =
+SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
+	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
 SQL_last = src/base/grants.sql
 SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_last)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 # test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
-REGRESS =
+REGRESS = setup
 ISOLATION =
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso
 
-PG_CPPFLAGS = -I$(srcdir)/src
+PG_CPPFLAGS = -I$(srcdir)/src -DDISTSYNC_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -std=gnu99 -fvisibility=hidden -Wall -Wextra -Wshadow=compatible-local -Wmissing-prototypes -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
 SHLIB_LINK = -lcurl -ljansson
 ifdef WERROR
