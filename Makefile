@@ -9,18 +9,51 @@ PG_CONFIG ?= pg_config
 # ---- C, room by room -------------------------------------------------------------------------------------------------
 OBJS_base = src/base/guc.o
 OBJS_schema = src/schema/version.o
-OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema)
+OBJS_pricing =
+OBJS_inventory =
+OBJS_credit =
+OBJS_outbox =
+OBJS_http =
+OBJS_inbox =
+OBJS_worker =
+OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
-SQL_base = src/base/schemas.sql src/base/registry.sql
+SQL_base = src/base/schemas.sql src/base/registry.sql src/base/services.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
+SQL_http =
+SQL_worker =
+SQL_door =
+SQL_master =
+SQL_pricing =
+SQL_inventory =
+SQL_credit =
+SQL_order =
+SQL_outbox =
+SQL_mapping =
+SQL_inbox =
+SQL_reconcile =
+SQL_ops =
 SQL_last = src/base/grants.sql
-SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_last)
+SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_http) $(SQL_worker) $(SQL_door) $(SQL_master) $(SQL_pricing) $(SQL_inventory) $(SQL_credit) $(SQL_order) \
+	$(SQL_outbox) $(SQL_mapping) $(SQL_inbox) $(SQL_reconcile) $(SQL_ops) $(SQL_last)
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 # test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
-REGRESS = setup
+REGRESS_base = setup
+REGRESS_http =
+REGRESS_door =
+REGRESS_master =
+REGRESS_pricing =
+REGRESS_inventory =
+REGRESS_credit =
+REGRESS_order =
+REGRESS_outbox =
+REGRESS_inbox =
+REGRESS_ops =
+REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
+	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_ops)
 ISOLATION =
 
 DATA_built = distsync--$(EXTVERSION).sql

@@ -1,0 +1,160 @@
+-- What every room needs and no room owns: events, audit, exceptions, idempotency, hooks.
+
+-- base_ring does the choice of who sends the NOTIFY of an outbox row: the courier just after commit where there is one, because a
+-- NOTIFY inside every writer takes a lock over its commit.
+CREATE FUNCTION distsync_internal.base_ring() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE COALESCE(current_setting('distsync.notify', true), 'auto')
+		WHEN 'off' THEN 'none'
+		WHEN 'trigger' THEN 'trigger'
+		WHEN 'courier' THEN 'courier'
+		ELSE CASE WHEN current_setting('shared_preload_libraries') ~ '(^|[ ,"])distsync($|[ ,"])' THEN 'courier' ELSE 'trigger' END
+	END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_ring() IS 'courier | trigger | none, from the setting distsync.notify and whether the library is preloaded.';
+
+-- base_emit does the writing of a document event into the outbox, in the caller's commit, with its data.
+CREATE FUNCTION distsync_internal.base_emit(group_name text, group_id bigint, event_type text, entity text, entity_key text, body jsonb,
+	correlation_id uuid DEFAULT NULL, causation_id uuid DEFAULT NULL, origin text DEFAULT NULL) RETURNS uuid
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	id uuid := gen_random_uuid();
+BEGIN
+	IF group_name = 'item' THEN
+		INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, body, message_id, correlation_id, causation_id, origin, ring)
+		VALUES ('document', event_type, entity, entity_key, COALESCE(group_id, 0), body, id, correlation_id, causation_id, origin, distsync_internal.base_ring());
+	ELSE
+		INSERT INTO sync.outbox_customer (kind, event_type, entity, entity_key, customer_id, body, message_id, correlation_id, causation_id, origin, ring)
+		VALUES ('document', event_type, entity, entity_key, COALESCE(group_id, 0), body, id, correlation_id, causation_id, origin, distsync_internal.base_ring());
+	END IF;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_emit(text, bigint, text, text, text, jsonb, uuid, uuid, text) IS
+	'Writes a document event: group customer or item and its id, type, entity, business key, data, correlation, causation, system it came from. Returns the message id, constant from here on.';
+
+-- base_audit does the keeping of who did what.
+CREATE FUNCTION distsync_internal.base_audit(verb text, entity text, entity_key text, before jsonb, after jsonb, reason text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO sync.audit (role, app_user, verb, entity, entity_key, before, after, reason, correlation_id)
+	VALUES (session_user, current_setting('distsync.app_user', true), verb, entity, entity_key, before, after, reason, correlation_id)
+$$;
+COMMENT ON FUNCTION distsync_internal.base_audit(text, text, text, jsonb, jsonb, text, uuid) IS
+	'Appends to sync.audit: session role and application user, verb, entity and key, state before and after, reason, correlation.';
+
+-- base_exception does the opening of a business exception, or counts it again where it is open already.
+CREATE FUNCTION distsync_internal.base_exception(kind text, trace_key text, domain text, severity text, company text, entity text, entity_key text,
+	details jsonb, delta numeric DEFAULT NULL, money_at_risk numeric DEFAULT NULL, currency text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	t timestamptz := clock_timestamp();
+	id bigint;
+	fresh boolean;
+BEGIN
+	INSERT INTO sync.exception AS e (kind, trace_key, domain, severity, company, entity, entity_key, details, delta, money_at_risk, currency, first_seen_at, last_seen_at, correlation_id)
+	VALUES (base_exception.kind, base_exception.trace_key, base_exception.domain, base_exception.severity, base_exception.company, base_exception.entity, base_exception.entity_key,
+		COALESCE(base_exception.details, '{}'), base_exception.delta, base_exception.money_at_risk, base_exception.currency, t, t, base_exception.correlation_id)
+	ON CONFLICT (kind, trace_key) WHERE state IN ('open', 'acknowledged') DO UPDATE
+	SET seen = e.seen + 1, last_seen_at = excluded.last_seen_at, details = excluded.details, delta = excluded.delta,
+		money_at_risk = excluded.money_at_risk, severity = excluded.severity
+	RETURNING exception_id, seen = 1 INTO id, fresh;
+	IF fresh THEN
+		PERFORM distsync_internal.base_emit('customer', 0, 'exception.opened', 'exception', id::text,
+			jsonb_build_object('exception', id, 'kind', base_exception.kind, 'trace_key', base_exception.trace_key, 'domain', base_exception.domain, 'severity', base_exception.severity,
+				'entity', base_exception.entity, 'entity_key', base_exception.entity_key, 'details', base_exception.details, 'delta', base_exception.delta,
+				'money_at_risk', base_exception.money_at_risk, 'currency', base_exception.currency), base_exception.correlation_id);
+	END IF;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_exception(text, text, text, text, text, text, text, jsonb, numeric, numeric, text, uuid) IS
+	'Opens a business exception, or raises the count of the open one with the same kind and trace key. Emits exception.opened the first time. Returns its id.';
+
+-- base_exception_close does the closing of an exception whose cause has gone.
+CREATE FUNCTION distsync_internal.base_exception_close(kind text, trace_key text, resolution text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	id bigint;
+BEGIN
+	UPDATE sync.exception e SET state = 'auto_resolved', resolved_at = clock_timestamp(), resolved_by = 'distsync', resolution = base_exception_close.resolution
+	WHERE e.kind = base_exception_close.kind AND e.trace_key = base_exception_close.trace_key AND e.state IN ('open', 'acknowledged')
+	RETURNING exception_id INTO id;
+	IF id IS NULL THEN
+		RETURN false;
+	END IF;
+	PERFORM distsync_internal.base_emit('customer', 0, 'exception.closed', 'exception', id::text,
+		jsonb_build_object('exception', id, 'kind', base_exception_close.kind, 'trace_key', base_exception_close.trace_key, 'resolution', base_exception_close.resolution));
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_exception_close(text, text, text) IS
+	'Closes the open exception of a kind and trace key as auto_resolved and emits exception.closed. Returns whether there was one.';
+
+-- base_answered does the look-up of a command's first answer. It locks the key first, so that two calls with one key run one after
+-- the other; the lock order of every command starts here.
+CREATE FUNCTION distsync_internal.base_answered(source text, verb text, key text, request jsonb) RETURNS jsonb
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	found_hash bytea;
+	found_answer jsonb;
+BEGIN
+	IF key IS NULL THEN
+		RETURN NULL;
+	END IF;
+	IF length(base_answered.key) NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'idempotency key must have 1 to 255 characters',
+			DETAIL = format('Field: idempotency_key. It has %s.', length(base_answered.key)), HINT = 'Send a shorter key, for example a UUID.';
+	END IF;
+	PERFORM pg_advisory_xact_lock(hashtextextended(format('distsync.key:%s:%s:%s', length(base_answered.source), base_answered.source, base_answered.verb) || ':' || base_answered.key, 0));
+	SELECT i.request_sha256, i.answer INTO found_hash, found_answer
+	FROM sync.idempotency i
+	WHERE i.source = base_answered.source AND i.verb = base_answered.verb AND i.key = base_answered.key;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
+	IF found_hash <> sha256(convert_to(request::text, 'UTF8')) THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD010', MESSAGE = 'idempotency key was used with another request',
+			DETAIL = format('Field: idempotency_key. Verb %s, source %s, key "%s".', base_answered.verb, base_answered.source, base_answered.key),
+			HINT = 'Use a new key for a new request; repeat a request byte for byte to get its first answer.';
+	END IF;
+	RETURN found_answer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_answered(text, text, text, jsonb) IS
+	'First answer given to (source, verb, key), NULL if there is none; locks the key until the end of the transaction. Errors: SD010 same key, other request; SD002 key too long.';
+
+-- base_answer does the storing of a command's answer under its key.
+CREATE FUNCTION distsync_internal.base_answer(source text, verb text, key text, request jsonb, answer jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO sync.idempotency (source, verb, key, request_sha256, answer, answered_at)
+	SELECT source, verb, key, sha256(convert_to(request::text, 'UTF8')), answer, clock_timestamp()
+	WHERE key IS NOT NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.base_answer(text, text, text, jsonb, jsonb) IS 'Stores the answer of a command under (source, verb, key); nothing without a key.';
+
+-- base_hook does the call of everything that other rooms registered for a hook point.
+CREATE FUNCTION distsync_internal.base_hook(point text, context jsonb) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	h record;
+	n integer := 0;
+BEGIN
+	FOR h IN SELECT function FROM distsync_internal.handler WHERE kind = 'hook' AND name = point ORDER BY ordinal, function LOOP
+		EXECUTE format('SELECT %s($1)', h.function) USING context;
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_hook(text, jsonb) IS 'Calls the functions registered for a hook point, in order, each with the context. Returns how many.';
+
+-- base_touch_epoch does the moving of an epoch row: called by every writer of a domain, under the row's lock.
+CREATE FUNCTION distsync_internal.base_touch_epoch(domain text, bucket integer) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE dist.epoch e SET n = e.n + 1, stamped_at = greatest(clock_timestamp(), e.stamped_at + interval '1 microsecond')
+	WHERE e.domain = base_touch_epoch.domain AND e.bucket = base_touch_epoch.bucket
+$$;
+COMMENT ON FUNCTION distsync_internal.base_touch_epoch(text, integer) IS 'Moves the epoch of a domain: bucket 0 for shared data, 1 + (customer_id mod 256) for a customer.';
