@@ -7,7 +7,7 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o
+OBJS_base = src/base/guc.o src/base/ring.o
 OBJS_schema = src/schema/version.o
 OBJS_pricing =
 OBJS_inventory =

@@ -14,6 +14,7 @@
 
 #include "base/export.h"
 #include "base/guc.h"
+#include "base/ring.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,4 +28,5 @@ void
 _PG_init(void)
 {
 	ds_guc_init();
+	ds_base_ring_init();
 }

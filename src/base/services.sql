@@ -3,14 +3,7 @@
 -- base_ring does the choice of who sends the NOTIFY of an outbox row: the courier just after commit where there is one, because a
 -- NOTIFY inside every writer takes a lock over its commit.
 CREATE FUNCTION distsync_internal.base_ring() RETURNS text
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE COALESCE(current_setting('distsync.notify', true), 'auto')
-		WHEN 'off' THEN 'none'
-		WHEN 'trigger' THEN 'trigger'
-		WHEN 'courier' THEN 'courier'
-		ELSE CASE WHEN current_setting('shared_preload_libraries') ~ '(^|[ ,"])distsync($|[ ,"])' THEN 'courier' ELSE 'trigger' END
-	END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_base_ring' LANGUAGE c STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION distsync_internal.base_ring() IS 'courier | trigger | none, from the setting distsync.notify and whether the library is preloaded.';
 
 -- base_emit does the writing of a document event into the outbox, in the caller's commit, with its data.
