@@ -13,7 +13,7 @@ OBJS_pricing =
 OBJS_inventory =
 OBJS_credit =
 OBJS_outbox =
-OBJS_http =
+OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
 OBJS_inbox =
 OBJS_worker =
 OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
@@ -22,7 +22,7 @@ OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_invento
 SQL_base = src/base/schemas.sql src/base/registry.sql src/base/services.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
-SQL_http =
+SQL_http = src/http/http.sql
 SQL_worker =
 SQL_door =
 SQL_master =
