@@ -46,7 +46,7 @@ check_crash()
 regress_result()
 {
 	local log=$1 differences=$2 line
-	line=$(grep -E '^(# )?All [0-9]+ tests passed|^(# )? ?[0-9]+ of [0-9]+ tests failed' "$log" | tail -1 | tr -d '#')
+	line=$(grep -E '^(#| )+(All )?[0-9]+ (of [0-9]+ )?tests (passed|failed)' "$log" | tail -1 | tr -d '#')
 	case "$line" in
 		*All*) count "$(echo "$line" | grep -oE '[0-9]+' | head -1)" 0 ;;
 		*of*)
@@ -110,7 +110,7 @@ fresh_database()
 	for extension in "$@" distsync; do
 		psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "CREATE EXTENSION $extension CASCADE" || return 1
 	done
-	psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "SELECT distsync.setup()" >/dev/null || true
+	psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "SELECT distsync.setup()" >/dev/null
 }
 
 leg_regress()

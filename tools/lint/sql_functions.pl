@@ -1,5 +1,7 @@
 # Every SQL function of src: a comment "-- name does ..." above, a COMMENT, a pinned search_path, plain CREATE, no BEGIN
 # ATOMIC; verbs live in distsync, the rest in distsync_internal and starts with the name of its room.
+# A C function may leave search_path alone where no SQL can run in it: nothing in its room (in base and schema: in its
+# file) includes SPI, or the comment above it says that it "runs no SQL".
 use strict;
 use warnings;
 use DsLint;
@@ -10,6 +12,15 @@ for my $file (@sql)
 {
     my $text = strip_sql(slurp($file), 1);
     $commented{$1} = 1 while $text =~ /^\s*COMMENT ON (?:FUNCTION|PROCEDURE) ([\w.]+)/mg;
+}
+
+# runs_sql tells whether the C behind a symbol could run SQL.
+sub runs_sql
+{
+    my ($symbol, $room) = @_;
+    my @c = files(qr{^src/$room/.*\.c$});
+    @c = grep { slurp($_) =~ /\b\Q$symbol\E\(PG_FUNCTION_ARGS\)/ } @c if $room =~ /^(?:base|schema)$/;
+    return !@c || grep { slurp($_) =~ m{#include "(?:executor|base)/spi\.h"} } @c;
 }
 
 for my $file (@sql)
@@ -34,7 +45,8 @@ for my $file (@sql)
           unless grep { /^-- (?:\Q$schema\E\.)?\Q$short\E(?:\(\))?[ ,:]/ } @comment;
         complain($file, $line, "function $name: no COMMENT ON FUNCTION, say shapes, units, errors") unless $commented{$name};
         complain($file, $line, "function $name: no SET search_path = pg_catalog, pg_temp")
-          unless $f->{attributes} =~ /\bSET\s+search_path\s*(?:=|TO)\s*pg_catalog\s*,\s*pg_temp\b/i || pure_c($f);
+          unless $f->{attributes} =~ /\bSET\s+search_path\s*(?:=|TO)\s*pg_catalog\s*,\s*pg_temp\b/i
+          || $f->{attributes} =~ /\bLANGUAGE\s+c\b/i && ("@comment" =~ /runs no SQL/ || !runs_sql($f->{attributes} =~ /'(ds_sql_\w+)'/, $room));
         complain($file, $line, "function $name: BEGIN ATOMIC ties the extension to dist and sync, write a string body")
           if $f->{attributes} =~ /\bBEGIN\s+ATOMIC\b/i;
         complain($file, $line, "function $name: names of room $room in distsync_internal begin with ${room}_")
@@ -44,10 +56,3 @@ for my $file (@sql)
     }
 }
 finish();
-
-# pure_c tells whether a function is C and says that it runs no SQL, so that no path can mislead it.
-sub pure_c
-{
-    my ($f) = @_;
-    return $f->{attributes} =~ /\bLANGUAGE\s+c\b/i;
-}
