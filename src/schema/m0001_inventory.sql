@@ -151,7 +151,7 @@ CREATE TABLE dist.stock_pool (
 	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides
 	version		bigint NOT NULL DEFAULT 1,			-- grows with each change
 	CONSTRAINT stock_pool_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND backorder_cap >= 0 AND held + committed <= cap + backorder_cap + shortfall)
+	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND held + committed <= cap + backorder_cap + shortfall)
 ) WITH (fillfactor = 50);
 
 -- dist.stock_pool_slot: a share of a hot pool, so that many clients can promise at once.
@@ -228,7 +228,8 @@ CREATE TABLE dist.channel_availability (
 	quantity	numeric(20,6) NOT NULL,				-- base units shown
 	version		bigint NOT NULL,					-- entity version of the event that told it
 	told_at		timestamptz NOT NULL,				-- when it was rendered
-	CONSTRAINT channel_availability_pk PRIMARY KEY (item_id, channel_id)
+	CONSTRAINT channel_availability_pk PRIMARY KEY (item_id, channel_id),
+	CONSTRAINT channel_availability_quantity_chk CHECK (quantity < 'NaN')
 );
 
 -- dist.promise_log: what was promised, on what grounds, for proof and replay.

@@ -332,6 +332,7 @@ CREATE TABLE dist.item_cost (
 	CONSTRAINT item_cost_excl EXCLUDE USING gist (item_id WITH =, company_id WITH =, site_id WITH =, kind WITH =, valid WITH &&) WHERE (upper_inf(known))
 );
 
+--! room base
 -- dist.epoch: what is current: every writer of a domain moves the row it concerns under its lock, every cached read compares it
 -- under its own snapshot. Bucket 0 is shared data, buckets 1 to 256 are customers by hash.
 CREATE TABLE dist.epoch (

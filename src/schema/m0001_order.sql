@@ -77,7 +77,7 @@ CREATE TABLE dist.order_line (
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT order_line_pk PRIMARY KEY (customer_id, order_id, line_no),
 	CONSTRAINT order_line_disposition_chk CHECK (disposition IN ('accept', 'changed_price', 'changed_quantity', 'changed_date', 'backorder', 'substitute', 'cut', 'reject', 'hold')),
-	CONSTRAINT order_line_quantity_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND base_quantity >= 0 AND base_quantity < 'NaN' AND shipped_quantity >= 0 AND shipped_quantity < 'NaN' AND invoiced_quantity < 'NaN' AND cancelled_quantity >= 0 AND cancelled_quantity < 'NaN' AND price_per IN (1, 100, 1000)),
+	CONSTRAINT order_line_quantity_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND requested_quantity < 'NaN' AND (expected_price IS NULL OR expected_price < 'NaN') AND base_quantity >= 0 AND base_quantity < 'NaN' AND shipped_quantity >= 0 AND shipped_quantity < 'NaN' AND invoiced_quantity < 'NaN' AND cancelled_quantity >= 0 AND cancelled_quantity < 'NaN' AND price_per IN (1, 100, 1000)),
 	CONSTRAINT order_line_amount_chk CHECK (unit_price < 'NaN' AND net_amount < 'NaN' AND tax_amount < 'NaN')
 ) WITH (fillfactor = 85);
 CREATE INDEX order_line_item_idx ON dist.order_line (item_id);
@@ -166,6 +166,7 @@ CREATE TABLE dist.invoice_line (
 	CONSTRAINT invoice_line_chk CHECK (quantity < 'NaN' AND unit_price < 'NaN' AND net_amount < 'NaN' AND tax_amount < 'NaN')
 );
 
+--! room credit
 -- dist.payment: money that came in, or went back.
 CREATE TABLE dist.payment (
 	customer_id		bigint NOT NULL,				-- payer
@@ -263,7 +264,7 @@ CREATE TABLE dist.open_item (
 	CONSTRAINT open_item_pk PRIMARY KEY (customer_id, open_item_id),
 	CONSTRAINT open_item_document_uq UNIQUE (customer_id, company_id, kind, document_number),
 	CONSTRAINT open_item_kind_chk CHECK (kind IN ('invoice', 'debit_memo', 'credit_memo', 'payment', 'deposit')),
-	CONSTRAINT open_item_amount_chk CHECK (amount > 0 AND amount < 'NaN' AND open_amount >= 0 AND open_amount <= amount AND disputed_amount >= 0 AND disputed_amount <= open_amount AND account_amount >= 0 AND account_amount < 'NaN')
+	CONSTRAINT open_item_amount_chk CHECK (amount > 0 AND amount < 'NaN' AND open_amount >= 0 AND open_amount <= amount AND disputed_amount >= 0 AND disputed_amount <= open_amount AND discount_amount < 'NaN' AND account_amount >= 0 AND account_amount < 'NaN')
 ) WITH (fillfactor = 85);
 CREATE INDEX open_item_due_idx ON dist.open_item (account_id, due_on) WHERE open_amount > 0;
 
@@ -282,7 +283,7 @@ CREATE TABLE dist.application (
 	reverses_id		bigint,							-- application that this row takes back
 	source			text NOT NULL,					-- code of the source
 	CONSTRAINT application_pk PRIMARY KEY (customer_id, application_id),
-	CONSTRAINT application_chk CHECK (amount <> 0 AND amount < 'NaN' AND (reverses_id IS NULL) = (amount > 0))
+	CONSTRAINT application_chk CHECK (amount <> 0 AND amount < 'NaN' AND discount < 'NaN' AND write_off < 'NaN' AND (reverses_id IS NULL) = (amount > 0))
 );
 CREATE INDEX application_from_idx ON dist.application (customer_id, from_item_id);
 CREATE INDEX application_to_idx ON dist.application (customer_id, to_item_id);

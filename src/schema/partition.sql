@@ -19,6 +19,7 @@ BEGIN
 	IF to_regclass(partition) IS NOT NULL THEN
 		RETURN false;
 	END IF;
+	-- %s is a name that schema_partition_name made of one out of sync.partition_policy, and a regclass
 	EXECUTE format('CREATE TABLE %s PARTITION OF %s FOR VALUES FROM (%L) TO (%L)', partition::text, parent::regclass, lower_bound, upper_bound);
 	EXECUTE format('COMMENT ON TABLE %s IS %L', partition, format('Partition of %s from %s to %s.', parent, lower_bound, upper_bound));
 	RETURN true;
@@ -101,6 +102,7 @@ BEGIN
 		JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('dist', 'sync')
 		ORDER BY 1
 	LOOP
+		-- %s is a name out of the catalog, of our own schemas, or a number
 		IF t.partstrat = 'r' AND to_regclass(t.name || '_default') IS NULL THEN
 			EXECUTE format('CREATE TABLE %s PARTITION OF %s DEFAULT', t.name || '_default', t.name);
 			EXECUTE format('COMMENT ON TABLE %s IS %L', t.name || '_default', format('Default partition of %s: empty while partitions are made in time.', t.name));

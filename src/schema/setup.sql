@@ -157,6 +157,7 @@ $$;
 COMMENT ON FUNCTION distsync.version() IS
 	'One row: version of the extension, of the loaded library, number of the schema in this database (NULL before setup()), newest schema the extension knows.';
 
+-- schema_library_version does the telling of what the loaded library was built as, so that one that does not fit is found.
 CREATE FUNCTION distsync_internal.schema_library_version() RETURNS text
 AS 'MODULE_PATHNAME', 'ds_sql_schema_library_version' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION distsync_internal.schema_library_version() IS 'Version that the loaded shared library was built as.';
