@@ -106,7 +106,7 @@ fresh_database()
 	local db=$1 extension
 	shift
 	start_cluster || return 1
-	psql -XqAt -v ON_ERROR_STOP=1 -c "CREATE DATABASE $db TEMPLATE template0" || return 1
+	psql -XqAt -v ON_ERROR_STOP=1 -c "SET client_min_messages = warning" -c "DROP DATABASE IF EXISTS $db WITH (FORCE)" -c "CREATE DATABASE $db TEMPLATE template0" || return 1
 	for extension in "$@" distsync; do
 		psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "CREATE EXTENSION $extension CASCADE" || return 1
 	done
@@ -192,11 +192,13 @@ leg_tap()
 leg_property()
 {
 	local list log="$out/property.log" ran bad
-	mapfile -t list < <(files test/property .py)
+	mapfile -t list < <(files test/property .py | grep '/test_')
 	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
 	fresh_database distsync_property || { count 0 1; return; }
 	(
 		export PGDATABASE=distsync_property
+		cd test/property || exit 1
+		mapfile -t list < <(basename -s .py -a "${list[@]}")
 		timeout -k 30 900 python3 -m unittest -v "${list[@]}" 2>&1
 	) | tee "$log"
 	ran=$(sed -nE 's/^Ran ([0-9]+) tests?.*/\1/p' "$log" | tail -1)

@@ -52,7 +52,7 @@ if [ -z "$version" ]; then
 	# the distribution's own version; its package lists may not be here yet
 	version=$(dpkg-query -W -f '${Depends}' postgresql 2>/dev/null | sed -nE 's/.*postgresql-([0-9]+).*/\1/p' || true)
 	if [ -z "$version" ]; then
-		as_root apt-get update -q >&2
+		as_root apt-get update -qq >&2
 		updated=yes
 		version=$(apt-cache show postgresql | sed -nE 's/^Depends:.*postgresql-([0-9]+).*/\1/p' | head -1)
 	fi
@@ -64,10 +64,16 @@ mapfile -t todo < <(missing "${all[@]}")
 [ ${#todo[@]} -gt 0 ] || exit 0
 
 say "installing ${todo[*]}"
-[ $updated = yes ] || as_root apt-get update -q >&2
+[ $updated = yes ] || as_root apt-get update -qq >&2
 no_cluster=/etc/postgresql-common/createcluster.d/distsync-install.conf
 cleanup() { as_root rm -f "$no_cluster"; }
 trap cleanup EXIT
 as_root mkdir -p "${no_cluster%/*}"
 echo "create_main_cluster = false" | as_root tee "$no_cluster" >/dev/null
-as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${todo[@]}" >&2 </dev/null
+log=$(mktemp)
+if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${todo[@]}" >"$log" 2>&1 </dev/null; then
+	tail -40 "$log" >&2
+	say "the installation failed"
+	exit 1
+fi
+rm -f "$log"

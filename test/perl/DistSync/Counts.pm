@@ -1,4 +1,4 @@
-# Counts: the console formatter of prove and pg_prove, which also writes what it counted to the file $DISTSYNC_COUNTS.
+# Counts: the plain formatter of prove and pg_prove, which also writes what it counted to the file $DISTSYNC_COUNTS.
 #
 # One line a run: "passed failed skipped". A file that died, broke its plan or ran nothing counts as one failed test,
 # so that no leg is green because its test went away.
@@ -6,7 +6,7 @@ package DistSync::Counts;
 
 use strict;
 use warnings;
-use parent 'TAP::Formatter::Console';
+use parent 'TAP::Formatter::File';
 
 sub summary
 {
