@@ -42,7 +42,7 @@ SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_http) $(SQL_worker) $(SQL_door) $(SQ
 # ---- tests -----------------------------------------------------------------------------------------------------------
 # test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
 REGRESS_base = setup
-REGRESS_http =
+REGRESS_http = http_signature http_guard
 REGRESS_door =
 REGRESS_master =
 REGRESS_pricing =

@@ -63,7 +63,8 @@ authority_refused(const char *url)
 	const char *authority = strstr(url, "://");
 	size_t len;
 
-	if (authority == NULL)
+	if (authority == NULL ||
+		(strncasecmp(url, "https:", 6) != 0 && strncasecmp(url, "http:", 5) != 0))
 		return "scheme";
 	authority += 3;
 	len = strcspn(authority, "/?#");
