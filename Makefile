@@ -103,6 +103,11 @@ lint:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build lint
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/lint/run.sh $(L)
 
+# make fuzz [SECONDS=60] [F=http]: each fuzz target for so long, with AddressSanitizer; not in CI
+fuzz:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh fuzz
+	@$(srcdir)/test/fuzz/run.sh $(or $(SECONDS),20) $(F)
+
 # make matrix [PG="17 18"] [T=...]: the tests on every supported server, each on a Debian of its own; not in CI
 matrix:
 	@T="$(T)" $(srcdir)/tools/matrix.sh $(PG)
@@ -114,4 +119,4 @@ matrix-clean:
 print-%:
 	@echo $($*)
 
-.PHONY: test lint matrix matrix-clean
+.PHONY: test lint fuzz matrix matrix-clean

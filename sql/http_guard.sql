@@ -80,7 +80,7 @@ INSERT INTO url (url, reason) VALUES
 	(E'\thttps://example.com/', 'control_character'), (E'https://exam\x7fple.com/', 'control_character'),
 	-- schemes and ports
 	('http://example.com/', 'scheme'), ('file:///etc/passwd', 'scheme'), ('gopher://example.com/', 'scheme'), ('ftp://example.com/', 'scheme'), ('dict://example.com/', 'scheme'),
-	('javascript:alert(1)', 'scheme'), ('example.com', 'scheme'), ('//example.com/', 'scheme'), ('https:example.com', 'scheme'), ('ws://example.com/', 'scheme'),
+	('javascript:alert(1)', 'scheme'), ('example.com', 'scheme'), ('//example.com/', 'scheme'), ('https:example.com', 'scheme'), ('https:/example.com/', 'scheme'), ('https:/a://127.0.0.1/', 'scheme'), ('ws://example.com/', 'scheme'),
 	('https://example.com:0/', 'port'), ('https://example.com:65536/', 'port'), ('https://example.com:99999999999/', 'port'), ('https://example.com:-1/', 'port'), ('https://example.com:x/', 'port'),
 	('', 'missing'), (NULL, 'missing'), ('https://example.com/' || repeat('x', 2048), 'too_long'),
 	-- what partners really have

@@ -56,17 +56,43 @@ raw_text_refused(const char *url, size_t len)
 	return NULL;
 }
 
+/* port_refused judges what stands behind the colon of "host:port"; the range is checked once it is a number. */
+static const char *
+port_refused(const char *authority, size_t len)
+{
+	const char *end = authority + len;
+	const char *host_end = memchr(authority, ']', len);
+	const char *colon = memchr(host_end != NULL ? host_end : authority, ':',
+							   end - (host_end != NULL ? host_end : authority));
+
+	if (*authority == '[' && host_end == NULL)
+		return "host";
+	if (colon == NULL)
+		return NULL;
+	if (colon == authority)
+		return "host";
+	if (colon + 1 == end || end - colon > 6)
+		return "port";
+	for (const char *p = colon + 1; p < end; p++)
+		if (*p < '0' || *p > '9')
+			return "port";
+	return NULL;
+}
+
 /* authority_refused judges the part between // and the path as it was written, before anybody decodes it. */
 static const char *
 authority_refused(const char *url)
 {
-	const char *authority = strstr(url, "://");
+	const char *authority;
 	size_t len;
 
-	if (authority == NULL ||
-		(strncasecmp(url, "https:", 6) != 0 && strncasecmp(url, "http:", 5) != 0))
+	/* both slashes: libcurl takes https:/host too, others don't, and who disagrees can be deceived */
+	if (strncasecmp(url, "https://", 8) == 0)
+		authority = url + 8;
+	else if (strncasecmp(url, "http://", 7) == 0)
+		authority = url + 7;
+	else
 		return "scheme";
-	authority += 3;
 	len = strcspn(authority, "/?#");
 	if (len == 0)
 		return "host";
@@ -75,7 +101,7 @@ authority_refused(const char *url)
 	/* %31%32%37... is an address to some and a name to others; a zone is never a partner */
 	if (memchr(authority, '%', len) != NULL)
 		return "host";
-	return NULL;
+	return port_refused(authority, len);
 }
 
 /* ends_in_number tells whether the last label is a number: then it is an address or nothing, never a name. */

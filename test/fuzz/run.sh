@@ -1,0 +1,39 @@
+#!/bin/bash
+# run.sh [SECONDS [TARGET...]]: fuzzes each target of this folder for so many seconds (default 20), with AddressSanitizer
+# and UndefinedBehaviorSanitizer. A target NAME is NAME.c, its seeds the lines of NAME.seeds, the sources it needs stand
+# below. A crash leaves its input in the folder "crash" and ends the run with 1.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+clang=${CLANG:-clang-14}
+seconds=${1:-20}
+shift || true
+targets=${*:-http}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# sources_of prints what is linked to a target.
+sources_of()
+{
+	case "$1" in
+		http) echo "$top"/src/http/{guard,url,header,signature_header}.c -lcurl ;;
+		*) echo "no target '$1'" >&2; exit 2 ;;
+	esac
+}
+
+for target in $targets; do
+	# shellcheck disable=SC2046
+	"$clang" -std=gnu99 -g -O1 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		-I"$top/src" -o "$work/$target" "$here/$target.c" $(sources_of "$target")
+	mkdir -p "$work/corpus.$target" "$here/crash"
+	n=0
+	while IFS= read -r line; do
+		n=$((n + 1))
+		printf '%b' "$line" > "$work/corpus.$target/$n"
+	done < "$here/$target.seeds"
+	echo "== $target: $n seeds, $seconds s"
+	"$work/$target" -max_total_time="$seconds" -max_len=4200 -timeout=5 -rss_limit_mb=512 -print_final_stats=1 \
+		-artifact_prefix="$here/crash/$target-" "$work/corpus.$target" >"$work/log" 2>&1 && rc=0 || rc=1
+	if [ "$rc" = 0 ]; then grep '^stat::number' "$work/log"; else cat "$work/log"; exit 1; fi
+done
+rmdir "$here/crash" 2>/dev/null || true
