@@ -12,11 +12,11 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -33,6 +33,7 @@ static int partner_port;
 static int partner_tls_port;
 static int partner_stdin;
 static const char *ca_file;
+static sem_t resolver_released; /* the resolver of the dead name hangs until then */
 static char last_error[DS_HTTP_ERROR_LEN];
 
 /* check counts one assertion and says what was found when it fails. */
@@ -77,7 +78,7 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 	if (!sigismember(&mask, SIGUSR1) || !sigismember(&mask, SIGTERM))
 		abort(); /* a handler of the server would run in this thread */
 	if (strcmp(node, "dead.example.com") == 0)
-		sleep(4);
+		sem_wait(&resolver_released);
 	else if (strcmp(node, "inner.example.com") == 0 || strcmp(node, "localhost") == 0)
 		return *result = make_address("127.0.0.1", service, NULL), 0;
 	else if (strcmp(node, "both.example.com") == 0)
@@ -103,15 +104,6 @@ freeaddrinfo(struct addrinfo *info)
 		free(info);
 		info = next;
 	}
-}
-
-static double
-seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
 /* wait_one drives until one response is there. Only the descriptor and the timeout are used, as a worker does. */
@@ -323,36 +315,31 @@ test_slow(DsHttp *http)
 	}
 }
 
-/* test_dead_name looks up a name whose resolver hangs: everybody else must go on. */
+/* test_dead_name looks up a name whose resolver hangs until it is let go: everybody else must go on, and so must we. */
 static void
 test_dead_name(DsHttp *http)
 {
 	DsHttpRequest request = ask("");
-	DsHttpResponse *response;
-	double longest = 0;
 	int answers = 0;
-	bool timed_out = false;
+	int timeouts = 0;
 
 	request.url = "http://dead.example.com/";
 	request.timeout_ms = 1000;
 	submit(http, &request);
-	while (!timed_out)
-	{
-		double start = seconds();
-
-		request = ask("size/1");
+	request = ask("size/1");
+	for (int i = 0; i < 20; i++)
 		submit(http, &request);
-		response = wait_one(http);
-		timed_out = response->curl_code == CURLE_OPERATION_TIMEDOUT;
+	for (int i = 0; i < 21; i++)
+	{
+		DsHttpResponse *response = wait_one(http);
+
 		answers += response->status == 200;
+		timeouts += response->curl_code == CURLE_OPERATION_TIMEDOUT;
 		ds_http_response_free(response);
-		if (seconds() - start > longest)
-			longest = seconds() - start;
 	}
-	ds_http_response_free(wait_one(http));
-	check(answers >= 10, "a name that can't be looked up stops nobody else", answers);
-	check(longest < 2.5, "nor does giving it up wait for the resolver (4 s)",
-		  (long) (longest * 1000));
+	check(answers == 20, "a name that can't be looked up stops nobody else", answers);
+	check(timeouts == 1, "and is given up without waiting for its resolver", timeouts);
+	sem_post(&resolver_released);
 }
 
 /* test_redirects follows none. */
@@ -550,7 +537,6 @@ test_many(DsHttp *http, int many)
 	bool invalid;
 	int answered = 0;
 	DsHttpRequest request = ask("delay/0.3");
-	double start = seconds();
 
 	for (int i = 0; i < many; i++)
 	{
@@ -569,7 +555,6 @@ test_many(DsHttp *http, int many)
 		ds_http_response_free(response);
 	}
 	check(answered == many, "two hundred in flight, each answered once", answered);
-	printf("# %d in flight took %.3f s\n", many, seconds() - start);
 	check(ds_http_inflight(http) == 0 && ds_http_bytes(http) == 0, "nothing is left",
 		  (long) ds_http_bytes(http));
 	free(seen);
@@ -602,7 +587,7 @@ test_tls(DsHttp *http)
 	snprintf(url, sizeof(url), "https://localhost:%d/size/10", partner_port);
 	request.connect_timeout_ms = 500;
 	response = run(http, &request);
-	check(response->curl_code == CURLE_OPERATION_TIMEDOUT && response->total_us < 5000000,
+	check(response->curl_code == CURLE_OPERATION_TIMEDOUT,
 		  "a partner that never answers the TLS hello", response->curl_code);
 	ds_http_response_free(response);
 }
@@ -633,6 +618,7 @@ start_partner(const char *script, const char *certificate)
 	int to[2];
 	int from[2];
 	char line[64] = "";
+	size_t len = 0;
 
 	if (pipe(to) != 0 || pipe(from) != 0)
 		exit(2);
@@ -648,9 +634,19 @@ start_partner(const char *script, const char *certificate)
 	close(to[0]);
 	close(from[1]);
 	partner_stdin = to[1];
-	if (read(from[0], line, sizeof(line) - 1) <= 0 ||
-		sscanf(line, "%d %d", &partner_port, &partner_tls_port) != 2)
+	while (len < sizeof(line) - 1 && strchr(line, '\n') == NULL)
+	{
+		ssize_t got = read(from[0], line + len, sizeof(line) - 1 - len);
+
+		if (got <= 0)
+			break;
+		len += got;
+	}
+	if (sscanf(line, "%d %d", &partner_port, &partner_tls_port) != 2)
+	{
+		fprintf(stderr, "partner.py did not start: \"%s\"\n", line);
 		exit(2);
+	}
 	close(from[0]);
 }
 
@@ -666,6 +662,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: driver PARTNER.PY CERTIFICATE+KEY.PEM CA.PEM\n");
 		return 2;
 	}
+	alarm(300); /* what hangs is a failure */
+	sem_init(&resolver_released, 0, 0);
 	signal(SIGPIPE, SIG_IGN); /* as every process of the server */
 	ca_file = argv[3];
 	start_partner(argv[1], argv[2]);
