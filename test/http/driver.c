@@ -10,6 +10,7 @@
  *-------------------------------------------------------------------------
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <semaphore.h>
@@ -18,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <curl/curl.h>
@@ -34,6 +37,7 @@ static int partner_tls_port;
 static int partner_stdin;
 static const char *ca_file;
 static sem_t resolver_released; /* the resolver of the dead name hangs until then */
+static bool epoll_refuses = false;
 static char last_error[DS_HTTP_ERROR_LEN];
 
 /* check counts one assertion and says what was found when it fails. */
@@ -90,6 +94,18 @@ getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 				   make_address("224.0.0.1", service, make_address("127.0.0.1", service, NULL)),
 			   0;
 	return EAI_NONAME;
+}
+
+/* epoll_ctl takes the place of the C library's for the driver, to refuse a socket as a system without memory does. */
+int
+epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
+{
+	if (epoll_refuses && op != EPOLL_CTL_DEL)
+	{
+		errno = ENOSPC;
+		return -1;
+	}
+	return (int) syscall(SYS_epoll_ctl, epoll_fd, op, fd, event);
 }
 
 /* freeaddrinfo frees what make_address made. */
@@ -592,23 +608,57 @@ test_tls(DsHttp *http)
 	ds_http_response_free(response);
 }
 
-/* test_destroy gives up requests in every state. */
+/* test_broken lets the epoll set refuse sockets: what is in flight fails with words, and the driver works again after. */
+static void
+test_broken(DsHttp *http)
+{
+	DsHttpRequest request = ask("delay/0.5");
+	DsHttpResponse *response;
+	int failed = 0;
+
+	for (int i = 0; i < 5; i++)
+		submit(http, &request);
+	ds_http_drive(http);
+	epoll_refuses = true;
+	for (int i = 0; i < 5; i++)
+		submit(http, &request);
+	for (int i = 0; i < 10; i++)
+	{
+		response = wait_one(http);
+		failed += response->curl_code != 0 && response->error[0] != '\0';
+		ds_http_response_free(response);
+	}
+	check(failed == 10, "what was in flight fails with words when the driver does", failed);
+	epoll_refuses = false;
+	request = ask("size/1");
+	response = run(http, &request);
+	check(response->status == 200, "and the next request is answered", response->curl_code);
+	ds_http_response_free(response);
+	check(ds_http_inflight(http) == 0 && ds_http_bytes(http) == 0, "nothing is left",
+		  (long) ds_http_bytes(http));
+}
+
+/* test_destroy gives up requests in every state, a name that is being looked up among them. */
 static void
 test_destroy(void)
 {
 	char err[DS_HTTP_ERROR_LEN];
-	DsHttp *http = ds_http_create(50, err, sizeof(err));
+	DsHttp *http = ds_http_create(51, err, sizeof(err));
 	static const char *const paths[] = {"hang", "drip", "chunks", "size/1", "delay/0.2"};
+	DsHttpRequest request;
 
 	for (int i = 0; i < 50; i++)
 	{
-		DsHttpRequest request = ask(paths[i % 5]);
-
+		request = ask(paths[i % 5]);
 		submit(http, &request);
 		ds_http_drive(http);
 	}
+	request.url = "http://dead.example.com/";
+	submit(http, &request);
+	ds_http_drive(http);
 	ds_http_destroy(http);
 	check(true, "the driver can be destroyed with requests in every state", 0);
+	sem_post(&resolver_released);
 }
 
 /* start_partner runs partner.py and reads its ports. */
@@ -685,6 +735,7 @@ main(int argc, char **argv)
 	test_dead_name(http);
 	test_tls(http);
 	test_many(http, many);
+	test_broken(http);
 	ds_http_destroy(http);
 	test_destroy();
 	curl_global_cleanup();
