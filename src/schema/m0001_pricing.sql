@@ -75,6 +75,7 @@ CREATE TABLE dist.agreement_version (
 	status			text NOT NULL DEFAULT 'draft',	-- draft | approved | published | withdrawn
 	valid			tstzrange NOT NULL,				-- when it holds in business, half-open
 	known			tstzrange NOT NULL DEFAULT tstzrange(clock_timestamp(), NULL),	-- when we held it true; opens anew at publication
+	rate_set_id		bigint NOT NULL,				-- version whose rates it carries: itself, or the one it is the rest of
 	content_sha256	bytea,							-- hash of its rates in canonical text, set at publication
 	source			text,							-- code of the system it came from
 	approved_by		text,							-- second person

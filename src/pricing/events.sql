@@ -1,0 +1,67 @@
+-- What pricing tells others: price changes, also those that come with time alone; and what must always hold.
+
+-- pricing_render does the rendering of price.changed: which buyers and how many rates the agreement's versions touch now.
+CREATE FUNCTION distsync_internal.pricing_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT k, a.code, 0::bigint, jsonb_build_object('agreement', a.code, 'slot', a.slot, 'currency', a.currency, 'status', a.status,
+		'versions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('version', v.version_no, 'valid_from', lower(v.valid), 'valid_to', upper(v.valid), 'published_at', v.published_at, 'sha256', encode(v.content_sha256, 'hex'))
+				ORDER BY v.version_no), '[]') FROM dist.agreement_version v WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known)),
+		'buyers', (SELECT COALESCE(jsonb_agg(DISTINCT b.who), '[]') FROM (
+			SELECT s.who_kind || ':' || s.who_key AS who FROM dist.agreement_assignment s WHERE s.agreement_id = a.agreement_id
+			UNION
+			SELECT 'customer:' || p.code FROM dist.agreement_version v JOIN dist.customer_rate r ON r.version_id = v.rate_set_id JOIN dist.party p ON p.party_id = r.customer_id
+			WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known) LIMIT 1000) b))
+	FROM unnest(keys) k JOIN dist.agreement a ON a.agreement_id = k::bigint
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_render(text[]) IS 'Renderer of price.changed: keys are agreement ids; entity_key is the agreement''s code; buyers lists at most 1,000.';
+
+-- pricing_boundaries does the telling of prices that start or end now without a write.
+CREATE FUNCTION distsync_internal.pricing_boundaries(max_rows integer DEFAULT 100) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	b record;
+	n integer := 0;
+BEGIN
+	FOR b IN SELECT p.version_id, p.rate_id, p.edge, p.at, v.agreement_id, a.code, v.version_no
+		FROM dist.price_boundary p JOIN dist.agreement_version v ON v.version_id = p.version_id JOIN dist.agreement a ON a.agreement_id = v.agreement_id
+		WHERE p.fired_at IS NULL AND p.at <= clock_timestamp() ORDER BY p.at, p.version_id LIMIT max_rows FOR UPDATE OF p SKIP LOCKED
+	LOOP
+		UPDATE dist.price_boundary p SET fired_at = clock_timestamp() WHERE p.version_id = b.version_id AND p.rate_id = b.rate_id AND p.edge = b.edge;
+		PERFORM distsync_internal.base_emit('customer', 0, 'price.boundary', 'agreement', b.code, jsonb_build_object('agreement', b.code, 'version', b.version_no, 'edge', b.edge, 'at', b.at));
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_boundaries(integer) IS 'Clerk task: emits price.boundary for versions that start or end now. Returns how many.';
+
+-- pricing_next_boundary does the answer to "when is the next one".
+CREATE FUNCTION distsync_internal.pricing_next_boundary() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT min(at) FROM dist.price_boundary WHERE fired_at IS NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_next_boundary() IS 'Instant of the next start or end of a price, NULL = none.';
+
+-- pricing_verify does the check of what must always hold for prices.
+CREATE FUNCTION distsync_internal.pricing_verify() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'price.content', 'agreement', a.code, jsonb_build_object('version', v.version_no, 'stored', encode(v.content_sha256, 'hex'))
+	FROM dist.agreement_version v JOIN dist.agreement a ON a.agreement_id = v.agreement_id
+	WHERE v.status = 'published' AND v.content_sha256 IS DISTINCT FROM distsync_internal.pricing_hash(v.rate_set_id)
+	UNION ALL
+	SELECT 'price.rate_owner', 'agreement_version', r.version_id::text, jsonb_build_object('rates', count(*))
+	FROM dist.customer_rate r WHERE NOT EXISTS (SELECT FROM dist.agreement_version v WHERE v.version_id = r.version_id) GROUP BY r.version_id
+	UNION ALL
+	SELECT 'price.rate_owner', 'agreement_version', r.version_id::text, jsonb_build_object('rates', count(*))
+	FROM dist.book_rate r WHERE NOT EXISTS (SELECT FROM dist.agreement_version v WHERE v.version_id = r.version_id) GROUP BY r.version_id
+	UNION ALL
+	SELECT 'price.rate_customer', 'party', r.customer_id::text, jsonb_build_object('rates', count(*))
+	FROM dist.customer_rate r WHERE NOT EXISTS (SELECT FROM dist.party p WHERE p.party_id = r.customer_id) GROUP BY r.customer_id
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_verify() IS 'Invariants of prices: a published version''s rates still have the hash they were published with; every rate has its version and its party. No row = all hold.';
+
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
+	('render', 'price.changed', 100, 'distsync_internal.pricing_render'),
+	('clerk', 'price_boundaries', 200, 'distsync_internal.pricing_boundaries'),
+	('clerk', 'price_boundaries.next_due', 200, 'distsync_internal.pricing_next_boundary'),
+	('verify', 'pricing', 100, 'distsync_internal.pricing_verify');
