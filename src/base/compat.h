@@ -3,6 +3,8 @@
  * compat.h
  *		The only place that asks which server this is.
  *
+ * Included after the server headers whose names it translates.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DS_BASE_COMPAT_H
@@ -10,6 +12,24 @@
 
 #if PG_VERSION_NUM < 150000
 #error "distsync needs PostgreSQL 15 or later"
+#endif
+
+/* the owner check of a database got a general name in 16 */
+#if PG_VERSION_NUM >= 160000
+#define ds_compat_owns_database(dboid, role) object_ownercheck(DatabaseRelationId, (dboid), (role))
+#else
+#define ds_compat_owns_database(dboid, role) pg_database_ownercheck((dboid), (role))
+#endif
+
+/* the number of our PGPROC moved out of PGPROC, and wait sets got an owner, in 17 */
+#if PG_VERSION_NUM >= 170000
+#define ds_compat_my_proc_number() ((uint32) MyProcNumber)
+#define ds_compat_create_wait_set(nevents) CreateWaitEventSet(NULL, (nevents))
+#define ds_compat_wait_event(name) WaitEventExtensionNew(name)
+#else
+#define ds_compat_my_proc_number() ((uint32) MyProc->pgprocno)
+#define ds_compat_create_wait_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
+#define ds_compat_wait_event(name) PG_WAIT_EXTENSION
 #endif
 
 #endif /* DS_BASE_COMPAT_H */

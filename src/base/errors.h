@@ -58,4 +58,7 @@
 #define DS_ERRCODE_ADDRESS_REFUSED MAKE_SQLSTATE('S', 'D', '0', '8', '1')
 #define DS_ERRCODE_LEASE_LOST MAKE_SQLSTATE('S', 'D', '0', '8', '2')
 
+/* test builds only */
+#define DS_ERRCODE_FAILPOINT MAKE_SQLSTATE('S', 'D', '0', '9', '9')
+
 #endif /* DS_BASE_ERRORS_H */

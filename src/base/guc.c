@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * guc.c
- *		Registration of the settings.
+ *		Registration of the settings, in alphabetical order within each kind.
  *
  * Process: postmaster or backend, once, from _PG_init. Locks: none.
  * Memory: the GUC machinery's own context.
@@ -11,10 +11,145 @@
 #include "postgres.h"
 
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "base/guc.h"
 
+char *ds_guc_app_user = NULL;
+int ds_guc_capture = DS_CAPTURE_TRIGGER;
+int ds_guc_clerk_batch = 200;
+int ds_guc_clerk_poll_interval = 5000;
+int ds_guc_courier_claim_batch = 100;
+int ds_guc_courier_max_in_flight = 200;
+int ds_guc_courier_poll_interval = 5000;
+int ds_guc_courier_route_batch = 500;
+char *ds_guc_databases = NULL;
 char *ds_guc_instance = NULL;
+int ds_guc_lease = 120;
+int ds_guc_notify = DS_NOTIFY_AUTO;
+int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
+int ds_guc_probe_interval = 60;
+int ds_guc_worker_lock_timeout = 900;
+
+static const struct config_enum_entry capture_options[] = {
+	{"trigger", DS_CAPTURE_TRIGGER, false}, {"verb", DS_CAPTURE_VERB, false}, {NULL, 0, false}};
+
+static const struct config_enum_entry notify_options[] = {{"auto", DS_NOTIFY_AUTO, false},
+														  {"courier", DS_NOTIFY_COURIER, false},
+														  {"trigger", DS_NOTIFY_TRIGGER, false},
+														  {"off", DS_NOTIFY_OFF, false},
+														  {NULL, 0, false}};
+
+static const struct config_enum_entry on_promote_options[] = {
+	{"pause", DS_ON_PROMOTE_PAUSE, false},
+	{"continue", DS_ON_PROMOTE_CONTINUE, false},
+	{NULL, 0, false}};
+
+/*
+ * check_databases does the parsing of the allow list when it is set, so that
+ * a list that cannot be read is refused at reload and not by the launcher.
+ */
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char *copy = pstrdup(*newval);
+	List *names = NIL;
+	bool valid = SplitIdentifierString(copy, ',', &names);
+
+	list_free(names);
+	pfree(copy);
+	if (!valid)
+		GUC_check_errdetail("List syntax is invalid: expected database names separated by commas.");
+	return valid;
+}
+
+static void
+define_enums(void)
+{
+	DefineCustomEnumVariable(
+		"distsync.capture", "Sets what records a change in the outbox.",
+		"\"trigger\": statement triggers see every change. \"verb\": only the functions of the "
+		"extension record, for tables that are distributed over nodes.",
+		&ds_guc_capture, DS_CAPTURE_TRIGGER, capture_options, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"distsync.notify", "Sets who rings NOTIFY for listeners.",
+		"\"courier\": the worker, just after commit. \"trigger\": the writer's own transaction. "
+		"\"auto\": the courier where the library is preloaded, otherwise the trigger.",
+		&ds_guc_notify, DS_NOTIFY_AUTO, notify_options, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"distsync.on_promote", "Sets what the workers do after a standby was promoted.",
+		"\"pause\": they wait for distsync.resume(). \"continue\": the promoted server takes over "
+		"as the same installation; only safe where the old primary is fenced.",
+		&ds_guc_on_promote, DS_ON_PROMOTE_PAUSE, on_promote_options, PGC_SIGHUP, 0, NULL, NULL,
+		NULL);
+}
+
+static void
+define_strings(void)
+{
+	DefineCustomStringVariable(
+		"distsync.app_user", "Sets the name of the application's user for the audit.",
+		"An application that shares one role among its users sets it per session or transaction.",
+		&ds_guc_app_user, "", PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"distsync.databases", "Sets the databases that may have workers.",
+		"Names separated by commas; empty means every database that has the extension.",
+		&ds_guc_databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, NULL, NULL);
+	DefineCustomStringVariable(
+		"distsync.instance",
+		"Sets the name of this installation; workers send only where it equals the name in "
+		"sync.instance.",
+		"Give every copy of a server (test, clone, restored backup) its own name, or none: it then "
+		"never talks to the partners of the original.",
+		&ds_guc_instance, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+}
+
+static void
+define_worker_numbers(void)
+{
+	DefineCustomIntVariable(
+		"distsync.clerk_batch", "Sets how many rows the clerk asks of one task in one transaction.",
+		NULL, &ds_guc_clerk_batch, 200, 1, 100000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.clerk_poll_interval", "Sets how long the clerk sleeps when nothing wakes it.",
+		"Commits that bring work wake it at once; this is the fallback.",
+		&ds_guc_clerk_poll_interval, 5000, 10, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.probe_interval",
+							"Sets how often databases without the extension are looked at again.",
+							"CREATE EXTENSION announces itself; this is the fallback.",
+							&ds_guc_probe_interval, 60, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.worker_lock_timeout", "Sets how long a worker waits for a lock before it yields.",
+		"Below deadlock_timeout a worker yields before anybody else is made to. 0 waits for ever.",
+		&ds_guc_worker_lock_timeout, 900, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+}
+
+static void
+define_courier_numbers(void)
+{
+	DefineCustomIntVariable("distsync.courier_claim_batch",
+							"Sets how many deliveries the courier claims in one transaction.", NULL,
+							&ds_guc_courier_claim_batch, 100, 1, DS_COURIER_MAX_BATCH, PGC_SIGHUP,
+							0, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.courier_max_in_flight",
+							"Sets how many HTTP requests of one database are in flight at most.",
+							NULL, &ds_guc_courier_max_in_flight, 200, 1, DS_COURIER_MAX_IN_FLIGHT,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.courier_poll_interval",
+							"Sets how long the courier sleeps when nothing wakes it.",
+							"Commits that bring work wake it at once; this is the fallback.",
+							&ds_guc_courier_poll_interval, 5000, 10, 3600000, PGC_SIGHUP,
+							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.courier_route_batch",
+							"Sets how many outbox rows the courier routes in one transaction.",
+							NULL, &ds_guc_courier_route_batch, 500, 1, 100000, PGC_SIGHUP, 0, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.lease", "Sets how long a claimed delivery or feed belongs to its worker.",
+		"After it the claim is free for another attempt; keep it above the longest HTTP timeout.",
+		&ds_guc_lease, 120, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
 
 /*
  * ds_guc_init does the registration of all settings and reserves the prefix,
@@ -23,9 +158,9 @@ char *ds_guc_instance = NULL;
 void
 ds_guc_init(void)
 {
-	DefineCustomStringVariable(
-		"distsync.instance",
-		"Name of this installation; workers send only where it equals the name in sync.instance.",
-		NULL, &ds_guc_instance, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_enums();
+	define_strings();
+	define_worker_numbers();
+	define_courier_numbers();
 	MarkGUCPrefixReserved("distsync");
 }

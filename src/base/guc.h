@@ -8,7 +8,45 @@
 #ifndef DS_BASE_GUC_H
 #define DS_BASE_GUC_H
 
+/* limits that code and settings share */
+#define DS_COURIER_MAX_IN_FLIGHT 1000
+#define DS_COURIER_MAX_BATCH 1000
+
+typedef enum DsOnPromote
+{
+	DS_ON_PROMOTE_PAUSE,
+	DS_ON_PROMOTE_CONTINUE
+} DsOnPromote;
+
+typedef enum DsNotify
+{
+	DS_NOTIFY_AUTO,
+	DS_NOTIFY_COURIER,
+	DS_NOTIFY_TRIGGER,
+	DS_NOTIFY_OFF
+} DsNotify;
+
+typedef enum DsCapture
+{
+	DS_CAPTURE_TRIGGER,
+	DS_CAPTURE_VERB
+} DsCapture;
+
+extern char *ds_guc_app_user;
+extern int ds_guc_capture;
+extern int ds_guc_clerk_batch;
+extern int ds_guc_clerk_poll_interval;
+extern int ds_guc_courier_claim_batch;
+extern int ds_guc_courier_max_in_flight;
+extern int ds_guc_courier_poll_interval;
+extern int ds_guc_courier_route_batch;
+extern char *ds_guc_databases;
 extern char *ds_guc_instance;
+extern int ds_guc_lease;
+extern int ds_guc_notify;
+extern int ds_guc_on_promote;
+extern int ds_guc_probe_interval;
+extern int ds_guc_worker_lock_timeout;
 
 extern void ds_guc_init(void);
 

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The library as it is shipped compiles without a warning, exports only what PostgreSQL and SQL call, holds no
-# fail-point, and every function of a room that other files see begins with ds_<room>_.
+# The library as it is shipped compiles without a warning, exports only what PostgreSQL (also: the main
+# functions of background workers) and SQL call, holds no fail-point, and every function of a room that other files see
+# begins with ds_<room>_.
 set -uo pipefail
 top=$PWD
 build=$(mktemp -d)
@@ -17,7 +18,7 @@ while read -r symbol; do
 	echo "Makefile:1: distsync.so exports $symbol, make it static or declare it in a header (only DS_FUNCTION_INFO_V1 exports)"
 	status=1
 done < <(nm -D --defined-only distsync.so | awk '{ print $NF }' |
-	grep -vE '^(Pg_magic_func|_PG_init|(pg_finfo_)?ds_sql_[a-z0-9_]+|_init|_fini|_edata|_end|__bss_start)$')
+	grep -vE '^(Pg_magic_func|_PG_init|(pg_finfo_)?ds_sql_[a-z0-9_]+|ds_worker_(launcher|probe|courier|clerk)_main|_init|_fini|_edata|_end|__bss_start)$')
 if strings distsync.so | grep -qi failpoint; then
 	echo "Makefile:1: distsync.so holds fail-points without DISTSYNC_TEST, put them behind #ifdef DISTSYNC_TEST"
 	status=1
