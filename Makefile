@@ -7,7 +7,7 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/ring.o
+OBJS_base = src/base/guc.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o
 OBJS_schema = src/schema/version.o
 OBJS_pricing =
 OBJS_inventory =
@@ -15,15 +15,20 @@ OBJS_credit =
 OBJS_outbox =
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
 OBJS_inbox =
-OBJS_worker =
+OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worker/lifecycle.o src/worker/launcher.o \
+	src/worker/supervise.o src/worker/probe.o src/worker/session.o src/worker/task.o src/worker/handlers.o \
+	src/worker/courier.o src/worker/dispatch.o src/worker/record.o src/worker/clerk.o src/worker/status.o
+ifdef DISTSYNC_TEST
+OBJS_base += src/base/failpoint.o
+endif
 OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
-SQL_base = src/base/schemas.sql src/base/registry.sql src/base/services.sql
+SQL_base = src/base/schemas.sql src/base/registry.sql src/base/wake.sql src/base/services.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
-SQL_worker =
+SQL_worker = src/worker/worker.sql
 SQL_door =
 SQL_master =
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/events.sql

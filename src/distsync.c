@@ -12,9 +12,11 @@
 
 #include "fmgr.h"
 
-#include "base/export.h"
+#include "base/failpoint.h"
 #include "base/guc.h"
 #include "base/ring.h"
+#include "base/shmem.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,4 +31,7 @@ _PG_init(void)
 {
 	ds_guc_init();
 	ds_base_ring_init();
+	ds_failpoint_init();
+	ds_worker_init();
+	ds_shmem_init();
 }
