@@ -120,8 +120,12 @@ matrix:
 matrix-clean:
 	@for machine in $(srcdir)/.matrix/*/; do $(srcdir)/tools/machine.sh remove $$machine; done; rm -rf $(srcdir)/.matrix
 
+# make schema-picture: docs/schema.svg from the catalog of the database that libpq's environment names, after setup()
+schema-picture:
+	psql -XAtq -v ON_ERROR_STOP=1 -f $(srcdir)/tools/schema_picture.sql | dot -Tsvg > $(srcdir)/docs/schema.svg
+
 # prints a list of this file: make print-OBJS
 print-%:
 	@echo $($*)
 
-.PHONY: test lint fuzz matrix matrix-clean
+.PHONY: test lint fuzz matrix matrix-clean schema-picture
