@@ -24,13 +24,13 @@ endif
 OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
-SQL_base = src/base/schemas.sql src/base/registry.sql src/base/wake.sql src/base/services.sql
+SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/services.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
-SQL_door =
-SQL_master =
+SQL_door = src/door/apply.sql
+SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/events.sql
 SQL_inventory =
 SQL_credit =
