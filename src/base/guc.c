@@ -29,6 +29,7 @@ int ds_guc_lease = 120;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
 int ds_guc_probe_interval = 60;
+int ds_guc_release_inline = 100;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -123,6 +124,11 @@ define_worker_numbers(void)
 		"distsync.worker_lock_timeout", "Sets how long a worker waits for a lock before it yields.",
 		"Below deadlock_timeout a worker yields before anybody else is made to. 0 waits for ever.",
 		&ds_guc_worker_lock_timeout, 900, 0, 3600000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.release_inline",
+		"Sets how many waiting orders a payment tries to release in its own transaction.",
+		"The clerk goes on with the rest.", &ds_guc_release_inline, 100, 0, 1000000, PGC_USERSET, 0,
+		NULL, NULL, NULL);
 }
 
 static void

@@ -46,6 +46,7 @@ extern int ds_guc_lease;
 extern int ds_guc_notify;
 extern int ds_guc_on_promote;
 extern int ds_guc_probe_interval;
+extern int ds_guc_release_inline;
 extern int ds_guc_worker_lock_timeout;
 
 extern void ds_guc_init(void);

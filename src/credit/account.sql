@@ -1,0 +1,145 @@
+-- Credit accounts: which one carries a customer, the lock over it and those above it, the counters under that lock.
+
+-- credit_account_for does the finding of the account that carries a customer in a company: the job's, the payer's, then those of the
+-- parties above the payer. Of one party's accounts the one of the company beats the one for all, then the segment's the general one.
+CREATE FUNCTION distsync_internal.credit_account_for(customer_id bigint, company_id bigint, options jsonb DEFAULT '{}') RETURNS bigint
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE up (party_id, parent_id, segment, step) AS (
+		SELECT p.party_id, p.parent_id, COALESCE(options ->> 'segment', s.segment), 1
+		FROM dist.party s
+		JOIN dist.party p ON p.party_id = COALESCE(s.payer_id, s.party_id)
+		WHERE s.party_id = credit_account_for.customer_id
+		UNION ALL
+		SELECT p.party_id, p.parent_id, up.segment, up.step + 1
+		FROM up JOIN dist.party p ON p.party_id = up.parent_id
+		WHERE up.step <= 16
+	), candidate (party_id, segment, step) AS (
+		SELECT up.party_id, up.segment, up.step FROM up
+		UNION ALL
+		SELECT (options ->> 'job_id')::bigint, '', 0 WHERE options ->> 'job_id' IS NOT NULL
+	)
+	SELECT a.account_id
+	FROM candidate c
+	JOIN dist.credit_account a ON a.customer_id = c.party_id AND a.company_id IN (0, COALESCE(credit_account_for.company_id, 0)) AND a.segment IN ('', c.segment)
+	ORDER BY c.step, a.company_id = 0, a.segment = ''
+	LIMIT 1
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_account_for(bigint, bigint, jsonb) IS
+	'Account that carries a customer in a company (NULL = only accounts of all companies), NULL if there is none. Options: job_id, segment.';
+
+-- credit_chain does the walk from an account up to the root of its tree.
+CREATE FUNCTION distsync_internal.credit_chain(account_id bigint) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	chain bigint[] := ARRAY[credit_chain.account_id];
+	above bigint;
+BEGIN
+	LOOP
+		SELECT a.parent_id INTO above FROM dist.credit_account a WHERE a.account_id = chain[cardinality(chain)];
+		EXIT WHEN above IS NULL OR above = ANY (chain);
+		chain := chain || above;
+	END LOOP;
+	RETURN chain;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_chain(bigint) IS 'Ids of an account and those above it, leaf first, root last.';
+
+-- credit_lock does the locking of accounts and all above them, leaves before roots: the depth in the tree decides, then the id, so that
+-- two callers never wait for each other. Who was hung below another parent meanwhile is locked again with its new chain.
+CREATE FUNCTION distsync_internal.credit_lock(account_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted bigint[];
+	locked bigint[] := '{}';
+BEGIN
+	LOOP
+		SELECT array_agg(x.id ORDER BY x.depth DESC, x.id) INTO wanted
+		FROM (SELECT DISTINCT c.id, cardinality(h.chain) - c.place AS depth
+			  FROM unnest(account_ids) AS u(account_id)
+			  CROSS JOIN LATERAL distsync_internal.credit_chain(u.account_id) AS h(chain)
+			  CROSS JOIN LATERAL unnest(h.chain) WITH ORDINALITY AS c(id, place)) x
+		WHERE x.id <> ALL (locked);
+		EXIT WHEN wanted IS NULL;
+		PERFORM a.account_id FROM dist.credit_account a JOIN unnest(wanted) WITH ORDINALITY AS w(id, place) ON w.id = a.account_id
+		ORDER BY w.place FOR NO KEY UPDATE OF a;
+		locked := locked || wanted;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_lock(bigint[]) IS
+	'Locks the rows of these accounts and of all above them until the end of the transaction, leaves first. Everything that moves a counter calls it first.';
+
+-- credit_add does the moving of counters of an account and of all above it: a group owes what its members owe.
+CREATE FUNCTION distsync_internal.credit_add(account_id bigint, receivable numeric DEFAULT 0, credits numeric DEFAULT 0, unapplied numeric DEFAULT 0,
+	deposits numeric DEFAULT 0, disputed numeric DEFAULT 0, unbilled numeric DEFAULT 0, open_orders numeric DEFAULT 0, held_demand numeric DEFAULT 0,
+	due_at timestamptz DEFAULT NULL) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE dist.credit_account a
+	SET receivable = a.receivable + credit_add.receivable, credits = a.credits + credit_add.credits, unapplied = a.unapplied + credit_add.unapplied,
+		deposits = a.deposits + credit_add.deposits, disputed = a.disputed + credit_add.disputed, unbilled = a.unbilled + credit_add.unbilled,
+		open_orders = a.open_orders + credit_add.open_orders, held_demand = a.held_demand + credit_add.held_demand,
+		due_at = CASE WHEN a.account_id = credit_add.account_id THEN least(a.due_at, credit_add.due_at) ELSE a.due_at END,
+		version = a.version + 1
+	WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_add.account_id))
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz) IS
+	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward. The caller holds the lock of credit_lock().';
+
+-- credit_ensure does the opening of an account without limit for a payer that has none and now owes us something: what is owed must be
+-- somewhere. Its code is the payer's, with the company's behind it.
+CREATE FUNCTION distsync_internal.credit_ensure(customer_id bigint, company_id bigint, options jsonb DEFAULT '{}') RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	found bigint := distsync_internal.credit_account_for(credit_ensure.customer_id, credit_ensure.company_id, credit_ensure.options);
+BEGIN
+	IF found IS NOT NULL THEN
+		RETURN found;
+	END IF;
+	INSERT INTO dist.credit_account (code, customer_id, company_id, currency)
+	SELECT p.code || '/' || c.code, p.party_id, c.company_id, c.currency
+	FROM dist.party s JOIN dist.party p ON p.party_id = COALESCE(s.payer_id, s.party_id), dist.company c
+	WHERE s.party_id = credit_ensure.customer_id AND c.company_id = credit_ensure.company_id
+	ON CONFLICT DO NOTHING;
+	RETURN distsync_internal.credit_account_for(credit_ensure.customer_id, credit_ensure.company_id, credit_ensure.options);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_ensure(bigint, bigint, jsonb) IS
+	'Account that carries a customer in a company; opens one without limit, in the company''s currency, where there is none. Options as credit_account_for().';
+
+-- credit_limit_at does the reckoning of an account's own limit at an instant, and of the next instant at which it changes by itself.
+CREATE FUNCTION distsync_internal.credit_limit_at(account_id bigint, at timestamptz) RETURNS TABLE (amount numeric, ended boolean, changes_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN count(*) FILTER (WHERE l.kind IN ('base', 'insured')) = 0 OR bool_or(l.valid @> credit_limit_at.at AND l.amount IS NULL) THEN NULL
+			ELSE COALESCE(max(l.amount) FILTER (WHERE l.kind IN ('base', 'insured') AND l.valid @> credit_limit_at.at), 0)
+				+ COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> credit_limit_at.at), 0) END,
+		COALESCE(bool_or(l.kind = 'base') AND NOT bool_or(l.kind = 'base' AND l.valid @> credit_limit_at.at), false),
+		least(min(lower(l.valid)) FILTER (WHERE lower(l.valid) > credit_limit_at.at), min(upper(l.valid)) FILTER (WHERE upper(l.valid) > credit_limit_at.at))
+	FROM dist.credit_limit l WHERE l.account_id = credit_limit_at.account_id
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz) IS
+	'Limit of an account at an instant in its currency: greatest(base, insured) + seasonal + temporary; NULL = unlimited, 0 = none; whether its base limits have ended or not begun; next instant at which a limit begins or ends.';
+
+-- credit_position does the picture of an account and those above it: every term of exposure, limit, headroom.
+CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz)
+RETURNS TABLE (level integer, id bigint, code text, customer_id bigint, company_id bigint, currency text, status text, status_reason text, dunning_level smallint,
+	review_on date, exclude_disputed boolean, terms jsonb, receivable numeric, exposure numeric, credit_limit numeric, headroom numeric, limit_ended boolean, changes_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE up AS (
+		SELECT 0 AS level, a.* FROM dist.credit_account a WHERE a.account_id = credit_position.account_id
+		UNION ALL
+		SELECT up.level + 1, p.* FROM up JOIN dist.credit_account p ON p.account_id = up.parent_id WHERE up.level < 16
+	), sum AS (
+		SELECT up.*, up.receivable + up.unbilled + up.open_orders - up.unapplied - up.deposits - up.credits - CASE WHEN up.exclude_disputed THEN up.disputed ELSE 0 END AS exposure
+		FROM up
+	)
+	SELECT s.level, s.account_id, s.code, s.customer_id, s.company_id, s.currency, s.status, s.status_reason, s.dunning_level, s.review_on, s.exclude_disputed,
+		jsonb_build_object('receivable', s.receivable, 'unbilled', s.unbilled, 'open_orders', s.open_orders, 'unapplied', -s.unapplied, 'deposits', -s.deposits,
+			'credits', -s.credits, 'disputed', CASE WHEN s.exclude_disputed THEN -s.disputed ELSE 0 END),
+		s.receivable, s.exposure, l.amount, l.amount - s.exposure, l.ended, l.changes_at
+	FROM sum s CROSS JOIN LATERAL distsync_internal.credit_limit_at(s.account_id, credit_position.at) l
+	ORDER BY s.level
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_position(bigint, timestamptz) IS
+	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency.';

@@ -1,0 +1,149 @@
+-- Holds and the queue of what waits: placing, ending, and letting go of what fits as soon as it fits, in the transaction that made room.
+
+-- credit_hold does the placing of a hold. What is held is shown as demand and never counted: else a payment could not free it.
+CREATE FUNCTION distsync_internal.credit_hold(account_id bigint, ctx jsonb) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	held numeric := COALESCE((ctx ->> 'amount')::numeric, 0);
+	id bigint;
+BEGIN
+	IF credit_hold.account_id IS NOT NULL THEN
+		PERFORM distsync_internal.credit_lock(ARRAY[credit_hold.account_id]);
+		PERFORM distsync_internal.credit_add(credit_hold.account_id, held_demand => held, due_at => (ctx ->> 'valid_until')::timestamptz);
+	END IF;
+	INSERT INTO dist.hold (customer_id, order_id, company_id, order_number, account_id, kind, owner, reasons, amount, priority, placed_by, review_at)
+	VALUES ((ctx ->> 'customer_id')::bigint, (ctx ->> 'order_id')::bigint, (ctx ->> 'company_id')::bigint, ctx ->> 'order_number', credit_hold.account_id, COALESCE(ctx ->> 'kind', 'auto'), COALESCE(ctx ->> 'owner', 'credit'),
+		COALESCE(ctx -> 'reasons', '[]'), held, COALESCE((ctx ->> 'priority')::integer, 100), COALESCE(ctx ->> 'placed_by', session_user), (ctx ->> 'review_at')::timestamptz)
+	RETURNING hold_id INTO id;
+	RETURN id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_hold(bigint, jsonb) IS
+	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, placed_by, review_at, valid_until}. Returns its id.';
+
+-- credit_hold_end does the ending of a hold, whoever ends it.
+CREATE FUNCTION distsync_internal.credit_hold_end(customer_id bigint, hold_id bigint, released_by text, reason text) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	h record;
+BEGIN
+	UPDATE dist.hold x SET released_at = clock_timestamp(), released_by = credit_hold_end.released_by, release_reason = credit_hold_end.reason
+	WHERE x.customer_id = credit_hold_end.customer_id AND x.hold_id = credit_hold_end.hold_id AND x.released_at IS NULL
+	RETURNING x.account_id, x.amount INTO h;
+	IF h.account_id IS NOT NULL THEN
+		PERFORM distsync_internal.credit_add(h.account_id, held_demand => -h.amount);
+	END IF;
+	RETURN h.amount;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text) IS
+	'Ends a hold and takes its amount out of the held demand; the caller holds the account''s lock. Returns the amount, NULL if it had ended before.';
+
+-- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried.
+CREATE FUNCTION distsync_internal.credit_waiting(account_id bigint)
+RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, placed_at timestamptz)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE chain (ids) AS MATERIALIZED (SELECT distsync_internal.credit_chain(credit_waiting.account_id)),
+	down (account_id) AS (
+		SELECT c.ids[cardinality(c.ids)] FROM chain c
+		UNION
+		SELECT a.account_id FROM down d JOIN dist.credit_account a ON a.parent_id = d.account_id
+		-- what is not held anywhere below needs no look
+		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
+	)
+	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.placed_at
+	FROM down d
+	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
+	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a WHERE a.account_id = credit_waiting.account_id) p
+	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
+	ORDER BY CASE WHEN p.release_order = 'priority' THEN h.priority END, CASE WHEN p.release_order = 'best_fit' THEN -h.amount END, h.placed_at, h.order_id
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint) IS
+	'Automatic credit holds in the whole tree of an account that nothing else holds, in the account''s order of release: date | priority | best_fit (largest first).';
+
+-- credit_lock_tree does the locking for whoever makes room: the accounts, those above, and every account of their trees where something
+-- waits. Leaves come before roots, so what waits must be known before the first lock is taken.
+CREATE FUNCTION distsync_internal.credit_lock_tree(account_ids bigint[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT distsync_internal.credit_lock((
+		SELECT array_agg(DISTINCT x.id) FROM (
+			SELECT u.id FROM unnest(account_ids) AS u(id)
+			UNION ALL
+			SELECT w.account_id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_waiting(u.id) w) x))
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_lock_tree(bigint[]) IS
+	'Locks accounts, all above them and all accounts of their trees with waiting orders, leaves first. Called before anything else is locked by what may release orders.';
+
+-- credit_try_lock does the locking of an account that began to wait after the locks were taken: without waiting, for that would be
+-- against the order of locks. Whoever has it is about to change it and the clerk comes back.
+CREATE FUNCTION distsync_internal.credit_try_lock(account_id bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	chain bigint[] := distsync_internal.credit_chain(credit_try_lock.account_id);
+BEGIN
+	RETURN cardinality(chain) = (SELECT count(*) FROM (SELECT a.account_id FROM dist.credit_account a WHERE a.account_id = ANY (chain) FOR NO KEY UPDATE SKIP LOCKED) x);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_try_lock(bigint) IS 'Locks an account and all above it if nobody else has one of them; tells whether it did.';
+
+-- credit_reevaluate does the letting go of what fits: each waiting order is decided again, one after the other, and what fits takes its
+-- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on.
+CREATE FUNCTION distsync_internal.credit_reevaluate(account_id bigint, ctx jsonb DEFAULT '{}') RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	w record;
+	decision jsonb;
+	released jsonb := '[]';
+	tried integer := 0;
+	most integer := COALESCE(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 100);
+BEGIN
+	PERFORM distsync_internal.credit_lock_tree(ARRAY[credit_reevaluate.account_id]);
+	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id) LOOP
+		tried := tried + 1;
+		IF tried > most OR NOT distsync_internal.credit_try_lock(w.account_id) THEN
+			UPDATE dist.credit_account a SET due_at = clock_timestamp() WHERE a.account_id = credit_reevaluate.account_id;
+			PERFORM distsync_internal.credit_wake();
+			EXIT WHEN tried > most;
+			CONTINUE;
+		END IF;
+		decision := distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('at', clock_timestamp(), 'order_id', w.order_id, 'customer_id', w.customer_id,
+			'deposit', distsync_internal.credit_deposit(w.company_id, w.order_number)));
+		CONTINUE WHEN decision ->> 'outcome' <> 'approved'
+			OR distsync_internal.credit_hold_end(w.customer_id, w.hold_id, 'distsync', COALESCE(ctx ->> 'verb', 'credit_reevaluate')) IS NULL;
+		PERFORM distsync_internal.credit_add(w.account_id, open_orders => w.amount);
+		PERFORM distsync_internal.credit_record(w.account_id, w.order_id, COALESCE(ctx ->> 'verb', 'credit_reevaluate'), 'released', decision);
+		released := released || jsonb_build_object('customer_id', w.customer_id, 'order_id', w.order_id, 'hold_id', w.hold_id, 'amount', w.amount);
+	END LOOP;
+	IF released <> '[]' THEN
+		PERFORM distsync_internal.base_hook('credit.released', jsonb_build_object('orders', released, 'account_id', credit_reevaluate.account_id) || ctx);
+	END IF;
+	RETURN jsonb_array_length(released);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
+	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Returns how many orders it let go. ctx: verb, correlation_id, causation_id.';
+
+-- credit_deposit does the sum of what has been paid in advance for an order and is still open.
+CREATE FUNCTION distsync_internal.credit_deposit(company_id bigint, order_number text) RETURNS numeric
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT COALESCE(sum(i.account_amount), 0)
+	FROM dist.payment p
+	JOIN dist.open_item i ON i.customer_id = p.customer_id AND i.company_id = p.company_id AND i.kind = 'deposit' AND i.document_number = p.payment_number
+	WHERE p.company_id = credit_deposit.company_id AND p.order_number = credit_deposit.order_number AND p.kind = 'deposit'
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_deposit(bigint, text) IS 'Open deposits for an order (company, number), in the account''s currency.';
+
+-- credit_wake does the calling of the clerk at commit, where there is one.
+CREATE FUNCTION distsync_internal.credit_wake() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF to_regprocedure('distsync_internal.worker_wake(text)') IS NOT NULL THEN
+		PERFORM distsync_internal.worker_wake('clerk');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_wake() IS 'Wakes the clerk at commit.';
