@@ -111,7 +111,6 @@ SELECT amount, reverses_id IS NOT NULL AS reversal FROM dist.application a WHERE
 -- more than is open, and unlike currencies, are refused
 SELECT distsync_internal.credit_apply(f.customer_id, f.open_item_id, t.open_item_id, 50.0001, '{}') FROM dist.open_item f, dist.open_item t WHERE f.document_number = 'CRD-EP' AND t.document_number = 'CRD-E2';
 \echo :LAST_ERROR_SQLSTATE
-SELECT distsync_internal.credit_apply(t.customer_id, f.open_item_id, t.open_item_id, 1, '{}') FROM dist.open_item f, dist.open_item t WHERE f.document_number = 'CRD-P1' AND t.document_number = 'CRD-I1' AND false;
 DELETE FROM dist.application WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
 DELETE FROM dist.open_item WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
 UPDATE dist.credit_account SET receivable = 0, unapplied = 0 WHERE code = 'CRD-C';

@@ -50,6 +50,7 @@
 /* credit and orders */
 #define DS_ERRCODE_CREDIT_REFUSED MAKE_SQLSTATE('S', 'D', '0', '6', '0')
 #define DS_ERRCODE_HOLD_STATE MAKE_SQLSTATE('S', 'D', '0', '6', '1')
+#define DS_ERRCODE_OVER_APPLICATION MAKE_SQLSTATE('S', 'D', '0', '6', '2')
 #define DS_ERRCODE_ORDER_STATE MAKE_SQLSTATE('S', 'D', '0', '7', '0')
 #define DS_ERRCODE_ORDER_REFUSED MAKE_SQLSTATE('S', 'D', '0', '7', '1')
 
