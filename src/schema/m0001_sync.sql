@@ -279,6 +279,10 @@ CREATE TABLE sync.outbox_item (
 CREATE TABLE sync.router_cursor (
 	router		text NOT NULL,						-- name of the router
 	snapshot	pg_snapshot NOT NULL,				-- everything visible in it is routed
+	target		pg_snapshot,						-- end of the window being read in pieces, NULL = none
+	piece		integer,							-- rows of each outbox in a piece of that window
+	done_customer	bigint NOT NULL DEFAULT 0,		-- of that window, routed up to this row of sync.outbox_customer
+	done_item	bigint NOT NULL DEFAULT 0,			-- of that window, routed up to this row of sync.outbox_item
 	position	bigint NOT NULL DEFAULT 0,			-- last stream position given
 	system_identifier	bigint NOT NULL,			-- server the snapshot belongs to: after a restore it starts anew
 	moved_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it last moved
@@ -376,17 +380,17 @@ CREATE TABLE sync.route (
 CREATE TABLE sync.lane (
 	endpoint_id	bigint NOT NULL,					-- endpoint
 	lane_key	text NOT NULL,						-- entity and key; for ordering none: the delivery itself
-	state		text NOT NULL,						-- idle | ready | leased | waiting (due later) | blocked
-	head_id		bigint,								-- delivery in front, NULL = empty
-	depth		integer NOT NULL DEFAULT 0,			-- deliveries not yet finished
+	state		text NOT NULL,						-- ready | leased | waiting (due later) | blocked (its head is dead, or its endpoint is not active)
+	head_id		bigint NOT NULL,					-- delivery in front; a lane without one is deleted
+	depth		integer NOT NULL,					-- deliveries not yet finished, the head among them
 	due_at		timestamptz NOT NULL,				-- when the head may be sent
 	lease		uuid,								-- who is sending the head
 	lease_until	timestamptz,						-- when that is given up
 	failures	integer NOT NULL DEFAULT 0,			-- failed tries of the head
 	CONSTRAINT lane_pk PRIMARY KEY (endpoint_id, lane_key),
-	CONSTRAINT lane_chk CHECK (state IN ('idle', 'ready', 'leased', 'waiting', 'blocked') AND depth >= 0)
+	CONSTRAINT lane_chk CHECK (state IN ('ready', 'leased', 'waiting', 'blocked') AND depth > 0)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX lane_due_idx ON sync.lane (due_at) WHERE state IN ('ready', 'waiting');
+CREATE INDEX lane_due_idx ON sync.lane (endpoint_id, due_at) WHERE state IN ('ready', 'waiting');
 CREATE INDEX lane_lease_idx ON sync.lane (lease_until) WHERE state = 'leased';
 
 -- sync.delivery: one event on its way to one endpoint. queued → delivered | dead | superseded | cancelled; parked while its endpoint

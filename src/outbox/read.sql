@@ -1,0 +1,162 @@
+-- Reading the outbox: which rows have become visible since the router last looked, and what they say.
+--
+-- The router keeps a snapshot. What it has to route is what is visible now and was not visible then, so a writer that commits late is
+-- never lost and none is waited for. The rows between two snapshots are a window; a large one is read in pieces, in the order of
+-- outbox_id within each outbox. A writer takes that number while it holds the lock on what it writes about, so for one entity it is
+-- the order of the commits; the order of transaction ids is not.
+
+-- outbox_piece does the carrying of one captured row from the outbox to the router.
+CREATE TYPE distsync_internal.outbox_piece AS (
+	lane_group text, outbox_id bigint, at timestamptz, kind text, event_type text, entity text, entity_key text, group_id bigint, body jsonb,
+	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring text
+);
+COMMENT ON TYPE distsync_internal.outbox_piece IS 'A row of the outbox as the router reads it.';
+
+-- outbox_draft does the carrying of one event that has its data but no place in the stream yet.
+CREATE TYPE distsync_internal.outbox_draft AS (
+	ordinal bigint, at timestamptz, event_type text, entity text, entity_key text, customer_id bigint, body jsonb,
+	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring boolean, error text
+);
+COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, before it gets version and position; error says why a renderer could not make the data.';
+
+-- outbox_snapshot does the taking of the snapshot of the calling statement. The caller's own transaction counts as running: it may
+-- write more, and the server leaves its number out of the list.
+CREATE FUNCTION distsync_internal.outbox_snapshot() RETURNS pg_snapshot
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN own IS NULL OR own >= pg_snapshot_xmax(s) THEN s
+		ELSE format('%s:%s:%s', least(own, pg_snapshot_xmin(s)), pg_snapshot_xmax(s),
+			(SELECT string_agg(x::text, ',' ORDER BY x) FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS xip(x)))::pg_snapshot END
+	FROM (SELECT pg_current_snapshot(), pg_current_xact_id_if_assigned()) AS c(s, own)
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_snapshot() IS 'Snapshot of the calling statement, with the own transaction among those that run.';
+
+-- outbox_read_customer does the reading of one piece of a window from the customer outbox. The planner knows nothing of a snapshot,
+-- so it is kept from reading whole partitions.
+CREATE FUNCTION distsync_internal.outbox_read_customer(before pg_snapshot, target pg_snapshot, late xid8[], after_id bigint, max_rows integer)
+RETURNS SETOF distsync_internal.outbox_piece
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+	IF cardinality(late) = 0 THEN
+		RETURN QUERY
+		SELECT 'customer'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.customer_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM sync.outbox_customer o
+		WHERE o.xid >= pg_snapshot_xmax(before) AND o.xid < pg_snapshot_xmax(target) AND o.outbox_id > after_id AND pg_visible_in_snapshot(o.xid, target)
+		ORDER BY o.outbox_id LIMIT max_rows;
+	ELSE
+		RETURN QUERY
+		SELECT 'customer'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.customer_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM (SELECT * FROM sync.outbox_customer c
+			  WHERE c.xid >= pg_snapshot_xmax(before) AND c.xid < pg_snapshot_xmax(target) AND c.outbox_id > after_id AND pg_visible_in_snapshot(c.xid, target)
+			  UNION ALL
+			  SELECT * FROM sync.outbox_customer c WHERE c.xid = ANY (late) AND c.outbox_id > after_id) o
+		ORDER BY o.outbox_id LIMIT max_rows;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_read_customer(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS
+	'Rows of sync.outbox_customer visible in target and not in before, above outbox_id after_id, in its order, at most max_rows. late: transactions that ran in before and are visible in target.';
+
+-- outbox_read_item does the same for the item outbox.
+CREATE FUNCTION distsync_internal.outbox_read_item(before pg_snapshot, target pg_snapshot, late xid8[], after_id bigint, max_rows integer)
+RETURNS SETOF distsync_internal.outbox_piece
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+	IF cardinality(late) = 0 THEN
+		RETURN QUERY
+		SELECT 'item'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM sync.outbox_item o
+		WHERE o.xid >= pg_snapshot_xmax(before) AND o.xid < pg_snapshot_xmax(target) AND o.outbox_id > after_id AND pg_visible_in_snapshot(o.xid, target)
+		ORDER BY o.outbox_id LIMIT max_rows;
+	ELSE
+		RETURN QUERY
+		SELECT 'item'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM (SELECT * FROM sync.outbox_item i
+			  WHERE i.xid >= pg_snapshot_xmax(before) AND i.xid < pg_snapshot_xmax(target) AND i.outbox_id > after_id AND pg_visible_in_snapshot(i.xid, target)
+			  UNION ALL
+			  SELECT * FROM sync.outbox_item i WHERE i.xid = ANY (late) AND i.outbox_id > after_id) o
+		ORDER BY o.outbox_id LIMIT max_rows;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_read_item(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS
+	'Rows of sync.outbox_item visible in target and not in before, above outbox_id after_id, in its order, at most max_rows.';
+
+-- outbox_late does the listing of transactions that ran when the router last looked and have committed since.
+CREATE FUNCTION distsync_internal.outbox_late(before pg_snapshot, target pg_snapshot) RETURNS xid8[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY(SELECT x FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, target))
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_late(pg_snapshot, pg_snapshot) IS 'Transactions running in the first snapshot and not running any more in the second.';
+
+-- outbox_render_state does the making of the data of state events of one type, by the function that a room registered. Should that
+-- fail, each key is tried alone, so that one bad row hides no other: what can't be rendered is still told, without its state.
+CREATE FUNCTION distsync_internal.outbox_render_state(event_type text, entity text, keys text[])
+RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb, error text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	renderer text;
+	k text;
+BEGIN
+	SELECT h.function INTO renderer FROM distsync_internal.handler h WHERE h.kind = 'render' AND h.name = outbox_render_state.event_type ORDER BY h.ordinal LIMIT 1;
+	IF renderer IS NULL THEN
+		RETURN QUERY SELECT u, u, NULL::bigint, jsonb_build_object(outbox_render_state.entity, u), NULL::text FROM unnest(keys) u;
+		RETURN;
+	END IF;
+	BEGIN
+		-- %s is a function out of the registry: base checks that it is a name of ours
+		RETURN QUERY EXECUTE format('SELECT r.*, NULL::text FROM %s($1) AS r(key, entity_key, customer_id, body)', renderer) USING keys;
+	EXCEPTION
+		WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+			RAISE;
+		WHEN OTHERS THEN
+			IF cardinality(keys) = 1 THEN
+				RETURN QUERY SELECT keys[1], keys[1], NULL::bigint, jsonb_build_object(outbox_render_state.entity, keys[1], 'unrendered', true), format('%s: %s', SQLSTATE, SQLERRM);
+				RETURN;
+			END IF;
+			FOREACH k IN ARRAY keys LOOP
+				RETURN QUERY SELECT * FROM distsync_internal.outbox_render_state(outbox_render_state.event_type, outbox_render_state.entity, ARRAY[k]);
+			END LOOP;
+	END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
+	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. error: why a key could not be rendered.';
+
+-- outbox_compose does the making of events out of captured rows: document events as they are, the markers of one entity as one event
+-- that tells its state now. It takes the place of the last of them and the time of the first.
+CREATE FUNCTION distsync_internal.outbox_compose(pieces distsync_internal.outbox_piece[]) RETURNS SETOF distsync_internal.outbox_draft
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY
+	WITH piece AS MATERIALIZED (
+		-- the clocks of writers differ by less than what it takes to get here; within an outbox outbox_id decides
+		SELECT p.*, row_number() OVER (ORDER BY p.clock, p.lane_group, p.outbox_id) AS ordinal
+		FROM (SELECT u.*, max(u.at) OVER (PARTITION BY u.lane_group ORDER BY u.outbox_id) AS clock FROM unnest(pieces) u) p
+	), marker AS MATERIALIZED (
+		SELECT DISTINCT ON (p.event_type, p.entity, p.entity_key) p.*,
+			min(p.at) OVER same AS first_at, bool_or(p.ring = 'courier') OVER same AS rings, min(p.origin) OVER same AS one_origin,
+			count(*) OVER same = count(p.origin) OVER same AND min(p.origin) OVER same = max(p.origin) OVER same AS same_origin
+		FROM piece p
+		WHERE p.kind = 'state'
+		WINDOW same AS (PARTITION BY p.event_type, p.entity, p.entity_key)
+		ORDER BY p.event_type, p.entity, p.entity_key, p.ordinal DESC
+	), rendered AS MATERIALIZED (
+		SELECT DISTINCT ON (t.event_type, t.entity, r.key) t.event_type, t.entity, r.*
+		FROM (SELECT m.event_type, m.entity, array_agg(m.entity_key ORDER BY m.entity_key) AS keys FROM marker m GROUP BY m.event_type, m.entity) t
+		CROSS JOIN LATERAL distsync_internal.outbox_render_state(t.event_type, t.entity, t.keys) r
+		ORDER BY t.event_type, t.entity, r.key
+	)
+	SELECT p.ordinal, p.at, p.event_type, p.entity, p.entity_key, CASE p.lane_group WHEN 'customer' THEN p.group_id ELSE 0 END, p.body,
+		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text
+	FROM piece p
+	WHERE p.kind = 'document'
+	UNION ALL
+	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
+		m.message_id, m.correlation_id, m.causation_id, CASE WHEN m.same_origin THEN m.one_origin END, m.rings, r.error
+	FROM marker m
+	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_compose(distsync_internal.outbox_piece[]) IS
+	'Events of the given rows: documents as captured; markers of one type and entity as one, rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event.';

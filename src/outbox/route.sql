@@ -1,0 +1,257 @@
+-- The router: from the outbox into the stream, and from there to the lanes of every endpoint that wants the event. One at a time in
+-- a database; all of a call is one transaction, so an event is routed exactly once.
+
+-- outbox_domain does the choice of the domain of an event type: the channel it rings, and the flow it is timed in.
+CREATE FUNCTION distsync_internal.outbox_domain(event_type text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE split_part(event_type, '.', 1)
+		WHEN 'price' THEN 'price' WHEN 'agreement' THEN 'price'
+		WHEN 'stock' THEN 'stock' WHEN 'item' THEN 'stock' WHEN 'site' THEN 'stock' WHEN 'reservation' THEN 'stock'
+		WHEN 'credit' THEN 'credit' WHEN 'payment' THEN 'credit' WHEN 'invoice' THEN 'credit' WHEN 'dispute' THEN 'credit' WHEN 'party' THEN 'credit'
+		WHEN 'order' THEN 'order' WHEN 'shipment' THEN 'order'
+		WHEN 'exception' THEN 'exception'
+	END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_domain(text) IS 'price | stock | credit | order | exception by the first word of an event type, NULL for others. The NOTIFY channel is distsync_<domain>.';
+
+-- outbox_ring does the ringing of one NOTIFY. The payload is id and type only, because channels have no access control.
+CREATE FUNCTION distsync_internal.outbox_ring(event_type text, message_id uuid) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_notify('distsync_' || d, format('{"id":"%s","type":%s}', message_id, to_json(event_type)))
+	FROM distsync_internal.outbox_domain(event_type) d
+	WHERE d IS NOT NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_ring(text, uuid) IS 'NOTIFY on the channel of the type''s domain, payload {"id","type"}; nothing for types without a domain.';
+
+-- outbox_stamp does the first entry of the router's cursor, and the new start on another server: transaction ids of the old one mean
+-- nothing here. What was not routed there is stamped as written now, what was routed as written long ago.
+CREATE FUNCTION distsync_internal.outbox_stamp() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c record;
+	here bigint := (SELECT system_identifier FROM pg_control_system());
+	now_snapshot pg_snapshot := distsync_internal.outbox_snapshot();
+	routed pg_snapshot;
+BEGIN
+	SELECT * INTO c FROM sync.router_cursor WHERE router = 'main' FOR UPDATE;
+	IF NOT FOUND THEN
+		INSERT INTO sync.router_cursor (router, snapshot, system_identifier) VALUES ('main', '1:1:', here) ON CONFLICT (router) DO NOTHING;
+		RETURN;
+	END IF;
+	IF c.system_identifier = here THEN
+		RETURN;
+	END IF;
+	routed := c.snapshot;
+	UPDATE sync.outbox_customer o SET xid = CASE
+		WHEN pg_visible_in_snapshot(o.xid, routed) OR (c.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, c.target) AND o.outbox_id <= c.done_customer) THEN '0'::xid8
+		ELSE pg_current_xact_id() END;
+	UPDATE sync.outbox_item o SET xid = CASE
+		WHEN pg_visible_in_snapshot(o.xid, routed) OR (c.target IS NOT NULL AND pg_visible_in_snapshot(o.xid, c.target) AND o.outbox_id <= c.done_item) THEN '0'::xid8
+		ELSE pg_current_xact_id() END;
+	UPDATE sync.router_cursor SET snapshot = now_snapshot, target = NULL, piece = NULL, done_customer = 0, done_item = 0, system_identifier = here, moved_at = clock_timestamp()
+	WHERE router = 'main';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_stamp() IS 'Makes the router''s cursor, or adopts the outbox of another server after a logical restore.';
+
+-- outbox_store does the giving of version and position, makes the bytes that partners get, and rings.
+CREATE FUNCTION distsync_internal.outbox_store(drafts distsync_internal.outbox_draft[], last_position bigint, routed_at timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	i record;
+	n integer;
+BEGIN
+	SELECT name, incarnation INTO i FROM sync.instance;
+	WITH draft AS MATERIALIZED (
+		SELECT d.*, row_number() OVER (ORDER BY d.ordinal) AS place,
+			row_number() OVER (PARTITION BY d.entity, d.entity_key ORDER BY d.ordinal) AS nth, count(*) OVER (PARTITION BY d.entity, d.entity_key) AS of
+		FROM unnest(drafts) d
+	), clock AS (
+		INSERT INTO sync.entity_clock AS c (entity, entity_key, version)
+		SELECT d.entity, d.entity_key, count(*) FROM draft d GROUP BY 1, 2 ORDER BY 1, 2
+		ON CONFLICT (entity, entity_key) DO UPDATE SET version = c.version + excluded.version
+		RETURNING c.entity, c.entity_key, c.version
+	)
+	INSERT INTO sync.event (position, message_id, at, routed_at, event_type, entity, entity_key, incarnation, entity_version, customer_id, correlation_id, causation_id, origin, body)
+	SELECT last_position + d.place, d.message_id, d.at, outbox_store.routed_at, d.event_type, d.entity, d.entity_key, i.incarnation, c.version - d.of + d.nth, d.customer_id,
+		d.correlation_id, d.causation_id, d.origin,
+		convert_to(concat('{"specversion":"1.0","id":"', d.message_id, '","source":', to_json('distsync/' || i.name), ',"type":', to_json(d.event_type),
+			',"time":"', to_char(d.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '","subject":', to_json(d.entity || '/' || d.entity_key),
+			',"datacontenttype":"application/json","entity":', to_json(d.entity), ',"entityversion":"', i.incarnation, '.', c.version - d.of + d.nth, '"',
+			',"correlationid":"' || d.correlation_id || '"', ',"causationid":"' || d.causation_id || '"', ',"data":', COALESCE(d.body, 'null'::jsonb), '}'), 'UTF8')
+	FROM draft d
+	JOIN clock c ON c.entity = d.entity AND c.entity_key = d.entity_key
+	ORDER BY d.place;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	PERFORM distsync_internal.outbox_ring(d.event_type, d.message_id) FROM unnest(drafts) d WHERE d.ring ORDER BY d.ordinal;
+	PERFORM distsync_internal.base_exception('unrendered', d.event_type || ' ' || d.entity_key, 'sync', 'error', NULL, d.entity, d.entity_key,
+		jsonb_build_object('event_type', d.event_type, 'error', d.error))
+	FROM unnest(drafts) d WHERE d.error IS NOT NULL;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_store(distsync_internal.outbox_draft[], bigint, timestamptz) IS
+	'Appends events to the stream after last_position, without gaps; CloudEvents bytes, entity version (incarnation, n); NOTIFY where the courier rings. Returns how many.';
+
+-- outbox_wants does the test of a route's filter on the data of an event: a path that finds something, or a predicate that is true.
+CREATE FUNCTION distsync_internal.outbox_wants(filter jsonpath, body bytea) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT filter IS NULL OR COALESCE(jsonb_path_query_first(convert_from(body, 'UTF8')::jsonb -> 'data', filter, '{}', true), 'null') NOT IN ('null', 'false')
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_wants(jsonpath, bytea) IS 'Whether the jsonpath finds something in the data of a CloudEvent (predicate: is true). No filter wants all.';
+
+-- outbox_fan_out does the queueing of events of the stream at every endpoint that wants them. An endpoint is not told what its own
+-- system said, and gets an event once, however many of its routes match.
+CREATE FUNCTION distsync_internal.outbox_fan_out(first_position bigint, last_position bigint, t timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	queued bigint[];
+BEGIN
+	WITH wanted AS MATERIALIZED (
+		SELECT DISTINCT ON (e.position, r.endpoint_id, COALESCE(r.mapping, ''))
+			e.position, r.route_id, r.endpoint_id, CASE r.ordering WHEN 'entity' THEN e.entity || '/' || e.entity_key ELSE format('#%s.%s', e.position, r.route_id) END AS lane_key,
+			CASE p.state WHEN 'active' THEN 'queued' ELSE 'parked' END AS state, e.at, e.message_id
+		FROM sync.route r
+		JOIN sync.endpoint p ON p.endpoint_id = r.endpoint_id
+		JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type LIKE replace(replace(r.event_type, '_', '\_'), '*', '%')
+		WHERE r.status = 'active' AND e.origin IS DISTINCT FROM p.system AND distsync_internal.outbox_wants(r.filter, e.body)
+		ORDER BY e.position, r.endpoint_id, COALESCE(r.mapping, ''), r.route_id
+	), inserted AS (
+		INSERT INTO sync.delivery (position, route_id, endpoint_id, lane_key, state, created_at, event_at, message_id)
+		SELECT w.position, w.route_id, w.endpoint_id, w.lane_key, w.state, t, w.at, w.message_id FROM wanted w ORDER BY w.position, w.route_id
+		RETURNING delivery_id
+	)
+	SELECT array_agg(delivery_id) INTO queued FROM inserted;
+	RETURN CASE WHEN queued IS NULL THEN 0 ELSE distsync_internal.outbox_enqueue(queued, t) END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_fan_out(bigint, bigint, timestamptz) IS
+	'Makes deliveries of the events from first_position to last_position by the active routes: type pattern, filter, not back to the origin. Returns how many.';
+
+-- outbox_enqueue does the putting of new deliveries into their lanes, and lets the newest state take the place of older ones where the
+-- route says so. It locks the lanes first, in one order, so that it agrees with who finishes their heads.
+CREATE FUNCTION distsync_internal.outbox_enqueue(deliveries bigint[], t timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	latest boolean;
+BEGIN
+	INSERT INTO sync.lane AS l (endpoint_id, lane_key, state, head_id, depth, due_at)
+	SELECT d.endpoint_id, d.lane_key, CASE WHEN bool_or(d.state = 'parked') THEN 'blocked' ELSE 'ready' END, min(d.delivery_id), count(*), t
+	FROM sync.delivery d
+	WHERE d.delivery_id = ANY (deliveries)
+	GROUP BY d.endpoint_id, d.lane_key
+	ORDER BY d.endpoint_id, d.lane_key
+	ON CONFLICT (endpoint_id, lane_key) DO UPDATE SET depth = l.depth + excluded.depth;
+	SELECT EXISTS (SELECT FROM sync.delivery d JOIN sync.route r ON r.route_id = d.route_id AND r.on_block = 'latest'
+				   JOIN sync.lane l ON l.endpoint_id = d.endpoint_id AND l.lane_key = d.lane_key AND l.depth > 1
+				   WHERE d.delivery_id = ANY (deliveries)) INTO latest;
+	IF latest THEN
+		PERFORM distsync_internal.outbox_supersede(deliveries, t);
+	END IF;
+	RETURN cardinality(deliveries);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_enqueue(bigint[], timestamptz) IS 'Puts new deliveries behind what waits in their lanes; lanes are made as needed. Returns how many.';
+
+-- outbox_supersede does the dropping of states that a newer one has made pointless. What is being sent is left alone.
+CREATE FUNCTION distsync_internal.outbox_supersede(deliveries bigint[], t timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone bigint[];
+BEGIN
+	WITH newest AS (
+		SELECT d.endpoint_id, d.lane_key, max(d.delivery_id) AS delivery_id
+		FROM sync.delivery d
+		JOIN sync.route r ON r.route_id = d.route_id AND r.on_block = 'latest'
+		WHERE d.delivery_id = ANY (deliveries)
+		GROUP BY d.endpoint_id, d.lane_key
+	), old AS (
+		UPDATE sync.delivery d SET state = 'superseded', finished_at = t
+		FROM newest n
+		JOIN sync.lane l ON l.endpoint_id = n.endpoint_id AND l.lane_key = n.lane_key
+		WHERE d.endpoint_id = n.endpoint_id AND d.lane_key = n.lane_key AND d.delivery_id < n.delivery_id AND d.state IN ('queued', 'parked')
+			AND NOT (l.state = 'leased' AND l.head_id = d.delivery_id)
+			AND d.route_id IN (SELECT r.route_id FROM sync.route r WHERE r.on_block = 'latest')
+		RETURNING d.delivery_id
+	)
+	SELECT array_agg(delivery_id) INTO gone FROM old;
+	UPDATE sync.lane l SET depth = l.depth - g.n,
+		head_id = CASE WHEN l.head_id = ANY (gone)
+			THEN (SELECT min(d.delivery_id) FROM sync.delivery d WHERE d.endpoint_id = l.endpoint_id AND d.lane_key = l.lane_key AND d.state IN ('queued', 'parked'))
+			ELSE l.head_id END
+	FROM (SELECT d.endpoint_id, d.lane_key, count(*)::integer AS n FROM sync.delivery d WHERE d.delivery_id = ANY (gone) GROUP BY 1, 2) g
+	WHERE l.endpoint_id = g.endpoint_id AND l.lane_key = g.lane_key;
+	RETURN COALESCE(cardinality(gone), 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_supersede(bigint[], timestamptz) IS
+	'Marks unsent older deliveries of routes with on_block latest as superseded, in the lanes of the given new ones. Returns how many.';
+
+-- outbox_route does one step of the router: a piece of what has become visible goes into the stream and to the lanes.
+CREATE FUNCTION distsync_internal.outbox_route(max_rows integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c sync.router_cursor%ROWTYPE;
+	until pg_snapshot;
+	step integer;
+	pieces distsync_internal.outbox_piece[];
+	drafts distsync_internal.outbox_draft[];
+	customers integer;
+	items integer;
+	stored integer := 0;
+	t timestamptz;
+BEGIN
+	IF NOT pg_try_advisory_xact_lock(hashtextextended('distsync.router', 0)) THEN
+		RETURN 0;
+	END IF;
+	SELECT * INTO c FROM sync.router_cursor WHERE router = 'main';
+	IF NOT FOUND OR c.system_identifier <> (SELECT system_identifier FROM pg_control_system()) THEN
+		PERFORM distsync_internal.outbox_stamp();
+		SELECT * INTO c FROM sync.router_cursor WHERE router = 'main';
+	END IF;
+	step := greatest(max_rows, c.piece, 1);
+	-- one statement, one snapshot: the window, its rows, and the state that markers are rendered from
+	SELECT r.until, r.pieces, ARRAY(SELECT d FROM distsync_internal.outbox_compose(r.pieces) d) INTO until, pieces, drafts
+	FROM (SELECT w.until, ARRAY(
+			SELECT p FROM distsync_internal.outbox_read_customer(c.snapshot, w.until, w.late, c.done_customer, step) p
+			UNION ALL
+			SELECT p FROM distsync_internal.outbox_read_item(c.snapshot, w.until, w.late, c.done_item, step) p) AS pieces
+		  FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late
+				FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s) w
+		  OFFSET 0) r;
+	IF cardinality(pieces) = 0 AND c.target IS NULL THEN
+		RETURN 0;
+	END IF;
+	t := clock_timestamp();
+	IF cardinality(drafts) > 0 THEN
+		stored := distsync_internal.outbox_store(drafts, c.position, t);
+		PERFORM distsync_internal.outbox_fan_out(c.position + 1, c.position + stored, t);
+	END IF;
+	SELECT count(*) FILTER (WHERE p.lane_group = 'customer'), count(*) FILTER (WHERE p.lane_group = 'item'),
+		greatest(c.done_customer, max(p.outbox_id) FILTER (WHERE p.lane_group = 'customer')), greatest(c.done_item, max(p.outbox_id) FILTER (WHERE p.lane_group = 'item'))
+	INTO customers, items, c.done_customer, c.done_item
+	FROM unnest(pieces) p;
+	IF customers < step AND items < step THEN
+		UPDATE sync.router_cursor SET snapshot = until, target = NULL, piece = NULL, done_customer = 0, done_item = 0, position = c.position + stored, moved_at = t
+		WHERE router = 'main';
+		RETURN least(customers + items, max_rows);
+	END IF;
+	UPDATE sync.router_cursor SET target = until, piece = COALESCE(c.piece, distsync_internal.outbox_piece_size(c.snapshot, until)),
+		done_customer = c.done_customer, done_item = c.done_item, position = c.position + stored, moved_at = t
+	WHERE router = 'main';
+	RETURN max_rows;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_route(integer) IS
+	'Courier function: routes what has become visible in the outbox, about max_rows rows of each outbox a call. Returns rows read; max_rows when there may be more. 0 at once when another router works. Safe with late commits and prepared transactions.';
+
+-- outbox_piece_size does the choice of how much of a large window is read at once: each piece reads all of it, so there are few.
+CREATE FUNCTION distsync_internal.outbox_piece_size(before pg_snapshot, target pg_snapshot) RETURNS integer
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT least(greatest(
+		(SELECT count(*) FROM sync.outbox_customer o WHERE o.xid >= pg_snapshot_xmin(before) AND o.xid < pg_snapshot_xmax(target)),
+		(SELECT count(*) FROM sync.outbox_item o WHERE o.xid >= pg_snapshot_xmin(before) AND o.xid < pg_snapshot_xmax(target))) / 16, 50000)::integer
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_piece_size(pg_snapshot, pg_snapshot) IS 'A sixteenth of the larger outbox between two snapshots, at most 50,000 rows.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('courier', 'route', 'distsync_internal.outbox_route');
