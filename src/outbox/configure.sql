@@ -43,17 +43,6 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_endpoint(text) IS 'Id of an endpoint by its code. Errors: SD001.';
 
--- outbox_wake_courier does the waking of the courier at commit, where there is one.
-CREATE FUNCTION distsync_internal.outbox_wake_courier() RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF to_regprocedure('distsync_internal.worker_wake(text)') IS NOT NULL THEN
-		EXECUTE 'SELECT distsync_internal.worker_wake(''courier'')';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_wake_courier() IS 'Wakes the courier of this database at commit.';
-
 -- add_system does the adding of a system we exchange with, or changes it.
 CREATE FUNCTION distsync.add_system(code text, kind text, options jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -169,7 +158,7 @@ BEGIN
 		PERFORM distsync_internal.outbox_refuse('SD080', format('endpoint "%s" has no key to sign with', e.code), 'options.secret', NULL, 'Pass option secret ("whsec_" and base64 for scheme standard), or scheme none.');
 	END IF;
 	PERFORM distsync_internal.base_audit('add_endpoint', 'endpoint', e.code, was, (SELECT to_jsonb(p) FROM sync.endpoint p WHERE p.code = e.code));
-	PERFORM distsync_internal.outbox_wake_courier();
+	PERFORM distsync_internal.worker_wake('courier');
 	RETURN e.code;
 END
 $$;

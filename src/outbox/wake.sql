@@ -4,7 +4,7 @@
 CREATE FUNCTION distsync_internal.outbox_wake() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.outbox_wake_courier();
+	PERFORM distsync_internal.worker_wake('courier');
 	RETURN NULL;
 END
 $$;
