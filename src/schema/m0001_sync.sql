@@ -197,6 +197,7 @@ CREATE TABLE sync.refused (
 	CONSTRAINT refused_pk PRIMARY KEY (source, reason, hour)
 );
 
+--! room base
 -- sync.dedupe: which messages have been taken: uniqueness lives here, bounded by age.
 CREATE TABLE sync.dedupe (
 	source		text NOT NULL,						-- code of the source

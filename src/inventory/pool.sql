@@ -1,0 +1,158 @@
+-- Pools: the promise counter of an item at a site. Its row lock comes before everything else of the key, in the order of (item_id,
+-- site_id), so that calls wait for each other but never in a circle.
+
+-- inventory_lock does the locking of pools, sorted; pools that are missing are made.
+CREATE FUNCTION distsync_internal.inventory_lock(item_ids bigint[], site_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO dist.stock_pool (item_id, site_id)
+	SELECT DISTINCT k.item_id, k.site_id FROM unnest(item_ids, site_ids) AS k(item_id, site_id)
+	WHERE NOT EXISTS (SELECT FROM dist.stock_pool p WHERE p.item_id = k.item_id AND p.site_id = k.site_id)
+	ORDER BY 1, 2
+	ON CONFLICT DO NOTHING;
+	PERFORM FROM dist.stock_pool p
+	JOIN (SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) k ON p.item_id = k.item_id AND p.site_id = k.site_id
+	ORDER BY p.item_id, p.site_id
+	FOR NO KEY UPDATE OF p;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_lock(bigint[], bigint[]) IS
+	'Locks the pools of pairs of item and site (arrays of equal length) in their order, until the end of the transaction. Call it once with all keys of a request, before anything else of them is touched.';
+
+-- inventory_expire does the ending of holds that are past their instant, under the pools' locks: from expires_at on they are gone.
+CREATE FUNCTION distsync_internal.inventory_expire(item_ids bigint[], site_ids bigint[]) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t timestamptz := clock_timestamp();
+	n integer;
+BEGIN
+	WITH due AS (
+		SELECT r.reservation_id, r.item_id, r.site_id, r.demand_key, r.quantity - r.committed AS freed
+		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) k
+		JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state = 'held' AND r.expires_at <= t
+	), gone AS (
+		-- what was committed of it stays committed
+		UPDATE dist.reservation r
+		SET state = CASE WHEN r.committed = 0 THEN 'expired' WHEN r.committed = r.shipped THEN 'shipped' ELSE 'committed' END,
+			quantity = CASE WHEN r.committed = 0 THEN r.quantity ELSE r.committed END, expires_at = CASE WHEN r.committed = 0 THEN r.expires_at END,
+			ended_at = CASE WHEN r.committed = r.shipped THEN t END
+		FROM due WHERE r.item_id = due.item_id AND r.reservation_id = due.reservation_id
+	), pools AS (
+		UPDATE dist.stock_pool p SET held = p.held - d.freed, version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
+		FROM (SELECT item_id, site_id, sum(freed) AS freed FROM due GROUP BY item_id, site_id) d
+		WHERE p.item_id = d.item_id AND p.site_id = d.site_id
+	), demands AS (
+		UPDATE dist.demand y SET reserved = y.reserved - d.freed,
+			status = distsync_internal.inventory_demand_status(y.reserved - d.freed, y.ordered, y.allocated, y.shipped)
+		FROM (SELECT item_id, site_id, demand_key, sum(freed) AS freed FROM due WHERE demand_key IS NOT NULL GROUP BY item_id, site_id, demand_key) d
+		WHERE y.demand_key = d.demand_key AND y.item_id = d.item_id AND y.site_id = d.site_id
+	)
+	SELECT count(*) INTO n FROM due;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_expire(bigint[], bigint[]) IS
+	'Ends the holds of these pools whose expires_at has come, and gives back what they held. The caller holds the pools'' locks. Returns how many ended.';
+
+-- inventory_demand_status does the state of a demand from its totals.
+CREATE FUNCTION distsync_internal.inventory_demand_status(reserved numeric, ordered numeric, allocated numeric, shipped numeric) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE WHEN greatest(reserved, ordered, allocated) > shipped THEN 'open' WHEN shipped > 0 THEN 'done' ELSE 'cancelled' END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, numeric, numeric) IS 'open | done | cancelled, from the totals of a demand line in base units.';
+
+-- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
+-- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
+CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t timestamptz;
+	c record;
+BEGIN
+	PERFORM distsync_internal.inventory_expire(item_ids, site_ids);
+	t := clock_timestamp();
+	FOR c IN
+		WITH k AS MATERIALIZED (
+			SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites
+			FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
+		), n AS MATERIALIZED (
+			SELECT m.item_id, m.site_id, m.turns_at, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
+				p.held + p.committed AS promised, m.low, p.shortfall AS was, p.backorder_cap
+			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
+			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
+		), u AS (
+			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.backorder_cap), valid_until = n.turns_at,
+				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
+			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
+			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low
+		)
+		SELECT u.*, i.sku, s.code AS site, y.code AS company FROM u
+		JOIN dist.item i ON i.item_id = u.item_id
+		JOIN dist.site s ON s.site_id = u.site_id
+		JOIN dist.company y ON y.company_id = s.company_id
+		WHERE u.shortfall <> u.was ORDER BY u.item_id, u.site_id
+	LOOP
+		PERFORM distsync_internal.inventory_shortfall(c.sku, c.site, c.company, c.shortfall, c.was, c.promised, c.cap, c.low, inventory_refresh.correlation_id);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid) IS
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall. The caller holds the pools'' locks.';
+
+-- inventory_shortfall does the telling of a shortfall: only where something is owed, because negative stock nobody waits for breaks
+-- no promise.
+CREATE FUNCTION distsync_internal.inventory_shortfall(sku text, site text, company text, shortfall numeric, was numeric, promised numeric, cap numeric, low numeric, correlation_id uuid)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	trace_key text := sku || '@' || site;
+BEGIN
+	IF shortfall > 0 AND (promised > 0 OR low < 0) THEN
+		PERFORM distsync_internal.base_exception('shortfall', trace_key, 'stock', 'error', company, 'item_site', trace_key,
+			jsonb_build_object('sku', sku, 'site', site, 'short', shortfall, 'promised', promised, 'may_be_promised', cap, 'demand_of_others', -low),
+			shortfall, NULL, NULL, inventory_shortfall.correlation_id);
+	ELSIF was > 0 THEN
+		PERFORM distsync_internal.base_exception_close('shortfall', trace_key, 'stock covers what is promised again');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, numeric, numeric, numeric, numeric, numeric, uuid) IS
+	'Opens, renews or closes the exception shortfall of an item at a site; quantities in base units.';
+
+-- inventory_sweep does what time alone changes, for the clerk: ends holds nobody asked about, and re-derives pools whose supply came
+-- due or whose lots expired. Answers are exact without it; it keeps counters and listeners current.
+CREATE FUNCTION distsync_internal.inventory_sweep(max_rows integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	items bigint[];
+	sites bigint[];
+BEGIN
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT r.item_id, r.site_id FROM (
+				SELECT x.item_id, x.site_id FROM dist.reservation x WHERE x.state = 'held' AND x.expires_at IS NOT NULL AND x.expires_at <= clock_timestamp()
+				ORDER BY x.expires_at LIMIT max_rows) r
+		UNION
+		SELECT p.item_id, p.site_id FROM (
+				SELECT x.item_id, x.site_id FROM dist.stock_pool x WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp()
+				ORDER BY x.valid_until LIMIT max_rows) p) k;
+	IF items IS NULL THEN
+		RETURN 0;
+	END IF;
+	PERFORM distsync_internal.inventory_lock(items, sites);
+	PERFORM distsync_internal.inventory_refresh(items, sites);
+	RETURN cardinality(items);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds and re-derives pools that time has changed. Returns the number of pools treated.';
+
+-- inventory_sweep_due does the answer to "when is there work again".
+CREATE FUNCTION distsync_internal.inventory_sweep_due() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT least((SELECT min(r.expires_at) FROM dist.reservation r WHERE r.state = 'held' AND r.expires_at IS NOT NULL),
+		(SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL))
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires or a pool changes by time alone; NULL = none.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES
+	('clerk', 'inventory_sweep', 'distsync_internal.inventory_sweep'),
+	('clerk', 'inventory_sweep.next_due', 'distsync_internal.inventory_sweep_due');

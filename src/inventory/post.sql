@@ -1,0 +1,145 @@
+-- Posting: movements become events and balances. The fold of the events is the balance at any time, also as of any time.
+
+CREATE TYPE distsync_internal.inventory_movement AS (
+	ordinal		integer,
+	item_id		bigint,
+	site_id		bigint,
+	perspective	text,
+	state		text,
+	lot			text,
+	owner_id	bigint,
+	kind		text,
+	quantity	numeric,
+	counted		numeric,
+	event_at	timestamptz,
+	source		text,
+	stream		text,
+	sequence	bigint,
+	reference	text,
+	event_key	text,
+	corrects_id	bigint,
+	expires_on	date,
+	correlation_id	uuid
+);
+COMMENT ON TYPE distsync_internal.inventory_movement IS 'A movement to post: the columns of dist.stock_event with the change in base units (NULL for a count, whose change follows from counted), expiry of the lot, and place in the request.';
+
+-- inventory_post does the posting of movements under the pools' locks. Deltas commute and are summed; a count alone on its key is a
+-- plain difference. Only keys where time order matters are folded one movement after the other.
+CREATE FUNCTION distsync_internal.inventory_post(movements distsync_internal.inventory_movement[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	plain distsync_internal.inventory_movement[];
+	hard distsync_internal.inventory_movement[];
+	m distsync_internal.inventory_movement;
+BEGIN
+	SELECT array_agg(x.movement) FILTER (WHERE NOT x.hard), array_agg(x.movement ORDER BY x.event_at, x.is_count DESC, x.sequence, x.ordinal) FILTER (WHERE x.hard) INTO plain, hard
+	FROM (
+		SELECT ROW(u.ordinal, u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id, u.kind, CASE WHEN u.kind = 'count' THEN u.counted - COALESCE(b.quantity, 0) ELSE u.quantity END, u.counted,
+				u.event_at, u.source, u.stream, u.sequence, u.reference, u.event_key, u.corrects_id, u.expires_on, u.correlation_id)::distsync_internal.inventory_movement AS movement,
+			u.event_at, u.kind = 'count' AS is_count, u.sequence, u.ordinal,
+			bool_or(u.kind = 'count' AND (n.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at)
+				OVER (PARTITION BY u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id) AS hard
+		FROM (SELECT v.*, count(*) OVER (PARTITION BY v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id) > 1 AS many FROM unnest(movements) v) u
+		CROSS JOIN LATERAL (SELECT u.many) n
+		LEFT JOIN dist.stock_balance b ON b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = u.perspective AND b.state = u.state AND b.lot = u.lot AND b.owner_id = u.owner_id
+	) x;
+	IF plain IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_write(plain);
+	END IF;
+	FOREACH m IN ARRAY COALESCE(hard, '{}') LOOP
+		PERFORM distsync_internal.inventory_fold(m);
+	END LOOP;
+	PERFORM distsync_internal.inventory_net(movements);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_post(distsync_internal.inventory_movement[]) IS
+	'Writes movements as events, balances and movements in flight. The caller holds the pools'' locks, has removed duplicates, and refreshes the pools afterwards.';
+
+-- inventory_write does the writing of events and the adding to balances, for movements whose change is known.
+CREATE FUNCTION distsync_internal.inventory_write(movements distsync_internal.inventory_movement[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	INSERT INTO dist.stock_event (item_id, event_key, event_at, kind, perspective, site_id, lot, owner_id, state, quantity, counted, source, stream, sequence, reference, corrects_id, correlation_id)
+	SELECT m.item_id, m.event_key, m.event_at, m.kind, m.perspective, m.site_id, m.lot, m.owner_id, m.state, m.quantity, m.counted, m.source, m.stream, m.sequence, m.reference, m.corrects_id, m.correlation_id
+	FROM unnest(movements) m;
+	INSERT INTO dist.stock_balance AS b (item_id, site_id, perspective, state, lot, owner_id, quantity, last_event_at, counted_at, expires_on)
+	SELECT m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id, sum(m.quantity), max(m.event_at), max(m.event_at) FILTER (WHERE m.kind = 'count'), max(m.expires_on)
+	FROM unnest(movements) m
+	GROUP BY m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id
+	ORDER BY m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id
+	ON CONFLICT ON CONSTRAINT stock_balance_pk DO UPDATE SET quantity = b.quantity + excluded.quantity, version = b.version + 1,
+		last_event_at = greatest(b.last_event_at, excluded.last_event_at), counted_at = greatest(b.counted_at, excluded.counted_at), expires_on = COALESCE(excluded.expires_on, b.expires_on);
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_write(distsync_internal.inventory_movement[]) IS 'Inserts events and adds their changes to the balances.';
+
+-- inventory_fold does one movement of a key where time order matters. A count is a barrier: it says what was there at its instant, so
+-- a change before it moves what was, not what is: an offset at the next count keeps the balance. So does an older count.
+CREATE FUNCTION distsync_internal.inventory_fold(m distsync_internal.inventory_movement) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	b record;
+	next_count timestamptz;
+	o distsync_internal.inventory_movement := m;
+BEGIN
+	SELECT x.quantity, x.counted_at INTO b FROM dist.stock_balance x
+	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id;
+	IF b.counted_at > m.event_at THEN
+		SELECT min(e.event_at) INTO next_count FROM dist.stock_event e
+		WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.event_at > m.event_at AND e.kind = 'count'
+			AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id;
+	END IF;
+	IF m.kind = 'count' THEN
+		-- the balance at its instant is that of now without what came later; changes of the same instant come on top of the count
+		m.quantity := m.counted - COALESCE(b.quantity, 0) + COALESCE((SELECT sum(e.quantity) FROM dist.stock_event e
+			WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND (e.event_at > m.event_at OR e.event_at = m.event_at AND e.kind NOT IN ('count', 'offset'))
+				AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id), 0);
+	END IF;
+	PERFORM distsync_internal.inventory_write(ARRAY[m]);
+	IF next_count IS NOT NULL THEN
+		o.kind := 'offset';
+		o.quantity := -m.quantity;
+		o.counted := NULL;
+		o.event_at := next_count;
+		o.sequence := NULL;
+		PERFORM distsync_internal.inventory_write(ARRAY[o]);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_fold(distsync_internal.inventory_movement) IS
+	'Posts one movement of a key with counts: late changes and older counts are offset at the next count, a count becomes the difference to the fold at its instant.';
+
+-- inventory_net does the matching of movements that both perspectives will name: what the warehouse has told and the book has not is
+-- in flight. A count of the book ends the wait for everything before it: it has seen that, or the lower physical number protects us.
+CREATE FUNCTION distsync_internal.inventory_net(movements distsync_internal.inventory_movement[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	f record;
+BEGIN
+	FOR f IN
+		SELECT m.item_id, m.site_id, m.reference, sum(m.quantity) FILTER (WHERE m.perspective = 'phys') AS phys, sum(m.quantity) FILTER (WHERE m.perspective = 'book') AS book, max(m.event_at) AS event_at
+		FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state
+		WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship')
+			AND EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
+		GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
+	LOOP
+		PERFORM distsync_internal.inventory_fly(f.item_id, f.site_id, f.reference, COALESCE(f.phys, 0), COALESCE(f.book, 0), f.event_at);
+	END LOOP;
+	DELETE FROM dist.stock_in_flight w
+	USING (SELECT m.item_id, m.site_id, max(m.event_at) AS event_at FROM unnest(movements) m WHERE m.kind = 'count' AND m.perspective = 'book' GROUP BY m.item_id, m.site_id) c
+	WHERE w.item_id = c.item_id AND w.site_id = c.site_id AND w.event_at <= c.event_at;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_net(distsync_internal.inventory_movement[]) IS 'Keeps dist.stock_in_flight: movements with a reference, where both perspectives exist.';
+
+-- inventory_fly does the noting of one movement in flight; when both sides have told the same, there is nothing to note any more.
+CREATE FUNCTION distsync_internal.inventory_fly(item_id bigint, site_id bigint, reference text, phys numeric, book numeric, event_at timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
+	VALUES (inventory_fly.item_id, inventory_fly.site_id, inventory_fly.reference, inventory_fly.phys, inventory_fly.book, inventory_fly.event_at)
+	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = w.phys + excluded.phys, book = w.book + excluded.book, event_at = greatest(w.event_at, excluded.event_at);
+	DELETE FROM dist.stock_in_flight w
+	WHERE w.item_id = inventory_fly.item_id AND w.site_id = inventory_fly.site_id AND w.reference = inventory_fly.reference AND w.phys = w.book;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_fly(bigint, bigint, text, numeric, numeric, timestamptz) IS 'Adds to a movement in flight, base units as the warehouse and as the book tell it; removes it when both agree.';

@@ -1,0 +1,190 @@
+-- Promising: deciding where the quantity of each line comes from, and taking it, in the caller's transaction. All pools of a call
+-- are locked first and in order; the same item twice in a call adds up, because both lines draw on the same numbers.
+
+CREATE TYPE distsync_internal.inventory_line AS (
+	ordinal		integer,
+	item_id		bigint,
+	quantity	numeric,
+	site_id		bigint,
+	demand_key	text,
+	requested_at	timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_line IS 'A line to promise: place in the request, item, base units, site (NULL = choose), demand it serves (NULL = none), when it is wanted.';
+
+CREATE TYPE distsync_internal.inventory_free AS (
+	item_id		bigint,
+	site_id		bigint,
+	code		text,
+	free		numeric
+);
+COMMENT ON TYPE distsync_internal.inventory_free IS 'What may still be promised of an item at a site, base units; in the order in which sites are tried.';
+
+CREATE TYPE distsync_internal.inventory_grant AS (
+	ordinal		integer,
+	outcome		text,
+	item_id		bigint,
+	site_id		bigint,
+	quantity	numeric,
+	available	numeric,
+	demand_key	text,
+	requested_at	timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_grant IS 'What a line gets from a site: outcome reserved | partial | short | refused (another line of an all-or-none call was short), base units, and what there was for it over all sites.';
+
+CREATE TYPE distsync_internal.inventory_promise AS (
+	ordinal		integer,
+	outcome		text,
+	reservation_id	bigint,
+	site_id		bigint,
+	base_quantity	numeric,
+	promised_at	timestamptz,
+	detail		jsonb
+);
+COMMENT ON TYPE distsync_internal.inventory_promise IS 'Answer to a line: place in the request, outcome reserved | partial | short | refused, reservation (NULL in a preview), site, base units, when it can ship (for short: when it could, NULL = not foreseen), {"available", ...} in detail. A line served by several sites has a row for each.';
+
+-- inventory_lines does the reading of the lines of a call.
+CREATE FUNCTION distsync_internal.inventory_lines(lines jsonb) RETURNS distsync_internal.inventory_line[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result distsync_internal.inventory_line[];
+	bad record;
+BEGIN
+	SELECT array_agg(ROW(COALESCE(x.ordinal, x.n::integer), x.item_id, x.base_quantity, x.site_id, x.demand_key, x.requested_at)::distsync_internal.inventory_line
+		ORDER BY x.item_id, COALESCE(x.ordinal, x.n::integer)) INTO result
+	FROM ROWS FROM (jsonb_to_recordset(lines) AS (ordinal integer, item_id bigint, base_quantity numeric, site_id bigint, demand_key text, requested_at timestamptz))
+		WITH ORDINALITY AS x(ordinal, item_id, base_quantity, site_id, demand_key, requested_at, n);
+	SELECT u.ordinal, u.quantity, i.sku, i.kit, i.status INTO bad
+	FROM unnest(result) u LEFT JOIN dist.item i ON i.item_id = u.item_id
+	WHERE u.quantity IS NULL OR u.quantity <= 0 OR u.quantity >= 'Infinity' OR i.item_id IS NULL OR i.kit
+	ORDER BY u.ordinal LIMIT 1;
+	IF FOUND AND bad.sku IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'unknown item', COLUMN = 'item',
+			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send the item first, or correct the line.';
+	ELSIF FOUND AND bad.kit THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', bad.sku), COLUMN = 'item',
+			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send a line for each of its components.';
+	ELSIF FOUND THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be promised', COALESCE(bad.quantity::text, 'NULL')), COLUMN = 'quantity',
+			DETAIL = format('Field: quantity. Line %s, item "%s"; it must be above 0.', bad.ordinal, bad.sku), HINT = 'Send a quantity above 0, or leave the line out.';
+	END IF;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_lines(jsonb) IS
+	'Lines of a promise: [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}], sorted by item and ordinal. Errors: SD001 unknown item, SD002 quantity not above 0, kit.';
+
+-- inventory_keys does the listing of every pool a call may touch: the sites it may draw on, and those where others speak of its demand.
+CREATE FUNCTION distsync_internal.inventory_keys(lines distsync_internal.inventory_line[], company_id bigint, OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT l.item_id, s.site_id
+		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
+		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_keys.company_id) s
+		UNION
+		SELECT d.item_id, d.site_id FROM unnest(lines) u JOIN dist.demand d ON d.demand_key = u.demand_key AND d.item_id = u.item_id) k;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_keys(distsync_internal.inventory_line[], bigint) IS 'Pairs of item and site that lines may touch, as two arrays; both NULL if there is none.';
+
+-- inventory_free does the listing of what may be promised where, in the order in which sites are tried: rank, then code.
+CREATE FUNCTION distsync_internal.inventory_free(lines distsync_internal.inventory_line[], company_id bigint, at timestamptz) RETURNS distsync_internal.inventory_free[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	result distsync_internal.inventory_free[];
+BEGIN
+	WITH k AS MATERIALIZED (
+		SELECT DISTINCT l.item_id, s.site_id, s.code, s.rank
+		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
+		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_free.company_id) s
+	)
+	SELECT array_agg(ROW(k.item_id, k.site_id, k.code,
+			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed))::distsync_internal.inventory_free
+		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
+	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
+	CROSS JOIN LATERAL distsync_internal.inventory_terms(a.items, a.sites, inventory_free.at) m
+	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_free(distsync_internal.inventory_line[], bigint, timestamptz) IS
+	'What may be promised of the items of these lines, by site in the order of rank and code; base units. Under the pools'' locks it is exact, without them a preview.';
+
+-- inventory_own does the reckoning of how much of a line is counted as somebody else's demand already, although it is this one.
+CREATE FUNCTION distsync_internal.inventory_own(line distsync_internal.inventory_line, site_id bigint, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = line.demand_key AND d.item_id = line.item_id AND d.site_id = inventory_own.site_id
+			AND greatest(d.ordered, d.allocated) > greatest(d.reserved, d.shipped)) THEN
+		RETURN 0;
+	END IF;
+	RETURN (SELECT w.low - m.low
+		FROM distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at) m
+		CROSS JOIN distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, line.demand_key, line.quantity) w);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_own(distsync_internal.inventory_line, bigint, timestamptz) IS
+	'By how much the free stock of a site would grow if the external demand of this line became ours; base units, 0 = nobody else speaks of it there.';
+
+-- inventory_allocate does the decision: a site that can serve the whole line before several, sites by rank and code. Lines and free
+-- stock are sorted by item, so that each is walked once.
+CREATE FUNCTION distsync_internal.inventory_allocate(lines distsync_internal.inventory_line[], free distsync_internal.inventory_free[], split boolean, at timestamptz)
+RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l distsync_internal.inventory_line;
+	f distsync_internal.inventory_free;
+	result distsync_internal.inventory_grant[] := '{}';
+	n integer := COALESCE(cardinality(free), 0);
+	start integer := 1;
+	stop integer;
+	best integer;
+	most integer;
+	best_own numeric;
+	own numeric;
+	rest numeric;
+	got numeric;
+	total numeric;
+BEGIN
+	FOREACH l IN ARRAY COALESCE(lines, '{}') LOOP
+		WHILE start <= n AND (free[start]).item_id < l.item_id LOOP
+			start := start + 1;
+		END LOOP;
+		stop := start;
+		best := NULL;
+		most := NULL;
+		best_own := 0;
+		total := 0;
+		WHILE stop <= n AND (free[stop]).item_id = l.item_id LOOP
+			f := free[stop];
+			IF l.site_id IS NULL OR f.site_id = l.site_id THEN
+				own := CASE WHEN l.demand_key IS NULL THEN 0 ELSE distsync_internal.inventory_own(l, f.site_id, inventory_allocate.at) END;
+				total := total + f.free + own;
+				IF f.free + own >= l.quantity AND best IS NULL THEN
+					best := stop;
+					best_own := own;
+				END IF;
+				most := CASE WHEN most IS NULL OR f.free > (free[most]).free THEN stop ELSE most END;
+			END IF;
+			stop := stop + 1;
+		END LOOP;
+		rest := l.quantity;
+		FOR j IN COALESCE(best, CASE WHEN split THEN start ELSE most END, 1) .. COALESCE(best, CASE WHEN split THEN stop - 1 ELSE most END, 0) LOOP
+			f := free[j];
+			got := CASE WHEN best IS NOT NULL THEN rest WHEN l.site_id IS NULL OR f.site_id = l.site_id THEN least(rest, f.free) ELSE 0 END;
+			CONTINUE WHEN got <= 0;
+			f.free := f.free - greatest(0, got - best_own);
+			free[j] := f;
+			rest := rest - got;
+			result := result || ROW(l.ordinal, 'reserved', l.item_id, f.site_id, got, total, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
+			EXIT WHEN rest = 0;
+		END LOOP;
+		IF rest > 0 THEN
+			result := result || ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, total, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
+		END IF;
+	END LOOP;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_allocate(distsync_internal.inventory_line[], distsync_internal.inventory_free[], boolean, timestamptz) IS
+	'Grants for lines out of free stock: a row for each site that serves a line, and one with outcome short for what is missing; base units. split: a line may be served by several sites.';

@@ -1,0 +1,225 @@
+-- Reserving, giving back, shipping: what moves a pool. Each takes the pools' locks first and works in the caller's transaction.
+
+-- inventory_decide does the decision of a call from its lines, mode and what is free: short lines of an all-or-none call refuse it all.
+CREATE FUNCTION distsync_internal.inventory_decide(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mode text := COALESCE(options->>'mode', 'all_or_none');
+	grants distsync_internal.inventory_grant[];
+BEGIN
+	IF mode NOT IN ('all_or_none', 'take_up_to') THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
+			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
+	END IF;
+	grants := distsync_internal.inventory_allocate(lines, distsync_internal.inventory_free(lines, (options->>'company_id')::bigint, at),
+		COALESCE((options->>'split')::boolean, true), at);
+	IF mode = 'take_up_to' THEN
+		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND s.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
+			FROM (SELECT u.*, bool_or(u.outcome = 'short') OVER (PARTITION BY u.ordinal) AS short, bool_or(u.outcome <> 'short') OVER (PARTITION BY u.ordinal) AS some FROM unnest(grants) u) g
+			CROSS JOIN LATERAL (SELECT g.short) s
+			WHERE g.outcome <> 'short' OR NOT g.some
+			ORDER BY g.ordinal, g.item_id, g.site_id);
+	ELSIF EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome = 'short') THEN
+		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at)::distsync_internal.inventory_grant
+			FROM unnest(lines) l
+			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal AND u.outcome = 'short') s ON true
+			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal LIMIT 1) g ON true
+			ORDER BY l.ordinal);
+	END IF;
+	RETURN ARRAY(SELECT u FROM unnest(grants) u ORDER BY u.ordinal, u.item_id, u.site_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.inventory_line[], jsonb, timestamptz) IS
+	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id. Errors: SD002 unknown mode.';
+
+-- inventory_reserve does the promise itself, for a call of many lines.
+CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines);
+	grants distsync_internal.inventory_grant[];
+	k record;
+BEGIN
+	SELECT * INTO k FROM distsync_internal.inventory_keys(wanted, (options->>'company_id')::bigint);
+	IF k.items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+	END IF;
+	grants := distsync_internal.inventory_decide(wanted, options, clock_timestamp());
+	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, clock_timestamp());
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
+	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to, split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority. Refused calls change nothing. A line served by several sites has a row for each. Errors: SD001, SD002.';
+
+-- inventory_preview does the same decision as a read.
+CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at timestamptz := statement_timestamp();
+	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines), options, at);
+BEGIN
+	RETURN QUERY
+	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity, at, jsonb_build_object('available', g.available)
+	FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')
+	UNION ALL
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at)
+	ORDER BY 1, 4;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_preview(jsonb, jsonb) IS 'What inventory_reserve() would answer, without writing; reservation_id is NULL. Same arguments, same errors.';
+
+-- inventory_refusal does the answer to lines that get nothing: how much there is, and when there will be enough.
+CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY
+	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
+		CASE WHEN g.outcome = 'short' THEN distsync_internal.inventory_available_at(g.item_id, ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(g.item_id, g.site_id) s), g.quantity, inventory_refusal.at) END,
+		jsonb_build_object('available', COALESCE(g.available, 0))
+			|| CASE WHEN g.outcome = 'refused' THEN '{"reason": "another line is short"}'::jsonb ELSE '{}' END
+	FROM unnest(grants) g ORDER BY g.ordinal;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen.';
+
+-- inventory_available_at does the search for the first instant at which a quantity can be promised over these sites together.
+CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, mode text DEFAULT 'conservative') RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, mode) c
+		WHERE c.atp >= inventory_available_at.quantity);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], numeric, timestamptz, text) IS
+	'First instant from at on when the quantity (base units) can be promised over the sites together; NULL = not foreseen.';
+
+-- inventory_curve does the timeline: what is projected and what may be promised from each instant on. What may be promised looks
+-- ahead: nothing is given away that a later demand already needs.
+CREATE FUNCTION distsync_internal.inventory_curve(item_id bigint, site_ids bigint[], at timestamptz, mode text DEFAULT 'conservative')
+RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH site AS MATERIALIZED (
+		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder,
+			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, inventory_curve.mode, m.doubt) AS base
+		FROM distsync_internal.inventory_terms(ARRAY(SELECT inventory_curve.item_id FROM unnest(site_ids)), site_ids, inventory_curve.at) m
+	), step AS (
+		SELECT s.site_id, x.moment, sum(x.change) FILTER (WHERE x.change > 0) AS supply, sum(x.change) FILTER (WHERE x.change < 0) AS demand, sum(x.change) AS change
+		FROM site s CROSS JOIN LATERAL (
+			SELECT inventory_curve.at AS moment, s.base + s.due - s.promised AS change, true AS first
+			UNION ALL
+			SELECT c.moment, c.change, false FROM distsync_internal.inventory_changes(inventory_curve.item_id, s.site_id, inventory_curve.at) c) x
+		GROUP BY s.site_id, x.moment
+	), run AS (
+		SELECT p.*, sum(p.change) OVER (PARTITION BY p.site_id ORDER BY p.moment) AS projected FROM step p
+	), look AS (
+		SELECT r.*, greatest(0, min(r.projected) OVER (PARTITION BY r.site_id ORDER BY r.moment ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) + s.backorder) AS atp
+		FROM run r JOIN site s ON s.site_id = r.site_id
+	), part AS (
+		SELECT l.*, l.atp - COALESCE(lag(l.atp) OVER (PARTITION BY l.site_id ORDER BY l.moment), 0) AS gain FROM look l
+	)
+	SELECT p.moment, CASE WHEN p.moment > inventory_curve.at THEN COALESCE(sum(p.supply), 0) ELSE 0 END, CASE WHEN p.moment > inventory_curve.at THEN -COALESCE(sum(p.demand), 0) ELSE 0 END,
+		sum(sum(p.change)) OVER (ORDER BY p.moment), sum(sum(p.gain)) OVER (ORDER BY p.moment)
+	FROM part p GROUP BY p.moment ORDER BY p.moment;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, text) IS
+	'Timeline of an item over sites from an instant on, base units: at each change the supply and demand that fall due, the projected stock (may be below 0) and what may be promised from then on (looks ahead, never below 0).';
+
+-- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
+-- the last word; under the locks they always agree with the decision.
+CREATE FUNCTION distsync_internal.inventory_take(grants distsync_internal.inventory_grant[], options jsonb, items bigint[], sites bigint[]) RETURNS SETOF distsync_internal.inventory_promise
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t timestamptz := clock_timestamp();
+	now_committed boolean := COALESCE((options->>'commit')::boolean, false);
+	wanted integer;
+	taken integer;
+	made jsonb;
+BEGIN
+	PERFORM distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
+	PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+	WITH g AS MATERIALIZED (
+		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id
+		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
+	), r AS (
+		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, expires_at, promised_at, created_at)
+		SELECT g.item_id, g.reservation_id, COALESCE((options->>'request_id')::uuid, gen_random_uuid()), g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
+			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(options->>'kind', 'hard'),
+			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100),
+			CASE WHEN NOT now_committed THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END, t, t
+		FROM g
+	), p AS (
+		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity FROM g GROUP BY g.item_id, g.site_id
+	), u AS (
+		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
+			version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
+		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + p.quantity <= s.cap + s.backorder_cap
+		RETURNING 1
+	)
+	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT jsonb_object_agg(g.ordinal || ':' || g.site_id, g.reservation_id) FROM g) INTO wanted, taken, made;
+	IF taken <> wanted THEN
+		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
+			DETAIL = format('%s of %s pools were taken.', taken, wanted), HINT = 'Run the transaction again.';
+	END IF;
+	RETURN QUERY
+	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t, jsonb_build_object('available', g.available)
+	FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')
+	UNION ALL
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t)
+	ORDER BY 1, 4;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[]) IS
+	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
+
+-- inventory_take_demand does the noting of a promise on the demand it serves. What others said of the line at another site moves with
+-- it: one line is one demand, wherever it is served from.
+CREATE FUNCTION distsync_internal.inventory_take_demand(grants distsync_internal.inventory_grant[], customer_id bigint, priority integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	g record;
+BEGIN
+	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, reserved, required_at, priority)
+	SELECT u.item_id, u.demand_key, u.site_id, inventory_take_demand.customer_id, sum(u.quantity), min(u.requested_at), inventory_take_demand.priority
+	FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND u.demand_key IS NOT NULL
+	GROUP BY u.item_id, u.demand_key, u.site_id ORDER BY u.demand_key, u.item_id, u.site_id
+	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET reserved = d.reserved + excluded.reserved, customer_id = COALESCE(d.customer_id, excluded.customer_id),
+		status = distsync_internal.inventory_demand_status(d.reserved + excluded.reserved, d.ordered, d.allocated, d.shipped);
+	FOR g IN
+		SELECT DISTINCT u.item_id, u.demand_key FROM unnest(grants) u
+		WHERE u.demand_key IS NOT NULL AND (SELECT count(*) FROM dist.demand d WHERE d.demand_key = u.demand_key AND d.item_id = u.item_id AND (d.reserved > 0 OR d.ordered > 0)) > 1
+	LOOP
+		PERFORM distsync_internal.inventory_spread(g.item_id, g.demand_key, (SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = g.demand_key AND d.item_id = g.item_id), NULL);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take_demand(distsync_internal.inventory_grant[], bigint, integer) IS 'Adds granted quantities to the demand rows they serve, and lays what others said of a line over the sites that serve it.';
+
+-- inventory_spread does the laying of an ordered quantity over the sites of its demand: first where it is reserved, the rest at home,
+-- the site its owner names.
+CREATE FUNCTION distsync_internal.inventory_spread(item_id bigint, demand_key text, ordered numeric, home bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	WITH r AS MATERIALIZED (
+		SELECT d.site_id, d.reserved, d.ordered AS was,
+			greatest(0, least(greatest(d.reserved, d.shipped), inventory_spread.ordered - COALESCE(sum(greatest(d.reserved, d.shipped)) OVER (ORDER BY d.site_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS share,
+			COALESCE(inventory_spread.home, first_value(d.site_id) OVER (ORDER BY d.ordered - d.reserved DESC, d.site_id)) AS home
+		FROM dist.demand d WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id
+	), n AS (
+		SELECT r.site_id, r.share + CASE WHEN r.site_id = r.home THEN inventory_spread.ordered - sum(r.share) OVER () ELSE 0 END AS ordered FROM r
+	)
+	UPDATE dist.demand d SET ordered = n.ordered, status = distsync_internal.inventory_demand_status(d.reserved, n.ordered, d.allocated, d.shipped)
+	FROM n WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id AND d.site_id = n.site_id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_spread(bigint, text, numeric, bigint) IS
+	'Lays the ordered total of a demand line (base units) over its rows: up to what each site reserved or shipped, the rest at the home site (NULL = where most was open).';

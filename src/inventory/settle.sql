@@ -1,0 +1,235 @@
+-- Settling: giving a promise back, and facts about demand that come from other systems: ordered in the ERP, shipped by the warehouse.
+
+-- inventory_demand_keys does the locking of every pool where a demand is spoken of, and of one more.
+CREATE FUNCTION distsync_internal.inventory_demand_keys(demand_key text, item_id bigint, site_id bigint, OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT d.item_id, d.site_id FROM dist.demand d
+		WHERE d.demand_key = inventory_demand_keys.demand_key AND (inventory_demand_keys.item_id IS NULL OR d.item_id = inventory_demand_keys.item_id)
+		UNION SELECT inventory_demand_keys.item_id, inventory_demand_keys.site_id WHERE inventory_demand_keys.site_id IS NOT NULL) k;
+	IF items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock(items, sites);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_demand_keys(text, bigint, bigint) IS
+	'Locks the pools of a demand (item NULL = of every item under this key) and of the given site; returns their pairs of item and site as arrays.';
+
+-- inventory_give_back does the taking back of part of one reservation: what is held first, then what is committed and has not left.
+CREATE FUNCTION distsync_internal.inventory_give_back(item_id bigint, reservation_id bigint, quantity numeric, end_state text) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	t timestamptz := clock_timestamp();
+	r record;
+	from_held numeric;
+	from_committed numeric;
+BEGIN
+	SELECT x.site_id, x.demand_key, x.quantity, x.committed, x.shipped INTO r FROM dist.reservation x
+	WHERE x.item_id = inventory_give_back.item_id AND x.reservation_id = inventory_give_back.reservation_id AND x.state IN ('held', 'committed');
+	IF NOT FOUND THEN
+		RETURN 0;
+	END IF;
+	from_held := least(COALESCE(inventory_give_back.quantity, r.quantity), r.quantity - r.committed);
+	from_committed := least(COALESCE(inventory_give_back.quantity, r.quantity) - from_held, r.committed - r.shipped);
+	IF from_held + from_committed = r.quantity THEN
+		-- an ended reservation keeps its quantity: it says what was promised
+		UPDATE dist.reservation x SET state = end_state, committed = 0, ended_at = t
+		WHERE x.item_id = inventory_give_back.item_id AND x.reservation_id = inventory_give_back.reservation_id;
+	ELSE
+		UPDATE dist.reservation x SET quantity = x.quantity - from_held - from_committed, committed = x.committed - from_committed,
+			state = CASE WHEN x.quantity - from_held - from_committed = x.shipped THEN 'shipped' WHEN x.quantity - from_held = x.committed THEN 'committed' ELSE 'held' END,
+			expires_at = CASE WHEN x.quantity - from_held > x.committed THEN x.expires_at END,
+			ended_at = CASE WHEN x.quantity - from_held - from_committed = x.shipped THEN t END
+		WHERE x.item_id = inventory_give_back.item_id AND x.reservation_id = inventory_give_back.reservation_id;
+	END IF;
+	UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - from_committed
+	WHERE p.item_id = inventory_give_back.item_id AND p.site_id = r.site_id;
+	UPDATE dist.demand d SET reserved = d.reserved - from_held - from_committed,
+		status = distsync_internal.inventory_demand_status(d.reserved - from_held - from_committed, d.ordered, d.allocated, d.shipped)
+	WHERE d.demand_key = r.demand_key AND d.item_id = inventory_give_back.item_id AND d.site_id = r.site_id;
+	RETURN from_held + from_committed;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_give_back(bigint, bigint, numeric, text) IS
+	'Gives back up to a quantity (base units, NULL = all) of a live reservation, held before committed, never what was shipped; ends it in end_state when nothing is left. The caller holds the pool''s lock and refreshes it. Returns what was given back.';
+
+-- inventory_release does the giving back of what is promised to a demand: cancelled, rejected, reduced.
+CREATE FUNCTION distsync_internal.inventory_release(demand_key text, base_quantity numeric DEFAULT NULL) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+	r record;
+	rest numeric := base_quantity;
+	given numeric := 0;
+	got numeric;
+BEGIN
+	IF base_quantity < 0 OR base_quantity >= 'Infinity' THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be released', base_quantity), COLUMN = 'quantity',
+			DETAIL = format('Field: quantity. Demand "%s".', demand_key), HINT = 'Send a quantity of 0 or more, or NULL for all.';
+	END IF;
+	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(demand_key, NULL, NULL);
+	IF k.items IS NULL THEN
+		RETURN 0;
+	END IF;
+	PERFORM distsync_internal.inventory_expire(k.items, k.sites);
+	FOR r IN
+		SELECT x.item_id, x.reservation_id FROM dist.reservation x
+		WHERE x.demand_key = inventory_release.demand_key AND x.state IN ('held', 'committed') ORDER BY x.reservation_id DESC
+	LOOP
+		EXIT WHEN rest <= 0;
+		got := distsync_internal.inventory_give_back(r.item_id, r.reservation_id, rest, 'released');
+		rest := rest - got;
+		given := given + got;
+	END LOOP;
+	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
+	RETURN given;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_release(text, numeric) IS
+	'Gives back what is held or committed for a demand, newest first; base units, NULL = all; more than there is gives back what there is. What the ERP says of the line stays until it says otherwise: see inventory_demand(). Returns what was given back. Errors: SD002 negative quantity.';
+
+-- inventory_demand does the noting of what the order's owner says of a line. It is a fact: if stock does not cover it, the shortfall
+-- says so. What we reserved for the same line is the same demand, whichever came first.
+CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	k record;
+BEGIN
+	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(inventory_demand.demand_key, inventory_demand.item_id, inventory_demand.site_id);
+	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, ordered, required_at)
+	VALUES (inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.site_id, inventory_demand.customer_id, inventory_demand.ordered, inventory_demand.required_at)
+	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET customer_id = COALESCE(excluded.customer_id, d.customer_id);
+	UPDATE dist.demand d SET required_at = COALESCE(inventory_demand.required_at, d.required_at)
+	WHERE d.demand_key = inventory_demand.demand_key AND d.item_id = inventory_demand.item_id;
+	PERFORM distsync_internal.inventory_spread(inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.ordered, inventory_demand.site_id);
+	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, bigint, numeric, timestamptz, text) IS
+	'What the owner of an order says of a line: ordered in all, base units, less what was cancelled (0 = cancelled); the site that shall serve it; when it is wanted (NULL = now). demand_key = company code/order number/line number. Never refused.';
+
+-- inventory_ship does a shipment: the promise is consumed, stock leaves, and what left beyond what was wanted is an exception, never
+-- an error, because the goods are gone.
+CREATE FUNCTION distsync_internal.inventory_ship(item_id bigint, site_id bigint, demand_key text, base_quantity numeric, event_at timestamptz, source text,
+	reference text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	k record;
+	consumed numeric;
+	allocated numeric;
+BEGIN
+	IF base_quantity IS NULL OR base_quantity <= 0 OR base_quantity >= 'Infinity' THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be shipped', COALESCE(base_quantity::text, 'NULL')), COLUMN = 'quantity',
+			DETAIL = format('Field: quantity. Demand "%s".', COALESCE(demand_key, '')), HINT = 'Send the quantity that left, above 0; what came back is a receipt of state returns.';
+	END IF;
+	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(inventory_ship.demand_key, inventory_ship.item_id, inventory_ship.site_id);
+	PERFORM distsync_internal.inventory_expire(k.items, k.sites);
+	allocated := COALESCE((SELECT least(inventory_ship.base_quantity, greatest(0, d.allocated - d.shipped)) FROM dist.demand d
+		WHERE d.demand_key = inventory_ship.demand_key AND d.item_id = inventory_ship.item_id AND d.site_id = inventory_ship.site_id AND d.phys_allocated), 0);
+	consumed := distsync_internal.inventory_consume(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity);
+	PERFORM distsync_internal.inventory_ship_stock(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.base_quantity, allocated, inventory_ship.event_at,
+		inventory_ship.source, COALESCE(inventory_ship.reference, inventory_ship.demand_key), inventory_ship.correlation_id);
+	PERFORM distsync_internal.inventory_refresh(k.items, k.sites, inventory_ship.correlation_id);
+	RETURN jsonb_build_object('reserved', consumed, 'over', distsync_internal.inventory_over_shipped(inventory_ship.item_id, inventory_ship.demand_key, inventory_ship.correlation_id));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_ship(bigint, bigint, text, numeric, timestamptz, text, text, uuid) IS
+	'A shipment line as a fact: consumes the reservation of the demand (at this site first), moves the pool, writes the stock events of whoever keeps them. base units above 0. reference: document that the book will name too (shipment number). Never refused for being too much. Returns {"reserved": taken from reservations, "over": shipped beyond what is wanted, in all}. Errors: SD002 quantity.';
+
+-- inventory_consume does the taking of a shipped quantity out of the reservations of its demand, those of the shipping site first.
+CREATE FUNCTION distsync_internal.inventory_consume(item_id bigint, site_id bigint, demand_key text, quantity numeric) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	r record;
+	rest numeric := quantity;
+	got numeric;
+	from_held numeric;
+BEGIN
+	FOR r IN
+		SELECT x.reservation_id, x.site_id, x.quantity, x.committed, x.shipped FROM dist.reservation x
+		WHERE x.demand_key = inventory_consume.demand_key AND x.item_id = inventory_consume.item_id AND x.state IN ('held', 'committed')
+		ORDER BY x.site_id <> inventory_consume.site_id, x.reservation_id
+	LOOP
+		EXIT WHEN rest <= 0;
+		got := least(rest, r.quantity - r.shipped);
+		from_held := greatest(0, got - (r.committed - r.shipped));
+		UPDATE dist.reservation x SET committed = x.committed + from_held, shipped = x.shipped + got,
+			state = CASE WHEN x.shipped + got = x.quantity THEN 'shipped' WHEN x.committed + from_held = x.quantity THEN 'committed' ELSE x.state END,
+			expires_at = CASE WHEN x.committed + from_held < x.quantity THEN x.expires_at END,
+			ended_at = CASE WHEN x.shipped + got = x.quantity THEN clock_timestamp() END
+		WHERE x.item_id = inventory_consume.item_id AND x.reservation_id = r.reservation_id;
+		UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - (got - from_held)
+		WHERE p.item_id = inventory_consume.item_id AND p.site_id = r.site_id;
+		UPDATE dist.demand d SET shipped = d.shipped + got, status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped + got)
+		WHERE d.demand_key = inventory_consume.demand_key AND d.item_id = inventory_consume.item_id AND d.site_id = r.site_id;
+		rest := rest - got;
+	END LOOP;
+	IF rest > 0 AND inventory_consume.demand_key IS NOT NULL THEN
+		INSERT INTO dist.demand AS d (item_id, demand_key, site_id, shipped, status)
+		VALUES (inventory_consume.item_id, inventory_consume.demand_key, inventory_consume.site_id, rest, 'done')
+		ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET shipped = d.shipped + excluded.shipped,
+			status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped + excluded.shipped);
+		-- what is ordered follows what was shipped, so that a line served from elsewhere is not owed twice
+		PERFORM distsync_internal.inventory_spread(inventory_consume.item_id, inventory_consume.demand_key,
+			(SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = inventory_consume.demand_key AND d.item_id = inventory_consume.item_id), NULL);
+	END IF;
+	RETURN quantity - rest;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_consume(bigint, bigint, text, numeric) IS
+	'Marks a quantity (base units) of a demand as shipped, out of its reservations as far as they go. The caller holds the pools'' locks and refreshes them. Returns what came out of reservations.';
+
+-- inventory_over_shipped does the comparing of what left with what was wanted.
+CREATE FUNCTION distsync_internal.inventory_over_shipped(item_id bigint, demand_key text, correlation_id uuid) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	d record;
+	sku text;
+BEGIN
+	SELECT sum(x.shipped) AS shipped, greatest(sum(x.reserved), sum(x.ordered), sum(x.allocated)) AS wanted INTO d
+	FROM dist.demand x WHERE x.demand_key = inventory_over_shipped.demand_key AND x.item_id = inventory_over_shipped.item_id;
+	sku := (SELECT i.sku FROM dist.item i WHERE i.item_id = inventory_over_shipped.item_id);
+	IF d.shipped > d.wanted THEN
+		PERFORM distsync_internal.base_exception('over_shipped', inventory_over_shipped.demand_key || '@' || sku, 'stock', 'warning', split_part(inventory_over_shipped.demand_key, '/', 1),
+			'order_line', inventory_over_shipped.demand_key, jsonb_build_object('sku', sku, 'wanted', d.wanted, 'shipped', d.shipped), d.shipped - d.wanted, NULL, NULL, inventory_over_shipped.correlation_id);
+		RETURN d.shipped - d.wanted;
+	END IF;
+	RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_over_shipped(bigint, text, uuid) IS 'Opens the exception over_shipped if more of a demand left than was wanted. Returns by how much, base units.';
+
+-- inventory_ship_stock does the stock side of a shipment: the warehouse's event, and the book's only where we keep the book. Where the
+-- book is kept elsewhere and a perspective of its own exists, the movement waits as in flight until the book names it.
+CREATE FUNCTION distsync_internal.inventory_ship_stock(item_id bigint, site_id bigint, quantity numeric, allocated numeric, event_at timestamptz, source text, reference text, correlation_id uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	known text[] := ARRAY(SELECT DISTINCT b.perspective FROM dist.stock_balance b WHERE b.item_id = inventory_ship_stock.item_id AND b.site_id = inventory_ship_stock.site_id);
+	native boolean := EXISTS (SELECT FROM sync.ownership o WHERE o.domain = 'stock' AND o.system = 'distsync' AND o.mode = 'native' AND o.valid @> statement_timestamp()
+		AND o.company IN ('*', (SELECT c.code FROM dist.site s JOIN dist.company c ON c.company_id = s.company_id WHERE s.site_id = inventory_ship_stock.site_id)));
+BEGIN
+	IF (SELECT s.kind FROM dist.site s WHERE s.site_id = inventory_ship_stock.site_id) = 'vendor' THEN
+		RETURN;
+	END IF;
+	IF known = '{book}' AND NOT native THEN
+		PERFORM distsync_internal.inventory_fly(inventory_ship_stock.item_id, inventory_ship_stock.site_id, inventory_ship_stock.reference, -inventory_ship_stock.quantity, 0, inventory_ship_stock.event_at);
+		RETURN;
+	END IF;
+	PERFORM distsync_internal.inventory_post(ARRAY(
+		SELECT ROW(1, inventory_ship_stock.item_id, inventory_ship_stock.site_id, p.perspective, x.state, '', 0, 'ship', -x.quantity, NULL, inventory_ship_stock.event_at,
+			inventory_ship_stock.source, '', NULL, inventory_ship_stock.reference, NULL, NULL, NULL, inventory_ship_stock.correlation_id)::distsync_internal.inventory_movement
+		FROM (VALUES ('phys', known <> '{book}'), ('book', native AND known <> '{phys}')) p(perspective, wanted)
+		CROSS JOIN LATERAL (VALUES ('available', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.quantity - inventory_ship_stock.allocated ELSE inventory_ship_stock.quantity END),
+			('allocated', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.allocated ELSE 0 END)) x(state, quantity)
+		WHERE p.wanted AND x.quantity > 0));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_ship_stock(bigint, bigint, numeric, numeric, timestamptz, text, text, uuid) IS
+	'Writes the stock events of a shipment, base units: physical unless only the book knows the site, book only where stock is native; else the movement is noted as in flight under its reference. allocated: part that leaves from the state allocated.';

@@ -1,0 +1,121 @@
+-- The terms of availability: the one place where its numbers come from. Writers derive the cap of a pool from them, readers answer
+-- from them, explain_atp() shows them.
+
+CREATE TYPE distsync_internal.inventory_terms AS (
+	item_id		bigint,
+	site_id		bigint,
+	phys		numeric,
+	book		numeric,
+	in_flight	numeric,
+	outside		numeric,
+	due			numeric,
+	low			numeric,
+	held		numeric,
+	committed	numeric,
+	backorder	numeric,
+	doubt		text,
+	known_at	timestamptz,
+	turns_at	timestamptz,
+	moves_at	timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand, live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised by reason of supply or lots (turns_at), or any number shown (moves_at).';
+
+-- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
+-- or not somebody swept them. skip_key leaves out that much of what others say about one demand: what would be, if it were ours.
+CREATE FUNCTION distsync_internal.inventory_terms(item_ids bigint[], site_ids bigint[], at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
+RETURNS SETOF distsync_internal.inventory_terms
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	promisable text[] := ARRAY(SELECT s.state FROM dist.stock_state s WHERE s.promisable);
+	today date := (at AT TIME ZONE 'UTC')::date;
+BEGIN
+	RETURN QUERY
+	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low),
+		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(p.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply),
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, d.next_due, h.next_expiry)
+	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
+	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
+	CROSS JOIN LATERAL (
+		SELECT sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys,
+			sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
+			min(x.expires_on) FILTER (WHERE x.expires_on >= today AND x.quantity > 0) AS expires_on
+		FROM dist.stock_balance x WHERE x.item_id = k.item_id AND x.site_id = k.site_id) b
+	CROSS JOIN LATERAL (
+		SELECT sum(CASE WHEN w.phys < 0 THEN least(0, w.phys - w.book) ELSE greatest(0, w.phys - w.book) END) AS waiting
+		FROM dist.stock_in_flight w WHERE w.item_id = k.item_id AND w.site_id = k.site_id AND w.phys <> 0) f
+	CROSS JOIN LATERAL (
+		SELECT -sum(greatest(0, greatest(y.ordered, y.allocated) - greatest(y.reserved, y.shipped) - CASE WHEN y.demand_key = skip_key THEN skip_quantity ELSE 0 END))
+				FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at) AS due,
+			sum(greatest(0, y.allocated - y.shipped)) FILTER (WHERE y.phys_allocated) AS outside,
+			min(y.required_at) FILTER (WHERE y.required_at > inventory_terms.at) AS next_due
+		FROM dist.demand y WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
+	CROSS JOIN LATERAL (
+		SELECT min(z.running) AS low, min(z.moment) FILTER (WHERE z.supply) AS next_supply
+		FROM (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
+			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, skip_key, skip_quantity) s
+			WHERE d.next_due IS NOT NULL OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
+			GROUP BY s.moment) z) t
+	CROSS JOIN LATERAL (
+		SELECT sum(r.quantity - r.committed) AS expired FROM dist.reservation r
+		WHERE r.item_id = k.item_id AND r.site_id = k.site_id AND r.state = 'held' AND r.expires_at <= inventory_terms.at) e
+	CROSS JOIN LATERAL (
+		SELECT min(r.expires_at) AS next_expiry FROM dist.reservation r
+		WHERE r.item_id = k.item_id AND r.site_id = k.site_id AND r.state = 'held' AND r.expires_at > inventory_terms.at) h
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < inventory_terms.at) THEN 'stale' END AS doubt
+		FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.site_id IN (k.site_id, 0)) m;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_terms(bigint[], bigint[], timestamptz, text, numeric) IS
+	'Terms of availability for pairs of item and site (arrays of equal length), as of an instant; base units. skip_key, skip_quantity: leave out that much of the external demand under this key. Reads only.';
+
+-- inventory_changes does the listing of what will come and go: open supply, and demand that we do not hold ourselves. Supply that is
+-- overdue counts for nothing until its owner gives a new date: nobody can ship what has not come.
+CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
+RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT s.expected_at, (s.quantity - s.received) * s.confidence, s.kind, s.reference
+	FROM dist.supply s
+	WHERE s.item_id = inventory_changes.item_id AND s.site_id = inventory_changes.site_id AND s.status = 'open' AND s.expected_at > inventory_changes.at AND s.quantity > s.received
+	UNION ALL
+	SELECT d.required_at, -e.external, 'demand', d.demand_key
+	FROM dist.demand d
+	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved, d.shipped) - CASE WHEN d.demand_key = inventory_changes.skip_key THEN inventory_changes.skip_quantity ELSE 0 END)) e(external)
+	WHERE d.item_id = inventory_changes.item_id AND d.site_id = inventory_changes.site_id AND d.status = 'open' AND d.required_at > inventory_changes.at AND e.external > 0;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text, numeric) IS
+	'Future changes of an item at a site after an instant, base units: supply (positive) and demand that no reservation of ours covers (negative).';
+
+-- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for
+-- physical nothing casts doubt on its stream; otherwise the lower of the two.
+CREATE FUNCTION distsync_internal.inventory_base(phys numeric, book numeric, in_flight numeric, outside numeric, mode text, doubt text) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT CASE
+		WHEN mode = 'physical' AND doubt IS NULL AND phys IS NOT NULL THEN phys + outside
+		WHEN mode = 'book' AND book IS NOT NULL THEN book + in_flight
+		ELSE COALESCE(least(phys + outside, book + in_flight), 0) END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_base(numeric, numeric, numeric, numeric, text, text) IS
+	'Stock to reckon from, base units: mode physical | book | conservative (the lower one; also for physical in doubt). A perspective that says nothing (NULL) does not count.';
+
+-- inventory_sites does the listing of the sites an answer is about: the named one, or all that may promise and know the item.
+CREATE FUNCTION distsync_internal.inventory_sites(item_id bigint, site_id bigint DEFAULT NULL, company_id bigint DEFAULT NULL) RETURNS TABLE (site_id bigint, code text, rank integer)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT s.site_id, s.code, s.rank FROM dist.site s
+	WHERE s.site_id = inventory_sites.site_id AND s.can_promise AND s.status = 'active'
+	UNION ALL
+	SELECT s.site_id, s.code, s.rank FROM dist.stock_pool p JOIN dist.site s ON s.site_id = p.site_id
+	WHERE inventory_sites.site_id IS NULL AND p.item_id = inventory_sites.item_id AND s.can_promise AND s.status = 'active'
+		AND (inventory_sites.company_id IS NULL OR s.company_id = inventory_sites.company_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_sites(bigint, bigint, bigint) IS
+	'Sites that may promise the item: the named one, or all active ones (of a company) that ever had stock, supply or demand of it, with code and rank.';
