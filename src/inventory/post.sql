@@ -37,10 +37,9 @@ BEGIN
 		SELECT ROW(u.ordinal, u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id, u.kind, CASE WHEN u.kind = 'count' THEN u.counted - COALESCE(b.quantity, 0) ELSE u.quantity END, u.counted,
 				u.event_at, u.source, u.stream, u.sequence, u.reference, u.event_key, u.corrects_id, u.expires_on, u.correlation_id)::distsync_internal.inventory_movement AS movement,
 			u.event_at, u.kind = 'count' AS is_count, u.sequence, u.ordinal,
-			bool_or(u.kind = 'count' AND (n.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at)
+			bool_or(COALESCE(u.kind = 'count' AND (u.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at, false))
 				OVER (PARTITION BY u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id) AS hard
 		FROM (SELECT v.*, count(*) OVER (PARTITION BY v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id) > 1 AS many FROM unnest(movements) v) u
-		CROSS JOIN LATERAL (SELECT u.many) n
 		LEFT JOIN dist.stock_balance b ON b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = u.perspective AND b.state = u.state AND b.lot = u.lot AND b.owner_id = u.owner_id
 	) x;
 	IF plain IS NOT NULL THEN

@@ -14,9 +14,8 @@ BEGIN
 	grants := distsync_internal.inventory_allocate(lines, distsync_internal.inventory_free(lines, (options->>'company_id')::bigint, at),
 		COALESCE((options->>'split')::boolean, true), at);
 	IF mode = 'take_up_to' THEN
-		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND s.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
+		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
 			FROM (SELECT u.*, bool_or(u.outcome = 'short') OVER (PARTITION BY u.ordinal) AS short, bool_or(u.outcome <> 'short') OVER (PARTITION BY u.ordinal) AS some FROM unnest(grants) u) g
-			CROSS JOIN LATERAL (SELECT g.short) s
 			WHERE g.outcome <> 'short' OR NOT g.some
 			ORDER BY g.ordinal, g.item_id, g.site_id);
 	ELSIF EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome = 'short') THEN

@@ -104,17 +104,17 @@ COMMENT ON FUNCTION distsync_internal.inventory_base(numeric, numeric, numeric, 
 	'Stock to reckon from, base units: mode physical | book | conservative (the lower one; also for physical in doubt). A perspective that says nothing (NULL) does not count.';
 
 -- inventory_sites does the listing of the sites an answer is about: the named one, or all that may promise and know the item.
-CREATE FUNCTION distsync_internal.inventory_sites(item_id bigint, site_id bigint DEFAULT NULL, company_id bigint DEFAULT NULL) RETURNS TABLE (site_id bigint, code text, rank integer)
+CREATE FUNCTION distsync_internal.inventory_sites(for_item bigint, for_site bigint DEFAULT NULL, for_company bigint DEFAULT NULL) RETURNS TABLE (site_id bigint, code text, rank integer)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
 	SELECT s.site_id, s.code, s.rank FROM dist.site s
-	WHERE s.site_id = inventory_sites.site_id AND s.can_promise AND s.status = 'active'
+	WHERE s.site_id = for_site AND s.can_promise AND s.status = 'active'
 	UNION ALL
 	SELECT s.site_id, s.code, s.rank FROM dist.stock_pool p JOIN dist.site s ON s.site_id = p.site_id
-	WHERE inventory_sites.site_id IS NULL AND p.item_id = inventory_sites.item_id AND s.can_promise AND s.status = 'active'
-		AND (inventory_sites.company_id IS NULL OR s.company_id = inventory_sites.company_id);
+	WHERE for_site IS NULL AND p.item_id = for_item AND s.can_promise AND s.status = 'active'
+		AND (for_company IS NULL OR s.company_id = for_company);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sites(bigint, bigint, bigint) IS
