@@ -10,6 +10,11 @@
 #ifndef DS_BASE_COMPAT_H
 #define DS_BASE_COMPAT_H
 
+/* what is inside a varlena moved out of postgres.h in 16 */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "distsync needs PostgreSQL 15 or later"
 #endif

@@ -14,6 +14,7 @@
 
 #include "utils/builtins.h"
 
+#include "base/compat.h"
 #include "base/export.h"
 #include "http/guard.h"
 

@@ -124,6 +124,10 @@ open_multi(DsHttp *http)
 		   curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
 		   curl_multi_setopt(http->multi, CURLMOPT_PIPELINING, (long) CURLPIPE_NOTHING) ==
 			   CURLM_OK &&
+#if LIBCURL_VERSION_NUM >= 0x081400
+		   /* since 8.20 resolver threads belong to the multi handle, which waits for them unless told */
+		   curl_multi_setopt(http->multi, CURLMOPT_QUICK_EXIT, 1L) == CURLM_OK &&
+#endif
 		   curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, (long) http->max_inflight) ==
 			   CURLM_OK;
 }

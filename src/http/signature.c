@@ -165,7 +165,7 @@ append_digest(StringInfo out, const unsigned char *digest, bool base64)
 
 	if (base64)
 	{
-		int len = pg_b64_encode((const char *) digest, DS_HTTP_DIGEST_LEN, encoded,
+		int len = pg_b64_encode((const void *) digest, DS_HTTP_DIGEST_LEN, encoded,
 								DS_HTTP_DIGEST_BASE64);
 
 		appendBinaryStringInfo(out, encoded, len);
@@ -451,8 +451,8 @@ ds_sql_http_secret(PG_FUNCTION_ARGS)
 
 	if (len > (int) strlen(prefix) && memcmp(encoded, prefix, strlen(prefix)) == 0 &&
 		pg_b64_dec_len(len - strlen(prefix)) <= MAX_SECRET_LEN + 3)
-		key_len = pg_b64_decode(encoded + strlen(prefix), len - strlen(prefix), VARDATA(key),
-								MAX_SECRET_LEN + 3);
+		key_len = pg_b64_decode(encoded + strlen(prefix), len - strlen(prefix),
+								(void *) VARDATA(key), MAX_SECRET_LEN + 3);
 	if (key_len < 0)
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("secret is not a Standard Webhooks key"),
