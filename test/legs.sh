@@ -8,7 +8,7 @@ export PATH="$bin:$PATH" PG_CONFIG="$bin/pg_config"
 pgxs_test=$(dirname "$("$PG_CONFIG" --pgxs)")/../../src/test
 export DISTSYNC_COUNTS="$work/counts"
 passed=0 failed=0 skipped=0
-all_legs="unit regress isolation pgtap tap property"
+all_legs="regress isolation pgtap tap property"
 unset names cluster_up
 
 title() { printf '\n== %s\n' "$*"; }
@@ -113,25 +113,6 @@ fresh_database()
 	psql -XqAt -v ON_ERROR_STOP=1 -d "$db" -c "SET client_min_messages = warning" -c "SELECT distsync.setup()" >/dev/null
 }
 
-# leg_unit runs the test programs that need no server: test/<room>/run.sh prints TAP, one plan or several.
-leg_unit()
-{
-	local list program log ok bad status
-	mapfile -t list < <(if [ -n "${names:-}" ]; then for n in ${names//,/ }; do echo "test/$n/run.sh"; done; else find test -mindepth 2 -maxdepth 2 -name run.sh | sort; fi)
-	for program in "${list[@]}"; do
-		log=$out/unit-$(basename "$(dirname "$program")").log
-		timeout -k 30 600 "$program" >"$log" 2>&1
-		status=$?
-		ok=$(grep -c '^ok ' "$log")
-		bad=$(grep -c '^not ok ' "$log")
-		if [ "$status" != 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-		if [ "$ok" = 0 ] && [ "$bad" = 0 ]; then bad=1; fi
-		echo "$program: $ok passed, $bad failed"
-		if [ "$bad" != 0 ]; then grep -A8 '^not ok ' "$log" | head -200; show_tail 40 "$log"; fi
-		count "$ok" "$bad"
-	done
-}
-
 leg_regress()
 {
 	local list
@@ -179,7 +160,7 @@ leg_tap()
 	(
 		export PERL5LIB="$src/test/perl:$pgxs_test/perl" PG_REGRESS="$pgxs_test/regress/pg_regress" REGRESS_SHLIB=
 		export TESTDIR="$out/tap" TESTDATADIR="$out/tap/tmp_check" TESTLOGDIR="$out/tap/tmp_check/log"
-		timeout -k 60 2400 prove --norc --nocolor --nocount --timer --failures --comments -j "${JOBS:-2}" --formatter DistSync::Counts "${list[@]}" 2>&1
+		timeout -k 60 2400 prove --norc --nocolor --nocount --timer --failures --comments --exec "timeout -k 30 900 perl" -j "${JOBS:-2}" --formatter DistSync::Counts "${list[@]}" 2>&1
 	) | tee "$log"
 	count_file tap
 	for name in $(sed -nE 's/^(\S+)\.pl +\(Wstat.*/\1/p' "$log" | sort -u); do

@@ -1,7 +1,6 @@
 #!/bin/bash
 # run.sh [LEG[:NAME,NAME]]...: builds distsync as the tests need it and runs all legs, or the named ones.
 #
-#   unit       programs that need no server                        test/<room>/run.sh
 #   regress    pg_regress on its own temporary instance            sql/ expected/
 #   isolation  isolation specs                                     test/isolation/
 #   pgtap      pgTAP through pg_prove                              test/pgtap/

@@ -23,6 +23,18 @@ BEGIN
 		n := n + 1;
 	END LOOP;
 	FOR f IN
+		SELECT t.oid::pg_catalog.regtype AS name
+		FROM pg_catalog.pg_type t
+		JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e'
+		JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'distsync'
+		LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+		WHERE t.typtype IN ('d', 'e') OR c.relkind = 'c'
+	LOOP
+		-- %s is a regtype, which prints itself quoted
+		EXECUTE pg_catalog.format('REVOKE ALL ON TYPE %s FROM PUBLIC', f.name);
+		EXECUTE pg_catalog.format('GRANT USAGE ON TYPE %s TO distsync_owner', f.name);
+	END LOOP;
+	FOR f IN
 		SELECT p.oid::pg_catalog.regprocedure AS signature, r.role
 		FROM distsync_internal.verb v
 		JOIN pg_catalog.pg_proc p ON p.proname = v.name AND p.pronamespace = 'distsync'::pg_catalog.regnamespace

@@ -51,13 +51,13 @@ DECLARE
 	m distsync_internal.master_table;
 BEGIN
 	SELECT * INTO m FROM distsync_internal.master_table t WHERE t.entity = target;
+	-- %L is a field name of master_table, not of a document
 	RETURN QUERY EXECUTE format($q$
 		SELECT (d ->> 'ordinal')::integer, CASE WHEN t.%1$I IS NULL THEN COALESCE(x.code, d -> 'doc' ->> %3$L) ELSE t.%1$I END, d -> 'doc'
 		FROM jsonb_array_elements($1) d
 		LEFT JOIN dist.%2$I t ON t.%1$I = d -> 'doc' ->> %3$L
 		LEFT JOIN sync.xref x ON t.%1$I IS NULL AND x.system = $2 AND x.entity = %4$L AND x.external_id = d -> 'doc' ->> %3$L
 			AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp() $q$,
-		-- %L is a field name of master_table, not of a document
 		m.key_column, m.table_name, m.key_field, m.entity) USING docs, source;
 END
 $$;

@@ -83,10 +83,14 @@ for my $source (@sources)
     }
     # a migration may refer to the tables of every section: it makes the books as a whole
     next if $raw =~ /^--! migration /m;
-    # of C only strings that hold SQL count
-    $text = join '', map { /\A"/ && /\b(?:SELECT|INSERT|UPDATE|DELETE|MERGE|FROM|CALL|PERFORM)\b/ ? $_ : s/[^\n]/ /gr }
-      split /("(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*)/, $text
-      if $file !~ /\.sql$/;
+    # of C only strings that hold SQL count, and of the strings in SQL too: a hint may name any verb
+    my $sql = qr/\b(?:SELECT|INSERT|UPDATE|DELETE|MERGE|FROM|CALL|PERFORM)\b/;
+    if ($file =~ /\.sql$/) { $text =~ s/('(?:''|[^'])*')/my $s = $1; $s =~ $sql ? $s : $s =~ s{[^\n]}{ }gr/ge; }
+    else
+    {
+        $text = join '', map { /\A"/ && $_ =~ $sql ? $_ : s/[^\n]/ /gr }
+          split /("(?:\\.|[^"\\\n])*"(?:\s*"(?:\\.|[^"\\\n])*")*)/, $text;
+    }
     while ($text =~ /\b((?:dist|sync|distsync|distsync_internal)\.\w+)/g)
     {
         my ($name, $line) = ($1, line_of($text, $-[0]));

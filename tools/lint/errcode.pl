@@ -61,7 +61,7 @@ for my $file (files(qr{^src/.*\.[ch]$}))
 for my $file (files(qr{^src/.*\.sql$}))
 {
     my $text = strip_sql(slurp($file));
-    while ($text =~ /\bRAISE\s+EXCEPTION\b([^;]*);/gi)
+    while ($text =~ /\bRAISE\s+EXCEPTION\b((?:'(?:''|[^'])*'|[^;'])*);/gi)
     {
         my ($call, $line) = ($1, line_of($text, $-[0]));
         complain($file, $line, 'RAISE EXCEPTION without ERRCODE, give it one of src/base/errors.h') unless $call =~ /\bERRCODE\s*=/i;

@@ -4,7 +4,7 @@ set -uo pipefail
 status=0
 complain() { echo "$1:1: $2"; status=1; }
 listed() { make -s --no-print-directory PG_CONFIG="${PG_CONFIG:-pg_config}" "print-$1"; }
-sources() { git -c safe.directory='*' ls-files --cached --others --exclude-standard -- "$@" | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
+sources() { git -c safe.directory='*' ls-files --cached --others --exclude-standard -- "$@" 2>/dev/null | while read -r f; do [ -f "$f" ] && echo "$f"; done; }
 
 objects=" $(listed OBJS) "
 parts=" $(listed SQL_PARTS) "
