@@ -14,7 +14,7 @@ OBJS_inventory =
 OBJS_credit =
 OBJS_outbox =
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
-OBJS_inbox =
+OBJS_inbox = src/inbox/scan.o
 OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worker/lifecycle.o src/worker/launcher.o \
 	src/worker/supervise.o src/worker/probe.o src/worker/session.o src/worker/task.o src/worker/handlers.o \
 	src/worker/courier.o src/worker/dispatch.o src/worker/record.o src/worker/clerk.o src/worker/status.o
@@ -37,7 +37,7 @@ SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql sr
 SQL_order =
 SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/wake.sql
 SQL_mapping =
-SQL_inbox =
+SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql
 SQL_reconcile =
 SQL_ops =
 SQL_last = src/base/grants.sql
