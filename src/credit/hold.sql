@@ -90,7 +90,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_try_lock(bigint) IS 'Locks an account and all above it if nobody else has one of them; tells whether it did.';
 
 -- credit_reevaluate does the letting go of what fits: each waiting order is decided again, one after the other, and what fits takes its
--- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on.
+-- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on. It waits for no lock:
+-- the caller has taken those of credit_lock_tree() before.
 CREATE FUNCTION distsync_internal.credit_reevaluate(account_id bigint, ctx jsonb DEFAULT '{}') RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -101,7 +102,6 @@ DECLARE
 	tried integer := 0;
 	most integer := COALESCE(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 100);
 BEGIN
-	PERFORM distsync_internal.credit_lock_tree(ARRAY[credit_reevaluate.account_id]);
 	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id) LOOP
 		tried := tried + 1;
 		IF tried > most OR NOT distsync_internal.credit_try_lock(w.account_id) THEN
@@ -125,7 +125,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
-	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Returns how many orders it let go. ctx: verb, correlation_id, causation_id.';
+	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Returns how many orders it let go. The caller has called credit_lock_tree(). ctx: verb, correlation_id, causation_id.';
 
 -- credit_deposit does the sum of what has been paid in advance for an order and is still open.
 CREATE FUNCTION distsync_internal.credit_deposit(company_id bigint, order_number text) RETURNS numeric

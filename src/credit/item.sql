@@ -70,7 +70,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_apply(bigint, bigint, bigint, numeric, jsonb) IS
 	'Applies an amount of one item of a payer to another and moves both and the counters; provisional where the account is mirrored. Returns the id of the application. Errors: SD003 currencies differ, SD062 more than is open.';
 
--- credit_unapply does the taking back of every application of a payment or memo, each by a row of its own.
+-- credit_unapply does the taking back of every application of a payment or memo, each by a row of its own; what went back stays gone.
 CREATE FUNCTION distsync_internal.credit_unapply(customer_id bigint, from_item_id bigint, ctx jsonb) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -78,7 +78,8 @@ DECLARE
 	a record;
 	n integer := 0;
 BEGIN
-	FOR a IN SELECT p.* FROM dist.application p WHERE p.customer_id = credit_unapply.customer_id AND p.from_item_id = credit_unapply.from_item_id AND p.amount > 0
+	FOR a IN SELECT p.* FROM dist.application p JOIN dist.open_item o ON o.customer_id = p.customer_id AND o.open_item_id = p.to_item_id AND o.kind <> 'refund'
+		WHERE p.customer_id = credit_unapply.customer_id AND p.from_item_id = credit_unapply.from_item_id AND p.amount > 0
 			AND NOT EXISTS (SELECT FROM dist.application r WHERE r.customer_id = p.customer_id AND r.reverses_id = p.application_id)
 		ORDER BY p.application_id DESC
 	LOOP
@@ -94,7 +95,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_unapply(bigint, bigint, jsonb) IS 'Takes back all applications of an item of a payer by reversal rows; both sides are open again as before. Returns how many.';
 
 -- credit_apply_oldest does the application of what is left of a payment to what has been due longest, leaving out what is in dispute.
-CREATE FUNCTION distsync_internal.credit_apply_oldest(customer_id bigint, from_item_id bigint, ctx jsonb) RETURNS numeric
+CREATE FUNCTION distsync_internal.credit_apply_oldest(customer_id bigint, from_item_id bigint, ctx jsonb, keep numeric DEFAULT 0) RETURNS numeric
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -104,7 +105,7 @@ DECLARE
 	part numeric;
 BEGIN
 	SELECT * INTO f FROM dist.open_item o WHERE o.customer_id = credit_apply_oldest.customer_id AND o.open_item_id = from_item_id;
-	rest := f.open_amount;
+	rest := f.open_amount - keep;
 	FOR t IN SELECT o.open_item_id, o.open_amount - o.disputed_amount AS free FROM dist.open_item o
 		WHERE o.account_id = f.account_id AND o.customer_id = f.customer_id AND o.company_id = f.company_id AND o.currency = f.currency AND o.open_amount > o.disputed_amount
 			AND o.open_amount > 0 AND o.due_on IS NOT NULL AND o.kind IN ('invoice', 'debit_memo')
@@ -118,8 +119,8 @@ BEGIN
 	RETURN rest;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_apply_oldest(bigint, bigint, jsonb) IS
-	'Applies what is open of an item to the payer''s invoices and debit memos in that company and currency, longest due first, not to what is in dispute. Returns what is left.';
+COMMENT ON FUNCTION distsync_internal.credit_apply_oldest(bigint, bigint, jsonb, numeric) IS
+	'Applies what is open of an item to the payer''s invoices and debit memos in that company and currency, longest due first, not to what is in dispute; keep stays open. Returns what is left beside it.';
 
 -- credit_apply_waiting does the application of money that came before its invoice: payments that named it, deposits for its order.
 CREATE FUNCTION distsync_internal.credit_apply_waiting(customer_id bigint, to_item_id bigint, ctx jsonb) RETURNS integer

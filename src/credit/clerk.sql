@@ -1,0 +1,55 @@
+-- What time alone changes: an invoice becomes late, a limit begins or ends. The account says when the clerk must look again.
+
+-- credit_clerk does the looking again at accounts whose instant has come.
+CREATE FUNCTION distsync_internal.credit_clerk(max_rows integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	due bigint[] := ARRAY(SELECT a.account_id FROM dist.credit_account a WHERE a.due_at <= clock_timestamp() ORDER BY a.due_at LIMIT least(max_rows, 50));
+	id bigint;
+	decision jsonb;
+BEGIN
+	IF cardinality(due) = 0 THEN
+		RETURN 0;
+	END IF;
+	PERFORM distsync_internal.credit_lock_tree(due);
+	FOREACH id IN ARRAY due LOOP
+		decision := distsync_internal.credit_decide(id, 0, jsonb_build_object('at', clock_timestamp()));
+		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz,
+			(SELECT (min(i.due_on) + 1)::timestamp AT TIME ZONE d.tz FROM dist.open_item i WHERE i.account_id = a.account_id AND i.open_amount > 0 AND i.due_on >= d.today))
+		FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d
+		WHERE a.account_id = id AND s.account_id = id;
+		PERFORM distsync_internal.credit_reevaluate(id, jsonb_build_object('verb', 'time'));
+	END LOOP;
+	RETURN cardinality(due);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
+	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+
+-- credit_clerk_next_due does the telling of when the clerk must come next.
+CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT min(a.due_at) FROM dist.credit_account a WHERE a.due_at IS NOT NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_clerk_next_due() IS 'Earliest instant at which time alone may change an account, NULL = none.';
+
+-- credit_render_status does the telling of how accounts stand, from what is true when the router looks.
+CREATE FUNCTION distsync_internal.credit_render_status(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT a.account_id::text, a.code, a.customer_id, jsonb_build_object('account', a.code, 'customer', p.code, 'company', c.code, 'currency', a.currency, 'status', a.status,
+		'status_reason', a.status_reason, 'dunning_level', a.dunning_level, 'outcome', d.decision -> 'outcome', 'reasons', d.decision -> 'reasons', 'warnings', d.decision -> 'warnings',
+		'terms', d.own -> 'terms', 'exposure', d.own -> 'exposure', 'limit', d.own -> 'limit', 'headroom', d.decision -> 'headroom', 'held_demand', a.held_demand,
+		'cure', d.decision -> 'cure', 'valid_until', d.decision -> 'valid_until', 'version', a.version)
+	FROM dist.credit_account a
+	JOIN dist.party p ON p.party_id = a.customer_id
+	LEFT JOIN dist.company c ON c.company_id = a.company_id
+	CROSS JOIN LATERAL (SELECT x.decision, x.decision -> 'accounts' -> 0 AS own FROM (SELECT distsync_internal.credit_decide(a.account_id, 0)) AS x(decision)) d
+	WHERE a.account_id = ANY (ARRAY(SELECT k::bigint FROM unnest(keys) k))
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_render_status(text[]) IS
+	'Renderer of credit.status_changed: for account ids as text, the account''s code, payer and state: limit, exposure and its terms, headroom, outcome for no further amount, reasons, cure, valid_until.';
+
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
+	('clerk', 'credit', 30, 'distsync_internal.credit_clerk'),
+	('clerk', 'credit.next_due', 30, 'distsync_internal.credit_clerk_next_due'),
+	('render', 'credit.status_changed', 100, 'distsync_internal.credit_render_status');
