@@ -73,7 +73,7 @@ SELECT receivable, unapplied FROM dist.credit_account WHERE code = 'CF-X';
 -- refused, each with its field
 SELECT ordinal, sqlstate, field, message FROM distsync.apply_all('payment', '[
 	{"company":"CF","payment_number":"CF-P2","customer":"CF-X","currency":"USD","amount":99}, {"company":"CF","payment_number":"CF-B1","currency":"USD","amount":1},
-	{"company":"CF","payment_number":"CF-B2","customer":"CF-X","currency":"XXX","amount":1}, {"company":"CF","payment_number":"CF-B3","currency":"USD","amount":1,"reverses":"NONE"},
+	{"company":"CF","payment_number":"CF-B2","customer":"CF-X","currency":"ZZZ","amount":1}, {"company":"CF","payment_number":"CF-B3","currency":"USD","amount":1,"reverses":"NONE"},
 	{"company":"CF","payment_number":"CF-B4","currency":"USD","amount":1,"reverses":"CF-P2"}, {"company":"CFX","payment_number":"CF-B5","customer":"CF-X","currency":"USD","amount":1}]', 'CF-ERP', options => '{"on_error":"collect"}');
 -- deposit and refund
 SELECT outcome FROM distsync.apply('payment', '{"company":"CF","payment_number":"CF-D1","customer":"CF-Y","kind":"deposit","order":"CF-O9","currency":"USD","amount":30}', 'CF-ERP');
