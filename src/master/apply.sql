@@ -19,6 +19,9 @@ BEGIN
 			WHERE l.id IS NULL $q$,
 			target, c.field, c.lookup, CASE WHEN what = 'unit' THEN 'SD004' ELSE 'SD001' END, what) USING docs, source;
 	END LOOP;
+	RETURN QUERY SELECT r.* FROM distsync_internal.master_input(target, docs, source) i
+	JOIN distsync_internal.master_column k ON k.entity = target AND k.type = 'integer' AND (i.doc ->> k.field)::numeric NOT BETWEEN -2147483648 AND 2147483647
+	CROSS JOIN LATERAL distsync_internal.master_result(i.ordinal, 'rejected', i.key, 'SD002', k.field, format('%s is too large', i.doc ->> k.field), 'Check the value.') r;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_check_codes(text, jsonb, text) IS 'Rejections (SD001, SD004) of documents of a master entity whose codes nobody knows.';

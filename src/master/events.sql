@@ -72,3 +72,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_tell(text, text[], jsonb) IS 'Emits <entity>.changed with the document of each row. Returns how many.';
+
+-- master_scope does the listing of what a snapshot may find absent: every row in use whose document contains the scope.
+CREATE FUNCTION distsync_internal.master_scope(target text, scope jsonb) RETURNS TABLE (entity_key text, doc jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m distsync_internal.master_table;
+BEGIN
+	SELECT * INTO m FROM distsync_internal.master_table t WHERE t.entity = target;
+	-- %L is a field name of master_table
+	RETURN QUERY EXECUTE format('SELECT d.key, jsonb_build_object(%L, d.key) FROM distsync_internal.%I(ARRAY(SELECT t.%I FROM dist.%I t WHERE t.status <> ''inactive'')) d WHERE d.body @> $1',
+		m.key_field, 'master_document_' || target, m.id_column, m.table_name) USING scope;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.master_scope(text, jsonb) IS 'Keys of party, item or site in use whose documents contain the scope ({} = all), each with the document that names it.';
+
+-- master_scope_party does it for party.
+CREATE FUNCTION distsync_internal.master_scope_party(scope jsonb, ctx jsonb) RETURNS TABLE (entity_key text, doc jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT * FROM distsync_internal.master_scope('party', scope) $$;
+COMMENT ON FUNCTION distsync_internal.master_scope_party(jsonb, jsonb) IS 'Scope handler of party snapshots: see master_scope.';
+
+-- master_scope_item does it for item.
+CREATE FUNCTION distsync_internal.master_scope_item(scope jsonb, ctx jsonb) RETURNS TABLE (entity_key text, doc jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT * FROM distsync_internal.master_scope('item', scope) $$;
+COMMENT ON FUNCTION distsync_internal.master_scope_item(jsonb, jsonb) IS 'Scope handler of item snapshots: see master_scope.';
+
+-- master_scope_site does it for site.
+CREATE FUNCTION distsync_internal.master_scope_site(scope jsonb, ctx jsonb) RETURNS TABLE (entity_key text, doc jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$ SELECT * FROM distsync_internal.master_scope('site', scope) $$;
+COMMENT ON FUNCTION distsync_internal.master_scope_site(jsonb, jsonb) IS 'Scope handler of site snapshots: see master_scope.';

@@ -60,4 +60,7 @@ INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('entity', 'item', 'distsync_internal.master_apply_item'),
 	('entity', 'site', 'distsync_internal.master_apply_site'),
 	('entity', 'carrier', 'distsync_internal.master_apply_carrier'),
-	('entity', 'channel', 'distsync_internal.master_apply_channel');
+	('entity', 'channel', 'distsync_internal.master_apply_channel'),
+	('entity', 'party.scope', 'distsync_internal.master_scope_party'),
+	('entity', 'item.scope', 'distsync_internal.master_scope_item'),
+	('entity', 'site.scope', 'distsync_internal.master_scope_site');

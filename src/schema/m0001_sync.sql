@@ -215,13 +215,16 @@ CREATE TABLE sync.dedupe (
 CREATE INDEX dedupe_seen_idx ON sync.dedupe USING brin (seen_at);
 
 --! room door
--- sync.entity_version: newest version of an entity that each source has told, for staleness.
+-- sync.entity_version: newest version of an entity that each source has told, for staleness. A source uses numbers or times, always.
 CREATE TABLE sync.entity_version (
 	entity		text NOT NULL,						-- entity
-	entity_key	text NOT NULL,						-- its key
+	entity_key	text NOT NULL,						-- its key, as the source names it
 	source		text NOT NULL,						-- code of the system
-	version		numeric(38,9) NOT NULL,				-- newest version applied (number, or epoch seconds of its time)
-	fields		jsonb NOT NULL DEFAULT '{}',		-- for patches: newest version per field
+	version		numeric(38,9),						-- newest version of a whole document (its number, or epoch seconds of its time), NULL = none yet
+	fields		jsonb NOT NULL DEFAULT '{}',		-- newer versions that patches told, by field
+	told_at		timestamptz,						-- newest time the source gave (updated_at, as_of of a snapshot), NULL = none
+	received_at	timestamptz,						-- when the newest one was applied: a snapshot as of earlier does not touch it
+	stale		bigint NOT NULL DEFAULT 0,			-- documents that came too late and were ignored
 	CONSTRAINT entity_version_pk PRIMARY KEY (entity, entity_key, source),
 	CONSTRAINT entity_version_chk CHECK (version < 'NaN')
 ) PARTITION BY HASH (entity_key);
