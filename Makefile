@@ -9,6 +9,7 @@ PG_CONFIG ?= pg_config
 # ---- C, room by room -------------------------------------------------------------------------------------------------
 OBJS_base = src/base/guc.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o
 OBJS_schema = src/schema/version.o
+OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
 OBJS_pricing =
 OBJS_inventory =
 OBJS_credit =
@@ -21,7 +22,7 @@ OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worke
 ifdef DISTSYNC_TEST
 OBJS_base += src/base/failpoint.o
 endif
-OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
+OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
 SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql
@@ -29,7 +30,7 @@ SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0
 	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
-SQL_door = src/door/apply.sql
+SQL_door = src/door/check.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
 SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/agreement.sql src/pricing/events.sql
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql
