@@ -50,7 +50,7 @@ SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_http) $(SQL_worker) $(SQL_door) $(SQ
 # test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
 REGRESS_base = setup
 REGRESS_http = http_signature http_guard
-REGRESS_door =
+REGRESS_door = door_check
 REGRESS_master =
 REGRESS_pricing =
 REGRESS_inventory =

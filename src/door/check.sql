@@ -97,6 +97,7 @@ CREATE FUNCTION distsync_internal.door_parse(body bytea) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	body_text text;
+	detail text;
 BEGIN
 	BEGIN
 		body_text := convert_from(body, 'UTF8');
@@ -107,8 +108,9 @@ BEGIN
 	RETURN ltrim(body_text, E'\uFEFF')::jsonb;
 EXCEPTION
 	WHEN invalid_text_representation OR untranslatable_character OR numeric_value_out_of_range OR statement_too_complex OR program_limit_exceeded THEN
+		GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'body is not JSON that can be kept', COLUMN = 'body',
-			DETAIL = format('Field: body. %s', SQLERRM), HINT = 'Send well-formed JSON without \u0000, lone surrogates, or nesting thousands deep.';
+			DETAIL = format('Field: body. %s. %s', SQLERRM, detail), HINT = 'Send well-formed JSON without \u0000, lone surrogates, or nesting thousands deep.';
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.door_parse(bytea) IS 'JSON in a body, a leading byte order mark taken off. Errors: SD007 not UTF-8, SD005 not JSON, or JSON that jsonb can''t keep.';

@@ -13,6 +13,7 @@
 #include <ctype.h>
 
 #include "datatype/timestamp.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/datetime.h"
 

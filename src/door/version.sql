@@ -78,7 +78,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		told_at = greatest(v.told_at, n.told, CASE WHEN ctx ->> 'operation' = 'snapshot' THEN (ctx ->> 'as_of')::timestamptz END),
 		received_at = clock_timestamp()
 	FROM (
-		SELECT u.key, u.version, u.told, (SELECT COALESCE(jsonb_object_agg(p, u.version), '{}') FROM distsync_internal.door_parts(d.value -> 'doc', e.key_fields) p) AS parts
+		SELECT u.key, u.version, u.told, CASE WHEN ctx ->> 'mode' = 'patch' THEN
+			(SELECT COALESCE(jsonb_object_agg(p, u.version), '{}') FROM distsync_internal.door_parts(d.value -> 'doc', e.key_fields) p) END AS parts
 		FROM distsync_internal.document_entity e, jsonb_array_elements(docs) WITH ORDINALITY d(value, n)
 		JOIN unnest(keys, versions, told) WITH ORDINALITY u(key, version, told, n) USING (n)
 		WHERE e.entity = target) n
