@@ -153,7 +153,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_versions(bigint, timestamptz, timestamptz, jsonb, jsonb) IS
 	'Published versions of shared agreements assigned to the buyer, valid at the instant or later, as known then.';
 
--- pricing_rates does the probing: every rate, shared or the buyer's own, that names one of the lines' items by any of its targets.
+-- pricing_rates does the probing: every rate, shared or the buyer's own, that names one of the lines' items by any of its targets. The
+-- OFFSET 0 keeps each probe an index look-up: the planner knows nothing of functions' rows and would rather read all rates.
 CREATE FUNCTION distsync_internal.pricing_rates(customer_id bigint, lines distsync_internal.price_line[], at timestamptz, known_at timestamptz, policy jsonb, options jsonb)
 RETURNS TABLE (ordinal integer, agreement_id bigint, version_id bigint, version_no integer, version_valid tstzrange, who_kind text, who_key text, who_rank numeric, list_rank integer,
 	what_kind text, what_key text, what_rank numeric, line_key text, channel_id bigint, site_id bigint, unit text, min_quantity numeric, calc text, value numeric, price_per integer,
@@ -172,15 +173,15 @@ BEGIN
 		r.line_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition, r.valid
 	FROM distsync_internal.pricing_versions(pricing_rates.customer_id, pricing_rates.at, pricing_rates.known_at, policy, options) v
 	CROSS JOIN target t
-	JOIN dist.book_rate r ON r.version_id = v.rate_set_id AND r.what_kind = t.what_kind AND r.what_key = t.what_key
+	CROSS JOIN LATERAL (SELECT x.* FROM dist.book_rate x WHERE x.version_id = v.rate_set_id AND x.what_kind = t.what_kind AND x.what_key = t.what_key OFFSET 0) r
 	UNION ALL
 	SELECT t.ordinal, v.agreement_id, v.version_id, v.version_no, v.valid, b.who_kind, b.who_key, b.rank, 0, t.what_kind, t.what_key, t.what_rank,
 		r.line_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition, r.valid
 	FROM distsync_internal.pricing_buyer(pricing_rates.customer_id, pricing_rates.at, policy, options) b
 	CROSS JOIN target t
-	JOIN dist.customer_rate r ON r.customer_id = b.party_id AND r.what_kind = t.what_kind AND r.what_key = t.what_key
+	CROSS JOIN LATERAL (SELECT x.* FROM dist.customer_rate x WHERE x.customer_id = b.party_id AND x.what_kind = t.what_kind AND x.what_key = t.what_key OFFSET 0) r
 	JOIN dist.agreement_version v ON v.rate_set_id = r.version_id AND v.status = 'published'
-	WHERE (upper_inf(v.valid) OR upper(v.valid) > pricing_rates.at)
+	WHERE b.party_id IS NOT NULL AND (upper_inf(v.valid) OR upper(v.valid) > pricing_rates.at)
 		AND CASE WHEN pricing_rates.known_at IS NULL THEN upper_inf(v.known) ELSE v.known @> pricing_rates.known_at END;
 END
 $$;

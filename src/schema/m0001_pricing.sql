@@ -89,6 +89,8 @@ CREATE TABLE dist.agreement_version (
 	CONSTRAINT agreement_version_excl EXCLUDE USING gist (agreement_id WITH =, valid WITH &&) WHERE (status = 'published' AND upper_inf(known))
 );
 
+CREATE INDEX agreement_version_rates_idx ON dist.agreement_version (rate_set_id);
+
 -- dist.agreement_assignment: who may use a shared agreement (slot list, book, promotion ...), and in which rank.
 CREATE TABLE dist.agreement_assignment (
 	agreement_id	bigint NOT NULL,				-- agreement
