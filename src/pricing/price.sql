@@ -109,7 +109,7 @@ COMMENT ON FUNCTION distsync_internal.pricing_finish(distsync_internal.price_lin
 
 -- pricing_prices does the whole decision for many lines of one buyer: what applies to him is found once, then each line is decided.
 CREATE FUNCTION distsync_internal.pricing_prices(customer_id bigint, lines jsonb, at timestamptz, options jsonb, explain boolean DEFAULT false) RETURNS SETOF distsync_internal.price_result
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	policy jsonb := distsync_internal.pricing_policy();
 	company_id bigint := distsync_internal.pricing_company(options);
