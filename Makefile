@@ -105,6 +105,11 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
+# make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI
+bench:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build bench >&2
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/bench/run.sh $(FIGURE)
+
 # make lint [L="arrows errcode"]
 lint:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build lint
@@ -130,4 +135,4 @@ schema-picture:
 print-%:
 	@echo $($*)
 
-.PHONY: test lint fuzz matrix matrix-clean schema-picture
+.PHONY: test bench lint fuzz matrix matrix-clean schema-picture

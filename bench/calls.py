@@ -1,0 +1,37 @@
+"""price_call, atp_call, credit_call: a decision over the protocol against an empty C function that returns the same row."""
+
+
+def floor(cluster, name, like):
+    """floor makes a C function that returns the row of the verb `like` without deciding anything."""
+    result = cluster.sql("SELECT pg_get_function_result('%s'::regproc)" % like)
+    cluster.sql("CREATE OR REPLACE FUNCTION %s(text, text) RETURNS %s LANGUAGE c STABLE AS 'floor', 'floor_row'" % (name, result.replace("SETOF ", "")))
+
+
+def call(cluster, report, verb, script, keys):
+    """call compares a verb with its floor, 2 clients, prepared, random keys."""
+    floor(cluster, "floor_" + verb, "distsync." + verb)
+    empty = keys + "SELECT * FROM floor_%s('C', 'A');\n" % verb
+    ours, peer, ratio = cluster.compare(keys + script, empty, clients=2, seconds=4, rounds=5)
+    report(round(ours), "tps", peer="empty C function", peer_value=round(peer), ratio=round(ratio, 4))
+
+
+def price_call(cluster, report):
+    """price_call prices one line of a random customer and item."""
+    cluster.script("bench/data/price.sql", rates=10000000 if cluster.full else 1000000)
+    customers, items = (int(n) for n in cluster.sql("SELECT (SELECT count(*) FROM dist.party WHERE code LIKE 'PC-%') || ' ' || (SELECT count(*) FROM dist.item WHERE sku LIKE 'PI-%')").split())
+    keys = "\\set c random(1, %d)\n\\set i random(1, %d)\n" % (customers, items)
+    call(cluster, report, "price", "SELECT * FROM distsync.price('PC-' || :c, 'PI-' || :i);\n", keys)
+
+
+def atp_call(cluster, report):
+    """atp_call asks for one unit of a random item at a site."""
+    items = 1000000 if cluster.full else 10000
+    cluster.script("bench/data/stock.sql", items=items)
+    call(cluster, report, "atp", "SELECT * FROM distsync.atp('SKU-' || :i, 1, 'EA', 'B1');\n", "\\set i random(1, %d)\n" % items)
+
+
+def credit_call(cluster, report):
+    """credit_call asks for a random customer."""
+    customers = 1000000 if cluster.full else 100000
+    cluster.script("bench/data/credit.sql", customers=customers, items=5 * customers)
+    call(cluster, report, "credit", "SELECT * FROM distsync.credit('CC-' || :c, 100, 'USD', '{\"company\":\"B\"}');\n", "\\set c random(1, %d)\n" % customers)

@@ -1,0 +1,33 @@
+#!/bin/bash
+# run.sh [FIGURE]...: builds distsync as it ships, starts a cluster of its own with fsync on, measures, prints one JSON line a figure.
+#
+# Nothing of it touches the system: sources and the PostgreSQL installation are copied into a temporary folder. PostgreSQL refuses to run
+# as root: root hands everything to an unprivileged user. KEEP=1 keeps the folder; SCALE=full measures on the large data set.
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+. "$here/tools/private_tree.sh"
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+umask 022
+
+work=$(mktemp -d "${BENCH_DIR:-/var/tmp}/distsync-bench.XXXXXX")
+cleanup()
+{
+	stop_clusters "$work"
+	if [ "${KEEP:-}" = 1 ]; then echo "kept: $work" >&2; else rm -rf "$work"; fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+chmod 755 "$work"
+"$here/tools/copy_tree.sh" "$work/src"
+bindir=$(copy_postgres "$work/pg")
+mkdir -p "$work/run" "$work/out"
+run_as=()
+if [ "$(id -u)" = 0 ]; then
+	user=$(unprivileged_user)
+	chown -R "$user:" "$work"
+	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
+fi
+cd "$work/src"
+"${run_as[@]}" env -i PATH="$bindir:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8 HOME="$work" PG_CONFIG="$bindir/pg_config" WORK="$work" SCALE="${SCALE:-quick}" \
+	/usr/bin/python3 -B bench/bench.py "$@" </dev/null
