@@ -33,7 +33,7 @@ SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
 SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/agreement.sql src/pricing/events.sql
-SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql
+SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order =

@@ -56,8 +56,10 @@ COMMENT ON FUNCTION distsync_internal.inventory_expire(bigint[], bigint[]) IS
 
 -- inventory_demand_status does the state of a demand from its totals.
 CREATE FUNCTION distsync_internal.inventory_demand_status(reserved numeric, ordered numeric, allocated numeric, shipped numeric) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN greatest(reserved, ordered, allocated) > shipped THEN 'open' WHEN shipped > 0 THEN 'done' ELSE 'cancelled' END
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN greatest(reserved, ordered, allocated) > shipped THEN 'open' WHEN shipped > 0 THEN 'done' ELSE 'cancelled' END;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, numeric, numeric) IS 'open | done | cancelled, from the totals of a demand line in base units.';
 
@@ -76,12 +78,13 @@ BEGIN
 			SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites
 			FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
 		), n AS MATERIALIZED (
-			SELECT m.item_id, m.site_id, m.turns_at, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
+			SELECT m.item_id, m.site_id, m.turns_at, m.due, m.phys + m.outside AS phys, m.book + m.in_flight AS book, m.future, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
 				p.held + p.committed AS promised, m.low, p.shortfall AS was, p.backorder_cap
 			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
 			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		), u AS (
-			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.backorder_cap), valid_until = n.turns_at,
+			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.backorder_cap), phys = n.phys, book = n.book, due = n.due, low = n.low,
+				ahead = n.future, valid_until = n.turns_at,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
 			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low
@@ -98,6 +101,23 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid) IS
 	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall. The caller holds the pools'' locks.';
+
+-- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
+CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	late_items bigint[];
+	late_sites bigint[];
+BEGIN
+	SELECT array_agg(p.item_id), array_agg(p.site_id) INTO late_items, late_sites
+	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) k
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.valid_until <= clock_timestamp();
+	IF late_items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_refresh(late_items, late_sites);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_catch_up(bigint[], bigint[]) IS 'Refreshes those of these pools whose valid_until has come. The caller holds their locks.';
 
 -- inventory_shortfall does the telling of a shortfall: only where something is owed, because negative stock nobody waits for breaks
 -- no promise.
@@ -128,13 +148,7 @@ DECLARE
 	sites bigint[];
 BEGIN
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT r.item_id, r.site_id FROM (
-				SELECT x.item_id, x.site_id FROM dist.reservation x WHERE x.state = 'held' AND x.expires_at IS NOT NULL AND x.expires_at <= clock_timestamp()
-				ORDER BY x.expires_at LIMIT max_rows) r
-		UNION
-		SELECT p.item_id, p.site_id FROM (
-				SELECT x.item_id, x.site_id FROM dist.stock_pool x WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp()
-				ORDER BY x.valid_until LIMIT max_rows) p) k;
+	FROM (SELECT x.item_id, x.site_id FROM dist.stock_pool x WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() ORDER BY x.valid_until LIMIT max_rows) k;
 	IF items IS NULL THEN
 		RETURN 0;
 	END IF;
@@ -148,8 +162,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: e
 -- inventory_sweep_due does the answer to "when is there work again".
 CREATE FUNCTION distsync_internal.inventory_sweep_due() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT least((SELECT min(r.expires_at) FROM dist.reservation r WHERE r.state = 'held' AND r.expires_at IS NOT NULL),
-		(SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL))
+	SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires or a pool changes by time alone; NULL = none.';
 

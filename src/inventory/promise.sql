@@ -102,7 +102,7 @@ BEGIN
 			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed))::distsync_internal.inventory_free
 		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
 	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
-	CROSS JOIN LATERAL distsync_internal.inventory_terms(a.items, a.sites, inventory_free.at) m
+	CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_free.at) m
 	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id;
 	RETURN result;
 END

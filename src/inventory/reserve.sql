@@ -42,6 +42,7 @@ BEGIN
 	SELECT * INTO k FROM distsync_internal.inventory_keys(wanted, (options->>'company_id')::bigint);
 	IF k.items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+		PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
 	END IF;
 	grants := distsync_internal.inventory_decide(wanted, options, clock_timestamp());
 	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
@@ -108,7 +109,7 @@ BEGIN
 	WITH site AS MATERIALIZED (
 		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder,
 			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, inventory_curve.mode, m.doubt) AS base
-		FROM distsync_internal.inventory_terms(ARRAY(SELECT inventory_curve.item_id FROM unnest(site_ids)), site_ids, inventory_curve.at) m
+		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
 	), step AS (
 		SELECT s.site_id, x.moment, sum(x.change) FILTER (WHERE x.change > 0) AS supply, sum(x.change) FILTER (WHERE x.change < 0) AS demand, sum(x.change) AS change
 		FROM site s CROSS JOIN LATERAL (
@@ -143,8 +144,9 @@ DECLARE
 	taken integer;
 	made jsonb;
 BEGIN
-	PERFORM distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
-	PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+	IF distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100)) THEN
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+	END IF;
 	WITH g AS MATERIALIZED (
 		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
@@ -159,6 +161,7 @@ BEGIN
 		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity FROM g GROUP BY g.item_id, g.site_id
 	), u AS (
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
+			valid_until = CASE WHEN now_committed THEN s.valid_until ELSE least(s.valid_until, t + COALESCE((options->>'ttl')::interval, '15 minutes')) END,
 			version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
 		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + p.quantity <= s.cap + s.backorder_cap
 		RETURNING 1
@@ -181,11 +184,17 @@ COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory
 
 -- inventory_take_demand does the noting of a promise on the demand it serves. What others said of the line at another site moves with
 -- it: one line is one demand, wherever it is served from.
-CREATE FUNCTION distsync_internal.inventory_take_demand(grants distsync_internal.inventory_grant[], customer_id bigint, priority integer) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_take_demand(grants distsync_internal.inventory_grant[], customer_id bigint, priority integer) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	g record;
+	moved boolean;
 BEGIN
+	IF NOT EXISTS (SELECT FROM unnest(grants) u WHERE u.demand_key IS NOT NULL) THEN
+		RETURN false;
+	END IF;
+	-- somebody else has spoken of one of these lines: its demand becomes ours, and the caps change
+	moved := EXISTS (SELECT FROM unnest(grants) u JOIN dist.demand d ON d.demand_key = u.demand_key AND d.item_id = u.item_id WHERE greatest(d.ordered, d.allocated) > 0);
 	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, reserved, required_at, priority)
 	SELECT u.item_id, u.demand_key, u.site_id, inventory_take_demand.customer_id, sum(u.quantity), min(u.requested_at), inventory_take_demand.priority
 	FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND u.demand_key IS NOT NULL
@@ -198,9 +207,10 @@ BEGIN
 	LOOP
 		PERFORM distsync_internal.inventory_spread(g.item_id, g.demand_key, (SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = g.demand_key AND d.item_id = g.item_id), NULL);
 	END LOOP;
+	RETURN moved;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_take_demand(distsync_internal.inventory_grant[], bigint, integer) IS 'Adds granted quantities to the demand rows they serve, and lays what others said of a line over the sites that serve it.';
+COMMENT ON FUNCTION distsync_internal.inventory_take_demand(distsync_internal.inventory_grant[], bigint, integer) IS 'Adds granted quantities to the demand rows they serve, and lays what others said of a line over the sites that serve it. Returns whether anybody had spoken of them, so that the caps change.';
 
 -- inventory_spread does the laying of an ordered quantity over the sites of its demand: first where it is reserved, the rest at home,
 -- the site its owner names.

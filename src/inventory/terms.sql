@@ -16,15 +16,16 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	doubt		text,
 	known_at	timestamptz,
 	turns_at	timestamptz,
-	moves_at	timestamptz
+	moves_at	timestamptz,
+	future		boolean
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand, live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised by reason of supply or lots (turns_at), or any number shown (moves_at).';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand, live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply or demand is to come.';
 
 -- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
 -- or not somebody swept them. skip_key leaves out that much of what others say about one demand: what would be, if it were ours.
 CREATE FUNCTION distsync_internal.inventory_terms(item_ids bigint[], site_ids bigint[], at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
 RETURNS SETOF distsync_internal.inventory_terms
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	promisable text[] := ARRAY(SELECT s.state FROM dist.stock_state s WHERE s.promisable);
 	today date := (at AT TIME ZONE 'UTC')::date;
@@ -32,8 +33,9 @@ BEGIN
 	RETURN QUERY
 	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low),
 		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(p.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, d.next_due, h.next_expiry)
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, h.next_expiry),
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, d.next_due, h.next_expiry, m.next_doubt),
+		t.low IS NOT NULL
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	CROSS JOIN LATERAL (
@@ -63,12 +65,45 @@ BEGIN
 		SELECT min(r.expires_at) AS next_expiry FROM dist.reservation r
 		WHERE r.item_id = k.item_id AND r.site_id = k.site_id AND r.state = 'held' AND r.expires_at > inventory_terms.at) h
 	CROSS JOIN LATERAL (
-		SELECT CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < inventory_terms.at) THEN 'stale' END AS doubt
+		SELECT CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < inventory_terms.at) THEN 'stale' END AS doubt,
+			min(v.last_received_at + v.max_lag) FILTER (WHERE v.last_received_at + v.max_lag >= inventory_terms.at) AS next_doubt
 		FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.site_id IN (k.site_id, 0)) m;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_terms(bigint[], bigint[], timestamptz, text, numeric) IS
 	'Terms of availability for pairs of item and site (arrays of equal length), as of an instant; base units. skip_key, skip_quantity: leave out that much of the external demand under this key. Reads only.';
+
+-- inventory_doubt does the look at the streams that tell of a site: a gap in their numbers, or silence for too long.
+CREATE FUNCTION distsync_internal.inventory_doubt(site_id bigint, at timestamptz, OUT doubt text, OUT next_doubt timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < inventory_doubt.at) THEN 'stale' END,
+		min(v.last_received_at + v.max_lag) FILTER (WHERE v.last_received_at + v.max_lag >= inventory_doubt.at)
+	INTO doubt, next_doubt
+	FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.site_id IN (inventory_doubt.site_id, 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_doubt(bigint, timestamptz) IS 'gap | stale | NULL for the physical streams of a site, and when the next of them will count as stale.';
+
+-- inventory_now does the same as inventory_terms from the pools, which keep the terms as their writers left them; only where time
+-- has passed a pool since, its terms are reckoned anew.
+CREATE FUNCTION distsync_internal.inventory_now(item_ids bigint[], site_ids bigint[], at timestamptz) RETURNS SETOF distsync_internal.inventory_terms
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT m.* FROM unnest(inventory_now.item_ids, inventory_now.site_ids) AS k(item_id, site_id)
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
+	CROSS JOIN LATERAL (
+		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held, p.committed, p.backorder_cap, NULL::text, p.changed_at, p.valid_until, p.valid_until, p.ahead
+		WHERE p.valid_until IS NULL OR p.valid_until > inventory_now.at
+		UNION ALL
+		SELECT t.* FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_now.at) t
+		WHERE p.valid_until <= inventory_now.at) m;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestamptz) IS
+	'Terms for pairs of item and site as their pools keep them, base units: in_flight and outside are in book and phys already; without doubt about streams. Pairs without a pool give no row. Reads only.';
 
 -- inventory_changes does the listing of what will come and go: open supply, and demand that we do not hold ourselves. Supply that is
 -- overdue counts for nothing until its owner gives a new date: nobody can ship what has not come.
@@ -94,11 +129,13 @@ COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestam
 -- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for
 -- physical nothing casts doubt on its stream; otherwise the lower of the two.
 CREATE FUNCTION distsync_internal.inventory_base(phys numeric, book numeric, in_flight numeric, outside numeric, mode text, doubt text) RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE
 		WHEN mode = 'physical' AND doubt IS NULL AND phys IS NOT NULL THEN phys + outside
 		WHEN mode = 'book' AND book IS NOT NULL THEN book + in_flight
-		ELSE COALESCE(least(phys + outside, book + in_flight), 0) END
+		ELSE COALESCE(least(phys + outside, book + in_flight), 0) END;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_base(numeric, numeric, numeric, numeric, text, text) IS
 	'Stock to reckon from, base units: mode physical | book | conservative (the lower one; also for physical in doubt). A perspective that says nothing (NULL) does not count.';

@@ -165,12 +165,17 @@ CREATE TABLE dist.stock_pool (
 	committed	numeric(20,6) NOT NULL DEFAULT 0,	-- committed, not yet shipped
 	shortfall	numeric(20,6) NOT NULL DEFAULT 0,	-- promised above cap because facts took stock away; blocks new promises
 	backorder_cap	numeric(20,6) NOT NULL DEFAULT 0,	-- may be promised beyond stock
+	phys		numeric(20,6),						-- promisable stock as the warehouse tells it, NULL = it tells nothing
+	book		numeric(20,6),						-- promisable stock as the book tells it, with what it has not posted yet, NULL = it tells nothing
+	due			numeric(20,6) NOT NULL DEFAULT 0,	-- demand we do not hold that is due, as a negative
+	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due: cap = least(phys, book) + low
+	ahead		boolean NOT NULL DEFAULT false,		-- supply or demand is to come
 	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides
 	version		bigint NOT NULL DEFAULT 1,			-- grows with each change
 	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of the last change, taken under the row's lock: known_at of answers
-	valid_until	timestamptz,						-- when time alone may change cap (supply due, lot expiry), NULL = never
+	valid_until	timestamptz,						-- when time alone may change this row (hold or lot expires, supply falls due), NULL = never
 	CONSTRAINT stock_pool_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND held + committed <= cap + backorder_cap + shortfall)
+	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND held + committed <= cap + backorder_cap + shortfall)
 ) WITH (fillfactor = 50);
 CREATE INDEX stock_pool_valid_idx ON dist.stock_pool (valid_until) WHERE valid_until IS NOT NULL;
 
@@ -226,7 +231,6 @@ CREATE TABLE dist.reservation (
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
-CREATE INDEX reservation_expiry_idx ON dist.reservation (expires_at) WHERE state = 'held' AND expires_at IS NOT NULL;
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
 
 -- dist.channel_item: what a channel may sell and how availability is shown to it.

@@ -1,0 +1,230 @@
+-- Availability: how much may be promised, when, and why. Decisions are reads: nothing here writes, all of it runs on a standby.
+
+CREATE TYPE distsync_internal.inventory_atp AS (
+	outcome		text,
+	item		text,
+	site		text,
+	quantity	numeric,
+	unit		text,
+	on_hand		numeric,
+	projected	numeric,
+	atp_book	numeric,
+	atp_phys	numeric,
+	atp			numeric,
+	available_at	timestamptz,
+	basis		text,
+	valid_until	timestamptz,
+	as_of		timestamptz,
+	known_at	timestamptz,
+	detail		jsonb
+);
+COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised; available_at: first instant for the quantity asked (NULL = not foreseen); basis physical | book | conservative | mixed | none; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
+
+-- inventory_mode does the check of the option mode.
+CREATE FUNCTION distsync_internal.inventory_mode(options jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mode text := COALESCE(options->>'mode', 'conservative');
+BEGIN
+	IF mode NOT IN ('physical', 'book', 'conservative') THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
+			DETAIL = 'Field: options.mode. Known: physical, book, conservative.', HINT = 'Use one of the known modes, or leave it out for conservative.';
+	END IF;
+	RETURN mode;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_mode(jsonb) IS 'options.mode: physical | book | conservative (default). Errors: SD002.';
+
+-- inventory_asked does the reading of what is asked: the item, its unit and the quantity in base units, with every check.
+CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
+	OUT numerator bigint, OUT denominator bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	is_kit boolean;
+BEGIN
+	SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.sku = inventory_asked.code;
+	IF NOT FOUND THEN
+		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked.code, 'item');
+		IF NOT FOUND THEN
+			PERFORM distsync_internal.master_unknown('item', 'NULL', 'item', NULL);
+		END IF;
+	END IF;
+	IF is_kit THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', sku), COLUMN = 'item',
+			DETAIL = 'Field: item.', HINT = 'Ask for each of its components.';
+	END IF;
+	IF inventory_asked.quantity IS NULL OR inventory_asked.quantity < 0 OR inventory_asked.quantity >= 'Infinity' THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked.quantity::text, 'NULL')), COLUMN = 'quantity',
+			DETAIL = format('Field: quantity. Item "%s".', sku), HINT = 'Send a quantity of 0 or more.';
+	END IF;
+	numerator := 1;
+	denominator := 1;
+	base_quantity := inventory_asked.quantity;
+	IF inventory_asked.unit <> base_unit THEN
+		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked.unit) f;
+		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked.quantity, inventory_asked.unit);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_asked(text, numeric, text) IS
+	'Item by code, quantity in base units and the factor of the unit (NULL = base unit). Errors: SD001 unknown item, SD002 kit or quantity, SD004 unknown unit.';
+
+-- inventory_basis does the naming of the perspective a number stands on.
+CREATE FUNCTION distsync_internal.inventory_basis(mode text, phys numeric, book numeric, doubt text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN phys IS NULL AND book IS NULL THEN 'none' WHEN phys IS NULL THEN 'book' WHEN book IS NULL THEN 'physical'
+		WHEN mode = 'physical' AND doubt IS NULL OR mode = 'book' THEN mode ELSE 'conservative' END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_basis(text, numeric, numeric, text) IS 'physical | book | conservative | none: what inventory_base() reckons from.';
+
+-- inventory_own_holds does the summing of what a holder holds already, for callers that must not stand in their own way.
+CREATE FUNCTION distsync_internal.inventory_own_holds(item_id bigint, site_ids bigint[], holder text, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT COALESCE(sum(r.quantity - r.shipped), 0) FROM dist.reservation r
+		WHERE r.holder = inventory_own_holds.holder AND r.state IN ('held', 'committed') AND r.item_id = inventory_own_holds.item_id AND r.site_id = ANY (site_ids)
+			AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_own_holds.at));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, base units.';
+
+-- atp does the answer to "can I have so much, where, when?".
+CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
+RETURNS SETOF distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	this_moment timestamptz := statement_timestamp();
+	mode text := 'conservative';
+	site_id bigint;
+	company_id bigint;
+	a record;
+	n record;
+	answer distsync_internal.inventory_atp;
+	own numeric := 0;
+BEGIN
+	SELECT * INTO a FROM distsync_internal.inventory_asked(atp.item, atp.quantity, atp.unit);
+	IF options <> '{}' THEN
+		mode := distsync_internal.inventory_mode(options);
+	END IF;
+	IF atp.site IS NOT NULL THEN
+		site_id := distsync_internal.master_site(atp.site, 'site');
+	END IF;
+	IF options ? 'company' THEN
+		company_id := distsync_internal.master_company(options->>'company', 'options.company');
+	END IF;
+	SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, mode);
+	IF options ? 'holder' THEN
+		own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
+	END IF;
+	answer.item := a.sku;
+	answer.site := atp.site;
+	answer.quantity := atp.quantity;
+	answer.unit := COALESCE(atp.unit, a.base_unit);
+	answer.as_of := greatest(atp.at, this_moment);
+	answer.on_hand := n.on_hand;
+	answer.projected := n.projected + own;
+	answer.atp_book := n.atp_book;
+	answer.atp_phys := n.atp_phys;
+	answer.atp := n.atp + own;
+	answer.basis := n.basis;
+	answer.known_at := n.known_at;
+	answer.valid_until := n.moves_at;
+	answer.detail := n.detail;
+	IF n.moves AND answer.as_of > this_moment THEN
+		SELECT c.projected + own, c.atp + own INTO answer.projected, answer.atp
+		FROM distsync_internal.inventory_curve(a.item_id, n.sites, this_moment, mode) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
+	END IF;
+	answer.available_at := CASE WHEN answer.atp >= a.base_quantity THEN answer.as_of
+		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, mode) END;
+	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
+	IF a.numerator <> a.denominator THEN
+		RETURN NEXT distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
+	ELSE
+		RETURN NEXT answer;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it). atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
+
+-- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
+-- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
+CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, mode text, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
+	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	SELECT array_agg(x.site_id), COALESCE(sum(x.base), 0), COALESCE(sum(x.base + x.due - x.promised), 0),
+		sum(greatest(0, x.book + x.low - x.promised + x.backorder)), sum(greatest(0, x.phys + x.low - x.promised + x.backorder)),
+		COALESCE(sum(greatest(0, x.base + x.low - x.promised + x.backorder)), 0),
+		CASE WHEN min(x.basis) = max(x.basis) THEN min(x.basis) WHEN count(*) = 0 THEN 'none' ELSE 'mixed' END,
+		COALESCE(bool_or(x.future), false), min(x.moves_at), max(x.known_at),
+		jsonb_build_object('held', COALESCE(sum(x.held), 0), 'committed', COALESCE(sum(x.committed), 0), 'demand_of_others', COALESCE(-sum(x.due), 0), 'sites', count(*))
+			|| CASE WHEN count(x.doubt) > 0 THEN jsonb_build_object('doubt', min(x.doubt)) ELSE '{}' END
+	INTO sites, on_hand, projected, atp_book, atp_phys, atp, basis, moves, moves_at, known_at, detail
+	FROM (SELECT m.*, m.held + m.committed AS promised, v.doubt, least(m.turns_at, v.next_doubt) AS moves_at,
+			distsync_internal.inventory_basis(inventory_sum.mode, m.phys, m.book, v.doubt) AS basis,
+			distsync_internal.inventory_base(m.phys, m.book, 0, 0, inventory_sum.mode, v.doubt) AS base
+		FROM dist.stock_pool p
+		JOIN dist.site s ON s.site_id = p.site_id AND s.can_promise AND s.status = 'active'
+		CROSS JOIN LATERAL (
+			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future
+			WHERE p.valid_until IS NULL OR p.valid_until > inventory_sum.at
+			UNION ALL
+			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future
+			FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
+			WHERE p.valid_until <= inventory_sum.at) m
+		LEFT JOIN LATERAL (SELECT d.doubt, d.next_doubt FROM distsync_internal.inventory_doubt(p.site_id, inventory_sum.at) d WHERE inventory_sum.mode = 'physical') v ON true
+		WHERE p.item_id = inventory_sum.item_id AND (p.site_id = inventory_sum.site_id OR inventory_sum.site_id IS NULL)
+			AND (s.company_id = inventory_sum.company_id OR inventory_sum.company_id IS NULL)) x;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, text) IS
+	'Terms of an item added up over the sites that may promise it (site NULL = all, company NULL = any), base units, at an instant: the numbers of atp() and the sites. moves: something is known to come or go later.';
+
+-- inventory_in_unit does the turning of an answer into another unit. What may be promised is cut to the decimals the unit allows:
+-- eleven pieces are no box of twelve.
+CREATE FUNCTION distsync_internal.inventory_in_unit(answer distsync_internal.inventory_atp, numerator bigint, denominator bigint) RETURNS distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	scale integer := COALESCE((SELECT u.scale FROM dist.unit u WHERE u.unit = answer.unit), 6);
+BEGIN
+	answer.on_hand := round(answer.on_hand * denominator / numerator, 6);
+	answer.projected := round(answer.projected * denominator / numerator, 6);
+	answer.atp_book := trunc(answer.atp_book * denominator / numerator, scale);
+	answer.atp_phys := trunc(answer.atp_phys * denominator / numerator, scale);
+	answer.atp := trunc(answer.atp * denominator / numerator, scale);
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_in_unit(distsync_internal.inventory_atp, bigint, bigint) IS
+	'An answer in base units turned into another unit: stock rounded to six decimals, what may be promised cut to the decimals of the unit.';
+
+-- atp_timeline does the showing of what is to come.
+CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
+RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	this_moment timestamptz := statement_timestamp();
+	mode text := distsync_internal.inventory_mode(options);
+	sites bigint[];
+	a record;
+BEGIN
+	SELECT * INTO a FROM distsync_internal.inventory_asked(atp_timeline.item, 0, NULL);
+	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(atp_timeline.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
+	RETURN QUERY
+	SELECT c.moment, c.supply, c.demand, c.projected, c.atp, a.base_unit,
+		COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', x.change) ORDER BY x.kind, x.reference)
+			FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x WHERE x.moment = c.moment), '[]')
+	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c
+	WHERE c.moment >= COALESCE(atp_timeline.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
+	ORDER BY c.moment;
+END
+$$;
+COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
+	'Supply and demand to come and what they leave: a row for now and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0). options: mode, company, until. Reads only. Errors: SD001, SD002.';
