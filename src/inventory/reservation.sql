@@ -108,15 +108,14 @@ BEGIN
 	IF answer IS NULL THEN
 		SELECT * INTO w FROM distsync_internal.inventory_wanted(reserve.lines, options->>'source');
 		settings := distsync_internal.inventory_reserve_options(reserve.options);
-		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trunc(r.base_quantity * a.denominator / a.numerator, 6), a.unit, x.expires_at,
+		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trunc(r.base_quantity * a.denominator / a.numerator, 6), a.unit, (r.detail->>'expires_at')::timestamptz,
 				trunc((r.detail->>'available')::numeric * a.denominator / a.numerator, 6),
-				r.detail - 'available' || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
+				r.detail - '{available,expires_at}'::text[] || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
 					|| CASE WHEN r.outcome = 'short' THEN jsonb_build_object('available_at', r.promised_at) ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, s.code)
 		INTO answer
 		FROM distsync_internal.inventory_reserve(w.wanted, settings) r
 		JOIN jsonb_to_recordset(w.asked) AS a(ordinal integer, sku text, unit text, base_unit text, numerator numeric, denominator numeric) ON a.ordinal = r.ordinal
-		LEFT JOIN dist.site s ON s.site_id = r.site_id
-		LEFT JOIN LATERAL (SELECT v.expires_at FROM dist.reservation v WHERE v.reservation_id = r.reservation_id) x ON true;
+		LEFT JOIN dist.site s ON s.site_id = r.site_id;
 		IF EXISTS (SELECT FROM jsonb_array_elements(answer) e WHERE e->>'outcome' IN ('reserved', 'partial')) THEN
 			PERFORM distsync_internal.base_answer(source, 'reserve', options->>'idempotency_key', request, answer);
 			PERFORM distsync_internal.base_audit('reserve', 'reservation', options->>'holder', NULL, answer, options->>'reason');

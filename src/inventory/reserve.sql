@@ -172,7 +172,8 @@ BEGIN
 			DETAIL = format('%s of %s pools were taken.', taken, wanted), HINT = 'Run the transaction again.';
 	END IF;
 	RETURN QUERY
-	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t, jsonb_build_object('available', g.available)
+	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t,
+		jsonb_build_object('available', g.available, 'expires_at', CASE WHEN NOT now_committed THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END)
 	FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')
 	UNION ALL
 	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t)

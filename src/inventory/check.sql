@@ -1,0 +1,91 @@
+-- Checking: the invariants of stock, for verify(), and its health, for doctor().
+
+-- inventory_verify_stock does the proof of balances and caps: fold(events) = balance, and a pool keeps what its terms say.
+CREATE FUNCTION distsync_internal.inventory_verify_stock() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	at timestamptz := statement_timestamp();
+BEGIN
+	RETURN QUERY
+	SELECT 'fold of the stock events equals the balance', 'stock_balance', concat_ws('/', i.sku, s.code, x.perspective, x.state, NULLIF(x.lot, '')), jsonb_build_object('balance', x.balance, 'fold', x.fold)
+	FROM (SELECT COALESCE(b.item_id, e.item_id) AS item_id, COALESCE(b.site_id, e.site_id) AS site_id, COALESCE(b.perspective, e.perspective) AS perspective, COALESCE(b.state, e.state) AS state,
+			COALESCE(b.lot, e.lot) AS lot, COALESCE(b.quantity, 0) AS balance, COALESCE(e.quantity, 0) AS fold
+		FROM dist.stock_balance b
+		FULL JOIN (SELECT v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id, sum(v.quantity) AS quantity FROM dist.stock_event v GROUP BY 1, 2, 3, 4, 5, 6) e
+			USING (item_id, site_id, perspective, state, lot, owner_id)) x
+	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
+	WHERE x.balance <> x.fold;
+	RETURN QUERY
+	SELECT 'a pool keeps the terms of its stock, supply and demand', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('cap', p.cap, 'derived', c.cap, 'phys', p.phys, 'derived_phys', m.phys + m.outside, 'book', p.book, 'derived_book', m.book + m.in_flight)
+	FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM dist.stock_pool q WHERE q.valid_until IS NULL OR q.valid_until > at) a
+	CROSS JOIN LATERAL distsync_internal.inventory_terms(a.items, a.sites, at) m
+	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low) c(cap)
+	JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
+	LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
+	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; pools keep what their terms say. No row = fine.';
+
+-- inventory_verify_promises does the proof of promises: counters are the sum of live reservations, nothing is promised beyond what
+-- may be, what has ended has ended.
+CREATE FUNCTION distsync_internal.inventory_verify_promises() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT 'held and committed of a pool are the sum of its live reservations', 'stock_pool', i.sku || '/' || s.code,
+		jsonb_build_object('held', x.held, 'committed', x.committed, 'reserved_held', x.r_held, 'reserved_committed', x.r_committed)
+	FROM (SELECT item_id, site_id, COALESCE(p.held, 0) AS held, COALESCE(p.committed, 0) AS committed, COALESCE(r.held, 0) AS r_held, COALESCE(r.committed, 0) AS r_committed
+		FROM dist.stock_pool p
+		FULL JOIN (SELECT v.item_id, v.site_id, sum(v.quantity - v.committed) AS held, sum(v.committed - v.shipped) AS committed FROM dist.reservation v WHERE v.state IN ('held', 'committed') GROUP BY 1, 2) r
+			USING (item_id, site_id)) x
+	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
+	WHERE x.held <> x.r_held OR x.committed <> x.r_committed;
+	RETURN QUERY
+	SELECT 'nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', 'stock_pool', i.sku || '/' || s.code, to_jsonb(p)
+	FROM dist.stock_pool p LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
+	WHERE p.held + p.committed > p.cap + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed - p.cap - p.backorder_cap);
+	RETURN QUERY
+	SELECT 'no more of a reservation is shipped than committed, and its state agrees', 'reservation', r.reservation_id::text, jsonb_build_object('state', r.state, 'quantity', r.quantity, 'committed', r.committed, 'shipped', r.shipped)
+	FROM dist.reservation r
+	WHERE r.shipped > r.committed OR r.committed > r.quantity
+		OR r.state = 'committed' AND r.committed <> r.quantity OR r.state = 'shipped' AND r.shipped <> r.quantity
+		OR (r.state IN ('held', 'committed')) <> (r.ended_at IS NULL) OR r.state IN ('released', 'expired', 'void') AND r.shipped > 0;
+	RETURN QUERY
+	SELECT 'what a demand says is reserved are its reservations', 'demand', d.demand_key, jsonb_build_object('reserved', d.reserved, 'reservations', r.quantity)
+	FROM dist.demand d
+	CROSS JOIN LATERAL (SELECT COALESCE(sum(v.quantity), 0) FROM dist.reservation v
+		WHERE v.demand_key = d.demand_key AND v.item_id = d.item_id AND v.site_id = d.site_id AND v.state IN ('held', 'committed', 'shipped')) r(quantity)
+	WHERE d.reserved <> r.quantity;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_verify_promises() IS 'Verify handler: counters, reservations and demand agree, nothing is oversold. No row = fine.';
+
+-- inventory_doctor does the look at streams: gaps and silence make physical numbers doubtful.
+CREATE FUNCTION distsync_internal.inventory_doctor() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY
+	SELECT 'stock stream without gap', s.gap_from IS NULL, format('%s/%s: %s', s.source, s.stream, CASE WHEN s.gap_from IS NULL THEN format('in order up to %s', s.next_sequence - 1) ELSE format('number %s is missing since %s', s.gap_from, s.gap_since) END),
+		CASE WHEN s.gap_from IS NOT NULL THEN 'Ask the source to send the missing numbers again; until then physical answers fall back to the lower of both truths.' END, NULL::text
+	FROM dist.stock_stream s WHERE s.next_sequence > 1 OR s.gap_from IS NOT NULL
+	ORDER BY 3;
+	RETURN QUERY
+	SELECT 'stock stream not silent', s.last_received_at + s.max_lag >= clock_timestamp(), format('%s/%s: last heard of %s', s.source, s.stream, s.last_received_at),
+		CASE WHEN s.last_received_at + s.max_lag < clock_timestamp() THEN 'Look at the sender, or let the stream be silent for longer.' END,
+		CASE WHEN s.last_received_at + s.max_lag < clock_timestamp() THEN format('UPDATE dist.stock_stream SET max_lag = %L WHERE source = %L AND stream = %L', '1 day', s.source, s.stream) END
+	FROM dist.stock_stream s ORDER BY 3;
+	RETURN QUERY
+	SELECT 'holds are swept', count(*) = 0, format('%s pools wait since %s', count(*), min(p.valid_until)), CASE WHEN count(*) > 0 THEN 'Start the clerk; answers are exact without it, but channels are not told.' END,
+		CASE WHEN count(*) > 0 THEN 'SELECT distsync_internal.inventory_sweep(10000)' END
+	FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.valid_until < clock_timestamp() - interval '1 minute';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_doctor() IS 'Doctor handler: gaps and silence of stock streams, pools that wait for the clerk.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES
+	('verify', 'stock', 'distsync_internal.inventory_verify_stock'),
+	('verify', 'promises', 'distsync_internal.inventory_verify_promises'),
+	('doctor', 'inventory', 'distsync_internal.inventory_doctor');

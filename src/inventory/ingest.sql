@@ -1,0 +1,169 @@
+-- Ingesting: from checked events to streams, movements, supply and demand.
+
+-- inventory_streams does the bookkeeping of numbered streams: what was seen, what is missing. Numbers seen before are duplicates.
+CREATE FUNCTION distsync_internal.inventory_streams(events distsync_internal.inventory_event[], source text) RETURNS integer[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s record;
+	t timestamptz := clock_timestamp();
+	twice integer[] := '{}';
+	more integer[];
+	seen int8multirange;
+	next bigint;
+BEGIN
+	FOR s IN
+		SELECT e.stream, min(e.perspective) AS perspective, CASE WHEN min(e.site_id) = max(e.site_id) AND count(e.to_site_id) = 0 THEN min(e.site_id) ELSE 0 END AS site_id, min(e.sequence) AS first,
+			range_agg(int8range(e.sequence, e.sequence + 1)) FILTER (WHERE e.sequence IS NOT NULL) AS told, max(e.event_at) AS event_at
+		FROM unnest(events) e WHERE e.outcome IS NULL GROUP BY e.stream ORDER BY e.stream COLLATE "C"
+	LOOP
+		INSERT INTO dist.stock_stream (source, stream, perspective, site_id, next_sequence, last_event_at, last_received_at)
+		VALUES (inventory_streams.source, s.stream, s.perspective, s.site_id, COALESCE(s.first, 1), s.event_at, t) ON CONFLICT DO NOTHING;
+		IF s.told IS NULL THEN
+			-- unnumbered: a sign of life, not more often than every few seconds, so that writers do not queue for it
+			UPDATE dist.stock_stream x SET last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
+			WHERE x.source = inventory_streams.source AND x.stream = s.stream AND (x.last_received_at < t - interval '5 seconds' OR x.site_id NOT IN (s.site_id, 0));
+			CONTINUE;
+		END IF;
+		SELECT x.ahead, x.next_sequence INTO seen, next FROM dist.stock_stream x WHERE x.source = inventory_streams.source AND x.stream = s.stream FOR UPDATE;
+		SELECT array_agg(u.ordinal) INTO more
+		FROM (SELECT e.ordinal, e.sequence, row_number() OVER (PARTITION BY e.sequence ORDER BY e.ordinal) AS nth FROM unnest(events) e WHERE e.outcome IS NULL AND e.stream = s.stream AND e.sequence IS NOT NULL) u
+		WHERE u.sequence < next OR seen @> u.sequence OR u.nth > 1;
+		twice := twice || COALESCE(more, '{}');
+		seen := seen + s.told - int8multirange(int8range(NULL, next));
+		next := COALESCE((SELECT upper(r) FROM unnest(seen) r WHERE r @> next), next);
+		seen := seen - int8multirange(int8range(NULL, next));
+		UPDATE dist.stock_stream x SET next_sequence = next, ahead = seen, gap_from = CASE WHEN isempty(seen) THEN NULL ELSE next END,
+			gap_since = CASE WHEN isempty(seen) THEN NULL WHEN x.gap_from IS NULL THEN t ELSE x.gap_since END,
+			last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
+		WHERE x.source = inventory_streams.source AND x.stream = s.stream;
+	END LOOP;
+	RETURN twice;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_streams(distsync_internal.inventory_event[], text) IS
+	'Notes the numbers of events in their streams, finds and closes gaps. A stream starts with the lowest number first told. Returns the ordinals whose number was seen before.';
+
+-- inventory_movements does the turning of events into movements: one or two legs each; a reversal mirrors every leg of its original,
+-- at the original's time, because it says that it never happened.
+CREATE FUNCTION distsync_internal.inventory_movements(events distsync_internal.inventory_event[], source text, correlation_id uuid) RETURNS distsync_internal.inventory_movement[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT array_agg(m.movement ORDER BY m.ordinal) FROM (
+		SELECT e.ordinal, ROW(e.ordinal, e.item_id, CASE l.leg WHEN 2 THEN COALESCE(e.to_site_id, e.site_id) ELSE e.site_id END, e.perspective, CASE l.leg WHEN 2 THEN e.to_state ELSE e.state END,
+			e.lot, e.owner_id, e.kind, CASE WHEN e.kind = 'count' THEN NULL WHEN l.leg = 1 AND e.kind IN ('ship', 'transfer') THEN -e.quantity ELSE e.quantity END,
+			CASE WHEN e.kind = 'count' THEN e.quantity END, e.event_at, source, e.stream, e.sequence, e.reference, e.event_key, NULL, e.expires_on, correlation_id)::distsync_internal.inventory_movement AS movement
+		FROM unnest(events) e JOIN (VALUES (1), (2)) l(leg) ON l.leg = 1 OR e.kind = 'transfer'
+		WHERE e.outcome IS NULL AND e.kind <> 'reverse'
+		UNION ALL
+		SELECT e.ordinal, ROW(e.ordinal, o.item_id, o.site_id, o.perspective, o.state, o.lot, o.owner_id, 'reverse', -o.quantity, NULL, o.event_at, source, e.stream, e.sequence, o.reference, e.event_key,
+			o.event_id, NULL, correlation_id)::distsync_internal.inventory_movement
+		FROM unnest(events) e JOIN dist.stock_event o ON o.item_id = e.item_id AND o.source = inventory_movements.source AND o.event_key = e.reverses AND o.kind <> 'offset'
+		WHERE e.outcome IS NULL AND e.kind = 'reverse') m
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_movements(distsync_internal.inventory_event[], text, uuid) IS 'Movements of the events that are to be applied: transfers have two legs, reversals those of their original with the sign turned.';
+
+-- inventory_absent does what absence means in a snapshot that says so: what it does not name is not there.
+CREATE FUNCTION distsync_internal.inventory_absent(movements distsync_internal.inventory_movement[], ctx jsonb) RETURNS distsync_internal.inventory_movement[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	site bigint := distsync_internal.master_site(ctx->'scope'->>'site', 'scope.site', ctx->>'source');
+	side text := COALESCE(ctx->'scope'->>'perspective', (SELECT min(m.perspective) FROM unnest(movements) m));
+BEGIN
+	IF ctx->>'operation' <> 'snapshot' OR ctx->>'absent' IS DISTINCT FROM 'zero' THEN
+		RETURN movements;
+	ELSIF site IS NULL OR side IS NULL OR ctx->>'as_of' IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'a snapshot of stock must say what it covers', COLUMN = 'scope',
+			DETAIL = 'Field: options.scope. It needs scope.site, as_of and, if it is empty, scope.perspective.', HINT = 'Send options {"operation": "snapshot", "scope": {"site": "CODE"}, "as_of": "...", "absent": "zero"}.';
+	END IF;
+	RETURN COALESCE(movements, '{}') || ARRAY(
+		SELECT ROW(0, b.item_id, b.site_id, b.perspective, b.state, b.lot, b.owner_id, 'count', NULL, 0, (ctx->>'as_of')::timestamptz, ctx->>'source', '', NULL, NULL, NULL, NULL, NULL, (ctx->>'correlation_id')::uuid)::distsync_internal.inventory_movement
+		FROM dist.stock_balance b WHERE b.site_id = site AND b.perspective = side AND b.quantity <> 0
+			AND NOT EXISTS (SELECT FROM unnest(movements) m WHERE m.item_id = b.item_id AND m.site_id = b.site_id AND m.perspective = b.perspective AND m.state = b.state AND m.lot = b.lot AND m.owner_id = b.owner_id));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_absent(distsync_internal.inventory_movement[], jsonb) IS
+	'For operation snapshot with absent = zero: adds counts of 0 as of ctx.as_of for what stands at scope.site and is not named. Errors: SD005 scope or as_of missing.';
+
+-- inventory_progress does what movements mean for supply and demand: a receipt fulfils the supply it names, a shipment the demand it
+-- names. Only the voice that leads at a site counts: the warehouse where there is one.
+CREATE FUNCTION distsync_internal.inventory_progress(movements distsync_internal.inventory_movement[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m record;
+BEGIN
+	FOR m IN
+		SELECT u.item_id, u.site_id, u.reference, sum(u.quantity) FILTER (WHERE u.kind = 'receive' OR u.kind = 'reverse' AND u.quantity < 0) AS received, -sum(u.quantity) FILTER (WHERE u.kind = 'ship') AS shipped
+		FROM unnest(movements) u
+		WHERE u.reference IS NOT NULL AND u.kind IN ('receive', 'ship', 'reverse')
+			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
+		GROUP BY u.item_id, u.site_id, u.reference ORDER BY u.item_id, u.site_id, u.reference
+	LOOP
+		IF m.received IS NOT NULL THEN
+			UPDATE dist.supply s SET received = greatest(0, s.received + m.received),
+				status = CASE WHEN s.status = 'cancelled' THEN s.status WHEN s.received + m.received >= s.quantity THEN 'done' ELSE 'open' END
+			WHERE s.item_id = m.item_id AND s.site_id = m.site_id AND s.reference = m.reference;
+		END IF;
+		IF m.shipped IS NOT NULL AND EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = m.reference AND d.item_id = m.item_id) THEN
+			PERFORM distsync_internal.inventory_consume(m.item_id, m.site_id, m.reference, m.shipped);
+			PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL);
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_progress(distsync_internal.inventory_movement[]) IS
+	'Moves supply.received by receipts whose reference is the supply''s, and consumes the demand whose key is the reference of a shipment. The caller holds the pools'' locks.';
+
+-- inventory_apply_events does the entity handler of stock_event.
+CREATE FUNCTION distsync_internal.inventory_apply_events(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+DECLARE
+	source text := ctx->>'source';
+	events distsync_internal.inventory_event[] := distsync_internal.inventory_read_events(docs, ctx->>'source');
+	movements distsync_internal.inventory_movement[];
+	twice integer[] := '{}';
+	items bigint[];
+	sites bigint[];
+BEGIN
+	IF COALESCE(ctx->>'on_error', 'abort') = 'collect' OR NOT EXISTS (SELECT FROM unnest(events) e WHERE e.outcome = 'rejected') THEN
+		events := distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source);
+		twice := distsync_internal.inventory_streams(events, source);
+		movements := distsync_internal.inventory_absent(distsync_internal.inventory_movements(
+			ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid), ctx);
+		SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+		FROM (SELECT m.item_id, m.site_id FROM unnest(movements) m
+			UNION SELECT d.item_id, d.site_id FROM unnest(movements) m JOIN dist.demand d ON d.demand_key = m.reference AND d.item_id = m.item_id WHERE m.kind = 'ship') k;
+		IF items IS NOT NULL THEN
+			PERFORM distsync_internal.inventory_lock(items, sites);
+			PERFORM distsync_internal.inventory_post(movements);
+			PERFORM distsync_internal.inventory_progress(movements);
+			PERFORM distsync_internal.inventory_refresh(items, sites, (ctx->>'correlation_id')::uuid);
+		END IF;
+	END IF;
+	RETURN QUERY SELECT e.ordinal, CASE WHEN e.ordinal = ANY (twice) THEN 'duplicate' ELSE COALESCE(e.outcome, 'applied') END, e.event_key, e.sqlstate, e.field, e.message, e.hint, NULL::jsonb FROM unnest(events) e;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_apply_events(jsonb, jsonb) IS
+	'Entity handler of stock_event: resolves, dedupes by event_id and by number in the stream, posts, moves supply and demand, re-derives pools. Rows that are rejected are not written. operation snapshot: see inventory_absent().';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'stock_event', 'distsync_internal.inventory_apply_events');
+INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES
+	('stock_event', '{event_id}', 'stock', 'Something that happened to stock, or a count of it.');
+INSERT INTO distsync_internal.document_field (entity, field, type, required, sign, description, choices) VALUES
+	('stock_event', 'event_id', 'code', true, 'any', 'The sender''s own name of the event; told twice it counts once.', NULL),
+	('stock_event', 'kind', 'code', true, 'any', 'What happened. count: what was found is what is there; reverse: another event never happened.', '{delta,count,receive,ship,transfer,reverse}'),
+	('stock_event', 'perspective', 'code', false, 'any', 'Whose truth it is: book (ERP) or phys (warehouse). Default: by the kind of the system.', '{book,phys}'),
+	('stock_event', 'sku', 'code', true, 'any', 'Item.', NULL),
+	('stock_event', 'site', 'code', true, 'any', 'Site.', NULL),
+	('stock_event', 'to_site', 'code', false, 'any', 'For a transfer: site it goes to.', NULL),
+	('stock_event', 'state', 'code', false, 'any', 'Stock state, default available.', NULL),
+	('stock_event', 'to_state', 'code', false, 'any', 'For a transfer: state it becomes, for example quality to available.', NULL),
+	('stock_event', 'lot', 'text', false, 'any', 'Lot or serial number.', NULL),
+	('stock_event', 'owner', 'code', false, 'any', 'Party that owns it, where it is not ours.', NULL),
+	('stock_event', 'quantity', 'quantity', false, 'any', 'delta: the change, with its sign; count: what was found; otherwise what moved, above 0. Not for reverse.', NULL),
+	('stock_event', 'unit', 'unit', false, 'any', 'Unit of the quantity, default the base unit.', NULL),
+	('stock_event', 'event_at', 'instant', false, 'any', 'When it happened. Needed except for reverse, which has the time of its original.', NULL),
+	('stock_event', 'stream', 'text', false, 'any', 'Numbered stream it belongs to.', NULL),
+	('stock_event', 'sequence', 'integer', false, 'nonnegative', 'Its number in the stream.', NULL),
+	('stock_event', 'reference', 'text', false, 'any', 'Document that both book and warehouse name: shipment, receipt. For receive: reference of the supply; for ship: key of the demand (company/order/line), if shipments come as stock events.', NULL),
+	('stock_event', 'expires_on', 'date', false, 'any', 'Expiry of the lot.', NULL),
+	('stock_event', 'reverses', 'text', false, 'any', 'For reverse: event_id of the event.', NULL);
