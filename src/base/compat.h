@@ -19,6 +19,11 @@
 #error "distsync needs PostgreSQL 15 or later"
 #endif
 
+/* the mark of a function that never returns stands in front since 18 */
+#if PG_VERSION_NUM < 180000 && !defined(pg_noreturn)
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* the owner check of a database got a general name in 16 */
 #if PG_VERSION_NUM >= 160000
 #define ds_compat_owns_database(dboid, role) object_ownercheck(DatabaseRelationId, (dboid), (role))

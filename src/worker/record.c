@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "base/compat.h"
 #include "base/failpoint.h"
 #include "base/spi.h"
 #include "worker/courier.h"

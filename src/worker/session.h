@@ -9,6 +9,7 @@
 #ifndef DS_WORKER_SESSION_H
 #define DS_WORKER_SESSION_H
 
+#include "base/compat.h"
 #include "worker/slots.h"
 
 /* How a transaction of a worker ended */
@@ -43,7 +44,7 @@ extern DsOutcome ds_worker_session_run(const char *activity, DsNeeds needs, DsSt
 extern const char *ds_worker_session_idle_reason(void);
 extern void ds_worker_session_interrupts(void);
 extern bool ds_worker_session_take_reload(void);
-extern void ds_worker_session_leave(DsSlotExit reason, const char *message) pg_attribute_noreturn();
+pg_noreturn extern void ds_worker_session_leave(DsSlotExit reason, const char *message);
 extern void ds_worker_session_rest(void);
 extern void ds_worker_session_clip(char *field, const char *text);
 

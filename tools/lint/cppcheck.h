@@ -5,6 +5,7 @@
 #define DS_FUNCTION_INFO_V1(name) extern int name##_info
 #define pg_attribute_printf(a, b)
 #define pg_attribute_noreturn()
+#define pg_noreturn
 #define ERROR 21
 #define FATAL 22
 #define PANIC 23

@@ -29,6 +29,8 @@ my @cases = (
     [ 'length', { 'src/x/a.sql' => sql('distsync.f', "\tPERFORM 1;\n" x 60) . sql('distsync.g', "\tPERFORM 1;\n" x 60) }, '' ],
     [ 'version', { 'src/x/a.c' => "#if PG_VERSION_NUM > 1\n#endif\n" }, 'src/x/a.c:1: PG_VERSION_NUM' ],
     [ 'version', { 'src/base/compat.h' => "#if PG_VERSION_NUM > 1\n#endif\n", 'src/x/a.c' => "/* PG_VERSION_NUM */\n" }, '' ],
+    [ 'version', { 'src/x/a.c' => "int a = VARSIZE(b);\n" }, 'src/x/a.c:1: VARSIZE is not' ],
+    [ 'version', { 'src/x/a.h' => "extern void f(void) pg_attribute_noreturn();\n" }, 'src/x/a.h:1: pg_attribute_noreturn' ],
     [ 'errcode', { 'src/x/a.c' => "f(){\n\tereport(ERROR, (errmsg(\"no (\")));\n}\n" }, 'src/x/a.c:2: ereport' ],
     [ 'errcode', { 'src/x/a.c' => "f(){\n\tereport(ERROR,\n\t\terrcode(DS_ERRCODE_A), errmsg(\"no\"));\n\tereport(LOG, errmsg(\"so\"));\n}\n" }, '' ],
     [ 'errcode', { 'src/x/a.c' => "f(){\n\telog(ERROR, \"no\");\n}\n" }, 'src/x/a.c:2: elog' ],

@@ -1,7 +1,7 @@
 # Every SQL function of src: a comment "-- name does ..." above, a COMMENT, a pinned search_path, plain CREATE, no BEGIN
 # ATOMIC; verbs live in distsync, the rest in distsync_internal and starts with the name of its room.
 # A C function may leave search_path alone where no SQL can run in it: nothing in its room (in base and schema: in its
-# file) includes SPI, or the comment above it says that it "runs no SQL".
+# file) includes SPI, or the comment above it says that it "runs no SQL" or "pins its path in C".
 use strict;
 use warnings;
 use DsLint;
@@ -46,7 +46,7 @@ for my $file (@sql)
         complain($file, $line, "function $name: no COMMENT ON FUNCTION, say shapes, units, errors") unless $commented{$name};
         complain($file, $line, "function $name: no SET search_path = pg_catalog, pg_temp")
           unless $f->{attributes} =~ /\bSET\s+search_path\s*(?:=|TO)\s*pg_catalog\s*,\s*pg_temp\b/i
-          || $f->{attributes} =~ /\bLANGUAGE\s+c\b/i && ("@comment" =~ /runs no SQL/ || !runs_sql($f->{attributes} =~ /'(ds_sql_\w+)'/, $room));
+          || $f->{attributes} =~ /\bLANGUAGE\s+c\b/i && ("@comment" =~ /runs\s+no\s+SQL|pins its(?:\s|--)+path in\s+C/ || !runs_sql($f->{attributes} =~ /'(ds_sql_\w+)'/, $room));
         complain($file, $line, "function $name: BEGIN ATOMIC ties the extension to dist and sync, write a string body")
           if $f->{attributes} =~ /\bBEGIN\s+ATOMIC\b/i;
         complain($file, $line, "function $name: names of room $room in distsync_internal begin with ${room}_")
