@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Credit decisions: accounts found, limits up the tree, rules, holds that are let go; everything counted under the account's lock.
 SET client_min_messages = warning;
 \o /dev/null

@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Facts of credit through the write door: accounts, limits, rules, payments, reversals, disputes; what people see of them.
 SET client_min_messages = warning;
 \o /dev/null

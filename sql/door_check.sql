@@ -87,8 +87,10 @@ SELECT * FROM distsync.apply('door_try', '{"code":"A"}', 'door-nobody');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.apply('door_try', '{"code":"A"}', 'door-off');
 \echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY terse
 SELECT * FROM distsync.apply('door_tri', '{"code":"A"}', 'door-erp');
 \echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
 SELECT * FROM distsync.apply_all('door_try', '{"code":"A"}', 'door-erp');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.apply('door_try', '{"code":"A"}', 'door-erp', options => '{"on_eror":"collect"}');

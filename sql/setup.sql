@@ -1,3 +1,4 @@
+\set SHOW_CONTEXT never
 -- Installing: CREATE EXTENSION, setup() twice, teardown, DROP EXTENSION without CASCADE, and back.
 SET client_min_messages = warning;
 CREATE EXTENSION distsync;

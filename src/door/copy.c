@@ -47,8 +47,8 @@ push_instant(const DsDoorDocument *doc, const DsDoorField *field, JsonbValue *va
 	}
 	east = -instant.offset;
 	text = psprintf("%.*s%s%c%02d:%02d", value->val.string.len, value->val.string.val,
-					instant.date_only ? "T00:00:00" : "", east < 0 ? '-' : '+',
-					abs(east) / 3600, abs(east) / 60 % 60);
+					instant.date_only ? "T00:00:00" : "", east < 0 ? '-' : '+', abs(east) / 3600,
+					abs(east) / 60 % 60);
 	/* before standard time, zones were off by seconds */
 	if (east % 60 != 0)
 		text = psprintf("%s:%02d", text, abs(east) % 60);

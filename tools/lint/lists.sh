@@ -25,6 +25,9 @@ done
 for name in $tests; do
 	for f in "sql/$name.sql" "expected/$name.out"; do [ -f "$f" ] || complain Makefile "REGRESS lists $name, $f does not exist"; done
 done
+for f in $(sources 'expected/*.out'); do
+	grep -q '^CONTEXT:' "$f" && complain "$f" "says CONTEXT, which names functions of other rooms and differs between servers: begin sql/$(basename "$f" .out).sql with \\set SHOW_CONTEXT never"
+done
 specs=" $(listed ISOLATION) "
 for f in $(sources 'test/isolation/specs/*.spec'); do
 	name=$(basename "$f" .spec)

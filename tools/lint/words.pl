@@ -21,7 +21,7 @@ for my $file (files(qr{^(?!examples/.*\.(?:csv|sql)$|LICENSE)}))
     for my $line (split /\n/, slurp($file))
     {
         $n++;
-        complain($file, $n, "unfinished: '$1', finish it or say what is true") if $line =~ /(?<![\w'])($unfinished)(?!\w)/;
+        complain($file, $n, "unfinished: '$1', finish it or say what is true") if $line =~ /(?<![\w'"])($unfinished)(?!\w)/;
         complain($file, $n, "'$&' is a folder of one machine, name none") if $line =~ m{$machine};
         complain($file, $n, "'$&' is a host of a package registry, name none: the machine's own configuration decides")
           if $line =~ m{$registry};
