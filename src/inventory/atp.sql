@@ -227,4 +227,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
-	'Supply and demand to come and what they leave: a row for now and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0). options: mode, company, until. Reads only. Errors: SD001, SD002.';
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0). options: mode, company, until. Reads only. Errors: SD001, SD002.';
