@@ -4,10 +4,10 @@
  *		Any room may ask that the workers wake when its transaction commits.
  *
  * Process: any backend. A transaction only sets marks; the callback, which is
- * registered once, hands them over at COMMIT and forgets them at ABORT and
- * PREPARE. A rolled back subtransaction may leave a mark behind: that costs
- * one wake-up for nothing. COMMIT PREPARED wakes through the utility hook of
- * the workers.
+ * registered once, hands them over at COMMIT and forgets them at PREPARE and
+ * ABORT, unless the extension was being changed. A rolled back subtransaction
+ * may leave a mark behind: that costs one wake-up for nothing. COMMIT PREPARED
+ * wakes through the utility hook of the workers.
  * Locks: none here. Memory: static.
  *
  *-------------------------------------------------------------------------
@@ -39,7 +39,10 @@ act_at_end(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT && event != XACT_EVENT_PREPARE)
 		return;
 	marks_of_transaction = 0;
-	if (event == XACT_EVENT_COMMIT && marks != 0)
+	/* who stood aside for a change of the extension has to know that it did not come */
+	if (event == XACT_EVENT_ABORT)
+		marks = marks & DS_WAKE_ANNOUNCE ? DS_WAKE_BOTH : 0;
+	if (event != XACT_EVENT_PREPARE && marks != 0)
 		wake_action(marks);
 }
 

@@ -31,7 +31,6 @@
 #include "worker/handlers.h"
 
 #define DS_HANDLERS_AGE_MS 30000
-#define DS_IDLE_PAUSE_MS 5000
 #define DS_DUE_PAUSE_MS 50
 #define DS_REST_MS 1000
 #define DS_NEXT_DUE_SUFFIX ".next_due"
@@ -204,7 +203,8 @@ run_one(DsClerk *clerk, DsTask *task, DsStep step)
 		case DS_IDLE:
 			ds_worker_slot_set_state(DS_SLOT_IDLE, ds_worker_session_idle_reason());
 			clerk->next_look = TimestampTzPlusMilliseconds(
-				GetCurrentTimestamp(), Min(ds_guc_clerk_poll_interval, DS_IDLE_PAUSE_MS));
+				GetCurrentTimestamp(),
+				Min(ds_guc_clerk_poll_interval, ds_worker_session_idle_pause()));
 			return false;
 		case DS_FAILED:
 			note_failure(clerk, task, &failure);

@@ -29,8 +29,6 @@
 
 /* a due time that has passed and yet nothing to claim: somebody holds it, look again after this */
 #define DS_DUE_PAUSE_MS 50
-/* not allowed to work: look again after this, wake-ups apart */
-#define DS_IDLE_PAUSE_MS 5000
 
 static const Oid claim_types[] = {INT8OID, UUIDOID, TEXTOID, TEXTOID, TEXTARRAYOID, BYTEAOID,
 								  INT4OID, INT4OID, INT4OID, BOOLOID, BOOLOID};
@@ -339,8 +337,8 @@ ds_worker_courier_dispatch(DsCourier *courier)
 	if (outcome == DS_IDLE)
 	{
 		ds_worker_slot_set_state(DS_SLOT_IDLE, ds_worker_session_idle_reason());
-		courier->next_look =
-			TimestampTzPlusMilliseconds(now, Min(ds_guc_courier_poll_interval, DS_IDLE_PAUSE_MS));
+		courier->next_look = TimestampTzPlusMilliseconds(
+			now, Min(ds_guc_courier_poll_interval, ds_worker_session_idle_pause()));
 		return;
 	}
 	ds_worker_slot_set_state(DS_SLOT_ACTIVE, NULL);

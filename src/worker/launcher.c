@@ -252,7 +252,7 @@ probe_next(TimestampTz now)
 	}
 	if (next == NULL || probe.watched)
 		return;
-	if (now < next->next_probe || now < probe.not_before)
+	if (now < next->next_probe || !ds_worker_supervise_ready(&probe, now))
 		look_again_at(Max(next->next_probe, probe.not_before));
 	else if (ds_worker_supervise_start(&probe, next->oid, DS_WORKER_PROBE, next->name))
 		probe_dboid = next->oid;
@@ -282,7 +282,7 @@ tend_worker(DsDatabase *database, int k, bool start, TimestampTz now)
 	if (!start || database->presence != DS_PRESENCE_YES)
 		return false;
 	DS_FAILPOINT("worker.launcher.before_start");
-	if (now >= launch->not_before &&
+	if (ds_worker_supervise_ready(launch, now) &&
 		ds_worker_supervise_start(launch, database->oid, kinds[k], database->name))
 		return true;
 	look_again_at(Max(launch->not_before, TimestampTzPlusMilliseconds(now, DS_RETRY_BLOCKED_MS)));

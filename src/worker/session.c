@@ -52,11 +52,16 @@
 /* field 4 of an advisory lock is 1 or 2 in what SQL can take: this is ours */
 #define DS_ADVISORY_CLASS 0xD5
 
+/* look again after this, wake-ups apart: while we may not work, and while the extension is locked */
+#define DS_IDLE_PAUSE_MS 5000
+#define DS_BUSY_PAUSE_MS 200
+
 static DsWorkerKind my_kind;
 static Oid owner_oid = InvalidOid;
 static DsExtension extension = {InvalidOid, ""};
 static SPIPlanPtr state_plan = NULL;
 static char idle_reason[DS_SLOT_TEXTLEN];
+static int idle_pause = DS_IDLE_PAUSE_MS;
 static bool reloaded = false;
 
 /*
@@ -252,6 +257,16 @@ ds_worker_session_idle_reason(void)
 }
 
 /*
+ * ds_worker_session_idle_pause does the telling of how long to idle, in
+ * milliseconds.
+ */
+int
+ds_worker_session_idle_pause(void)
+{
+	return idle_pause;
+}
+
+/*
  * may_work does the checks that every transaction begins with: the extension
  * is here and stays, its version fits, and (for what sends) this is the
  * installation that may send. It leaves the process if the extension is gone.
@@ -263,6 +278,7 @@ may_work(DsNeeds needs)
 	char version[NAMEDATALEN];
 	char *state;
 
+	idle_pause = DS_IDLE_PAUSE_MS;
 	strlcpy(version, extension.version, sizeof(version));
 	switch (ds_extension_hold(&extension))
 	{
@@ -272,6 +288,7 @@ may_work(DsNeeds needs)
 			ds_worker_session_leave(DS_EXIT_ABSENT, NULL);
 			break;
 		case DS_EXTENSION_BUSY:
+			idle_pause = DS_BUSY_PAUSE_MS;
 			strlcpy(idle_reason, "the extension is being dropped", sizeof(idle_reason));
 			return false;
 		case DS_EXTENSION_OTHER_VERSION:

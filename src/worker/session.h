@@ -42,6 +42,7 @@ extern void ds_worker_session_start(DsWorkerKind kind);
 extern DsOutcome ds_worker_session_run(const char *activity, DsNeeds needs, DsStep step, void *arg,
 									   DsFailure *failure);
 extern const char *ds_worker_session_idle_reason(void);
+extern int ds_worker_session_idle_pause(void);
 extern void ds_worker_session_interrupts(void);
 extern bool ds_worker_session_take_reload(void);
 pg_noreturn extern void ds_worker_session_leave(DsSlotExit reason, const char *message);

@@ -30,6 +30,9 @@ static const char *const entry_points[DS_WORKER_KINDS] = {
 	"ds_worker_launcher_main", "ds_worker_probe_main", "ds_worker_courier_main",
 	"ds_worker_clerk_main"};
 
+/* places in the server that workers of ours have given back */
+static uint64 places_freed = 0;
+
 /*
  * stop_watching does the end of our interest in one process.
  */
@@ -111,6 +114,7 @@ ds_worker_supervise_look(DsLaunch *launch, Oid dboid, DsWorkerKind kind, DsSlotE
 	if (launch->handle != NULL && GetBackgroundWorkerPid(launch->handle, &pid) != BGWH_STOPPED)
 		return DS_CHILD_RUNS;
 	stop_watching(launch);
+	places_freed++;
 	*reason = view.exit;
 	note_exit(launch, view.exit, view.started_at, now);
 	return DS_CHILD_LEFT;
@@ -154,6 +158,16 @@ ds_worker_supervise_forget(DsLaunch *launch)
 }
 
 /*
+ * ds_worker_supervise_ready does the test whether the pause after a failure
+ * is over. Waiting for a place is over when one has been given back.
+ */
+bool
+ds_worker_supervise_ready(const DsLaunch *launch, TimestampTz now)
+{
+	return now >= launch->not_before || (launch->exhausted && launch->places_seen != places_freed);
+}
+
+/*
  * ds_worker_supervise_start does the start of one process. It never restarts by
  * itself: the launcher decides, and a dead worker holds no place.
  */
@@ -184,6 +198,7 @@ ds_worker_supervise_start(DsLaunch *launch, Oid dboid, DsWorkerKind kind, const 
 	{
 		ds_worker_slots_give_up(&launch->ticket);
 		launch->handle = NULL;
+		launch->places_seen = places_freed;
 		launch->failures++;
 		launch->not_before = ds_worker_backoff(GetCurrentTimestamp(), launch->failures);
 		return false;

@@ -24,14 +24,16 @@ typedef struct DsLaunch
 	DsTicket ticket;
 	BackgroundWorkerHandle *handle; /* NULL for a worker that a former launcher started */
 	bool watched;
-	bool exhausted; /* the last start found no place in the server */
-	int failures;	/* in a row */
+	bool exhausted;		/* the last start found no place in the server */
+	uint64 places_seen; /* and so many had been given back by then */
+	int failures;		/* in a row */
 	TimestampTz not_before;
 } DsLaunch;
 
 extern void ds_worker_supervise_forget(DsLaunch *launch);
 extern DsChild ds_worker_supervise_look(DsLaunch *launch, Oid dboid, DsWorkerKind kind,
 										DsSlotExit *reason);
+extern bool ds_worker_supervise_ready(const DsLaunch *launch, TimestampTz now);
 extern bool ds_worker_supervise_start(DsLaunch *launch, Oid dboid, DsWorkerKind kind,
 									  const char *dbname);
 
