@@ -109,6 +109,7 @@ workers_run($node, 'one', 'created again, workers are back and the books are sti
 # a rolled back DROP EXTENSION: the worker waits politely and goes on
 my $session = $node->background_psql('one', on_error_stop => 1);
 $session->query_safe('BEGIN');
+$session->query_safe('SELECT distsync.teardown()');
 $session->query_safe('DROP EXTENSION distsync');
 $node->reload;
 wait_for_sql($node, 'postgres', "SELECT bool_and(state = 'idle' AND xact_start IS NULL AND wait_event_type <> 'Lock') FROM pg_stat_activity WHERE datname = 'one' AND backend_type LIKE 'distsync c%'",
