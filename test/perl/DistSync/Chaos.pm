@@ -126,6 +126,7 @@ sub requests
             && (!defined $filter{since} || $_->{seq} > $filter{since})
             && (!defined $filter{path} || ($_->{path} // '') eq $filter{path})
             && (!defined $filter{id} || ($_->{webhook_id} // '') eq $filter{id})
+            && (!defined $filter{containing} || index($_->{body} // '', $filter{containing}) >= 0)
     } $self->events;
 }
 
