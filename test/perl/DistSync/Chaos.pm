@@ -116,7 +116,7 @@ sub events
     return @{ $self->{events} };
 }
 
-# requests returns the requests received: since => seq, path => '/x', id => webhook id, event => other kind of line.
+# requests returns the requests received: since => seq, path => '/x', id => webhook id, containing => part of the body, event => other kind of line.
 sub requests
 {
     my ($self, %filter) = @_;
