@@ -101,7 +101,7 @@ def release_latency(cluster, report):
             answer = session.run("SELECT outcome, reason FROM distsync.receive('bench-erp', $1::jsonb, $2)", json.dumps(headers), body)[0]
             if answer["outcome"] != "accepted":
                 raise SystemExit("the payment was %s: %s" % (answer["outcome"], answer["reason"]))
-            arrived = receiver.wait_for('order/' + order["order_number"])
+            arrived = receiver.wait_for(order["order_number"])
             if number >= 0:
                 samples.append((arrived - began) / 1e6)
             session.run("SELECT distsync.cancel_order($1, 'bench')", order["order_number"])
