@@ -13,7 +13,7 @@ OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o
 OBJS_pricing =
 OBJS_inventory =
 OBJS_credit =
-OBJS_outbox =
+OBJS_outbox = src/outbox/append.o src/outbox/capture.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
 OBJS_inbox = src/inbox/scan.o
 OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worker/lifecycle.o src/worker/launcher.o \
@@ -27,7 +27,7 @@ OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_pricing) $
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
 SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
-	src/schema/partition.sql src/schema/instance.sql src/schema/setup.sql
+	src/schema/partition.sql src/schema/instance.sql src/schema/capture.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
@@ -37,7 +37,7 @@ SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/pro
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order =
-SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/wake.sql
+SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/capture.sql
 SQL_mapping =
 SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql
 SQL_reconcile =
