@@ -22,11 +22,17 @@ COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, befor
 -- outbox_snapshot does the taking of the snapshot of the calling statement. The caller's own transaction counts as running: it may
 -- write more, and the server leaves its number out of the list.
 CREATE FUNCTION distsync_internal.outbox_snapshot() RETURNS pg_snapshot
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN own IS NULL OR own >= pg_snapshot_xmax(s) THEN s
-		ELSE format('%s:%s:%s', least(own, pg_snapshot_xmin(s)), pg_snapshot_xmax(s),
-			(SELECT string_agg(x::text, ',' ORDER BY x) FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS xip(x)))::pg_snapshot END
-	FROM (SELECT pg_current_snapshot(), pg_current_xact_id_if_assigned()) AS c(s, own)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s pg_snapshot := pg_current_snapshot();
+	own xid8 := pg_current_xact_id_if_assigned();
+BEGIN
+	IF own IS NULL OR own >= pg_snapshot_xmax(s) THEN
+		RETURN s;
+	END IF;
+	RETURN format('%s:%s:%s', least(own, pg_snapshot_xmin(s)), pg_snapshot_xmax(s),
+		(SELECT string_agg(x::text, ',' ORDER BY x) FROM (SELECT pg_snapshot_xip(s) UNION SELECT own) AS xip(x)))::pg_snapshot;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_snapshot() IS 'Snapshot of the calling statement, with the own transaction among those that run.';
 
@@ -83,8 +89,13 @@ COMMENT ON FUNCTION distsync_internal.outbox_read_item(pg_snapshot, pg_snapshot,
 
 -- outbox_late does the listing of transactions that ran when the router last looked and have committed since.
 CREATE FUNCTION distsync_internal.outbox_late(before pg_snapshot, target pg_snapshot) RETURNS xid8[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT ARRAY(SELECT x FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, target))
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF pg_snapshot_xmin(before) = pg_snapshot_xmax(before) THEN
+		RETURN '{}';
+	END IF;
+	RETURN ARRAY(SELECT x FROM pg_snapshot_xip(before) x WHERE pg_visible_in_snapshot(x, target));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_late(pg_snapshot, pg_snapshot) IS 'Transactions running in the first snapshot and not running any more in the second.';
 
@@ -128,6 +139,9 @@ COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
 CREATE FUNCTION distsync_internal.outbox_compose(pieces distsync_internal.outbox_piece[]) RETURNS SETOF distsync_internal.outbox_draft
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	IF cardinality(pieces) = 0 THEN
+		RETURN;
+	END IF;
 	RETURN QUERY
 	WITH piece AS MATERIALIZED (
 		-- the clocks of writers differ by less than what it takes to get here; within an outbox outbox_id decides
