@@ -278,7 +278,7 @@ wait_for_work(DsClerk *clerk, uint32 wait_event)
 	int events;
 
 	Assert(!IsTransactionState());
-	next = Min(next, TimestampTzPlusMilliseconds(now, 3600000));
+	next = Min(next, TimestampTzPlusMilliseconds(now, ds_guc_clerk_poll_interval));
 	timeout = TimestampDifferenceMilliseconds(now, next);
 	if (timeout >= DS_REST_MS)
 		ds_worker_session_rest();
@@ -315,10 +315,10 @@ ds_worker_clerk_main(Datum arg)
 		ds_worker_slot_beat();
 		if (ds_worker_slot_asked_to_leave())
 			ds_worker_session_leave(DS_EXIT_ASKED, NULL);
-		if (now >= clerk->transaction.not_before)
+		if (ds_worker_due(clerk->transaction.not_before, now, DS_BACKOFF_MAX_MS))
 		{
 			read_tasks(clerk);
-			if (clerk->look || now >= clerk->next_look)
+			if (clerk->look || ds_worker_due(clerk->next_look, now, ds_guc_clerk_poll_interval))
 				round_of_tasks(clerk);
 		}
 		wait_for_work(clerk, wait_event);

@@ -114,12 +114,12 @@ read_tasks(DsCourier *courier)
 static bool
 may_dispatch(const DsCourier *courier, TimestampTz now)
 {
-	return now >= courier->task[DS_COURIER_TRANSACTION].not_before;
+	return ds_worker_due(courier->task[DS_COURIER_TRANSACTION].not_before, now, DS_BACKOFF_MAX_MS);
 }
 
 /*
  * next_event does the computation of how long there is nothing to do, in
- * milliseconds, at most an hour.
+ * milliseconds, at most the poll interval.
  */
 static long
 next_event(const DsCourier *courier, bool leaving)
@@ -134,7 +134,7 @@ next_event(const DsCourier *courier, bool leaving)
 	else
 		next = Min(next, Max(courier->look ? now : courier->next_look,
 							 courier->task[DS_COURIER_TRANSACTION].not_before));
-	next = Min(next, TimestampTzPlusMilliseconds(now, 3600000));
+	next = Min(next, TimestampTzPlusMilliseconds(now, ds_guc_courier_poll_interval));
 	wait_ms = TimestampDifferenceMilliseconds(now, next);
 	if (http_ms >= 0)
 		wait_ms = Min(wait_ms, http_ms);
@@ -232,10 +232,13 @@ turn(DsCourier *courier)
 	leaving = check_leaving(courier, now);
 	if (!leaving && may_dispatch(courier, now))
 		read_tasks(courier);
-	if (ds_worker_courier_record_due(courier) <= now)
+	if (courier->ndone > 0 &&
+		ds_worker_due(ds_worker_courier_record_due(courier), now, DS_BACKOFF_MAX_MS))
 		ds_worker_courier_record(courier);
 	now = GetCurrentTimestamp();
-	if (!leaving && (courier->look || now >= courier->next_look) && may_dispatch(courier, now))
+	if (!leaving &&
+		(courier->look || ds_worker_due(courier->next_look, now, ds_guc_courier_poll_interval)) &&
+		may_dispatch(courier, now))
 	{
 		ds_worker_courier_dispatch(courier);
 		ds_http_drive(courier->http);

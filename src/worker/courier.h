@@ -86,6 +86,8 @@ typedef struct DsCourier
 
 	/* one dispatch */
 	int current; /* task that runs, for the blame */
+	bool split;	 /* a commit failed: one task a dispatch, until each had its turn */
+	int alone;	 /* whose turn it is */
 	bool look;	 /* there may be work: dispatch now */
 	TimestampTz next_look;
 	int room; /* flights that may be claimed for */

@@ -233,11 +233,15 @@ dispatch_step(void *arg)
 
 	for (int kind = 0; kind < DS_COURIER_TRANSACTION; kind++)
 	{
+		if (courier->split && kind != courier->alone)
+			continue;
 		courier->current = kind;
 		if (ds_worker_task_ready(&courier->task[kind], now))
 			run_task(courier, kind);
 	}
-	courier->current = DS_COURIER_TRANSACTION;
+	/* what fails now fails in the commit: that is known to be the fault of one task only if one ran */
+	if (!courier->split)
+		courier->current = DS_COURIER_TRANSACTION;
 }
 
 /*
@@ -312,6 +316,45 @@ plan_next_look(DsCourier *courier, TimestampTz now)
 }
 
 /*
+ * next_turn does the step from one task to the next while they run alone.
+ */
+static void
+next_turn(DsCourier *courier)
+{
+	if (courier->split && ++courier->alone >= DS_COURIER_TRANSACTION)
+		courier->split = false;
+	else if (courier->split)
+		courier->more = true;
+}
+
+/*
+ * dispatch_failed does the blaming. A task that failed pauses and the others
+ * run at once without it. If the commit failed (a deferred trigger), each task
+ * runs alone once, to find out whose. If we may not even look, all pause.
+ */
+static void
+dispatch_failed(DsCourier *courier, const DsFailure *failure)
+{
+	courier->nclaims = 0;
+	courier->look = true;
+	if (courier->current != DS_COURIER_TRANSACTION)
+	{
+		ds_worker_task_failed(&courier->task[courier->current], failure);
+		next_turn(courier);
+	}
+	else if (failure->in_step)
+	{
+		courier->split = true;
+		courier->alone = 0;
+	}
+	else
+	{
+		ds_worker_task_failed(&courier->task[DS_COURIER_TRANSACTION], failure);
+		ds_worker_slot_set_state(DS_SLOT_IDLE, failure->message);
+	}
+}
+
+/*
  * ds_worker_courier_dispatch does one transaction of the way out, then sends.
  */
 void
@@ -326,14 +369,10 @@ ds_worker_courier_dispatch(DsCourier *courier)
 									courier, &failure);
 	if (outcome == DS_FAILED)
 	{
-		/* once more without the one to blame */
-		ds_worker_task_failed(&courier->task[courier->current], &failure);
-		courier->nclaims = 0;
-		courier->look = true;
-		if (courier->current == DS_COURIER_TRANSACTION)
-			ds_worker_slot_set_state(DS_SLOT_IDLE, failure.message);
+		dispatch_failed(courier, &failure);
 		return;
 	}
+	next_turn(courier);
 	if (outcome == DS_IDLE)
 	{
 		ds_worker_slot_set_state(DS_SLOT_IDLE, ds_worker_session_idle_reason());

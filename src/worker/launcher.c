@@ -42,6 +42,7 @@
 #include "base/guc.h"
 #include "worker/launcher.h"
 #include "worker/supervise.h"
+#include "worker/task.h"
 
 #define DS_LAUNCHER_RESTART_S 5
 #define DS_REPROBE_MS 1000
@@ -63,6 +64,7 @@ typedef struct DsDatabase
 	bool wanted; /* seen, open, no template, allowed: in this turn's scan */
 	DsPresence presence;
 	TimestampTz next_probe;
+	int probe_failures;		   /* in a row */
 	TimestampTz leaving_since; /* not 0: its workers were asked to leave */
 	DsLaunch launch[2];		   /* courier, clerk */
 } DsDatabase;
@@ -215,10 +217,15 @@ settle_probe(TimestampTz now)
 
 	if (ds_worker_supervise_look(&probe, probe_dboid, DS_WORKER_PROBE, &reason) != DS_CHILD_LEFT)
 		return;
+	/* a database that cannot be visited is the trouble of that database */
+	probe.failures = 0;
+	probe.not_before = 0;
 	database = hash_search(databases, &probe_dboid, HASH_FIND, NULL);
 	probe_dboid = InvalidOid;
 	if (database == NULL)
 		return;
+	database->probe_failures =
+		reason == DS_EXIT_PRESENT || reason == DS_EXIT_ABSENT ? 0 : database->probe_failures + 1;
 	if (reason == DS_EXIT_PRESENT)
 		database->presence = DS_PRESENCE_YES;
 	else if (reason == DS_EXIT_ABSENT)
@@ -228,7 +235,7 @@ settle_probe(TimestampTz now)
 			TimestampTzPlusMilliseconds(now, (int64) ds_guc_probe_interval * 1000);
 	}
 	else
-		database->next_probe = TimestampTzPlusMilliseconds(now, DS_REPROBE_MS);
+		database->next_probe = ds_worker_backoff(now, database->probe_failures);
 }
 
 /*

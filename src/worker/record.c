@@ -155,7 +155,8 @@ take_batch(DsCourier *courier, DsBatch *batch)
 			if (flight->feed)
 				limit = 1;
 		}
-		if (flight->feed != batch->feed || now < task_of(courier, courier->done[i])->not_before)
+		if (flight->feed != batch->feed ||
+			!ds_worker_task_ready(task_of(courier, courier->done[i]), now))
 			continue;
 		bytes += flight->response != NULL ? flight->response->body_len : 0;
 		if (batch->n > 0 && bytes > DS_RECORD_BYTES)

@@ -96,6 +96,7 @@ pin_settings(void)
 		{"default_transaction_deferrable", "off"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
+		{"transaction_timeout", "0"},
 		{"row_security", "on"},
 		{"jit", "off"},
 		{"bytea_output", "hex"},
@@ -106,7 +107,11 @@ pin_settings(void)
 	char name[NAMEDATALEN];
 
 	for (int i = 0; i < lengthof(settings); i++)
-		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	{
+		/* not every server has all of them */
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
 	snprintf(name, sizeof(name), "distsync %s", ds_worker_kind_name(my_kind));
 	SetConfigOption("application_name", name, PGC_USERSET, PGC_S_OVERRIDE);
 }
@@ -377,7 +382,6 @@ ds_worker_session_run(const char *activity, DsNeeds needs, DsStep step, void *ar
 		{
 			in_step = true;
 			step(arg);
-			in_step = false;
 		}
 		else
 			outcome = DS_IDLE;

@@ -22,7 +22,7 @@ typedef enum DsOutcome
 
 typedef struct DsFailure
 {
-	bool in_step; /* in what the caller asked for, not in what is around it */
+	bool in_step; /* in what the caller asked for or its commit, not in the checks before */
 	int sqlstate;
 	char message[DS_SLOT_TEXTLEN];
 	char detail[DS_SLOT_TEXTLEN];

@@ -16,7 +16,6 @@
 #include "worker/task.h"
 
 #define DS_BACKOFF_FIRST_MS 1000
-#define DS_BACKOFF_MAX_MS 60000
 
 /*
  * ds_worker_backoff does the arithmetic: 1 s, 2 s, 4 s ... 60 s.
@@ -29,6 +28,17 @@ ds_worker_backoff(TimestampTz now, int failures)
 	for (int i = 1; i < failures && wait < DS_BACKOFF_MAX_MS; i++)
 		wait *= 2;
 	return TimestampTzPlusMilliseconds(now, Min(wait, DS_BACKOFF_MAX_MS));
+}
+
+/*
+ * ds_worker_due does the test whether a time that we set ourselves has come.
+ * A time further away than any that we set was set by another clock: somebody
+ * turned it back, and the time has come.
+ */
+bool
+ds_worker_due(TimestampTz at, TimestampTz now, int64 horizon_ms)
+{
+	return now >= at || at > TimestampTzPlusMilliseconds(now, horizon_ms + 1000);
 }
 
 /*
@@ -79,7 +89,7 @@ ds_worker_task_forget_plan(DsTask *task)
 bool
 ds_worker_task_ready(const DsTask *task, TimestampTz now)
 {
-	return task->function[0] != '\0' && now >= task->not_before;
+	return task->function[0] != '\0' && ds_worker_due(task->not_before, now, DS_BACKOFF_MAX_MS);
 }
 
 /*

@@ -12,6 +12,8 @@
 
 #include "worker/session.h"
 
+#define DS_BACKOFF_MAX_MS 60000
+
 typedef struct DsTask
 {
 	char name[NAMEDATALEN];
@@ -29,6 +31,7 @@ extern void ds_worker_task_forget_plan(DsTask *task);
 extern bool ds_worker_task_ready(const DsTask *task, TimestampTz now);
 extern void ds_worker_task_failed(DsTask *task, const DsFailure *failure);
 extern void ds_worker_task_worked(DsTask *task);
+extern bool ds_worker_due(TimestampTz at, TimestampTz now, int64 horizon_ms);
 extern TimestampTz ds_worker_backoff(TimestampTz now, int failures);
 
 #endif /* DS_WORKER_TASK_H */
