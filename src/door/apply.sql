@@ -153,15 +153,16 @@ BEGIN
 			PERFORM distsync_internal.door_raise(target, bad);
 		END IF;
 	END IF;
-	RETURN QUERY SELECT r.ordinal, r.outcome, r.entity_key, r.sqlstate, r.field, r.message, r.hint,
+	RETURN QUERY SELECT r.ordinal, r.outcome, COALESCE(r.entity_key, c.keys[array_position(c.ordinals, r.ordinal)]), r.sqlstate, r.field, r.message, r.hint,
 		CASE WHEN o.notes ? r.ordinal::text THEN COALESCE(r.detail, '{}') || (o.notes -> r.ordinal::text) ELSE r.detail END FROM unnest(rows) r;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.door_pass(text, jsonb, jsonb) IS 'Result rows of documents that went through every check to their handler. Errors, with on_error abort: the first rejection.';
 
--- apply_all does the taking of many documents of one entity: all are checked before the first write.
+-- apply_all does the taking of many documents of one entity: all are checked before the first write. Its statements are short and their
+-- estimates high, so compiling them would cost more than running them.
 CREATE FUNCTION distsync.apply_all(entity text, documents jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	ctx jsonb := distsync_internal.door_context(source, COALESCE(options, '{}'));
 	request jsonb;

@@ -37,7 +37,7 @@ COMMENT ON FUNCTION distsync_internal.door_lock_versions(text, text, text[]) IS 
 CREATE FUNCTION distsync_internal.door_judge(target text, ctx jsonb, docs jsonb, keys text[], versions numeric[]) RETURNS TABLE (ordinal integer, verdict text, key text, version numeric, dropped text[], doc jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH told AS MATERIALIZED (
-		SELECT (d.value ->> 'ordinal')::integer AS ordinal, d.value -> 'doc' AS doc, u.key, u.version, v.version AS newest, v.fields,
+		SELECT (d.value ->> 'ordinal')::integer AS ordinal, d.value -> 'doc' AS doc, u.key, u.version, v.version AS newest, v.fields, extract(epoch FROM v.as_of) AS settled,
 			CASE WHEN ctx ->> 'operation' = 'snapshot' THEN (SELECT max(COALESCE(o.told_at, o.received_at)) FROM sync.entity_version o
 				WHERE o.entity = target AND o.entity_key = u.key) END AS known_at, d.value -> 'doc' ? 'version' AS counted
 		FROM jsonb_array_elements(docs) WITH ORDINALITY d(value, n)
@@ -47,7 +47,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		SELECT t.*, CASE
 			WHEN t.key IS NULL THEN 'fresh'
 			WHEN t.version IS NULL THEN CASE WHEN ctx ->> 'operation' = 'snapshot' AND (ctx ->> 'as_of')::timestamptz < t.known_at THEN 'stale' ELSE 'fresh' END
-			WHEN t.version < t.newest THEN 'stale'
+			WHEN t.version < t.newest OR NOT t.counted AND t.version < t.settled THEN 'stale'
 			WHEN t.version = t.newest AND t.counted THEN 'duplicate'
 			ELSE 'fresh' END AS verdict,
 			(SELECT array_agg(f.field ORDER BY f.field COLLATE "C") FROM jsonb_each_text(t.fields) f(field, at)
@@ -75,6 +75,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		fields = CASE WHEN n.version IS NULL OR (ctx ->> 'mode' <> 'patch' AND v.fields = '{}') THEN v.fields
 			WHEN ctx ->> 'mode' = 'patch' THEN v.fields || n.parts
 			ELSE (SELECT COALESCE(jsonb_object_agg(f.field, f.at), '{}') FROM jsonb_each(v.fields) f(field, at) WHERE (f.at #>> '{}')::numeric > n.version) END,
+		as_of = greatest(v.as_of, CASE WHEN ctx ->> 'operation' = 'snapshot' THEN (ctx ->> 'as_of')::timestamptz END),
 		told_at = greatest(v.told_at, n.told, CASE WHEN ctx ->> 'operation' = 'snapshot' THEN (ctx ->> 'as_of')::timestamptz END),
 		received_at = clock_timestamp()
 	FROM (

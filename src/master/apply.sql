@@ -127,6 +127,7 @@ BEGIN
 	END IF;
 	SELECT jsonb_agg(w), array_agg(w.ordinal) FILTER (WHERE w.changed) INTO written, touched FROM distsync_internal.master_write(target, good, source) w;
 	touched := touched || ARRAY(SELECT w.ordinal FROM distsync_internal.master_write_self(target, good, source) w);
+	PERFORM distsync_internal.master_open(target, ARRAY(SELECT (w ->> 'id')::bigint FROM jsonb_array_elements(written) w WHERE (w ->> 'created')::boolean AND w ->> 'id' ~ '^\d+$'));
 	FOREACH extra IN ARRAY m.extras LOOP
 		EXECUTE format('SELECT array_agg(x.ordinal) FROM distsync_internal.%I($1, $2) x', extra) INTO more USING good, ctx;
 		touched := touched || more;

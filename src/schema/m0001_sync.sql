@@ -223,6 +223,7 @@ CREATE TABLE sync.entity_version (
 	version		numeric(38,9),						-- newest version of a whole document (its number, or epoch seconds of its time), NULL = none yet
 	fields		jsonb NOT NULL DEFAULT '{}',		-- newer versions that patches told, by field
 	told_at		timestamptz,						-- newest time the source gave (updated_at, as_of of a snapshot), NULL = none
+	as_of		timestamptz,						-- newest snapshot that settled it, NULL = none
 	received_at	timestamptz,						-- when the newest one was applied: a snapshot as of earlier does not touch it
 	stale		bigint NOT NULL DEFAULT 0,			-- documents that came too late and were ignored
 	CONSTRAINT entity_version_pk PRIMARY KEY (entity, entity_key, source),
