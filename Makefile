@@ -31,7 +31,7 @@ SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
-SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql
+SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/agreement.sql src/pricing/events.sql
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
@@ -50,7 +50,7 @@ SQL_PARTS = $(SQL_base) $(SQL_schema) $(SQL_http) $(SQL_worker) $(SQL_door) $(SQ
 # test/run.sh runs them; pgTAP files, TAP tests and Python tests are found by folder (test/README.md)
 REGRESS_base = setup
 REGRESS_http = http_signature http_guard
-REGRESS_door = door_check
+REGRESS_door = door_check door_apply
 REGRESS_master =
 REGRESS_pricing =
 REGRESS_inventory =
