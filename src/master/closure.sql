@@ -37,10 +37,12 @@ BEGIN
 		AND (c.party_id, c.ancestor_id, c.depth) NOT IN (SELECT n.party_id, n.ancestor_id, n.depth FROM distsync_internal.master_ancestors(below) n);
 	-- a party that is new has always been where it is: prices and limits of before it came must find it
 	INSERT INTO dist.party_ancestor (party_id, ancestor_id, depth, valid)
-	SELECT n.party_id, n.ancestor_id, n.depth, tstzrange(CASE WHEN EXISTS (SELECT FROM dist.party_ancestor o WHERE o.party_id = n.party_id AND o.ancestor_id = o.party_id)
-		THEN greatest(t, (SELECT max(upper(o.valid)) FROM dist.party_ancestor o WHERE o.party_id = n.party_id AND o.ancestor_id = n.ancestor_id)) END, NULL)
+	SELECT n.party_id, n.ancestor_id, n.depth, tstzrange(CASE WHEN k.party_id IS NOT NULL THEN greatest(t, o.ended) END, NULL)
 	FROM distsync_internal.master_ancestors(below) n
-	WHERE NOT EXISTS (SELECT FROM dist.party_ancestor c WHERE c.party_id = n.party_id AND c.ancestor_id = n.ancestor_id AND upper_inf(c.valid));
+	LEFT JOIN (SELECT DISTINCT c.party_id FROM dist.party_ancestor c WHERE c.party_id = ANY (below) AND c.ancestor_id = c.party_id) k ON k.party_id = n.party_id
+	LEFT JOIN (SELECT c.party_id, c.ancestor_id, max(upper(c.valid)) AS ended, bool_or(upper_inf(c.valid)) AS current
+		FROM dist.party_ancestor c WHERE c.party_id = ANY (below) GROUP BY 1, 2) o ON o.party_id = n.party_id AND o.ancestor_id = n.ancestor_id
+	WHERE o.current IS NOT TRUE;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_close_parties(bigint[]) IS
@@ -78,10 +80,12 @@ BEGIN
 	WHERE c.item_id = ANY (item_ids) AND upper_inf(c.valid)
 		AND (c.item_id, c.what_kind, c.what_key, c.depth) NOT IN (SELECT n.item_id, n.what_kind, n.what_key, n.depth FROM distsync_internal.master_targets(item_ids) n);
 	INSERT INTO dist.item_target (item_id, what_kind, what_key, depth, valid)
-	SELECT n.item_id, n.what_kind, n.what_key, n.depth, tstzrange(CASE WHEN EXISTS (SELECT FROM dist.item_target o WHERE o.item_id = n.item_id AND o.what_kind = 'all')
-		THEN greatest(t, (SELECT max(upper(o.valid)) FROM dist.item_target o WHERE o.item_id = n.item_id AND o.what_kind = n.what_kind AND o.what_key = n.what_key)) END, NULL)
+	SELECT n.item_id, n.what_kind, n.what_key, n.depth, tstzrange(CASE WHEN k.item_id IS NOT NULL THEN greatest(t, o.ended) END, NULL)
 	FROM distsync_internal.master_targets(item_ids) n
-	WHERE NOT EXISTS (SELECT FROM dist.item_target c WHERE c.item_id = n.item_id AND c.what_kind = n.what_kind AND c.what_key = n.what_key AND upper_inf(c.valid));
+	LEFT JOIN (SELECT DISTINCT c.item_id FROM dist.item_target c WHERE c.item_id = ANY (item_ids) AND c.what_kind = 'all') k ON k.item_id = n.item_id
+	LEFT JOIN (SELECT c.item_id, c.what_kind, c.what_key, max(upper(c.valid)) AS ended, bool_or(upper_inf(c.valid)) AS current
+		FROM dist.item_target c WHERE c.item_id = ANY (item_ids) GROUP BY 1, 2, 3) o ON o.item_id = n.item_id AND o.what_kind = n.what_kind AND o.what_key = n.what_key
+	WHERE o.current IS NOT TRUE;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_close_items(bigint[]) IS 'Brings dist.item_target up to date for items: changed rows end now, new ones begin now (for a new item: always).';
@@ -111,7 +115,8 @@ BEGIN
 	ELSIF TG_OP = 'INSERT' THEN
 		ids := ARRAY(SELECT c.party_id FROM come c);
 	ELSE
-		ids := ARRAY(SELECT c.party_id FROM come c JOIN gone g USING (party_id) WHERE c.parent_id IS DISTINCT FROM g.parent_id);
+		-- a set operation, because a join of transition tables is planned for the few rows of the first call
+		ids := ARRAY(SELECT m.party_id FROM (SELECT c.party_id, c.parent_id FROM come c EXCEPT SELECT g.party_id, g.parent_id FROM gone g) m);
 	END IF;
 	IF cardinality(ids) > 0 THEN
 		PERFORM distsync_internal.master_close_parties(ids);
@@ -137,8 +142,9 @@ BEGIN
 		-- variants stand below what changed
 		ids := ARRAY(
 			WITH RECURSIVE moved AS (
-				SELECT c.item_id FROM come c JOIN gone g USING (item_id)
-				WHERE (c.category_id, c.brand, c.family, c.vendor_id, c.variant_of_id) IS DISTINCT FROM (g.category_id, g.brand, g.family, g.vendor_id, g.variant_of_id)
+				SELECT d.item_id FROM (
+					SELECT c.item_id, c.category_id, c.brand, c.family, c.vendor_id, c.variant_of_id FROM come c
+					EXCEPT SELECT g.item_id, g.category_id, g.brand, g.family, g.vendor_id, g.variant_of_id FROM gone g) d
 				UNION
 				SELECT i.item_id FROM moved m JOIN dist.item i ON i.variant_of_id = m.item_id)
 			SELECT m.item_id FROM moved m);
@@ -158,7 +164,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ids bigint[] := ARRAY(
 		WITH RECURSIVE moved AS (
-			SELECT c.category_id FROM come c JOIN gone g USING (category_id) WHERE c.parent_id IS DISTINCT FROM g.parent_id
+			SELECT d.category_id FROM (SELECT c.category_id, c.parent_id FROM come c EXCEPT SELECT g.category_id, g.parent_id FROM gone g) d
 			UNION
 			SELECT k.category_id FROM moved m JOIN dist.category k ON k.parent_id = m.category_id)
 		SELECT i.item_id FROM moved m JOIN dist.item i ON i.category_id = m.category_id);

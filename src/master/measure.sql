@@ -97,7 +97,7 @@ BEGIN
 	SELECT * INTO f FROM distsync_internal.master_rate(from_currency, to_currency, at);
 	-- in whole minor units, so that the quotient is rounded once and not by the division first
 	scale := power(10::numeric, (SELECT c.minor_units FROM dist.currency c WHERE c.currency = to_currency));
-	RETURN sign(amount) * div(2 * scale * abs(amount) * f.multiply + f.divide, 2 * f.divide) / scale;
+	RETURN round(sign(amount) * div(2 * scale * abs(amount) * f.multiply + f.divide, 2 * f.divide) / scale, 4);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_convert(numeric, text, text, timestamptz) IS
