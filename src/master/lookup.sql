@@ -6,7 +6,8 @@ CREATE FUNCTION distsync_internal.master_unknown(entity text, code text, field t
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('unknown %s "%s"', entity, code), COLUMN = field,
-		DETAIL = format('Field: %s. Neither a code of ours%s.', field, CASE WHEN source IS NULL THEN '' ELSE format(' nor a name that system "%s" is known to use', source) END),
+		DETAIL = CASE WHEN source IS NULL THEN format('Field: %s. It is no code of ours.', field)
+			ELSE format('Field: %s. It is neither a code of ours nor a name that system "%s" is known to use.', field, source) END,
 		HINT = format('Send the %s first, correct the code, or add a cross-reference for it.', entity);
 END
 $$;

@@ -28,7 +28,7 @@ CREATE FUNCTION distsync_internal.master_apply_exchange_rate(docs jsonb, ctx jso
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz;
-	fresh text[];
+	fresh integer[];
 BEGIN
 	IF ctx ->> 'operation' = 'deactivate' THEN
 		PERFORM distsync_internal.master_deactivated('exchange_rate', docs);
@@ -57,14 +57,15 @@ BEGIN
 		SELECT l.f, l.o, l.kind, l.rate, l.valid, tstzrange(t, NULL) FROM line l
 		WHERE (SELECT count(*) FROM ended) >= 0
 			AND NOT EXISTS (SELECT FROM held h WHERE l.f = h.from_currency AND l.o = h.to_currency AND l.kind = h.kind AND l.rate = h.rate AND l.valid = h.valid)
-		RETURNING from_currency, to_currency, kind, lower(valid) AS start)
-	SELECT array_agg(concat_ws('/', c.from_currency, c.to_currency, c.kind, extract(epoch FROM c.start))) INTO fresh FROM come c;
+		RETURNING exchange_rate_id)
+	SELECT array_agg(d.ordinal) INTO fresh FROM told d
+	WHERE (SELECT count(*) FROM come) >= 0
+		AND NOT EXISTS (SELECT FROM held h WHERE d.f = h.from_currency AND d.o = h.to_currency AND d.kind = h.kind AND d.rate = h.rate AND d.start = lower(h.valid));
 	IF fresh IS NOT NULL THEN
 		PERFORM distsync_internal.base_touch_epoch('master', 0);
 	END IF;
 	RETURN QUERY SELECT r.* FROM jsonb_array_elements(docs) d
-	CROSS JOIN LATERAL distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN concat_ws('/', d -> 'doc' ->> 'from_currency', d -> 'doc' ->> 'to_currency',
-		COALESCE(d -> 'doc' ->> 'kind', 'spot'), extract(epoch FROM (d -> 'doc' ->> 'valid_from')::timestamptz)) = ANY (fresh) THEN 'applied' ELSE 'unchanged' END, NULL) r;
+	CROSS JOIN LATERAL distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN (d ->> 'ordinal')::integer = ANY (fresh) THEN 'applied' ELSE 'unchanged' END, NULL) r;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_apply_exchange_rate(jsonb, jsonb) IS
@@ -89,7 +90,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.master_costs(jsonb, text) IS 'Cost documents as rows with ids; fault: the field whose code nobody knows.';
 
 -- master_lay_costs does the laying of checked costs over the timeline that we hold true now.
-CREATE FUNCTION distsync_internal.master_lay_costs(docs jsonb, source text, t timestamptz) RETURNS TABLE (item_id bigint, company_id bigint, site_id bigint, kind text, start timestamptz)
+CREATE FUNCTION distsync_internal.master_lay_costs(docs jsonb, source text, t timestamptz) RETURNS TABLE (ordinal integer)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WITH told AS MATERIALIZED (
 		SELECT DISTINCT ON (c.item_id, c.company_id, c.site_id, c.kind, c.start) c.* FROM distsync_internal.master_costs(docs, source) c
@@ -110,15 +111,20 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		WHERE upper_inf(c.known) AND (c.item_id, c.company_id, c.site_id, c.kind, c.valid) = (h.item_id, h.company_id, h.site_id, h.kind, h.valid)
 			AND NOT EXISTS (SELECT FROM line l WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
 				= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
-		RETURNING c.item_id)
-	INSERT INTO dist.item_cost (item_id, company_id, site_id, kind, unit, cost, currency, valid, known)
-	SELECT l.item_id, l.company_id, l.site_id, l.kind, l.unit, l.cost, l.currency, l.valid, tstzrange(t, NULL) FROM line l
-	WHERE (SELECT count(*) FROM ended) >= 0
-		AND NOT EXISTS (SELECT FROM held h WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
-			= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
-	RETURNING item_cost.item_id, item_cost.company_id, item_cost.site_id, item_cost.kind, lower(item_cost.valid)
+		RETURNING c.item_id),
+	come AS (
+		INSERT INTO dist.item_cost (item_id, company_id, site_id, kind, unit, cost, currency, valid, known)
+		SELECT l.item_id, l.company_id, l.site_id, l.kind, l.unit, l.cost, l.currency, l.valid, tstzrange(t, NULL) FROM line l
+		WHERE (SELECT count(*) FROM ended) >= 0
+			AND NOT EXISTS (SELECT FROM held h WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
+				= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
+		RETURNING item_cost.item_id)
+	SELECT d.ordinal FROM told d
+	WHERE (SELECT count(*) FROM come) >= 0
+		AND NOT EXISTS (SELECT FROM held h WHERE (d.item_id, d.company_id, d.site_id, d.kind, d.start, d.unit, d.cost, d.currency)
+			= (h.item_id, h.company_id, h.site_id, h.kind, lower(h.valid), h.unit, h.cost, h.currency))
 $$;
-COMMENT ON FUNCTION distsync_internal.master_lay_costs(jsonb, text, timestamptz) IS 'Writes costs that are known from an instant on; returns the rows that are new.';
+COMMENT ON FUNCTION distsync_internal.master_lay_costs(jsonb, text, timestamptz) IS 'Writes costs that are known from an instant on; returns the ordinals of the documents that said something new.';
 
 -- master_apply_item_cost does the taking of costs.
 CREATE FUNCTION distsync_internal.master_apply_item_cost(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
@@ -127,7 +133,7 @@ DECLARE
 	source text := ctx ->> 'source';
 	bad integer[];
 	good jsonb;
-	fresh jsonb;
+	fresh integer[];
 BEGIN
 	IF ctx ->> 'operation' = 'deactivate' THEN
 		PERFORM distsync_internal.master_deactivated('item_cost', docs);
@@ -143,15 +149,13 @@ BEGIN
 		RETURN;
 	END IF;
 	good := (SELECT COALESCE(jsonb_agg(d), '[]') FROM jsonb_array_elements(docs) d WHERE (d ->> 'ordinal')::integer <> ALL (bad));
-	SELECT jsonb_agg(to_jsonb(l)) INTO fresh FROM distsync_internal.master_lay_costs(good, source,
-		greatest(clock_timestamp(), (SELECT max(lower(c.known)) FROM dist.item_cost c) + interval '1 microsecond')) l;
-	IF fresh IS NOT NULL THEN
+	fresh := ARRAY(SELECT l.ordinal FROM distsync_internal.master_lay_costs(good, source,
+		greatest(clock_timestamp(), (SELECT max(lower(c.known)) FROM dist.item_cost c) + interval '1 microsecond')) l);
+	IF cardinality(fresh) > 0 THEN
 		PERFORM distsync_internal.base_touch_epoch('master', 0);
 	END IF;
-	RETURN QUERY SELECT r.* FROM distsync_internal.master_costs(good, source) c
-	LEFT JOIN jsonb_to_recordset(fresh) AS f(item_id bigint, company_id bigint, site_id bigint, kind text, start timestamptz)
-		ON (f.item_id, f.company_id, f.site_id, f.kind, f.start) = (c.item_id, c.company_id, c.site_id, c.kind, c.start)
-	CROSS JOIN LATERAL distsync_internal.master_result(c.ordinal, CASE WHEN f.item_id IS NULL THEN 'unchanged' ELSE 'applied' END, NULL) r;
+	RETURN QUERY SELECT r.* FROM jsonb_array_elements(good) d
+	CROSS JOIN LATERAL distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN (d ->> 'ordinal')::integer = ANY (fresh) THEN 'applied' ELSE 'unchanged' END, NULL) r;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_apply_item_cost(jsonb, jsonb) IS
