@@ -53,7 +53,7 @@ REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
 REGRESS_pricing =
-REGRESS_inventory =
+REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order =
 REGRESS_outbox = outbox_path outbox_capture
@@ -61,7 +61,7 @@ REGRESS_inbox =
 REGRESS_ops =
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race
+ISOLATION = credit_payments credit_race inventory_last_unit inventory_expiry inventory_shortfall
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

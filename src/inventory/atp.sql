@@ -159,7 +159,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	SELECT array_agg(x.site_id), COALESCE(sum(x.base), 0), COALESCE(sum(x.base + x.due - x.promised), 0),
-		sum(greatest(0, x.book + x.low - x.promised + x.backorder)), sum(greatest(0, x.phys + x.low - x.promised + x.backorder)),
+		sum(greatest(0, x.book + x.low - x.promised + x.backorder)) FILTER (WHERE x.book IS NOT NULL), sum(greatest(0, x.phys + x.low - x.promised + x.backorder)) FILTER (WHERE x.phys IS NOT NULL),
 		COALESCE(sum(greatest(0, x.base + x.low - x.promised + x.backorder)), 0),
 		CASE WHEN min(x.basis) = max(x.basis) THEN min(x.basis) WHEN count(*) = 0 THEN 'none' ELSE 'mixed' END,
 		COALESCE(bool_or(x.future), false), min(x.moves_at), max(x.known_at),

@@ -34,7 +34,8 @@ BEGIN
 			jsonb_build_object('term', 'backorder allowance', 'quantity', m.backorder),
 			jsonb_build_object('term', 'floor at 0', 'quantity', greatest(0, -total))),
 		'projected', base + m.due - m.held - m.committed, 'atp', greatest(0, total),
-		'atp_book', greatest(0, m.book + m.in_flight + m.low - m.held - m.committed + m.backorder), 'atp_phys', greatest(0, m.phys + m.outside + m.low - m.held - m.committed + m.backorder),
+		'atp_book', CASE WHEN m.book IS NOT NULL THEN greatest(0, m.book + m.in_flight + m.low - m.held - m.committed + m.backorder) END,
+		'atp_phys', CASE WHEN m.phys IS NOT NULL THEN greatest(0, m.phys + m.outside + m.low - m.held - m.committed + m.backorder) END,
 		'known_at', m.known_at, 'valid_until', m.moves_at,
 		'binds', CASE WHEN m.low < m.due THEN jsonb_build_object('what', 'look-ahead', 'at', low_point.moment)
 			WHEN m.phys IS NULL AND m.book IS NULL THEN jsonb_build_object('what', 'no stock was ever told')

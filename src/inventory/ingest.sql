@@ -61,28 +61,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_movements(distsync_internal.inventory_event[], text, uuid) IS 'Movements of the events that are to be applied: transfers have two legs, reversals those of their original with the sign turned.';
 
--- inventory_absent does what absence means in a snapshot that says so: what it does not name is not there.
-CREATE FUNCTION distsync_internal.inventory_absent(movements distsync_internal.inventory_movement[], ctx jsonb) RETURNS distsync_internal.inventory_movement[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	site bigint := distsync_internal.master_site(ctx->'scope'->>'site', 'scope.site', ctx->>'source');
-	side text := COALESCE(ctx->'scope'->>'perspective', (SELECT min(m.perspective) FROM unnest(movements) m));
-BEGIN
-	IF ctx->>'operation' <> 'snapshot' OR ctx->>'absent' IS DISTINCT FROM 'zero' THEN
-		RETURN movements;
-	ELSIF site IS NULL OR side IS NULL OR ctx->>'as_of' IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'a snapshot of stock must say what it covers', COLUMN = 'scope',
-			DETAIL = 'Field: options.scope. It needs scope.site, as_of and, if it is empty, scope.perspective.', HINT = 'Send options {"operation": "snapshot", "scope": {"site": "CODE"}, "as_of": "...", "absent": "zero"}.';
-	END IF;
-	RETURN COALESCE(movements, '{}') || ARRAY(
-		SELECT ROW(0, b.item_id, b.site_id, b.perspective, b.state, b.lot, b.owner_id, 'count', NULL, 0, (ctx->>'as_of')::timestamptz, ctx->>'source', '', NULL, NULL, NULL, NULL, NULL, (ctx->>'correlation_id')::uuid)::distsync_internal.inventory_movement
-		FROM dist.stock_balance b WHERE b.site_id = site AND b.perspective = side AND b.quantity <> 0
-			AND NOT EXISTS (SELECT FROM unnest(movements) m WHERE m.item_id = b.item_id AND m.site_id = b.site_id AND m.perspective = b.perspective AND m.state = b.state AND m.lot = b.lot AND m.owner_id = b.owner_id));
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_absent(distsync_internal.inventory_movement[], jsonb) IS
-	'For operation snapshot with absent = zero: adds counts of 0 as of ctx.as_of for what stands at scope.site and is not named. Errors: SD005 scope or as_of missing.';
-
 -- inventory_progress does what movements mean for supply and demand: a receipt fulfils the supply it names, a shipment the demand it
 -- names. Only the voice that leads at a site counts: the warehouse where there is one.
 CREATE FUNCTION distsync_internal.inventory_progress(movements distsync_internal.inventory_movement[]) RETURNS void
@@ -127,8 +105,7 @@ BEGIN
 	IF COALESCE(ctx->>'on_error', 'abort') = 'collect' OR NOT EXISTS (SELECT FROM unnest(events) e WHERE e.outcome = 'rejected') THEN
 		events := distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source);
 		twice := distsync_internal.inventory_streams(events, source);
-		movements := distsync_internal.inventory_absent(distsync_internal.inventory_movements(
-			ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid), ctx);
+		movements := distsync_internal.inventory_movements(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid);
 		SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 		FROM (SELECT m.item_id, m.site_id FROM unnest(movements) m
 			UNION SELECT d.item_id, d.site_id FROM unnest(movements) m JOIN dist.demand d ON d.demand_key = m.reference AND d.item_id = m.item_id WHERE m.kind = 'ship') k;
@@ -143,7 +120,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_apply_events(jsonb, jsonb) IS
-	'Entity handler of stock_event: resolves, dedupes by event_id and by number in the stream, posts, moves supply and demand, re-derives pools. Rows that are rejected are not written. operation snapshot: see inventory_absent().';
+	'Entity handler of stock_event: resolves, dedupes by event_id and by number in the stream, posts, moves supply and demand, re-derives pools. Rows that are rejected are not written.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'stock_event', 'distsync_internal.inventory_apply_events');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES

@@ -113,7 +113,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT s.expected_at, (s.quantity - s.received) * s.confidence, s.kind, s.reference
+	SELECT s.expected_at, round((s.quantity - s.received) * s.confidence, 6), s.kind, s.reference
 	FROM dist.supply s
 	WHERE s.item_id = inventory_changes.item_id AND s.site_id = inventory_changes.site_id AND s.status = 'open' AND s.expected_at > inventory_changes.at AND s.quantity > s.received
 	UNION ALL

@@ -1,0 +1,130 @@
+-- Reservations: all or none, take up to, the same item twice, splits over sites, commit, release, extend, expiry; shortfall opened by
+-- facts and closed when cured; one demand with one identity; shipments, too much of them; every refusal with its code.
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+\o /dev/null
+SELECT * FROM distsync.apply_all('item', '[{"sku":"RES-A","base_unit":"EA","units":[{"unit":"INV-BX","numerator":12,"denominator":1}]},{"sku":"RES-B","base_unit":"EA"},{"sku":"RES-C","base_unit":"EA"}]', 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', '[
+	{"event_id":"r1","kind":"count","sku":"RES-A","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"r2","kind":"count","sku":"RES-A","site":"INV-2","quantity":15,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"r3","kind":"count","sku":"RES-B","site":"INV-1","quantity":4,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"r4","kind":"count","sku":"RES-C","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
+\o
+CREATE TEMP VIEW pool AS SELECT i.sku, s.code AS site, p.cap, p.held, p.committed, p.shortfall FROM dist.stock_pool p JOIN dist.item i USING (item_id) JOIN dist.site s USING (site_id) WHERE i.sku LIKE 'RES-%' ORDER BY 1, 2;
+CREATE TEMP VIEW broken AS SELECT invariant, entity_key, detail FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT invariant, entity_key, detail FROM distsync_internal.inventory_verify_promises();
+CREATE FUNCTION pg_temp.of(who text) RETURNS bigint LANGUAGE sql AS $$ SELECT max(reservation_id) FROM dist.reservation WHERE holder = who $$;
+
+-- the same item twice adds up; one short line refuses all; what one site can serve is not split
+SELECT ordinal, outcome, item, site, quantity, unit, available FROM distsync.reserve('[{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":2}]', '{"holder":"cart"}');
+SELECT ordinal, outcome, item, site, quantity, unit, available, expires_at > now() AS held FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","idempotency_key":"res-1"}');
+SELECT * FROM pool;
+-- the same request again: the first answer; another body under the key: an error
+SELECT ordinal, outcome, item, site, quantity FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","idempotency_key":"res-1"}');
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":2}]', '{"holder":"cart","idempotency_key":"res-1"}');
+\echo :LAST_ERROR_SQLSTATE
+-- a refused call does not burn its key
+SELECT outcome FROM distsync.reserve('[{"item":"RES-B","quantity":1}]', '{"holder":"other","idempotency_key":"res-2"}');
+SELECT outcome FROM distsync.reserve('[{"item":"RES-B","quantity":1}]', '{"holder":"other","idempotency_key":"res-2"}');
+-- over sites, in order of rank; take up to; own holds need not count
+SELECT ordinal, outcome, site, quantity FROM distsync.reserve('[{"item":"RES-A","quantity":12}]', '{"holder":"split"}');
+SELECT outcome FROM distsync.reserve('[{"item":"RES-A","quantity":2}]', '{"holder":"more"}');
+SELECT outcome, site, quantity, available FROM distsync.reserve('[{"item":"RES-A","quantity":2},{"item":"RES-B","quantity":1}]', '{"holder":"more","mode":"take_up_to"}');
+SELECT atp, outcome FROM distsync.atp('RES-A', 12, NULL, NULL, NULL, '{"holder":"split"}');
+SELECT * FROM broken;
+
+-- commit in part gives the rest back; keep_rest does not; what has ended never changes
+SELECT state, quantity, committed FROM distsync.commit_reservation(pg_temp.of('cart'), 1);
+SELECT state, quantity, committed FROM distsync.commit_reservation(pg_temp.of('more'), 0.5, '{"keep_rest":true}');
+SELECT state, quantity, committed FROM distsync.release_reservation(pg_temp.of('more'));
+SELECT state, quantity, committed FROM distsync.release_reservation(pg_temp.of('more'), NULL, '{"void":true}');
+SELECT state, expires_at > now() + interval '50 minutes' AS extended FROM distsync.extend_reservation(pg_temp.of('split'), '1 hour');
+SELECT state, quantity FROM distsync.reservation_status(NULL, '{"holder":"split"}') ORDER BY quantity;
+\set VERBOSITY sqlstate
+SELECT * FROM distsync.commit_reservation(pg_temp.of('cart'), 1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.commit_reservation(pg_temp.of('split'), 100);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.release_reservation(pg_temp.of('split'), -1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.commit_reservation(pg_temp.of('split'), 1, '{"holder":"somebody"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.release_reservation(pg_temp.of('more'), NULL, '{"void":true}');
+\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
+SELECT * FROM distsync.commit_reservation(-1);
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":-1}]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":"NaN"}]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"RES-NONE"}]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-NONE","quantity":1}]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"INV-K","quantity":1}]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":1}]', '{"mode":"maybe"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":1}]', '{"ttl":"soon"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM broken;
+
+-- expiry: exact without any worker; the next writer corrects the counters, or the clerk
+SELECT outcome FROM distsync.reserve('[{"item":"RES-C","quantity":10}]', '{"holder":"brief","ttl":"50 milliseconds"}');
+SELECT pg_sleep(0.06);
+SELECT state FROM distsync.reservation_status(pg_temp.of('brief'));
+SELECT atp FROM distsync.atp('RES-C');
+\set VERBOSITY sqlstate
+SELECT * FROM distsync.commit_reservation(pg_temp.of('brief'));
+\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
+SELECT held FROM pool WHERE sku = 'RES-C';
+SELECT outcome FROM distsync.reserve('[{"item":"RES-C","quantity":8}]', '{"holder":"next","ttl":"50 milliseconds"}');
+SELECT state FROM dist.reservation WHERE holder = 'brief';
+SELECT pg_sleep(0.06);
+SELECT distsync_internal.inventory_sweep(100) > 0 AS swept;
+SELECT held FROM pool WHERE sku = 'RES-C';
+SELECT * FROM broken;
+
+-- one demand, one identity: ours, then the ERP's voice of the same line, then the shipment; and the other way round
+CREATE TEMP VIEW c AS SELECT i.item_id, s.site_id FROM dist.item i, dist.site s WHERE i.sku = 'RES-C' AND s.code = 'INV-1';
+CREATE TEMP VIEW demand AS SELECT d.demand_key, s.code AS site, d.reserved, d.ordered, d.shipped, d.status FROM dist.demand d JOIN c USING (item_id) JOIN dist.site s ON s.site_id = d.site_id ORDER BY 1, 2;
+SELECT outcome, base_quantity FROM c, distsync_internal.inventory_reserve(jsonb_build_array(jsonb_build_object('ordinal', 1, 'item_id', c.item_id, 'base_quantity', 6, 'demand_key', 'INV/O-1/1')), '{"commit":true}');
+SELECT distsync_internal.inventory_demand(item_id, site_id, 'INV/O-1/1', NULL, 6, NULL) IS NOT NULL AS told FROM c;
+SELECT atp FROM distsync.atp('RES-C');
+SELECT distsync_internal.inventory_demand(item_id, site_id, 'INV/O-2/1', NULL, 3, NULL) IS NOT NULL AS told FROM c;
+SELECT atp FROM distsync.atp('RES-C');
+SELECT outcome, base_quantity FROM c, distsync_internal.inventory_reserve(jsonb_build_array(jsonb_build_object('ordinal', 1, 'item_id', c.item_id, 'base_quantity', 3, 'demand_key', 'INV/O-2/1')), '{"commit":true}');
+SELECT atp FROM distsync.atp('RES-C');
+SELECT distsync_internal.inventory_ship(item_id, site_id, 'INV/O-1/1', 6, '2024-01-10T12:00:00Z', 'inv-wms', 'S-1') FROM c;
+SELECT atp, on_hand FROM distsync.atp('RES-C');
+SELECT * FROM demand;
+-- the ERP moves a line to another site: still one demand
+SELECT distsync_internal.inventory_demand(c.item_id, s.site_id, 'INV/O-2/1', NULL, 3, NULL) IS NOT NULL AS told FROM c, dist.site s WHERE s.code = 'INV-2';
+SELECT * FROM demand WHERE demand_key = 'INV/O-2/1';
+SELECT * FROM pool WHERE sku = 'RES-C';
+SELECT * FROM broken;
+
+-- a fact below what is promised is never refused: a shortfall, no new promises, an exception; cured, it closes
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"r5","kind":"count","sku":"RES-C","site":"INV-1","quantity":1,"event_at":"2024-01-10T13:00:00Z"}', 'inv-wms');
+SELECT * FROM pool WHERE sku = 'RES-C';
+SELECT kind, trace_key, state, delta FROM sync.exception WHERE trace_key = 'RES-C@INV-1';
+SELECT outcome, available FROM distsync.reserve('[{"item":"RES-C","quantity":1}]');
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"r6","kind":"receive","sku":"RES-C","site":"INV-1","quantity":10,"event_at":"2024-01-10T14:00:00Z"}', 'inv-wms');
+SELECT * FROM pool WHERE sku = 'RES-C';
+SELECT kind, trace_key, state, resolution FROM sync.exception WHERE trace_key = 'RES-C@INV-1';
+-- shipped beyond what is wanted: taken as it is, and told
+SELECT distsync_internal.inventory_ship(item_id, site_id, 'INV/O-2/1', 5, '2024-01-10T15:00:00Z', 'inv-wms', 'S-2') FROM c;
+SELECT kind, trace_key, state, delta FROM sync.exception WHERE trace_key LIKE 'INV/O-2/1%';
+-- giving back: never more than there is
+SELECT outcome FROM c, distsync_internal.inventory_reserve(jsonb_build_array(jsonb_build_object('ordinal', 1, 'item_id', c.item_id, 'base_quantity', 5, 'demand_key', 'INV/O-3/1')), '{"commit":true}');
+SELECT distsync_internal.inventory_release('INV/O-3/1', 2), distsync_internal.inventory_release('INV/O-3/1', 100), distsync_internal.inventory_release('INV/O-3/1');
+SELECT * FROM pool WHERE sku = 'RES-C';
+SELECT * FROM demand;
+-- shipments may come as stock events that name the demand
+SELECT outcome FROM c, distsync_internal.inventory_reserve(jsonb_build_array(jsonb_build_object('ordinal', 1, 'item_id', c.item_id, 'base_quantity', 4, 'demand_key', 'INV/O-4/1')), '{"commit":true}');
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"r7","kind":"ship","sku":"RES-C","site":"INV-1","quantity":4,"event_at":"2024-01-10T16:00:00Z","reference":"INV/O-4/1"}', 'inv-wms');
+SELECT * FROM pool WHERE sku = 'RES-C';
+SELECT state, shipped FROM dist.reservation WHERE demand_key = 'INV/O-4/1';
+SELECT * FROM broken;
