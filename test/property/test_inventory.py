@@ -1,0 +1,166 @@
+"""Stock under fire: real connections (a psql process each) reserve, commit, release, count, move and ship at once.
+
+SEED=n repeats a run. What the invariants of docs/inventory.md say is checked by the verify handlers of the room.
+"""
+import itertools
+import json
+import os
+import random
+import subprocess
+import unittest
+
+SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+BROKEN = ("SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.inventory_verify_stock() "
+          "UNION ALL SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.inventory_verify_promises()")
+QUIET = "SET client_min_messages = warning;\n\\set VERBOSITY verbose\n"
+
+
+def psql(script):
+    """Runs a script in a connection of its own; returns its lines. Errors that are answers (class SD) stay in the output."""
+    done = subprocess.run(["psql", "-XqAt"], input=QUIET + script, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.stdout.splitlines()
+
+
+def together(scripts):
+    """Runs scripts at once, a connection each."""
+    running = [subprocess.Popen(["psql", "-XqAt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in scripts]
+    for process, script in zip(running, scripts):
+        process.stdin.write(QUIET + script)
+        process.stdin.close()
+    lines = []
+    for process in running:
+        lines += process.stdout.read().splitlines()
+        process.stdout.close()
+        process.wait()
+    return lines
+
+
+def literal(value):
+    return "'" + json.dumps(value).replace("'", "''") + "'"
+
+
+def events(documents, source="prop-wms"):
+    return f"SELECT outcome FROM distsync.apply_all('stock_event', {literal(documents)}, '{source}', NULL, '{{\"on_error\":\"collect\"}}');\n"
+
+
+def reserve(lines, **options):
+    return f"SELECT outcome || ' ' || quantity FROM distsync.reserve({literal(lines)}, {literal(options)});\n"
+
+
+class Inventory(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        print(f"SEED={SEED}", flush=True)
+        items = [{"sku": f"PROP-{i}", "base_unit": "EA"} for i in range(12)]
+        out = psql("SELECT distsync.add_system('prop-erp', 'erp'), distsync.add_system('prop-wms', 'wms');\n"
+                   "SELECT outcome FROM distsync.apply('currency', '{\"currency\":\"USD\"}', 'distsync');\n"
+                   "SELECT outcome FROM distsync.apply('unit', '{\"unit\":\"EA\"}', 'distsync');\n"
+                   "SELECT outcome FROM distsync.apply('company', '{\"code\":\"PROP\",\"name\":\"p\",\"currency\":\"USD\"}', 'distsync');\n"
+                   f"SELECT outcome FROM distsync.apply_all('site', {literal([{'code': f'PROP-S{i}', 'name': 's', 'company': 'PROP', 'rank': i} for i in (1, 2)])}, 'distsync');\n"
+                   f"SELECT outcome FROM distsync.apply_all('item', {literal(items)}, 'distsync');\n")
+        assert not [line for line in out if "ERROR" in line], out
+
+    def assert_whole(self):
+        self.assertEqual(psql(BROKEN + ";"), [])
+
+    def test_sells_exactly_what_there_is(self):
+        """320 clients' wishes for 200 units, 16 at a time: 200 are sold, 120 refused."""
+        psql(events([{"event_id": "exact", "kind": "count", "sku": "PROP-0", "site": "PROP-S1", "quantity": 200, "event_at": "2024-01-01T00:00:00Z"}]))
+        out = together([reserve([{"item": "PROP-0", "quantity": 1}], commit=bool(client % 2)) * 20 for client in range(16)])
+        self.assertEqual(sorted({line.split()[0] for line in out}), ["reserved", "short"])
+        self.assertEqual(len([line for line in out if line.startswith("reserved")]), 200)
+        self.assertEqual(psql("SELECT held + committed FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'PROP-0';"), ["200.000000"])
+        self.assert_whole()
+
+    def test_sells_exactly_over_sites(self):
+        """The same over two sites, several units a call: what is left at the end is less than the smallest wish."""
+        psql(events([{"event_id": f"sites{site}", "kind": "count", "sku": "PROP-1", "site": f"PROP-S{site}", "quantity": 60, "event_at": "2024-01-01T00:00:00Z"} for site in (1, 2)]))
+        out = together([reserve([{"item": "PROP-1", "quantity": 1}, {"item": "PROP-1", "quantity": 2}]) * 8 for _ in range(8)])
+        self.assertEqual(sum(float(line.split()[1]) for line in out if line.startswith("reserved")), 120)
+        self.assert_whole()
+
+    def test_mixed_load(self):
+        """Everything at once, items in any order: no deadlock, no error that is no answer, every invariant holds."""
+        rng = random.Random(SEED)
+        psql(events([{"event_id": f"mixed{i}-{s}", "kind": "count", "sku": f"PROP-{i}", "site": f"PROP-S{s}", "quantity": 30, "event_at": "2024-01-01T00:00:00Z"}
+                     for i in range(2, 8) for s in (1, 2)]))
+        out = together(["".join(self.operation(rng, client, step) for step in range(30)) for client in range(10)])
+        self.assertEqual([line for line in out if "ERROR" in line and "ERROR:  SD04" not in line], [])
+        psql("SELECT pg_sleep(0.2); SELECT distsync_internal.inventory_sweep(1000);")
+        self.assert_whole()
+
+    @staticmethod
+    def operation(rng, client, step):
+        sku, other = (f"PROP-{n}" for n in rng.sample(range(2, 8), 2))
+        site = f"PROP-S{rng.choice((1, 2))}"
+        mine = f"(SELECT r.reservation_id FROM dist.reservation r WHERE r.holder = 'h{client}' AND r.state = 'held' ORDER BY random() LIMIT 1)"
+        event = {"event_id": f"m{client}-{step}", "sku": sku, "site": site, "event_at": f"2024-01-02T{rng.randrange(24):02}:00:00Z"}
+        key = f"PROP/O{client}-{rng.randrange(6)}/1"
+        ids = f"(SELECT item_id FROM dist.item WHERE sku = '{sku}'), (SELECT site_id FROM dist.site WHERE code = '{site}')"
+        return rng.choice((
+            lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 6)}, {"item": other, "quantity": 2}, {"item": sku, "quantity": 1}], holder=f"h{client}",
+                            ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(("all_or_none", "take_up_to"))),
+            lambda: reserve([{"item": other, "quantity": rng.randrange(1, 4), "site": site, "demand_key": key}], holder=f"h{client}", commit=True),
+            lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.commit_reservation(m.id, 1, '{{\"keep_rest\":true}}') c WHERE m.id IS NOT NULL;\n",
+            lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.commit_reservation(m.id, 1) c WHERE m.id IS NOT NULL;\n",
+            lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.release_reservation(m.id) c WHERE m.id IS NOT NULL;\n",
+            lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.extend_reservation(m.id, '1 hour') c WHERE m.id IS NOT NULL;\n",
+            lambda: events([dict(event, kind="count", quantity=rng.randrange(40))]),
+            lambda: events([dict(event, kind="delta", quantity=rng.randrange(-5, 6)), dict(event, event_id=event["event_id"] + "b", sku=other, kind="receive", quantity=3)]),
+            lambda: events([dict(event, kind="transfer", to_site="PROP-S1" if site == "PROP-S2" else "PROP-S2", quantity=2)]),
+            lambda: events([dict(event, kind="count", quantity=rng.randrange(40))], "prop-erp"),
+            lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.randrange(5)}, NULL);\n",
+            lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', 'S{client}-{step}');\n",
+            lambda: f"SELECT distsync_internal.inventory_release('{key}', 1);\n"))()
+
+    def test_feeds_in_any_order(self):
+        """Deltas, counts and reversals, permuted, told twice, in batches of any size: the same balance."""
+        rng = random.Random(SEED)
+        script, wanted = "", []
+        for case in range(40):
+            feed = []
+            for n in range(rng.randrange(3, 9)):
+                kind = rng.choice(("delta", "delta", "count"))
+                feed.append({"event_id": f"feed{case}-{n}", "kind": kind, "sku": "PROP-8", "site": "PROP-S1", "quantity": rng.randrange(50) if kind == "count" else rng.randrange(-9, 10),
+                             "event_at": f"2024-01-{n + 1:02}T00:00:00Z"})
+            told = feed + rng.sample(feed, rng.randrange(len(feed)))
+            rng.shuffle(told)
+            balance = 0
+            for event in feed:
+                balance = event["quantity"] if event["kind"] == "count" else balance + event["quantity"]
+            wanted.append(f"{balance:.6f}")
+            while told:
+                size = rng.randrange(1, 4)
+                script += events([dict(event, lot=f"feed{case}") for event in told[:size]]).replace("SELECT outcome", "SELECT count(*) = 0 OR NULL")
+                told = told[size:]
+            script += (f"SELECT sum(quantity) FROM dist.stock_balance WHERE lot = 'feed{case}';\n")
+        self.assertEqual([line for line in psql(script) if line], wanted)
+        self.assert_whole()
+
+    def test_one_demand_in_any_order(self):
+        """Our reservation, the ERP's order line, the shipment and its posting in the book, in every order: counted once."""
+        order = 0
+        for names in itertools.permutations(("reserve", "ordered", "shipped", "posted")):
+            if names.index("reserve") > names.index("shipped"):
+                continue  # what has left is not reserved any more
+            order += 1
+            sku, key = f"PROP-ONE{order}", f"PROP/ONE{order}/1"
+            event = {"sku": sku, "site": "PROP-S1", "event_at": "2024-01-03T00:00:00Z"}
+            ids = f"FROM dist.item i, dist.site s WHERE i.sku = '{sku}' AND s.code = 'PROP-S1';\n"
+            steps = {
+                "reserve": "SELECT p.outcome FROM dist.item i, distsync_internal.inventory_reserve(jsonb_build_array(jsonb_build_object('ordinal', 1, 'item_id', i.item_id, "
+                           f"'base_quantity', 5, 'demand_key', '{key}')), '{{\"commit\":true}}') p WHERE i.sku = '{sku}';\n",
+                "ordered": f"SELECT distsync_internal.inventory_demand(i.item_id, s.site_id, '{key}', NULL, 5, NULL) {ids}",
+                "shipped": f"SELECT distsync_internal.inventory_ship(i.item_id, s.site_id, '{key}', 5, '2024-01-03T00:00:00Z', 'prop-wms', 'ONE{order}') {ids}",
+                "posted": events([dict(event, event_id=f"one{order}-3", kind="ship", quantity=5, reference=f"ONE{order}")], "prop-erp"),
+            }
+            count = dict(event, kind="count", quantity=20, event_at="2024-01-02T00:00:00Z")
+            out = psql(f"SELECT outcome FROM distsync.apply('item', {literal({'sku': sku, 'base_unit': 'EA'})}, 'distsync');\n"
+                       + events([dict(count, event_id=f"one{order}-1")]) + events([dict(count, event_id=f"one{order}-2")], "prop-erp") + "".join(steps[name] for name in names))
+            self.assertEqual([line for line in out if "ERROR" in line], [], names)
+            self.assertEqual(psql(f"SELECT atp, projected, atp_book, atp_phys FROM distsync.atp('{sku}', 1, NULL, 'PROP-S1');"), ["15.000000|15.000000|15.000000|15.000000"], names)
+        self.assert_whole()
+
+
+if __name__ == "__main__":
+    unittest.main()
