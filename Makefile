@@ -30,7 +30,7 @@ SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0
 	src/schema/partition.sql src/schema/instance.sql src/schema/capture.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
-SQL_door = src/door/check.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
+SQL_door = src/door/check.sql src/door/contract.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
 SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql
 SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/agreement.sql src/pricing/events.sql
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
@@ -131,8 +131,12 @@ matrix-clean:
 schema-picture:
 	psql -XAtq -v ON_ERROR_STOP=1 -f $(srcdir)/tools/schema_picture.sql | dot -Tsvg > $(srcdir)/docs/schema.svg
 
+# make contracts: contracts/ from what the rooms declare; needs a server where this checkout is installed (PGHOST ...)
+contracts:
+	@$(srcdir)/tools/contracts.sh
+
 # prints a list of this file: make print-OBJS
 print-%:
 	@echo $($*)
 
-.PHONY: test bench lint fuzz matrix matrix-clean schema-picture
+.PHONY: contracts test bench lint fuzz matrix matrix-clean schema-picture
