@@ -38,8 +38,9 @@ SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql sr
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order =
 SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/capture.sql
-SQL_mapping =
-SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql
+SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
+SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql src/inbox/feed.sql \
+	src/inbox/replay.sql src/inbox/watch.sql
 SQL_reconcile =
 SQL_ops =
 SQL_last = src/base/grants.sql
@@ -57,11 +58,11 @@ REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order =
 REGRESS_outbox = outbox_path outbox_capture
-REGRESS_inbox =
+REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_ops =
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race inventory_last_unit inventory_expiry inventory_shortfall
+ISOLATION = credit_payments credit_race inventory_last_unit inventory_expiry inventory_shortfall inbox_receive inbox_clerks
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

@@ -8,7 +8,7 @@
 The answer is the row distsync.receive() returned, as JSON, under the status that makes a sender do the right thing:
 
     accepted   202    duplicate  200
-    rejected   401 signature_…, timestamp_…   404 unknown_source   413 too_large   409 key_reused, conflict   422 anything else
+    refused   401 signature_…, timestamp_…   404 unknown_source   413 too_large   409 key_reused, conflict   422 anything else
     SQL error, no database                    503 with Retry-After: the message was not stored, send it again
 """
 import argparse
@@ -35,7 +35,7 @@ def status_of(row):
     outcome = row.get("outcome")
     if outcome in STATUS:
         return STATUS[outcome]
-    if outcome != "rejected":
+    if outcome != "refused":
         return 202 if outcome else 503
     reason = row.get("reason") or ""
     if reason.startswith(("signature", "timestamp")):

@@ -20,6 +20,7 @@
 #define DS_ERRCODE_TOO_LARGE MAKE_SQLSTATE('S', 'D', '0', '0', '6')
 #define DS_ERRCODE_INVALID_ENCODING MAKE_SQLSTATE('S', 'D', '0', '0', '7')
 #define DS_ERRCODE_DUPLICATE_CODE MAKE_SQLSTATE('S', 'D', '0', '0', '8')
+#define DS_ERRCODE_REHEARSAL MAKE_SQLSTATE('S', 'D', '0', '0', '9')
 
 /* keys and ownership */
 #define DS_ERRCODE_IDEMPOTENCY_CONFLICT MAKE_SQLSTATE('S', 'D', '0', '1', '0')

@@ -140,10 +140,7 @@ BEGIN
 		UPDATE sync.inbox i SET state = result ->> 'state', entity = result ->> 'entity', entity_key = result ->> 'entity_key', outcome = result -> 'counts',
 			attempts = least(i.attempts + 1, 32767)::smallint, applied_at = clock_timestamp(), next_at = NULL, sqlstate = NULL, error = NULL
 		WHERE i.inbox_id = inbox_step.inbox_id;
-		-- a message that is played again leaves its exception
-		IF m.sqlstate IS NOT NULL AND NOT distsync_internal.inbox_passing(m.sqlstate) THEN
-			PERFORM distsync_internal.inbox_close_exception(m.source, m.sqlstate, m.error ->> 'field', 'replayed');
-		END IF;
+		PERFORM distsync_internal.inbox_close_exception(m.source, m.sqlstate, m.error ->> 'field', 'replayed');
 		RETURN 'done';
 	ELSIF code IN ('40001', '40P01', '55P03') AND NOT first THEN
 		RETURN 'yield';
@@ -153,6 +150,7 @@ BEGIN
 		RETURN 'retry';
 	END IF;
 	PERFORM distsync_internal.inbox_set_aside(inbox_step.inbox_id, code, result - 'sqlstate');
+	PERFORM distsync_internal.inbox_close_exception(m.source, m.sqlstate, m.error ->> 'field', 'fails in another way');
 	RETURN 'done';
 END
 $$;

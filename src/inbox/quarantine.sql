@@ -29,7 +29,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_open_exception(bigint) IS 'Opens the exception of a quarantined message, or counts it again; details show the latest message.';
 
--- inbox_close_exception does the closing of an exception when the last message of its kind has left the quarantine.
+-- inbox_close_exception does the closing of an exception, if a message had one, when the last message of its kind has left the quarantine.
 CREATE FUNCTION distsync_internal.inbox_close_exception(source text, sqlstate text, field text, resolution text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -37,6 +37,9 @@ DECLARE
 	the_kind text := distsync_internal.inbox_kind(inbox_close_exception.sqlstate);
 	trace text := distsync_internal.inbox_trace(inbox_close_exception.source, inbox_close_exception.sqlstate, inbox_close_exception.field);
 BEGIN
+	IF inbox_close_exception.sqlstate IS NULL THEN
+		RETURN false;
+	END IF;
 	-- who sets a message aside right now holds this row: look after his commit, not before
 	PERFORM 1 FROM sync.exception e WHERE e.kind = the_kind AND e.trace_key = trace AND e.state IN ('open', 'acknowledged') FOR UPDATE;
 	IF EXISTS (SELECT FROM sync.inbox i WHERE i.source = inbox_close_exception.source AND i.state = 'quarantined'
@@ -46,7 +49,7 @@ BEGIN
 	RETURN distsync_internal.base_exception_close(the_kind, trace, inbox_close_exception.resolution);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inbox_close_exception(text, text, text, text) IS 'Closes the exception of a source, SQLSTATE and field if no message in quarantine is left of it. Returns whether it did.';
+COMMENT ON FUNCTION distsync_internal.inbox_close_exception(text, text, text, text) IS 'Closes the exception of a source, SQLSTATE and field if no message in quarantine is left of it; nothing for a NULL SQLSTATE. Returns whether it did.';
 
 -- inbox_passing tells whether an error may pass by itself: conflicts, locks, resources, cancels. All others are the message's, or ours to mend.
 CREATE FUNCTION distsync_internal.inbox_passing(sqlstate text) RETURNS boolean

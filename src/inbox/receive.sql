@@ -45,7 +45,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN reason IN ('unknown_source', 'source_inactive') THEN 'SD022'
 		WHEN reason = 'too_large' THEN 'SD006'
 		WHEN reason LIKE 'timestamp\_%' THEN 'SD021'
-		WHEN reason LIKE 'message\_id\_%' THEN 'SD005'
+		WHEN reason LIKE 'message\_%' THEN 'SD005'
 		WHEN reason = 'conflict' THEN 'SD010'
 		ELSE 'SD020' END
 $$;
@@ -87,7 +87,7 @@ BEGIN
 	IF cardinality(keys) = 0 THEN
 		RETURN 'signature_unverifiable';
 	END IF;
-	RETURN distsync_internal.http_verify(scheme, keys, headers, body, ceil(extract(epoch FROM tolerance))::integer, at);
+	RETURN distsync_internal.http_verify(scheme, keys, headers, body, least(ceil(extract(epoch FROM tolerance)), 2147483647)::integer, at);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_verify(text, text, jsonb, bytea, interval, timestamptz) IS 'NULL: the signature holds at the given instant. Otherwise a reason of http_verify(), or signature_unverifiable where the source has no valid key.';
@@ -134,12 +134,12 @@ DECLARE
 	key bytea := distsync_internal.inbox_key('kept', inbox_keep.source, inbox_keep.message_id, encode(sha256(inbox_keep.body), 'hex'));
 	id bigint := nextval('sync.inbox_inbox_id_seq');
 	state text := distsync_internal.inbox_sqlstate(inbox_keep.reason);
-	error jsonb := jsonb_build_object('reason', inbox_keep.reason,
-		'message', CASE WHEN inbox_keep.reason = 'conflict' THEN 'message id was used with another body' ELSE format('message was refused: %s', inbox_keep.reason) END,
-		'detail', format('Field: %s.', CASE WHEN inbox_keep.reason = 'conflict' OR inbox_keep.reason LIKE 'message%' THEN 'message_id' WHEN inbox_keep.reason = 'too_large' THEN 'body' ELSE 'headers' END),
-		'hint', CASE WHEN inbox_keep.reason = 'conflict' THEN 'Ask the sender which body holds; replay_inbox() with "force" applies this one too.'
-			ELSE 'If the key was wrong on our side: correct it and replay_inbox() this message, its signature is judged again.' END,
-		'field', CASE WHEN inbox_keep.reason = 'conflict' OR inbox_keep.reason LIKE 'message%' THEN 'message_id' WHEN inbox_keep.reason = 'too_large' THEN 'body' ELSE 'headers' END);
+	field text := CASE WHEN inbox_keep.reason IN ('too_large', 'message_invalid') THEN 'body' WHEN inbox_keep.reason = 'conflict' OR inbox_keep.reason LIKE 'message%' THEN 'message_id' ELSE 'headers' END;
+	error jsonb := jsonb_build_object('reason', inbox_keep.reason, 'field', field, 'detail', format('Field: %s. Reason: %s.', field, inbox_keep.reason),
+		'message', CASE WHEN inbox_keep.reason = 'conflict' THEN 'message id was used with another body' ELSE 'message was refused at the door' END,
+		'hint', CASE inbox_keep.reason WHEN 'conflict' THEN 'Ask the sender which body holds; replay_inbox() with "force" applies this one too.'
+			WHEN 'message_invalid' THEN 'Have the partner put the body into "body_base64"; this message can only be discarded.'
+			ELSE 'If the cause was on our side, mend it and replay_inbox() this message: it is judged again.' END);
 BEGIN
 	INSERT INTO sync.dedupe (source, key_hash, body_sha256, inbox_id, seen_at)
 	VALUES (inbox_keep.source, key, sha256(inbox_keep.body), id, clock_timestamp())

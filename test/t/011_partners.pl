@@ -150,8 +150,8 @@ subtest 'the door' => sub {
             inbox_id := 7;
         END $$});
     my $door = launch('door', '--dsn', $node->connstr('postgres'));
-    my %expected = ('accepted' => 202, 'duplicate' => 200, 'rejected:signature_invalid' => 401, 'rejected:timestamp_stale' => 401,
-        'rejected:unknown_source' => 404, 'rejected:too_large' => 413, 'rejected:malformed' => 422, 'error' => 503);
+    my %expected = ('accepted' => 202, 'duplicate' => 200, 'refused:signature_invalid' => 401, 'refused:timestamp_stale' => 401,
+        'refused:unknown_source' => 404, 'refused:too_large' => 413, 'refused:malformed' => 422, 'error' => 503);
     for my $source (sort keys %expected)
     {
         is($http->post("$door/in/$source", { content => 'x' })->{status}, $expected{$source}, "$source is $expected{$source}");
