@@ -155,7 +155,7 @@ COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) 
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
 CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, mode text, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	SELECT array_agg(x.site_id), COALESCE(sum(x.base), 0), COALESCE(sum(x.base + x.due - x.promised), 0),
@@ -207,7 +207,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_in_unit(distsync_internal.invent
 -- atp_timeline does the showing of what is to come.
 CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();

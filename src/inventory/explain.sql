@@ -49,7 +49,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_explain_site(bigint, bigint, tex
 
 -- explain_atp does the answer to "why this number?".
 CREATE FUNCTION distsync.explain_atp(item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();

@@ -66,7 +66,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, 
 -- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
 -- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
 CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	t timestamptz;
 	c record;

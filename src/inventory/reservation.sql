@@ -96,7 +96,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Optio
 
 -- reserve does the promise of stock as a command.
 CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);
@@ -130,7 +130,7 @@ COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
 -- inventory_locked does the locking of one reservation for a command: its pool first, then what the command may rely on.
 CREATE FUNCTION distsync_internal.inventory_locked(reservation_id bigint, options jsonb, must_be_live boolean, OUT item_id bigint, OUT site_id bigint, OUT state text, OUT quantity numeric, OUT committed numeric,
 	OUT shipped numeric, OUT expires_at timestamptz)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	owner text;
@@ -193,7 +193,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reservations(bigint[]) IS 'Reser
 
 -- commit_reservation does the turning of a hold into a commitment, in full or in part; the rest is given back unless it shall stay.
 CREATE FUNCTION distsync.commit_reservation(reservation_id bigint, quantity numeric DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);
@@ -236,7 +236,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_done(text, text, jsonb, jsonb, b
 
 -- release_reservation does the giving back of a hold.
 CREATE FUNCTION distsync.release_reservation(reservation_id bigint, quantity numeric DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);
@@ -265,7 +265,7 @@ COMMENT ON FUNCTION distsync.release_reservation(bigint, numeric, jsonb) IS
 
 -- extend_reservation does the lengthening of a hold that has not expired yet.
 CREATE FUNCTION distsync.extend_reservation(reservation_id bigint, ttl interval DEFAULT '15 minutes', options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);

@@ -33,7 +33,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.invento
 
 -- inventory_reserve does the promise itself, for a call of many lines.
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines);
 	grants distsync_internal.inventory_grant[];
@@ -57,7 +57,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	at timestamptz := statement_timestamp();
 	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines), options, at);
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_preview(jsonb, jsonb) IS 'What i
 
 -- inventory_refusal does the answer to lines that get nothing: how much there is, and when there will be enough.
 CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
@@ -88,7 +88,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.invent
 
 -- inventory_available_at does the search for the first instant at which a quantity can be promised over these sites together.
 CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, mode text DEFAULT 'conservative') RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
 	RETURN (
 		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, mode) c
@@ -102,7 +102,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], n
 -- ahead: nothing is given away that a later demand already needs.
 CREATE FUNCTION distsync_internal.inventory_curve(item_id bigint, site_ids bigint[], at timestamptz, mode text DEFAULT 'conservative')
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
@@ -136,7 +136,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestam
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
 -- the last word; under the locks they always agree with the decision.
 CREATE FUNCTION distsync_internal.inventory_take(grants distsync_internal.inventory_grant[], options jsonb, items bigint[], sites bigint[]) RETURNS SETOF distsync_internal.inventory_promise
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
 	now_committed boolean := COALESCE((options->>'commit')::boolean, false);

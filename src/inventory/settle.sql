@@ -57,7 +57,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_give_back(bigint, bigint, numeri
 
 -- inventory_release does the giving back of what is promised to a demand: cancelled, rejected, reduced.
 CREATE FUNCTION distsync_internal.inventory_release(demand_key text, base_quantity numeric DEFAULT NULL) RETURNS numeric
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	k record;
 	r record;
@@ -93,7 +93,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_release(text, numeric) IS
 -- inventory_demand does the noting of what the order's owner says of a line. It is a fact: if stock does not cover it, the shortfall
 -- says so. What we reserved for the same line is the same demand, whichever came first.
 CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	k record;
@@ -115,7 +115,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, big
 -- an error, because the goods are gone.
 CREATE FUNCTION distsync_internal.inventory_ship(item_id bigint, site_id bigint, demand_key text, base_quantity numeric, event_at timestamptz, source text,
 	reference text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS jsonb
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	k record;

@@ -25,7 +25,7 @@ COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of a
 -- or not somebody swept them. skip_key leaves out that much of what others say about one demand: what would be, if it were ours.
 CREATE FUNCTION distsync_internal.inventory_terms(item_ids bigint[], site_ids bigint[], at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
 RETURNS SETOF distsync_internal.inventory_terms
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	promisable text[] := ARRAY(SELECT s.state FROM dist.stock_state s WHERE s.promisable);
 	today date := (at AT TIME ZONE 'UTC')::date;
@@ -88,7 +88,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_doubt(bigint, timestamptz) IS 'g
 -- inventory_now does the same as inventory_terms from the pools, which keep the terms as their writers left them; only where time
 -- has passed a pool since, its terms are reckoned anew.
 CREATE FUNCTION distsync_internal.inventory_now(item_ids bigint[], site_ids bigint[], at timestamptz) RETURNS SETOF distsync_internal.inventory_terms
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
@@ -109,7 +109,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestam
 -- overdue counts for nothing until its owner gives a new date: nobody can ship what has not come.
 CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
 RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
@@ -142,7 +142,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_base(numeric, numeric, numeric, 
 
 -- inventory_sites does the listing of the sites an answer is about: the named one, or all that may promise and know the item.
 CREATE FUNCTION distsync_internal.inventory_sites(for_item bigint, for_site bigint DEFAULT NULL, for_company bigint DEFAULT NULL) RETURNS TABLE (site_id bigint, code text, rank integer)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
