@@ -13,7 +13,7 @@ SELECT distsync.apply('company', '{"code":"CM","name":"Company","currency":"USD"
 SELECT distsync.apply('site', '{"code":"S1","company":"CM"}', 'erp');
 SELECT distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', 'I' || i, 'base_unit', 'EA')) FROM generate_series(1, 20) i), 'erp');
 SELECT distsync.apply_all('party', (SELECT jsonb_agg(jsonb_build_object('code', 'C' || i, 'name', 'Customer ' || i, 'roles', '["sold_to","payer"]'::jsonb, 'currency', 'USD')) FROM generate_series(1, 10) i), 'erp');
-SELECT distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('customer', 'C' || i, 'company', 'CM', 'currency', 'USD', 'limit', CASE WHEN i <= 5 THEN '1000' ELSE '1000000' END)) FROM generate_series(1, 10) i), 'erp');
+SELECT distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', 'AR-C' || i, 'customer', 'C' || i, 'company', 'CM', 'currency', 'USD', 'limit', CASE WHEN i <= 5 THEN '1000' ELSE '1000000' END)) FROM generate_series(1, 10) i), 'erp');
 SELECT distsync.apply('agreement', jsonb_build_object('code', 'LIST', 'slot', 'list', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb,
 	'rates', (SELECT jsonb_agg(jsonb_build_object('what', 'I' || i, 'value', (10 + i)::text)) FROM generate_series(1, 20) i)), 'erp');
 SELECT distsync.apply_all('stock_event', (SELECT jsonb_agg(jsonb_build_object('event_id', p || i, 'kind', 'count', 'perspective', p, 'sku', 'I' || i, 'site', 'S1', 'state', 'available',

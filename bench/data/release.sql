@@ -7,7 +7,7 @@ SELECT distsync.apply('company', '{"code":"R","name":"Release","currency":"USD"}
 SELECT distsync.apply('site', '{"code":"R-S","company":"R"}', 'bench-erp');
 SELECT distsync.apply('item', '{"sku":"R-A","base_unit":"EA"}', 'bench-erp');
 SELECT distsync.apply('party', '{"code":"R-C","name":"Customer","roles":["sold_to","payer"],"currency":"USD"}', 'bench-erp');
-SELECT distsync.apply('credit_account', '{"customer":"R-C","company":"R","currency":"USD","limit":"0"}', 'bench-erp');
+SELECT distsync.apply('credit_account', '{"code":"AR-R","customer":"R-C","company":"R","currency":"USD","limit":"0"}', 'bench-erp');
 SELECT distsync.apply('agreement', '{"code":"R-LIST","slot":"list","currency":"USD","assignments":[{"who_kind":"all"}],"rates":[{"what":"R-A","value":"10"}]}', 'bench-erp');
 SELECT distsync.apply('stock_event', '{"event_id":"r1","kind":"count","perspective":"phys","sku":"R-A","site":"R-S","state":"available","quantity":"1000000","unit":"EA","event_at":"2026-01-01T00:00:00Z"}', 'bench-erp');
 SELECT distsync.apply('stock_event', '{"event_id":"r2","kind":"count","perspective":"book","sku":"R-A","site":"R-S","state":"available","quantity":"1000000","unit":"EA","event_at":"2026-01-01T00:00:00Z"}', 'bench-erp');

@@ -20,7 +20,7 @@ note("seed $seed, $cycles cycles");
 
 my $chaos = DistSync::Chaos->start(secrets => [$SECRET]);
 $chaos->program('/shop' => "status(503) probability 0.05 seed $seed; reset(0) probability 0.03 seed $seed; ok");
-my $node = house_node('main', 'fsync' => 'on', 'restart_after_crash' => 'on', 'checkpoint_timeout' => "'30s'", 'distsync.lease_time' => "'5s'");
+my $node = house_node('main', 'fsync' => 'on', 'restart_after_crash' => 'on', 'checkpoint_timeout' => "'30s'", 'distsync.lease' => "'5s'");
 $node->start;
 furnish($node, 'shopdb', $chaos->url('/shop'));
 my $base = $node->safe_psql('shopdb', "SELECT sum(quantity) FROM dist.stock_balance WHERE perspective = 'phys'");
