@@ -142,3 +142,6 @@ RESET ROLE;
 DROP ROLE regress_door_integrator;
 SELECT outcome FROM distsync.apply('party', '{"code":"DA-1","name":"by hand"}', 'distsync');
 SELECT verb, entity, entity_key, after FROM sync.audit WHERE verb = 'apply' AND entity_key = 'DA-1';
+-- other tests count companies
+DELETE FROM dist.site WHERE code LIKE 'DA-%';
+DELETE FROM dist.company WHERE code LIKE 'DA-%';

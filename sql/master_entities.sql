@@ -97,3 +97,9 @@ SELECT ordinal, outcome FROM distsync.apply_all('item_cost', '[{"company":"MA-US
 SELECT ordinal, outcome, sqlstate, field FROM distsync.apply_all('item_cost', '[{"company":"MA-US","sku":"MA-A","cost":7.1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","cost":7.2,"currency":"USD","valid_from":"2026-03-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","unit":"KG","cost":1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","site":"NONE","cost":1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","cost":-1,"currency":"USD","valid_from":"2026-04-01T00:00:00Z"}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
 SELECT c.site_id = 0 AS every_site, c.unit, c.cost, c.valid, upper_inf(c.known) AS believed FROM dist.item_cost c JOIN dist.item i USING (item_id) WHERE i.sku = 'MA-A' ORDER BY 1, lower(c.valid), upper_inf(c.known), upper(c.valid);
 SELECT ordinal, outcome FROM distsync.apply_all('party_group', '[{"kind":"region","code":"MA-north","name":"North"},{"kind":"segment","code":"MA-gold"}]', 'ma-erp');
+-- other tests count companies
+DELETE FROM dist.item_cost c USING dist.company k WHERE k.company_id = c.company_id AND k.code LIKE 'MA-%';
+DELETE FROM dist.site WHERE code LIKE 'MA-%';
+DELETE FROM dist.channel WHERE code LIKE 'MA-%';
+DELETE FROM dist.company WHERE code LIKE 'MA-%';
+DELETE FROM dist.exchange_rate WHERE to_currency IN ('USD', 'JPY');

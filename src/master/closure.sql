@@ -103,21 +103,27 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_open(text, bigint[]) IS 'Makes the closure rows of parties or items that were created in this call hold since always.';
 
--- master_party_changed does the keeping of dist.party_ancestor after any change of dist.party, whoever made it.
-CREATE FUNCTION distsync_internal.master_party_changed() RETURNS trigger
+-- master_party_inserted does the placing of new parties, whoever made them.
+CREATE FUNCTION distsync_internal.master_party_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- the trigger of a statement also runs where no row came
+	IF EXISTS (SELECT FROM come) THEN
+		PERFORM distsync_internal.master_close_parties(ARRAY(SELECT c.party_id FROM come c));
+		PERFORM distsync_internal.base_touch_epoch('master', 0);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.master_party_inserted() IS 'Statement trigger of dist.party: keeps dist.party_ancestor.';
+
+-- master_party_updated does the moving of parties whose parent changed.
+CREATE FUNCTION distsync_internal.master_party_updated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	ids bigint[];
+	-- a set operation, because a join of transition tables is planned for the few rows of the first call
+	ids bigint[] := ARRAY(SELECT m.party_id FROM (SELECT c.party_id, c.parent_id FROM come c EXCEPT SELECT g.party_id, g.parent_id FROM gone g) m);
 BEGIN
-	IF TG_OP = 'DELETE' THEN
-		DELETE FROM dist.party_ancestor c USING gone g WHERE c.party_id = g.party_id OR c.ancestor_id = g.party_id;
-		RETURN NULL;
-	ELSIF TG_OP = 'INSERT' THEN
-		ids := ARRAY(SELECT c.party_id FROM come c);
-	ELSE
-		-- a set operation, because a join of transition tables is planned for the few rows of the first call
-		ids := ARRAY(SELECT m.party_id FROM (SELECT c.party_id, c.parent_id FROM come c EXCEPT SELECT g.party_id, g.parent_id FROM gone g) m);
-	END IF;
 	IF cardinality(ids) > 0 THEN
 		PERFORM distsync_internal.master_close_parties(ids);
 		PERFORM distsync_internal.base_touch_epoch('master', 0);
@@ -125,30 +131,45 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_party_changed() IS 'Statement trigger of dist.party: keeps dist.party_ancestor.';
+COMMENT ON FUNCTION distsync_internal.master_party_updated() IS 'Statement trigger of dist.party: keeps dist.party_ancestor.';
 
--- master_item_changed does the keeping of dist.item_target after any change of dist.item.
-CREATE FUNCTION distsync_internal.master_item_changed() RETURNS trigger
+-- master_party_deleted does the taking away of parties that are gone.
+CREATE FUNCTION distsync_internal.master_party_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM dist.party_ancestor c USING gone g WHERE c.party_id = g.party_id OR c.ancestor_id = g.party_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.master_party_deleted() IS 'Statement trigger of dist.party: keeps dist.party_ancestor.';
+
+-- master_item_inserted does the placing of new items, whoever made them.
+CREATE FUNCTION distsync_internal.master_item_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	-- the trigger of a statement also runs where no row came
+	IF EXISTS (SELECT FROM come) THEN
+		PERFORM distsync_internal.master_close_items(ARRAY(SELECT c.item_id FROM come c));
+		PERFORM distsync_internal.base_touch_epoch('master', 0);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.master_item_inserted() IS 'Statement trigger of dist.item: keeps dist.item_target.';
+
+-- master_item_updated does the moving of items that changed category, brand, family, vendor or parent, and of the variants below them.
+CREATE FUNCTION distsync_internal.master_item_updated() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	ids bigint[];
+	ids bigint[] := ARRAY(
+		WITH RECURSIVE moved AS (
+			SELECT d.item_id FROM (
+				SELECT c.item_id, c.category_id, c.brand, c.family, c.vendor_id, c.variant_of_id FROM come c
+				EXCEPT SELECT g.item_id, g.category_id, g.brand, g.family, g.vendor_id, g.variant_of_id FROM gone g) d
+			UNION
+			SELECT i.item_id FROM moved m JOIN dist.item i ON i.variant_of_id = m.item_id)
+		SELECT m.item_id FROM moved m);
 BEGIN
-	IF TG_OP = 'DELETE' THEN
-		DELETE FROM dist.item_target c USING gone g WHERE c.item_id = g.item_id;
-		RETURN NULL;
-	ELSIF TG_OP = 'INSERT' THEN
-		ids := ARRAY(SELECT c.item_id FROM come c);
-	ELSE
-		-- variants stand below what changed
-		ids := ARRAY(
-			WITH RECURSIVE moved AS (
-				SELECT d.item_id FROM (
-					SELECT c.item_id, c.category_id, c.brand, c.family, c.vendor_id, c.variant_of_id FROM come c
-					EXCEPT SELECT g.item_id, g.category_id, g.brand, g.family, g.vendor_id, g.variant_of_id FROM gone g) d
-				UNION
-				SELECT i.item_id FROM moved m JOIN dist.item i ON i.variant_of_id = m.item_id)
-			SELECT m.item_id FROM moved m);
-	END IF;
 	IF cardinality(ids) > 0 THEN
 		PERFORM distsync_internal.master_close_items(ids);
 		PERFORM distsync_internal.base_touch_epoch('master', 0);
@@ -156,7 +177,17 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_item_changed() IS 'Statement trigger of dist.item: keeps dist.item_target.';
+COMMENT ON FUNCTION distsync_internal.master_item_updated() IS 'Statement trigger of dist.item: keeps dist.item_target.';
+
+-- master_item_deleted does the taking away of items that are gone.
+CREATE FUNCTION distsync_internal.master_item_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	DELETE FROM dist.item_target c USING gone g WHERE c.item_id = g.item_id;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.master_item_deleted() IS 'Statement trigger of dist.item: keeps dist.item_target.';
 
 -- master_category_changed does the same for the items in the subtrees of categories that moved.
 CREATE FUNCTION distsync_internal.master_category_changed() RETURNS trigger
@@ -182,12 +213,12 @@ COMMENT ON FUNCTION distsync_internal.master_category_changed() IS 'Statement tr
 CREATE FUNCTION distsync_internal.master_triggers() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	CREATE OR REPLACE TRIGGER party_insert_trg AFTER INSERT ON dist.party REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_changed();
-	CREATE OR REPLACE TRIGGER party_update_trg AFTER UPDATE ON dist.party REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_changed();
-	CREATE OR REPLACE TRIGGER party_delete_trg AFTER DELETE ON dist.party REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_changed();
-	CREATE OR REPLACE TRIGGER item_insert_trg AFTER INSERT ON dist.item REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_changed();
-	CREATE OR REPLACE TRIGGER item_update_trg AFTER UPDATE ON dist.item REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_changed();
-	CREATE OR REPLACE TRIGGER item_delete_trg AFTER DELETE ON dist.item REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_changed();
+	CREATE OR REPLACE TRIGGER party_insert_trg AFTER INSERT ON dist.party REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_inserted();
+	CREATE OR REPLACE TRIGGER party_update_trg AFTER UPDATE ON dist.party REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_updated();
+	CREATE OR REPLACE TRIGGER party_delete_trg AFTER DELETE ON dist.party REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_party_deleted();
+	CREATE OR REPLACE TRIGGER item_insert_trg AFTER INSERT ON dist.item REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_inserted();
+	CREATE OR REPLACE TRIGGER item_update_trg AFTER UPDATE ON dist.item REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_updated();
+	CREATE OR REPLACE TRIGGER item_delete_trg AFTER DELETE ON dist.item REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_deleted();
 	CREATE OR REPLACE TRIGGER category_update_trg AFTER UPDATE ON dist.category REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_category_changed();
 END
 $$;
