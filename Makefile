@@ -36,7 +36,8 @@ SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/deci
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
-SQL_order =
+SQL_order = src/order/read.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
+	src/order/invoice.sql src/order/fact.sql src/order/entity.sql src/order/clerk.sql src/order/verify.sql
 SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/capture.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
 SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql src/inbox/feed.sql \
@@ -56,7 +57,7 @@ REGRESS_master = master_entities master_closure
 REGRESS_pricing = pricing_price
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
-REGRESS_order =
+REGRESS_order = order_path
 REGRESS_outbox = outbox_path outbox_capture
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_ops =

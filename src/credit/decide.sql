@@ -15,8 +15,8 @@ COMMENT ON FUNCTION distsync_internal.credit_forced(bigint, bigint) IS 'Reasons 
 -- credit_cure does the rounding up of a payment to what can be paid.
 CREATE FUNCTION distsync_internal.credit_cure(pay numeric, currency text) RETURNS numeric
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT ceil(pay * 10 ^ COALESCE((SELECT c.minor_units FROM dist.currency c WHERE c.currency = credit_cure.currency), 2))
-		/ 10 ^ COALESCE((SELECT c.minor_units FROM dist.currency c WHERE c.currency = credit_cure.currency), 2)
+	SELECT trunc(ceil(pay * 10::numeric ^ m.units) / 10::numeric ^ m.units, m.units)
+	FROM (SELECT COALESCE((SELECT c.minor_units FROM dist.currency c WHERE c.currency = credit_cure.currency), 2)::integer AS units) m
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_cure(numeric, text) IS 'An amount rounded up to the minor units of its currency.';
 

@@ -44,6 +44,7 @@ CREATE INDEX sales_order_id_idx ON dist.sales_order (order_id);
 CREATE INDEX sales_order_held_idx ON dist.sales_order (account_id, ordered_at) WHERE credit_state = 'held';
 CREATE INDEX sales_order_owner_idx ON dist.sales_order (company_id, owner_number) WHERE owner_number IS NOT NULL;
 CREATE INDEX sales_order_po_idx ON dist.sales_order (customer_id, customer_po) WHERE customer_po IS NOT NULL;
+CREATE INDEX sales_order_restock_idx ON dist.sales_order (order_id) WHERE state = 'held' AND credit_state = 'released';
 CREATE INDEX sales_order_answer_idx ON dist.sales_order (answer_due_at) WHERE answer_due_at IS NOT NULL AND state IN ('accepted', 'sent');
 
 -- dist.order_line: a line of an order: what was asked, what was decided, how far it got.

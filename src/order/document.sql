@@ -1,0 +1,124 @@
+-- What an order says of itself: the data of every event about it, and the answer of the verbs.
+
+-- order_document does the writing down of an order with everything the ERP, the warehouse and the shop need to go on.
+CREATE FUNCTION distsync_internal.order_document(customer_id bigint, order_id bigint) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT jsonb_build_object('schema', 'order/1', 'order_number', o.order_number, 'owner_number', o.owner_number, 'kind', o.kind, 'state', o.state, 'credit_state', o.credit_state, 'source', o.source,
+		'company', c.code, 'customer', b.code, 'customer_name', b.name, 'payer', p.code, 'job', j.code, 'channel', h.code, 'credit_account', a.code,
+		'ship_to', jsonb_build_object('code', s.code, 'name', s.name, 'address', s.address), 'customer_po', o.customer_po, 'ordered_at', o.ordered_at, 'requested_at', o.requested_at,
+		'currency', o.currency, 'net_amount', o.net_amount, 'tax_amount', o.tax_amount, 'gross_amount', o.gross_amount, 'deposit_amount', o.deposit_amount, 'version', o.version,
+		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('line', l.line_no, 'sku', i.sku, 'name', i.name, 'quantity', l.quantity, 'requested_quantity', l.requested_quantity, 'unit', l.unit,
+				'base_quantity', l.base_quantity, 'base_unit', i.base_unit, 'unit_price', l.unit_price, 'price_per', l.price_per, 'expected_price', l.expected_price, 'net_amount', l.net_amount,
+				'tax_code', l.tax_code, 'tax_amount', l.tax_amount, 'agreement', l.agreement_code, 'disposition', l.disposition, 'site', w.code, 'requested_at', l.requested_at, 'promised_at', l.promised_at,
+				'shipped_quantity', l.shipped_quantity, 'invoiced_quantity', l.invoiced_quantity, 'cancelled_quantity', l.cancelled_quantity) ORDER BY l.line_no), '[]')
+			FROM dist.order_line l JOIN dist.item i ON i.item_id = l.item_id LEFT JOIN dist.site w ON w.site_id = l.site_id
+			WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id))
+	FROM dist.sales_order o
+	JOIN dist.company c ON c.company_id = o.company_id
+	JOIN dist.party b ON b.party_id = o.customer_id
+	JOIN dist.party p ON p.party_id = o.payer_id
+	JOIN dist.party s ON s.party_id = COALESCE(o.ship_to_id, o.customer_id)
+	LEFT JOIN dist.party j ON j.party_id = o.job_id
+	LEFT JOIN dist.channel h ON h.channel_id = o.channel_id
+	LEFT JOIN dist.credit_account a ON a.account_id = o.account_id
+	WHERE o.customer_id = order_document.customer_id AND o.order_id = order_document.order_id
+$$;
+COMMENT ON FUNCTION distsync_internal.order_document(bigint, bigint) IS 'An order as a document: parties by code, ship-to with its address, amounts beside their currency, lines with SKU, quantities beside units, price, site and dates.';
+
+-- order_emit does the telling of something about an order: the whole document and what is particular to the event.
+CREATE FUNCTION distsync_internal.order_emit(customer_id bigint, order_id bigint, event_type text, extra jsonb DEFAULT '{}', ctx jsonb DEFAULT '{}') RETURNS uuid
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT distsync_internal.base_emit('customer', o.customer_id, event_type, 'order', c.code || '/' || o.order_number,
+		distsync_internal.order_document(o.customer_id, o.order_id) || extra, o.correlation_id, (ctx ->> 'causation_id')::uuid, ctx ->> 'source')
+	FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
+	WHERE o.customer_id = order_emit.customer_id AND o.order_id = order_emit.order_id AND NOT o.backfill
+$$;
+COMMENT ON FUNCTION distsync_internal.order_emit(bigint, bigint, text, jsonb, jsonb) IS
+	'Writes a document event order.* with order_document() and extra fields, key company/order number, under the order''s correlation id; ctx: source (it is not told its own news), causation_id. NULL for an order loaded as history.';
+
+-- order_find does the look-up of an order by the number people use, ours or the owner's.
+CREATE FUNCTION distsync_internal.order_find(order_number text, options jsonb DEFAULT '{}') RETURNS TABLE (customer_id bigint, order_id bigint, company text, account_id bigint)
+LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	in_company bigint := distsync_internal.master_company(options ->> 'company', 'options.company');
+	n integer;
+BEGIN
+	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+	IF n = 0 THEN
+		PERFORM distsync_internal.order_refuse('SD001', 'order_number', format('unknown order "%s"', order_find.order_number), 'Give our number of the order, with options.company where several companies use it.');
+	ELSIF n > 1 THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'options.company', format('order number "%s" is used by %s companies', order_find.order_number, n), 'Name the company in options.company.');
+	END IF;
+	RETURN QUERY SELECT o.customer_id, o.order_id, c.code, o.account_id FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
+		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb) IS 'Ids of an order by our number; options: company, kind. Errors: SD001 unknown, SD005 ambiguous.';
+
+-- order_lock does the locking for a change of one order: the accounts first, then the order.
+CREATE FUNCTION distsync_internal.order_lock(customer_id bigint, order_id bigint, account_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF account_id IS NOT NULL THEN
+		PERFORM distsync_internal.credit_lock_tree(ARRAY[account_id]);
+	END IF;
+	PERFORM FROM dist.sales_order o WHERE o.customer_id = order_lock.customer_id AND o.order_id = order_lock.order_id FOR NO KEY UPDATE;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_lock(bigint, bigint, bigint) IS 'Locks the order''s credit account with all above it and what waits in their trees, then the order itself. Stock pools come after it.';
+
+-- order_lock_stock does the locking of every pool that lines of an order have to do with, in the order of all pools.
+CREATE FUNCTION distsync_internal.order_lock_stock(customer_id bigint, order_id bigint, item_ids bigint[] DEFAULT '{}', site_ids bigint[] DEFAULT '{}') RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+BEGIN
+	SELECT array_agg(x.item_id) AS items, array_agg(x.site_id) AS sites INTO k FROM (
+		SELECT d.item_id, d.site_id
+		FROM dist.sales_order o
+		JOIN dist.company c ON c.company_id = o.company_id
+		JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id
+		JOIN dist.demand d ON d.item_id = l.item_id AND d.demand_key = c.code || '/' || o.order_number || '/' || l.line_no
+		WHERE o.customer_id = order_lock_stock.customer_id AND o.order_id = order_lock_stock.order_id
+		UNION
+		SELECT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) x;
+	IF k.items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_lock_stock(bigint, bigint, bigint[], bigint[]) IS 'Locks the pools where demand of an order stands, and further pairs of item and site, sorted.';
+
+-- order_owner does the telling of who owns orders of a company.
+CREATE FUNCTION distsync_internal.order_owner(company text) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT COALESCE((SELECT array_agg(DISTINCT w.system) FROM sync.ownership w WHERE w.domain = 'order' AND w.company IN ('*', order_owner.company) AND w.valid @> statement_timestamp()),
+		(SELECT array_agg(s.code) FROM sync.system s WHERE s.kind = 'erp' AND s.status = 'active'), '{}')
+$$;
+COMMENT ON FUNCTION distsync_internal.order_owner(text) IS 'Systems that own orders of a company: those of the ownership registry, else every active ERP; distsync = we are.';
+
+-- order_status does the telling of an order's story.
+CREATE FUNCTION distsync.order_status(order_number text, options jsonb DEFAULT '{}') RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
+		'exposure_amount', o.exposure_amount, 'policy', o.policy,
+		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
+				'released_at', h.released_at, 'released_by', h.released_by, 'release_reason', h.release_reason) ORDER BY h.hold_id), '[]')
+			FROM dist.hold h WHERE h.order_id = f.order_id AND h.customer_id = f.customer_id),
+		'shipments', (SELECT COALESCE(jsonb_agg(jsonb_build_object('shipment_number', s.shipment_number, 'site', w.code, 'shipped_at', s.shipped_at, 'tracking', s.tracking, 'unbilled_amount', s.unbilled_amount) ORDER BY s.shipped_at, s.shipment_number), '[]')
+			FROM dist.shipment s JOIN dist.site w ON w.site_id = s.site_id WHERE s.order_id = f.order_id),
+		'invoices', (SELECT COALESCE(jsonb_agg(jsonb_build_object('invoice_number', i.invoice_number, 'kind', i.kind, 'issued_at', i.issued_at, 'due_on', i.due_on, 'gross_amount', i.gross_amount, 'currency', i.currency) ORDER BY i.issued_at, i.invoice_number), '[]')
+			FROM dist.invoice i WHERE i.order_id = f.order_id),
+		'decisions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', d.decided_at, 'verb', d.verb, 'outcome', d.outcome, 'reasons', d.reasons) ORDER BY d.decided_at, d.decision_id), '[]')
+			FROM dist.credit_decision d WHERE d.order_id = f.order_id),
+		'exceptions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', e.kind, 'state', e.state, 'details', e.details, 'first_seen_at', e.first_seen_at) ORDER BY e.exception_id), '[]')
+			FROM sync.exception e WHERE e.correlation_id = o.correlation_id),
+		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason) ORDER BY a.at, a.audit_id), '[]')
+			FROM sync.audit a WHERE a.entity = 'order' AND a.entity_key = f.company || '/' || o.order_number))
+	FROM distsync_internal.order_find($1, $2) f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
+$$;
+COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
+	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id. Options: company, kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin}');

@@ -1,0 +1,231 @@
+-- Invoices and memos: what was unbilled becomes receivable; every amount stands in one place.
+
+-- order_invoice_read does the reading of an invoice or memo.
+CREATE FUNCTION distsync_internal.order_invoice_read(d jsonb, source text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	doc jsonb := d -> 'doc';
+	tz text := COALESCE((SELECT c.tz FROM dist.company c WHERE c.company_id = (d ->> 'company_id')::bigint), 'UTC');
+	issued timestamptz := COALESCE(distsync_internal.order_instant_in(doc, 'issued_at', 'issued_at', tz), clock_timestamp());
+	net numeric := distsync_internal.order_number_in(doc, 'net_amount', 'net_amount', 4, 'nonnegative');
+	tax numeric := COALESCE(distsync_internal.order_number_in(doc, 'tax_amount', 'tax_amount', 4, 'nonnegative'), 0);
+	gross numeric := distsync_internal.order_number_in(doc, 'gross_amount', 'gross_amount', 4, 'nonnegative');
+	buyer bigint := distsync_internal.master_party(doc ->> 'customer', 'customer', source);
+	o record;
+	s record;
+BEGIN
+	SELECT x.* INTO s FROM dist.shipment x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.shipment_number = doc ->> 'shipment_number';
+	SELECT x.* INTO o FROM dist.sales_order x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.kind = 'order'
+		AND (x.order_id = s.order_id OR x.order_number = doc ->> 'order_number' OR x.owner_number = doc ->> 'order_number') ORDER BY x.order_id = s.order_id DESC, x.order_number = doc ->> 'order_number' DESC LIMIT 1;
+	IF net IS NULL OR net + tax <> COALESCE(gross, net + tax) THEN
+		PERFORM distsync_internal.order_refuse('SD002', CASE WHEN net IS NULL THEN 'net_amount' ELSE 'gross_amount' END, format('gross %s is not net %s and tax %s', gross, net, tax), 'Send net_amount and tax_amount that add up to gross_amount.');
+	ELSIF NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc ->> 'currency') THEN
+		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', doc ->> 'currency'), 'Send the currency first, or correct it.');
+	ELSIF buyer IS NULL AND o.order_id IS NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an invoice needs a customer or an order that is known', 'Name the customer.');
+	END IF;
+	RETURN d || jsonb_build_object('kind', COALESCE(doc ->> 'kind', 'invoice'), 'order_id', o.order_id, 'customer_id', o.customer_id, 'order_number', o.order_number, 'shipment_id', s.shipment_id, 'account_id', o.account_id,
+		'payer_id', COALESCE((SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer), o.payer_id), 'sold_to_id', COALESCE(o.customer_id, buyer),
+		'correlation_id', COALESCE(o.correlation_id, s.correlation_id), 'issued_at', issued, 'net', net, 'tax', tax, 'gross', net + tax,
+		'due_on', COALESCE((doc ->> 'due_on')::date, (issued AT TIME ZONE tz)::date + COALESCE(substring(doc ->> 'terms' FROM '(?i)^net[ -]?([0-9]{1,3})$')::integer, 0)),
+		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('place', l.place, 'doc', l.value, 'item_id', i.item_id, 'line', t.line_no,
+				'quantity', distsync_internal.order_number_in(l.value, 'quantity', format('lines[%s].quantity', l.place - 1), 6, 'positive'),
+				'base_quantity', CASE WHEN i.item_id IS NOT NULL THEN distsync_internal.master_to_base(i.item_id, distsync_internal.order_number_in(l.value, 'quantity', format('lines[%s].quantity', l.place - 1), 6, 'positive'), COALESCE(l.value ->> 'unit', t.unit)) END,
+				'unit_price', COALESCE(distsync_internal.order_number_in(l.value, 'unit_price', format('lines[%s].unit_price', l.place - 1), 8), 0),
+				'net', COALESCE(distsync_internal.order_number_in(l.value, 'net_amount', format('lines[%s].net_amount', l.place - 1), 4), 0),
+				'tax', COALESCE(distsync_internal.order_number_in(l.value, 'tax_amount', format('lines[%s].tax_amount', l.place - 1), 4), 0)) ORDER BY l.place), '[]')
+			FROM jsonb_array_elements(COALESCE(NULLIF(doc -> 'lines', 'null'), '[]')) WITH ORDINALITY l(value, place)
+			LEFT JOIN LATERAL (SELECT distsync_internal.master_item(l.value ->> 'sku', format('lines[%s].sku', l.place - 1), source) AS item_id) k ON true
+			LEFT JOIN LATERAL (SELECT x.line_no, x.item_id, x.unit FROM dist.order_line x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id
+				AND CASE WHEN l.value ->> 'order_line' IS NOT NULL THEN x.line_no = (l.value ->> 'order_line')::integer ELSE x.item_id = k.item_id END
+				ORDER BY x.shipped_quantity > x.invoiced_quantity DESC, x.line_no LIMIT 1) t ON true
+			LEFT JOIN LATERAL (SELECT COALESCE(k.item_id, t.item_id) AS item_id) i ON true));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_read(jsonb, text) IS
+	'An invoice or memo {doc, company_id} with payer, order, shipment, account, due day (due_on, else terms NETn, else at once) and lines resolved. Errors: SD001, SD002, SD003, SD004, SD005 naming the field.';
+
+-- order_invoice_quantities does the noting of what has been invoiced of each line; an invoice without lines bills what was shipped.
+CREATE FUNCTION distsync_internal.order_invoice_quantities(v jsonb) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	UPDATE dist.order_line t SET invoiced_quantity = CASE WHEN v -> 'lines' <> '[]' THEN t.invoiced_quantity + n.quantity ELSE greatest(t.invoiced_quantity, n.quantity) END
+	FROM (
+		SELECT (l ->> 'line')::integer AS line_no, sum((l ->> 'base_quantity')::numeric) AS quantity FROM jsonb_array_elements(v -> 'lines') l WHERE l ->> 'line' IS NOT NULL GROUP BY 1
+		UNION ALL
+		SELECT x.line_no, CASE WHEN v ->> 'shipment_id' IS NOT NULL THEN x.invoiced_quantity + COALESCE((SELECT sum(s.quantity) FROM dist.shipment_line s
+				WHERE s.customer_id = x.customer_id AND s.shipment_id = (v ->> 'shipment_id')::bigint AND s.order_line_no = x.line_no), 0)
+			WHEN EXISTS (SELECT FROM dist.order_line y WHERE y.customer_id = x.customer_id AND y.order_id = x.order_id AND y.shipped_quantity > 0) THEN x.shipped_quantity
+			ELSE x.base_quantity - x.cancelled_quantity END
+		FROM dist.order_line x WHERE v -> 'lines' = '[]' AND x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint) n
+	WHERE t.customer_id = (v ->> 'customer_id')::bigint AND t.order_id = (v ->> 'order_id')::bigint AND t.line_no = n.line_no
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_quantities(jsonb) IS 'Adds what a read invoice bills to the invoiced quantities of the order''s lines.';
+
+-- order_invoice_exposure does the taking of what is billed now out of unbilled, and out of open orders where the invoice came first.
+CREATE FUNCTION distsync_internal.order_invoice_exposure(v jsonb, total numeric) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s record;
+	o record;
+	rest numeric := total;
+	part numeric;
+	billed boolean;
+BEGIN
+	FOR s IN SELECT x.customer_id, x.shipment_id, x.unbilled_amount,
+			NOT EXISTS (SELECT FROM dist.shipment_line l JOIN dist.order_line t ON t.customer_id = x.customer_id AND t.order_id = x.order_id AND t.line_no = l.order_line_no
+				WHERE l.customer_id = x.customer_id AND l.shipment_id = x.shipment_id AND t.invoiced_quantity < t.shipped_quantity) AS billed
+		FROM dist.shipment x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint AND x.unbilled_amount > 0
+			AND (v ->> 'shipment_id' IS NULL OR x.shipment_id = (v ->> 'shipment_id')::bigint)
+		ORDER BY x.shipped_at, x.shipment_id
+	LOOP
+		part := CASE WHEN s.billed THEN s.unbilled_amount ELSE least(s.unbilled_amount, greatest(rest, 0)) END;
+		UPDATE dist.shipment x SET unbilled_amount = x.unbilled_amount - part WHERE x.customer_id = s.customer_id AND x.shipment_id = s.shipment_id;
+		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'unbilled');
+		rest := rest - part;
+	END LOOP;
+	SELECT x.exposure_amount, bool_or(t.invoiced_quantity > t.shipped_quantity) AS ahead, bool_and(t.invoiced_quantity >= t.base_quantity - t.cancelled_quantity) AS all_billed INTO o
+	FROM dist.sales_order x JOIN dist.order_line t ON t.customer_id = x.customer_id AND t.order_id = x.order_id
+	WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint GROUP BY x.exposure_amount;
+	IF o.ahead THEN
+		part := CASE WHEN o.all_billed THEN o.exposure_amount ELSE least(o.exposure_amount, greatest(rest, 0)) END;
+		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - part WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint;
+		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders');
+	END IF;
+	RETURN rest;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_exposure(jsonb, numeric) IS
+	'Takes what an invoice bills (total in the account''s currency) out of the unbilled amounts of the order''s shipments, and out of its open exposure where goods were billed before they left; fully billed shipments and orders leave nothing. Returns what was billed beyond both.';
+
+-- order_invoice_post does the booking of one invoice or memo that was read.
+CREATE FUNCTION distsync_internal.order_invoice_post(v jsonb, ctx jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	doc jsonb := v -> 'doc';
+	payer bigint := (v ->> 'payer_id')::bigint;
+	what text := v ->> 'kind';
+	id bigint;
+	item bigint;
+	correlation uuid := COALESCE((v ->> 'correlation_id')::uuid, (ctx ->> 'correlation_id')::uuid);
+BEGIN
+	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
+	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', (v ->> 'issued_at')::timestamptz,
+		doc ->> 'terms', (v ->> 'due_on')::date, doc ->> 'currency', (v ->> 'net')::numeric, (v ->> 'tax')::numeric, (v ->> 'gross')::numeric, ctx ->> 'source', correlation, COALESCE(doc -> 'ext', '{}'))
+	RETURNING invoice_id INTO id;
+	INSERT INTO dist.invoice_line (customer_id, invoice_id, line_no, order_line_no, item_id, description, quantity, unit, unit_price, price_per, net_amount, tax_code, tax_amount)
+	SELECT payer, id, (l ->> 'place')::integer, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, l -> 'doc' ->> 'description', COALESCE((l ->> 'quantity')::numeric, 1), l -> 'doc' ->> 'unit', (l ->> 'unit_price')::numeric,
+		COALESCE((l -> 'doc' ->> 'price_per')::integer, 1), (l ->> 'net')::numeric, l -> 'doc' ->> 'tax_code', (l ->> 'tax')::numeric
+	FROM jsonb_array_elements(v -> 'lines') l;
+	item := distsync_internal.credit_post_item(payer, (v ->> 'post_account_id')::bigint, (v ->> 'company_id')::bigint, what, doc ->> 'invoice_number', doc ->> 'currency', (v ->> 'gross')::numeric,
+		(v ->> 'issued_at')::timestamptz, (v ->> 'due_on')::date, ctx || jsonb_build_object('order_number', v -> 'order_number'));
+	IF what = 'invoice' AND v ->> 'order_id' IS NOT NULL THEN
+		PERFORM distsync_internal.order_invoice_order(v, item, ctx);
+	ELSIF what = 'credit_memo' AND doc ->> 'corrects' IS NOT NULL THEN
+		PERFORM distsync_internal.credit_apply(payer, item, t.open_item_id, least(t.open_amount, (v ->> 'gross')::numeric), ctx)
+		FROM dist.open_item t WHERE t.customer_id = payer AND t.company_id = (v ->> 'company_id')::bigint AND t.kind = 'invoice' AND t.document_number = doc ->> 'corrects' AND t.open_amount > 0 AND t.currency = doc ->> 'currency' AND item IS NOT NULL;
+	END IF;
+	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+		PERFORM distsync_internal.base_emit('customer', payer, 'invoice.posted', 'invoice', (doc ->> 'company') || '/' || (doc ->> 'invoice_number'),
+			(SELECT jsonb_build_object('company', doc -> 'company', 'invoice_number', doc -> 'invoice_number', 'kind', what, 'customer', p.code, 'order_number', v -> 'order_number', 'shipment_number', doc -> 'shipment_number',
+				'issued_at', v -> 'issued_at', 'due_on', v -> 'due_on', 'currency', doc -> 'currency', 'net_amount', v -> 'net', 'tax_amount', v -> 'tax', 'gross_amount', v -> 'gross') FROM dist.party p WHERE p.party_id = payer),
+			correlation, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_post(jsonb, jsonb) IS
+	'Books a read invoice or memo with post_account_id: rows, open item, exposure from unbilled to receivable, credit memo against what it corrects; emits invoice.posted. The caller holds the locks.';
+
+-- order_invoice_order does what an invoice means for its order: quantities, exposure, the state closed, an exception if it came first.
+CREATE FUNCTION distsync_internal.order_invoice_order(v jsonb, item bigint, ctx jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	key text := (v -> 'doc' ->> 'company') || '/' || (v -> 'doc' ->> 'invoice_number');
+	t record;
+BEGIN
+	PERFORM distsync_internal.order_invoice_quantities(v);
+	IF v ->> 'account_id' IS NOT NULL THEN
+		PERFORM distsync_internal.order_invoice_exposure(v, COALESCE((SELECT i.account_total FROM dist.open_item i WHERE i.customer_id = (v ->> 'payer_id')::bigint AND i.open_item_id = item), 0));
+	END IF;
+	SELECT bool_or(l.invoiced_quantity > l.shipped_quantity) AS ahead, bool_and(l.invoiced_quantity >= l.base_quantity - l.cancelled_quantity AND l.shipped_quantity >= l.base_quantity - l.cancelled_quantity) AS done INTO t
+	FROM dist.order_line l WHERE l.customer_id = (v ->> 'customer_id')::bigint AND l.order_id = (v ->> 'order_id')::bigint;
+	IF t.ahead AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+		PERFORM distsync_internal.base_exception('invoice_without_shipment', key, 'order', 'warning', v -> 'doc' ->> 'company', 'invoice', key,
+			jsonb_build_object('order_number', v -> 'order_number', 'shipment_number', v -> 'doc' -> 'shipment_number'), NULL, (v ->> 'gross')::numeric, v -> 'doc' ->> 'currency', (v ->> 'correlation_id')::uuid);
+	END IF;
+	IF t.done THEN
+		UPDATE dist.sales_order o SET state = 'closed', version = o.version + 1 WHERE o.customer_id = (v ->> 'customer_id')::bigint AND o.order_id = (v ->> 'order_id')::bigint AND o.state = 'shipped';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_order(jsonb, bigint, jsonb) IS 'Advances the order of an invoice: invoiced quantities, exposure, state closed; opens invoice_without_shipment where more is billed than has left.';
+
+-- order_apply_invoice does the handling of the entity.
+CREATE FUNCTION distsync_internal.order_apply_invoice(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	d jsonb;
+	t record;
+	ready jsonb := '[]';
+	key text;
+	known record;
+BEGIN
+	FOR d IN SELECT r FROM distsync_internal.order_resolve(docs, ctx ->> 'source') r LOOP
+		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
+		IF d ->> 'company_id' IS NULL THEN
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', key, 'SD001', 'company', format('unknown company "%s"', d -> 'doc' ->> 'company'), 'Send the company first.');
+			CONTINUE;
+		END IF;
+		SELECT * INTO t FROM distsync_internal.order_try('invoice', d, ctx ->> 'source', key);
+		IF (t.bad).outcome IS NOT NULL THEN
+			RETURN NEXT t.bad;
+			CONTINUE;
+		END IF;
+		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
+	END LOOP;
+	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id', 'lines', '[]'::jsonb)), '[]') FROM jsonb_array_elements(ready) x));
+	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
+		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';
+		IF FOUND AND (known.gross_amount, known.currency, known.customer_id) IS DISTINCT FROM ((d ->> 'gross')::numeric, d -> 'doc' ->> 'currency', (d ->> 'payer_id')::bigint) THEN
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', key, 'SD005', 'invoice_number', format('invoice is known with %s %s', known.gross_amount, known.currency),
+				'What was billed is not changed: send a credit memo and a new invoice.');
+		ELSIF FOUND THEN
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key);
+		ELSE
+			PERFORM distsync_internal.order_invoice_post(d, ctx);
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
+		END IF;
+	END LOOP;
+	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'post_account_id')::bigint FROM jsonb_array_elements(ready) x), 'invoice', ctx);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. Releases what fits, a memo makes room.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'invoice', 'distsync_internal.order_apply_invoice');
+INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES ('invoice', '{company,invoice_number}', 'invoice', 'What was billed or credited.');
+INSERT INTO distsync_internal.document_field (entity, field, type, required, sign, description, choices, at_creation) VALUES
+	('invoice', 'company', 'code', true, 'any', 'Company that bills.', NULL, false),
+	('invoice', 'invoice_number', 'code', true, 'any', 'Its number, unique in company and kind.', NULL, false),
+	('invoice', 'kind', 'code', false, 'any', 'Absent = invoice.', '{invoice,credit_memo,debit_memo}', false),
+	('invoice', 'customer', 'code', false, 'any', 'Sold-to or payer; absent = that of the order.', NULL, false),
+	('invoice', 'order_number', 'code', false, 'any', 'Order it bills: our number or the owner''s.', NULL, false),
+	('invoice', 'shipment_number', 'code', false, 'any', 'Shipment it bills.', NULL, false),
+	('invoice', 'corrects', 'code', false, 'any', 'Invoice that a memo corrects: the memo is applied to it.', NULL, false),
+	('invoice', 'issued_at', 'instant', false, 'any', 'Invoice date, absent = now.', NULL, false),
+	('invoice', 'terms', 'text', false, 'any', 'Terms code; NETn = due after n days.', NULL, false),
+	('invoice', 'due_on', 'date', false, 'any', 'When it is due; absent = by terms, else at once.', NULL, false),
+	('invoice', 'currency', 'currency', true, 'any', 'Currency of all amounts.', NULL, false),
+	('invoice', 'net_amount', 'amount', true, 'nonnegative', 'Net; positive in a credit memo too.', NULL, false),
+	('invoice', 'tax_amount', 'amount', false, 'nonnegative', 'Tax.', NULL, false),
+	('invoice', 'gross_amount', 'amount', false, 'nonnegative', 'Net + tax.', NULL, false),
+	('invoice', 'lines', 'list', false, 'any', 'What is billed; without lines: what was shipped.', NULL, false),
+	('invoice', 'lines[].order_line', 'integer', false, 'positive', 'Line of the order; absent = the first line of the SKU not yet billed.', NULL, false),
+	('invoice', 'lines[].sku', 'code', false, 'any', 'Item, absent = a charge.', NULL, false),
+	('invoice', 'lines[].description', 'text', false, 'any', 'Text of a charge.', NULL, false),
+	('invoice', 'lines[].quantity', 'quantity', false, 'positive', 'Quantity in unit.', NULL, false),
+	('invoice', 'lines[].unit', 'unit', false, 'any', 'Unit, absent = that of the order line.', NULL, false),
+	('invoice', 'lines[].unit_price', 'price', false, 'any', 'Price charged.', NULL, false),
+	('invoice', 'lines[].price_per', 'integer', false, 'positive', 'The price is for 1, 100 or 1000 units.', NULL, false),
+	('invoice', 'lines[].net_amount', 'amount', false, 'any', 'Extension.', NULL, false),
+	('invoice', 'lines[].tax_code', 'text', false, 'any', 'Tax code.', NULL, false),
+	('invoice', 'lines[].tax_amount', 'amount', false, 'any', 'Tax of the line.', NULL, false);

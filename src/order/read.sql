@@ -1,0 +1,181 @@
+-- Reading an order document: codes become ids, numbers are checked, the customer's policy is laid under the document's.
+
+-- order_refuse does the raising of an error about a field of an order document.
+CREATE FUNCTION distsync_internal.order_refuse(code text, field text, message text, hint text, detail text DEFAULT '') RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, COLUMN = field, DETAIL = format('Field: %s. %s', field, detail), HINT = hint;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_refuse(text, text, text, text, text) IS 'Raises an error of class SD with its field, message, hint and detail.';
+
+-- order_number_in does the reading of a number from its text: never through a double, never rounded.
+CREATE FUNCTION distsync_internal.order_number_in(doc jsonb, name text, field text, scale integer, sign text DEFAULT 'any') RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told text := doc ->> name;
+	n numeric;
+BEGIN
+	IF told IS NULL THEN
+		RETURN NULL;
+	END IF;
+	IF jsonb_typeof(doc -> name) NOT IN ('number', 'string') OR told !~ '^[+-]?[0-9]{1,20}(\.[0-9]{1,20})?$' THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('"%s" is not a number', left(told, 40)), 'Send a decimal number without exponent.');
+	END IF;
+	n := told::numeric;
+	IF min_scale(n) > scale THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('%s has too many decimals', told), format('Send at most %s decimals.', scale));
+	ELSIF abs(n) >= 10 ^ (20 - CASE WHEN scale > 6 THEN 8 ELSE 6 END) THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('%s is too large', told), 'Send a number with at most 12 digits before the point.');
+	ELSIF sign = 'positive' AND n <= 0 OR sign = 'nonnegative' AND n < 0 THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('%s must %s', told, CASE sign WHEN 'positive' THEN 'be above 0' ELSE 'not be negative' END), 'Correct the sign.');
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_number_in(jsonb, text, text, integer, text) IS
+	'Number of a document field from its text, NULL if absent: at most scale decimals, sign any | nonnegative | positive. Errors: SD002 naming the field.';
+
+-- order_instant_in does the reading of an instant; a date alone is its first instant in the time zone of the company.
+CREATE FUNCTION distsync_internal.order_instant_in(doc jsonb, name text, field text, tz text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told text := doc ->> name;
+BEGIN
+	IF told ~ '^\d{4}-\d\d-\d\d$' THEN
+		RETURN told::date::timestamp AT TIME ZONE tz;
+	END IF;
+	IF told !~ '^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$' THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('"%s" is not an instant', left(told, 40)), 'Send ISO 8601 with an offset, for example 2026-01-31T12:00:00Z, or a date.');
+	END IF;
+	RETURN told::timestamptz;
+EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+	PERFORM distsync_internal.order_refuse('SD002', field, format('"%s" is not an instant', left(told, 40)), 'Send a day that exists.');
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_instant_in(jsonb, text, text, text) IS 'Instant of a document field, NULL if absent; a date alone is its first instant in the time zone. Errors: SD002 naming the field.';
+
+-- order_policy does the laying of policies over each other: ours, the customer's, the document's.
+CREATE FUNCTION distsync_internal.order_policy(customer jsonb, document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	known jsonb := '{"shortage":["backorder","cut","reject"],"price_mismatch":["change","hold","reject"],"held_stock":["keep","none"],"duplicate_po":["warn","allow","refuse"],"on_hold":["hold","refuse"],"no_price":["reject","refuse"]}';
+	plain text[] := ARRAY['all_or_none', 'split', 'price_tolerance', 'answer_within', 'priority'];
+	laid jsonb := '{"shortage":"backorder","price_mismatch":"change","price_tolerance":0,"held_stock":"keep","duplicate_po":"warn","on_hold":"hold","no_price":"reject","all_or_none":false,"split":true,"priority":100}';
+	k text;
+	v jsonb;
+BEGIN
+	IF jsonb_typeof(document) <> 'object' THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'policy', 'policy must be an object', 'Send {"shortage": "cut"}, or leave it out.');
+	END IF;
+	laid := laid || COALESCE(customer, '{}') || COALESCE(document, '{}');
+	FOR k, v IN SELECT e.key, e.value FROM jsonb_each(COALESCE(document, '{}')) e LOOP
+		IF NOT known ? k AND k <> ALL (plain) THEN
+			PERFORM distsync_internal.order_refuse('SD005', 'policy.' || k, format('unknown policy "%s"', k), 'Known: shortage, all_or_none, split, price_mismatch, price_tolerance, no_price, held_stock, on_hold, duplicate_po, answer_within, priority.');
+		ELSIF known ? k AND NOT known -> k @> v THEN
+			PERFORM distsync_internal.order_refuse('SD002', 'policy.' || k, format('policy %s can not be %s', k, v), format('Choose one of %s.', known -> k));
+		END IF;
+	END LOOP;
+	RETURN laid;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_policy(jsonb, jsonb) IS 'Policy that decides an order: the shipped one, over it the customer''s (party.order_policy), over it the document''s. Errors: SD002, SD005 naming the policy.';
+
+-- order_read_line does the reading of one line.
+CREATE FUNCTION distsync_internal.order_read_line(doc jsonb, place integer, source text, tz text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	at text := format('lines[%s].', place - 1);
+	item record;
+	unit text;
+	told numeric;
+	f record;
+BEGIN
+	IF jsonb_typeof(doc) <> 'object' THEN
+		PERFORM distsync_internal.order_refuse('SD005', rtrim(at, '.'), 'a line must be an object', 'Send {"line": 1, "item": "SKU", "quantity": 1}.');
+	ELSIF doc ->> 'item' IS NULL OR doc ->> 'quantity' IS NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', at || CASE WHEN doc ->> 'item' IS NULL THEN 'item' ELSE 'quantity' END, 'a line needs an item and a quantity', 'Complete the line.');
+	END IF;
+	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', m.unit, i.base_unit) AS unit, i.status INTO item
+	FROM dist.item i LEFT JOIN distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m ON m.id = i.item_id
+	WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
+	told := distsync_internal.order_number_in(doc, 'quantity', at || 'quantity', 6, 'positive');
+	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit);
+	RETURN jsonb_build_object('ordinal', place, 'line', COALESCE(distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive'), place), 'item_id', item.item_id, 'item', item.sku,
+		'quantity', told, 'requested_quantity', told, 'unit', item.unit, 'numerator', f.numerator, 'denominator', f.denominator, 'status', item.status,
+		'base_quantity', distsync_internal.master_to_base(item.item_id, told, item.unit), 'disposition', 'accept',
+		'expected_price', distsync_internal.order_number_in(doc, 'expected_price', at || 'expected_price', 8, 'nonnegative'),
+		'requested_at', distsync_internal.order_instant_in(doc, 'requested_at', at || 'requested_at', tz),
+		'site', doc ->> 'site', 'site_id', distsync_internal.master_site(doc ->> 'site', at || 'site', source),
+		'tax_code', doc ->> 'tax_code', 'tax_told', COALESCE(distsync_internal.order_number_in(doc, 'tax_amount', at || 'tax_amount', 4, 'nonnegative'), 0),
+		'unit_price', distsync_internal.order_number_in(doc, 'unit_price', at || 'unit_price', 8, 'nonnegative'), 'price_per', COALESCE(distsync_internal.order_number_in(doc, 'price_per', at || 'price_per', 0, 'positive'), 1),
+		'net_told', distsync_internal.order_number_in(doc, 'net_amount', at || 'net_amount', 4),
+		'ext', doc - '{line,item,quantity,unit,expected_price,requested_at,site,tax_code,tax_amount,unit_price,price_per,net_amount,ext}'::text[] || COALESCE(doc -> 'ext', '{}'));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_read_line(jsonb, integer, text, text) IS
+	'One line with item, unit factor, base quantity and site resolved; unknown fields stay in ext. Errors: SD001, SD002, SD004, SD005 naming lines[n].field.';
+
+-- order_parties does the finding of everybody an order names and of what carries it.
+CREATE FUNCTION distsync_internal.order_parties(doc jsonb, source text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	company record;
+	buyer record;
+	job bigint := distsync_internal.master_party(doc ->> 'job', 'job', source);
+	account record;
+BEGIN
+	IF doc ->> 'customer' IS NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an order needs a customer', 'Name who buys.');
+	END IF;
+	SELECT c.* INTO company FROM dist.company c
+	WHERE c.company_id = COALESCE(distsync_internal.master_company(doc ->> 'company', 'company', source), (SELECT min(o.company_id) FROM dist.company o WHERE o.status = 'active' HAVING count(*) = 1));
+	IF NOT FOUND THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'company', 'several companies could sell this', 'Name the company.');
+	END IF;
+	SELECT p.* INTO buyer FROM dist.party p WHERE p.party_id = distsync_internal.master_party(doc ->> 'customer', 'customer', source);
+	SELECT a.account_id, a.code, a.currency, m.minor_units INTO account FROM dist.credit_account a JOIN dist.currency m ON m.currency = a.currency
+	WHERE a.account_id = distsync_internal.credit_account_for(buyer.party_id, company.company_id, jsonb_strip_nulls(jsonb_build_object('job_id', job)));
+	RETURN jsonb_build_object('company_id', company.company_id, 'company', company.code, 'tz', company.tz, 'customer_id', buyer.party_id, 'customer', buyer.code, 'status', buyer.status,
+		'payer_id', COALESCE(distsync_internal.master_party(doc ->> 'payer', 'payer', source), buyer.payer_id, buyer.party_id), 'order_policy', buyer.order_policy,
+		'ship_to_id', distsync_internal.master_party(doc ->> 'ship_to', 'ship_to', source), 'job_id', job, 'channel_id', distsync_internal.master_channel(doc ->> 'channel', 'channel', source),
+		'account_id', account.account_id, 'account', account.code, 'account_currency', account.currency, 'account_units', account.minor_units);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_parties(jsonb, text) IS 'Ids and codes of company, customer, payer, ship-to, job, channel and credit account of an order document. Errors: SD001, SD005 naming the field.';
+
+-- order_read does the reading of a whole order document.
+CREATE FUNCTION distsync_internal.order_read(doc jsonb, source text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o jsonb;
+	lines jsonb;
+	twice text;
+BEGIN
+	IF jsonb_typeof(doc) IS DISTINCT FROM 'object' THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'document', 'an order must be an object', 'Send {"company": …, "customer": …, "lines": […]}.');
+	ELSIF doc ->> 'schema' IS NOT NULL AND doc ->> 'schema' <> 'order/1' THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'schema', format('document says it is %s', doc ->> 'schema'), 'Send order/1.');
+	ELSIF jsonb_typeof(doc -> 'lines') IS DISTINCT FROM 'array' OR jsonb_array_length(doc -> 'lines') = 0 THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'lines', 'an order needs at least one line', 'Send lines as an array of objects.');
+	ELSIF jsonb_array_length(doc -> 'lines') > 10000 THEN
+		PERFORM distsync_internal.order_refuse('SD006', 'lines', 'an order has at most 10,000 lines', 'Make several orders of it.');
+	ELSIF length(doc ->> 'order_number') NOT BETWEEN 1 AND 255 OR doc ->> 'order_number' ~ '/' THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'order_number', 'an order number has 1 to 255 characters and no slash', 'Correct the number, or leave it out.');
+	END IF;
+	o := distsync_internal.order_parties(doc, source);
+	SELECT jsonb_agg(distsync_internal.order_read_line(l.value, l.place::integer, source, o ->> 'tz') ORDER BY l.place) INTO lines FROM jsonb_array_elements(doc -> 'lines') WITH ORDINALITY l(value, place);
+	SELECT l ->> 'line' INTO twice FROM jsonb_array_elements(lines) l GROUP BY l ->> 'line' HAVING count(*) > 1 LIMIT 1;
+	IF twice IS NOT NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'lines[].line', format('line %s is there twice', twice), 'Number the lines.');
+	END IF;
+	RETURN o || jsonb_build_object('source', source, 'order_number', doc ->> 'order_number', 'currency', doc ->> 'currency', 'customer_po', doc ->> 'customer_po', 'channel', doc ->> 'channel',
+		'ship_to', doc ->> 'ship_to', 'job', doc ->> 'job', 'ordered_at', COALESCE(distsync_internal.order_instant_in(doc, 'ordered_at', 'ordered_at', o ->> 'tz'), statement_timestamp()),
+		'requested_at', distsync_internal.order_instant_in(doc, 'requested_at', 'requested_at', o ->> 'tz'), 'policy', distsync_internal.order_policy(o -> 'order_policy', doc -> 'policy'), 'lines', lines,
+		'ext', doc - '{schema,order_number,company,customer,payer,ship_to,job,channel,currency,customer_po,ordered_at,requested_at,source,lines,policy,ext,correlation_id,owner_number,state,kind,version,updated_at}'::text[]
+			|| COALESCE(doc -> 'ext', '{}'));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_read(jsonb, text) IS
+	'An order document with everything resolved: ids beside codes, policy, account, lines with base quantities. Errors: SD001 unknown code, SD002 number, SD004 unit, SD005 shape, SD006 too many lines; each names its field.';
