@@ -115,3 +115,7 @@ SELECT distsync_internal.credit_apply(f.customer_id, f.open_item_id, t.open_item
 DELETE FROM dist.application WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
 DELETE FROM dist.open_item WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
 UPDATE dist.credit_account SET receivable = 0, unapplied = 0 WHERE code = 'CRD-C';
+-- these holds and amounts belong to no order
+DELETE FROM dist.hold WHERE order_number LIKE 'CRD-O%';
+DELETE FROM dist.credit_decision WHERE order_id < 0 OR account_id IN (SELECT account_id FROM crd);
+UPDATE dist.credit_account SET open_orders = 0, held_demand = 0 WHERE code LIKE 'CRD-%';

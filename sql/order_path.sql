@@ -1,4 +1,5 @@
 -- The path of an order: priced, promised, checked, held, released by a payment, answered, shipped, billed, paid; each amount counted once.
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 \o /dev/null
 CREATE EXTENSION IF NOT EXISTS distsync;
