@@ -20,10 +20,9 @@ COMMENT ON FUNCTION distsync_internal.inventory_lock(bigint[], bigint[]) IS
 	'Locks the pools of pairs of item and site (arrays of equal length) in their order, until the end of the transaction. Call it once with all keys of a request, before anything else of them is touched.';
 
 -- inventory_expire does the ending of holds that are past their instant, under the pools' locks: from expires_at on they are gone.
-CREATE FUNCTION distsync_internal.inventory_expire(item_ids bigint[], site_ids bigint[]) RETURNS integer
+CREATE FUNCTION distsync_internal.inventory_expire(item_ids bigint[], site_ids bigint[], t timestamptz) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	t timestamptz := clock_timestamp();
 	n integer;
 BEGIN
 	WITH due AS (
@@ -51,8 +50,8 @@ BEGIN
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_expire(bigint[], bigint[]) IS
-	'Ends the holds of these pools whose expires_at has come, and gives back what they held. The caller holds the pools'' locks. Returns how many ended.';
+COMMENT ON FUNCTION distsync_internal.inventory_expire(bigint[], bigint[], timestamptz) IS
+	'Ends the holds of these pools whose expires_at has come at t, a clock read under the pools'' locks, and gives back what they held. Returns how many ended.';
 
 -- inventory_demand_status does the state of a demand from its totals.
 CREATE FUNCTION distsync_internal.inventory_demand_status(reserved numeric, ordered numeric, allocated numeric, shipped numeric) RETURNS text
@@ -68,11 +67,11 @@ COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, 
 CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-	t timestamptz;
+	-- one instant for all: a hold that ends between two readings of the clock would be neither ended nor watched for
+	t timestamptz := clock_timestamp();
 	c record;
 BEGIN
-	PERFORM distsync_internal.inventory_expire(item_ids, site_ids);
-	t := clock_timestamp();
+	PERFORM distsync_internal.inventory_expire(item_ids, site_ids, t);
 	FOR c IN
 		WITH k AS MATERIALIZED (
 			SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites

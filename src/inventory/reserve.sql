@@ -38,15 +38,16 @@ DECLARE
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines);
 	grants distsync_internal.inventory_grant[];
 	k record;
+	t timestamptz;
 BEGIN
 	SELECT * INTO k FROM distsync_internal.inventory_keys(wanted, (options->>'company_id')::bigint);
-	IF k.items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
-		PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
-	END IF;
-	grants := distsync_internal.inventory_decide(wanted, options, clock_timestamp());
+	PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
+	t := clock_timestamp();
+	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
+	grants := distsync_internal.inventory_decide(wanted, options, t);
 	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
-		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, clock_timestamp());
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t);
 		RETURN;
 	END IF;
 	RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);

@@ -73,7 +73,7 @@ BEGIN
 	IF k.items IS NULL THEN
 		RETURN 0;
 	END IF;
-	PERFORM distsync_internal.inventory_expire(k.items, k.sites);
+	PERFORM distsync_internal.inventory_expire(k.items, k.sites, clock_timestamp());
 	FOR r IN
 		SELECT x.item_id, x.reservation_id FROM dist.reservation x
 		WHERE x.demand_key = inventory_release.demand_key AND x.state IN ('held', 'committed') ORDER BY x.reservation_id DESC
@@ -127,7 +127,7 @@ BEGIN
 			DETAIL = format('Field: quantity. Demand "%s".', COALESCE(demand_key, '')), HINT = 'Send the quantity that left, above 0; what came back is a receipt of state returns.';
 	END IF;
 	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(inventory_ship.demand_key, inventory_ship.item_id, inventory_ship.site_id);
-	PERFORM distsync_internal.inventory_expire(k.items, k.sites);
+	PERFORM distsync_internal.inventory_expire(k.items, k.sites, clock_timestamp());
 	allocated := COALESCE((SELECT least(inventory_ship.base_quantity, greatest(0, d.allocated - d.shipped)) FROM dist.demand d
 		WHERE d.demand_key = inventory_ship.demand_key AND d.item_id = inventory_ship.item_id AND d.site_id = inventory_ship.site_id AND d.phys_allocated), 0);
 	consumed := distsync_internal.inventory_consume(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity);
