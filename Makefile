@@ -102,7 +102,7 @@ all: META.json
 endif
 
 # ---- what people call ------------------------------------------------------------------------------------------------
-# make test [T="regress isolation pgtap tap property tap:001_lifecycle"]
+.PHONY: quickstart quickstart-stop test bench lint fuzz matrix matrix-clean schema-picture
 test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
@@ -141,4 +141,4 @@ contracts:
 print-%:
 	@echo $($*)
 
-.PHONY: contracts test bench lint fuzz matrix matrix-clean schema-picture
+.PHONY: quickstart quickstart-stop contracts test bench lint fuzz matrix matrix-clean schema-picture
