@@ -102,7 +102,14 @@ all: META.json
 endif
 
 # ---- what people call ------------------------------------------------------------------------------------------------
-.PHONY: quickstart quickstart-stop test bench lint fuzz matrix matrix-clean schema-picture
+# make quickstart: a distributor's day on real data, on a private cluster in .quickstart/
+quickstart:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/examples/quickstart/run.sh
+
+quickstart-stop:
+	@$(srcdir)/examples/quickstart/stop.sh
+
+# make test [T="unit regress isolation pgtap tap property tap:001_lifecycle"]
 test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
