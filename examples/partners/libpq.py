@@ -12,6 +12,8 @@ TUPLES_OK = 2
 COMMAND_OK = 1
 SQLSTATE = ord("C")
 PRIMARY = ord("M")
+DETAIL = ord("D")
+HINT = ord("H")
 
 
 class _Notification(ctypes.Structure):
@@ -83,10 +85,11 @@ class Connection:
             status = self.lib.PQresultStatus(result)
             if status not in (TUPLES_OK, COMMAND_OK):
                 sqlstate = self.lib.PQresultErrorField(result, SQLSTATE)
-                message = self.lib.PQresultErrorField(result, PRIMARY)
+                parts = [self.lib.PQresultErrorField(result, field) for field in (PRIMARY, DETAIL, HINT)]
+                message = b" | ".join(part for part in parts if part)
                 if self.lib.PQstatus(self.connection) != CONNECTION_OK:
                     self._lost()
-                raise DatabaseError(sqlstate.decode("ascii") if sqlstate else "XX000", (message or b"").decode("utf-8", "replace"))
+                raise DatabaseError(sqlstate.decode("ascii") if sqlstate else "XX000", message.decode("utf-8", "replace"))
             names = [self.lib.PQfname(result, field).decode("utf-8") for field in range(self.lib.PQnfields(result))]
             return [{name: None if self.lib.PQgetisnull(result, row, field)
                      else self.lib.PQgetvalue(result, row, field).decode("utf-8") for field, name in enumerate(names)}

@@ -42,9 +42,9 @@ class ClassicModels:
                         "vendor": "V-%02d" % (vendors.index(p["productvendor"]) + 1), "scale": p["productscale"],
                         "units": [{"unit": "CS", "numerator": 12, "denominator": 1}]} for p in products], backfill
         yield "item_cost", [{"sku": p["productcode"], "company": COMPANY, "kind": "average", "unit": "EA", "cost": p["buyprice"],
-                             "currency": CURRENCY} for p in products], backfill
+                             "currency": CURRENCY, "valid_from": "2003-01-01"} for p in products], backfill
         yield "party", [self._customer(c) for c in customers], backfill
-        yield "credit_account", [{"customer": c["customernumber"], "company": COMPANY, "currency": CURRENCY, "limit": c["creditlimit"]}
+        yield "credit_account", [{"code": "AR-" + c["customernumber"], "customer": c["customernumber"], "company": COMPANY, "currency": CURRENCY, "limit": c["creditlimit"]}
                                  for c in customers], backfill
         yield "agreement", [self._list()] + self._contracts(), {}
         yield "invoice", self._invoices(), backfill
