@@ -44,7 +44,7 @@ def connect_partners(place, session, keys):
     """connect_partners starts the partner programs and tells distsync about them: systems, endpoints, routes, sources, the feed."""
     door = place.start_partner("door", "--dsn", place.dsn)
     for name in ("erp", "wms", "shop", "crm"):
-        arguments = ["--secret", keys[name, "to"], "--log", place.log_file(name), "--door", "http://127.0.0.1:%d" % door, "--door-secret", keys[name, "from"]]
+        arguments = ["--secret", keys[name, "to"], "--log", place.log_file(name), "--door", "http://127.0.0.1:%d/in/%s" % (door, name), "--door-secret", keys[name, "from"]]
         if name == "wms":
             arguments += ["--queue-secret", keys[name, "from"]]
         place.start_partner(name, *arguments)

@@ -1,5 +1,6 @@
 """The story of the quickstart: what happens in a day, step by step, each with its proof."""
 import datetime
+import decimal
 import json
 import time
 
@@ -22,6 +23,11 @@ def say(text):
 def milliseconds(began_ns, ended_ns):
     """milliseconds says how long it took from cause to effect."""
     return "%.1f ms" % ((ended_ns - began_ns) / 1e6)
+
+
+def money(amount):
+    """money is an amount as people write it."""
+    return "{:,.2f}".format(decimal.Decimal(amount))
 
 
 def today():
@@ -58,6 +64,13 @@ class Day:
                 return rows[0], time.time_ns()
             time.sleep(0.005)
         raise SystemExit("%s did not happen within 20 s" % what)
+
+    def tell(self, partner, action, **fields):
+        """tell lets a partner send a signed webhook to the door, which must take it."""
+        sent = self.place.do(partner, action, **fields)
+        if sent["status"] != 202:
+            raise SystemExit("the door answered %s to %s of %s: %s" % (sent["status"], action, partner, sent["answer"]))
+        return sent
 
     def submit(self, customer, lines, key):
         """submit is the shop's call at checkout: one SQL function in one transaction."""
@@ -105,9 +118,9 @@ class Day:
         """show_order prints what the order-time decision said."""
         for line in json.loads(row["lines"]):
             say("%-9s %4s %s at %8s from %-7s = %9s   promised from %s, %s" % (
-                line["item"], line["quantity"], line["unit"], line["unit_price"], line["agreement"], line["net_amount"], line["site"], line["disposition"]))
+                line["item"], line["quantity"], line["unit"], money(line["unit_price"]), line["agreement"], money(line["net_amount"]), line["site"], line["disposition"]))
         say("order %s is %s, credit %s, %s %s, decided and committed in %s" % (
-            row["order_number"], row["state"], row["credit_state"], row["gross_amount"], row["currency"], milliseconds(began, ended)))
+            row["order_number"], row["state"], row["credit_state"], money(row["gross_amount"]), row["currency"], milliseconds(began, ended)))
 
     def order_ships(self, order):
         """order_ships: the WMS ships, its signed webhooks are pulled; stock, invoice and receivable move, each amount counted once."""
@@ -127,10 +140,10 @@ class Day:
         self.exposure(order["customer"], "after the shipment")
         title("The ERP posts goods issue and invoice over the webhook door")
         for line in order["lines"]:
-            self.place.do("erp", "send", type="stock_event", document={
+            self.tell("erp", "send", type="stock_event", document={
                 "event_id": "gi-%s-%s" % (order["number"], line["line"]), "kind": "delta", "perspective": "book", "sku": line["item"], "site": "SF-DC", "state": "available",
                 "quantity": "-" + line["quantity"], "unit": "EA", "event_at": today(), "reference": "CM/%s/%d" % (order["number"], line["line"])})
-        sent = self.place.do("erp", "invoice", type="invoice", document={
+        sent = self.tell("erp", "invoice", type="invoice", document={
             "company": "CM", "kind": "invoice", "customer": order["customer"], "order_number": order["number"], "shipment_number": shipment, "issued_at": today(),
             "due_on": (datetime.date.today() + datetime.timedelta(days=30)).isoformat(), "terms": "NET30", "currency": "USD",
             "net_amount": order["gross"], "tax_amount": "0", "gross_amount": order["gross"]})
@@ -152,7 +165,7 @@ class Day:
         """exposure prints where the customer's money stands: each amount in exactly one term."""
         row = self.session.run("""SELECT open_orders, unbilled, receivable, unapplied FROM dist.credit_account a JOIN dist.party p ON p.party_id = a.customer_id
             WHERE p.code = $1""", customer)[0]
-        say("exposure %-20s open orders %s · unbilled %s · receivable %s · unapplied %s" % (when, row["open_orders"], row["unbilled"], row["receivable"], row["unapplied"]))
+        say("exposure %-20s open orders %s · unbilled %s · receivable %s · unapplied %s" % (when, *(money(row[term]) for term in ("open_orders", "unbilled", "receivable", "unapplied"))))
 
     def order_waits(self):
         """order_waits: a second order is held on credit; a payment arrives; the hold is released in the payment's transaction, shop and CRM are told."""
@@ -167,20 +180,21 @@ class Day:
         quantity = int(float(customer["headroom"]) / price) + 5
         since = {partner: self.place.mark(partner) for partner in ("shop", "crm", "erp")}
         title("%s (%s) orders more than its credit allows" % (customer["name"], customer["code"]))
-        say("headroom %s USD, the order takes about %.2f" % (customer["headroom"], quantity * price))
+        say("it has %s USD left, the order takes about %s" % (money(customer["headroom"]), money(quantity * price)))
         row, began, ended = self.submit(customer["code"], [{"line": 1, "item": customer["sku"], "quantity": str(quantity), "unit": "EA"}], "shop-cart-2")
         self.show_order(row, began, ended)
         if row["credit_state"] != "held":
             raise SystemExit("the order should have been held")
         for reason in json.loads(row["reasons"]):
-            say("why: " + json.dumps(reason))
+            say("why: rule %(rule)s, %(value)s against %(threshold)s; pay %(pay)s and it may go" % dict(
+                reason, **{key: money(reason[key]) for key in ("value", "threshold", "pay") if key in reason}))
         message = self.place.heard("crm", since["crm"], ["order.held", row["order_number"]])
         say("the CRM was told %s after the order came in" % milliseconds(began, message["arrived_ns"]))
         title("A payment arrives at the ERP and frees the order, in the payment's own transaction")
-        sent = self.place.do("erp", "payment", type="payment", document={
+        sent = self.tell("erp", "payment", type="payment", document={
             "company": "CM", "customer": customer["code"], "received_at": today(), "currency": "USD", "amount": customer["open_amount"],
             "remittance": [{"invoice": customer["document_number"], "amount": customer["open_amount"]}]})
-        say("the ERP sends payment %s over %s USD for invoice %s" % (sent["document"]["payment_number"], customer["open_amount"], customer["document_number"]))
+        say("the ERP sends payment %s over %s USD for invoice %s" % (sent["document"]["payment_number"], money(customer["open_amount"]), customer["document_number"]))
         told = {partner: self.place.heard(partner, since[partner], ["order.released", row["order_number"]]) for partner in ("shop", "crm", "erp")}
         for partner, message in told.items():
             say("%-4s was told order.released %8s after the payment was sent; signature %s" % (partner, milliseconds(sent["sent_ns"], message["arrived_ns"]), message["signature"]))
@@ -193,8 +207,11 @@ class Day:
         time.sleep(0.3)
         with self.listener.lock:
             heard = list(self.listener.heard)
-        for channel, payload in heard[:6]:
-            say("%-18s %s" % (channel, payload))
+        types = {}
+        for channel, payload in heard:
+            types.setdefault((channel, json.loads(payload)["type"]), []).append(payload)
+        for (channel, _), payloads in sorted(types.items()):
+            say("%-18s %s%s" % (channel, payloads[0], " and %d more" % (len(payloads) - 1) if len(payloads) > 1 else ""))
         say("%d notifications in all; what a listener missed is in distsync.events_since(position): %s events there now" % (
             len(heard), self.value("SELECT count(*) FROM distsync.events_since(0, '{\"limit\": 1000}')")))
         if not heard:
