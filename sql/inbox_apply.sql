@@ -68,6 +68,7 @@ SELECT message_id, state, sqlstate, field, CASE WHEN field IN ('body', 'type', '
 SELECT message_id, encode(body, 'escape') AS bytes FROM sync.inbox WHERE source = 'iba_a' AND message_id IN ('b01', 'b02') ORDER BY inbox_id;
 SELECT string_agg(currency, ' ' ORDER BY currency) FROM dist.currency WHERE currency LIKE 'XB_';
 SELECT kind, trace_key, seen, state, details ->> 'message_id' AS latest FROM sync.exception WHERE trace_key LIKE 'inbox:iba%' ORDER BY kind, trace_key COLLATE "C";
+SELECT source, sqlstate, field, messages FROM sync.quarantine WHERE source LIKE 'iba%' AND sqlstate = 'SD006';
 SELECT inbox_id IS NOT NULL AS shown, message_id, sqlstate, field, hint IS NOT NULL AS hint, headers, body FROM distsync.quarantine('{"source": "iba_a", "sqlstate": "SD007", "body": true}');
 SELECT * FROM distsync.quarantine('{"limit": 0}');
 \echo :LAST_ERROR_SQLSTATE

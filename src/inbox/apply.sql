@@ -116,8 +116,8 @@ DECLARE
 	due timestamptz;
 BEGIN
 	SELECT i.inbox_id, i.next_at INTO id, due FROM sync.inbox i
-	WHERE i.source = inbox_next.source AND i.state = 'received' AND i.inbox_id > after
-	ORDER BY i.inbox_id LIMIT 1 FOR UPDATE;
+	WHERE i.source = inbox_next.source AND i.state = 'received' AND i.inbox_id + 0 > after
+	ORDER BY i.inbox_id + 0 LIMIT 1 FOR UPDATE;
 	RETURN CASE WHEN due > clock_timestamp() THEN NULL ELSE id END;
 END
 $$;
@@ -171,7 +171,7 @@ CREATE FUNCTION distsync_internal.inbox_heads() RETURNS TABLE (source text, inbo
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT s.code, h.inbox_id, h.next_at
 	FROM sync.source s
-	CROSS JOIN LATERAL (SELECT i.inbox_id, i.next_at FROM sync.inbox i WHERE i.source = s.code AND i.state = 'received' ORDER BY i.inbox_id LIMIT 1) h
+	CROSS JOIN LATERAL (SELECT i.inbox_id, i.next_at FROM sync.inbox i WHERE i.source = s.code AND i.state = 'received' ORDER BY i.inbox_id + 0 LIMIT 1) h
 	ORDER BY h.inbox_id
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_heads() IS 'First received message of each source, with the time of its next try (NULL: at once).';

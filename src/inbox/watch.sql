@@ -56,7 +56,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'distsync_inbox_waiting', jsonb_build_object('source', s.code), (SELECT count(*) FROM sync.inbox i WHERE i.source = s.code AND i.state = 'received')::numeric, 'gauge', 'Messages received and not yet applied'
 	FROM sync.source s
 	UNION ALL
-	SELECT 'distsync_inbox_oldest_seconds', jsonb_build_object('source', s.code), COALESCE(round(extract(epoch FROM clock_timestamp() - (SELECT i.received_at FROM sync.inbox i WHERE i.source = s.code AND i.state = 'received' ORDER BY i.inbox_id LIMIT 1)), 3), 0), 'gauge', 'Age of the oldest message not yet applied'
+	SELECT 'distsync_inbox_oldest_seconds', jsonb_build_object('source', s.code), COALESCE(round(extract(epoch FROM clock_timestamp() - (SELECT i.received_at FROM sync.inbox i WHERE i.source = s.code AND i.state = 'received' ORDER BY i.inbox_id + 0 LIMIT 1)), 3), 0), 'gauge', 'Age of the oldest message not yet applied'
 	FROM sync.source s
 	UNION ALL
 	SELECT 'distsync_inbox_quarantined', jsonb_build_object('source', s.code), (SELECT count(*) FROM sync.inbox i WHERE i.source = s.code AND i.state = 'quarantined')::numeric, 'gauge', 'Messages in quarantine'

@@ -186,8 +186,22 @@ CREATE TABLE sync.inbox (
 	CONSTRAINT inbox_pk PRIMARY KEY (inbox_id),
 	CONSTRAINT inbox_state_chk CHECK (state IN ('received', 'applied', 'ignored', 'quarantined'))
 ) PARTITION BY RANGE (inbox_id);
-CREATE INDEX inbox_todo_idx ON sync.inbox (source, inbox_id) WHERE state = 'received';
+-- "+ 0" keeps the planner from walking the primary key for the first received message when it believes that most are
+CREATE INDEX inbox_todo_idx ON sync.inbox (source, (inbox_id + 0)) WHERE state = 'received';
 CREATE INDEX inbox_quarantine_idx ON sync.inbox (source, inbox_id) WHERE state = 'quarantined';
+
+-- what is set aside, by source and cause
+CREATE VIEW sync.quarantine AS
+	SELECT source, sqlstate, error ->> 'field' AS field, count(*) AS messages, min(received_at) AS first_at, max(received_at) AS last_at, min(inbox_id) AS first_id
+	FROM sync.inbox WHERE state = 'quarantined' GROUP BY source, sqlstate, error ->> 'field';
+COMMENT ON VIEW sync.quarantine IS 'Messages in quarantine, counted by source and cause. distsync.quarantine() shows them one by one.';
+COMMENT ON COLUMN sync.quarantine.source IS 'code of the source';
+COMMENT ON COLUMN sync.quarantine.sqlstate IS 'SQLSTATE they were set aside with';
+COMMENT ON COLUMN sync.quarantine.field IS 'field that was wrong, NULL if none is known';
+COMMENT ON COLUMN sync.quarantine.messages IS 'how many';
+COMMENT ON COLUMN sync.quarantine.first_at IS 'when the first of them came';
+COMMENT ON COLUMN sync.quarantine.last_at IS 'when the last of them came';
+COMMENT ON COLUMN sync.quarantine.first_id IS 'inbox_id of the first';
 
 -- sync.refused: what was refused at the door before it was a message: bad signature, unknown source, too large. Counted, sampled.
 CREATE TABLE sync.refused (
