@@ -43,6 +43,7 @@ CREATE TABLE public.door_bad (n serial, what text, doc jsonb);
 INSERT INTO public.door_bad (what, doc) VALUES
 	('no object', '7'), ('no object', '[]'), ('no key', '{}'), ('null key', '{"code":null}'), ('empty key', '{"code":""}'), ('number as key', '{"code":7}'),
 	('object as key', '{"code":{"x":1}}'), ('blank in code', '{"code":" A"}'), ('control character', '{"code":"A\tB"}'), ('long code', jsonb_build_object('code', repeat('x', 256))),
+	('cut between characters', jsonb_build_object('code', 'A', 'pick', repeat('ö', 50), 'quantity', repeat('ü', 39) || 'x')),
 	('NaN', '{"code":"A","quantity":"NaN"}'), ('Infinity', '{"code":"A","quantity":"-Infinity"}'), ('too many decimals', '{"code":"A","quantity":1.0000001}'),
 	('too many decimals in text', '{"code":"A","price":"1.000000001"}'), ('too large', '{"code":"A","quantity":100000000000000}'), ('exponent', '{"code":"A","quantity":"1e99"}'),
 	('tiny exponent', '{"code":"A","amount":"1e-9"}'), ('many digits', jsonb_build_object('code', 'A', 'number', ('1' || repeat('0', 100000))::numeric)),

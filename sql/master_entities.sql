@@ -97,8 +97,26 @@ SELECT ordinal, outcome FROM distsync.apply_all('item_cost', '[{"company":"MA-US
 SELECT ordinal, outcome, sqlstate, field FROM distsync.apply_all('item_cost', '[{"company":"MA-US","sku":"MA-A","cost":7.1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","cost":7.2,"currency":"USD","valid_from":"2026-03-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","unit":"KG","cost":1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","site":"NONE","cost":1,"currency":"USD","valid_from":"2026-01-01T00:00:00Z"},{"company":"MA-US","sku":"MA-A","cost":-1,"currency":"USD","valid_from":"2026-04-01T00:00:00Z"}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
 SELECT c.site_id = 0 AS every_site, c.unit, c.cost, c.valid, upper_inf(c.known) AS believed FROM dist.item_cost c JOIN dist.item i USING (item_id) WHERE i.sku = 'MA-A' ORDER BY 1, lower(c.valid), upper_inf(c.known), upper(c.valid);
 SELECT ordinal, outcome FROM distsync.apply_all('party_group', '[{"kind":"region","code":"MA-north","name":"North"},{"kind":"segment","code":"MA-gold"}]', 'ma-erp');
+-- ---- days, transit, successors, names of others ----
+SELECT outcome FROM distsync.apply('calendar', '{"code":"MA-CAL","days":[{"day":"2026-12-24","open":true,"cut_off":"11:00"},{"day":"2026-12-25","open":false}]}', 'ma-erp');
+SELECT outcome FROM distsync.apply('calendar', '{"code":"MA-CAL","days":[{"day":"2026-12-25","open":false},{"day":"2026-12-24","open":true,"cut_off":"11:00"}]}', 'ma-erp');
+SELECT outcome FROM distsync.apply('carrier', '{"code":"MA-UPS","transit":[{"site":"MA-W","zone":"US-CA","days":4},{"site":"MA-W","zone":"US-NY","days":1}]}', 'ma-erp');
+SELECT outcome FROM distsync.apply('item', '{"sku":"MA-K","successors":[{"sku":"MA-B"},{"sku":"MA-A","kind":"substitute","rank":2}]}', 'ma-erp');
+SELECT outcome FROM distsync.apply('item', '{"sku":"MA-K","successors":[{"sku":"MA-B"}]}', 'ma-erp');
+SELECT d.day = '2026-12-24' AS eve, d.open, d.cut_off FROM dist.calendar_day d JOIN dist.calendar c USING (calendar_id) WHERE c.code = 'MA-CAL' ORDER BY d.day;
+SELECT t.zone, t.days FROM dist.transit_time t JOIN dist.carrier c USING (carrier_id) WHERE c.code = 'MA-UPS' ORDER BY t.zone;
+SELECT i.sku, s.kind, s.rank FROM dist.item_supersession s JOIN dist.item i ON i.item_id = s.successor_id ORDER BY i.sku;
+SELECT sqlstate, field, message FROM distsync.apply('calendar', '{"code":"MA-CAL","days":[{"day":"2026-12-24","open":true,"cut_off":"noon"}]}', 'ma-erp', options => '{"on_error":"collect"}');
+SELECT sqlstate, field, message FROM distsync.apply('carrier', '{"code":"MA-UPS","transit":[{"site":"NONE","zone":"US","days":1}]}', 'ma-erp', options => '{"on_error":"collect"}');
+SELECT ordinal, sqlstate, field, message FROM distsync.apply_all('item', '[{"sku":"MA-K","successors":[{"sku":"MA-K"}]},{"sku":"MA-B","successors":[{"sku":"MA-A"},{"sku":"NONE"}]}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
+SELECT ordinal, outcome, entity_key, sqlstate, field FROM distsync.apply_all('xref', '[{"system":"ma-erp","entity":"party","external_id":"77","code":"MA-V"},{"system":"ma-erp","entity":"party","external_id":"78"},{"system":"nobody","entity":"party","external_id":"1","code":"x"},{"system":"ma-erp","entity":"item","external_id":"MAT-1","code":"MA-A"}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
+SELECT distsync_internal.master_party('77', 'customer', 'ma-erp') = distsync_internal.master_party('MA-V') AS found;
+SELECT outcome FROM distsync.apply('xref', '{"system":"ma-erp","entity":"party","external_id":"77"}', 'ma-erp', options => '{"operation":"deactivate"}');
+SELECT distsync_internal.master_party('77', 'customer', 'ma-erp');
+\echo :LAST_ERROR_SQLSTATE
 -- other tests count companies
 DELETE FROM dist.item_cost c USING dist.company k WHERE k.company_id = c.company_id AND k.code LIKE 'MA-%';
+DELETE FROM dist.carrier WHERE code LIKE 'MA-%';
 DELETE FROM dist.site WHERE code LIKE 'MA-%';
 DELETE FROM dist.channel WHERE code LIKE 'MA-%';
 DELETE FROM dist.company WHERE code LIKE 'MA-%';

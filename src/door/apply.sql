@@ -153,6 +153,10 @@ BEGIN
 			PERFORM distsync_internal.door_raise(target, bad);
 		END IF;
 	END IF;
+	IF cardinality(rows) <> jsonb_array_length(o.kept) THEN
+		RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = format('handler of "%s" answered %s rows for %s documents', target, cardinality(rows), jsonb_array_length(o.kept)),
+			HINT = 'A handler returns one row for each document; this is a fault of distsync, nothing was written.';
+	END IF;
 	RETURN QUERY SELECT r.ordinal, r.outcome, COALESCE(r.entity_key, c.keys[array_position(c.ordinals, r.ordinal)]), r.sqlstate, r.field, r.message, r.hint,
 		CASE WHEN o.notes ? r.ordinal::text THEN COALESCE(r.detail, '{}') || (o.notes -> r.ordinal::text) ELSE r.detail END FROM unnest(rows) r;
 END

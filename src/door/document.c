@@ -96,7 +96,7 @@ check_choice(const DsDoorField *field, const char *s, int len, DsDoorFault *faul
 		if (*c == '\x1f')
 			*c = '|';
 	return ds_door_fault(fault, "SD002", psprintf("Send one of %s.", list), "\"%s\" is not allowed",
-						 pnstrdup(s, Min(len, 40)));
+						 ds_door_shown(s, len));
 }
 
 static bool
@@ -109,7 +109,7 @@ check_currency(const DsDoorDocument *doc, const char *s, int len, DsDoorFault *f
 	return ds_door_fault(
 		fault, "SD003",
 		"Send the ISO 4217 code of a currency that is in use here, or send that currency first.",
-		"unknown currency \"%s\"", pnstrdup(s, Min(len, 40)));
+		"unknown currency \"%s\"", ds_door_shown(s, len));
 }
 
 /* check_text does the check of a JSON string by the type of its field. */
@@ -153,7 +153,7 @@ check_text(DsDoorDocument *doc, const JsonbValue *value, const DsDoorField *fiel
 		case DS_DOOR_BOOLEAN:
 			return ds_door_fault(&doc->fault, INVALID_DOCUMENT,
 								 "Send true or false, without quotes.",
-								 "\"%s\" is not true or false", pnstrdup(s, Min(len, 40)));
+								 "\"%s\" is not true or false", ds_door_shown(s, len));
 		default:
 			if (!ds_door_check_number(s, len, field, &doc->fault))
 				return false;
@@ -258,7 +258,8 @@ capture(DsDoorDocument *doc, const JsonbValue *value, const DsDoorField *field)
 								 psprintf("This server takes %s here: call the door with the right "
 										  "entity, or send that version.",
 										  expected),
-								 "document says it is \"%s\"", ds_door_text(value));
+								 "document says it is \"%s\"",
+								 ds_door_shown(value->val.string.val, value->val.string.len));
 	}
 	return true;
 }

@@ -50,9 +50,9 @@ ds_door_fault(DsDoorFault *fault, const char *sqlstate, const char *hint, const 
 	return false;
 }
 
-/* shown makes a bad value short enough for a message. */
-static char *
-shown(const char *s, int len)
+/* ds_door_shown makes a bad value short enough for a message, cut between characters. */
+char *
+ds_door_shown(const char *s, int len)
 {
 	return pnstrdup(s, pg_mbcliplen(s, len, SHOWN));
 }
@@ -153,31 +153,31 @@ ds_door_check_number(const char *s, int len, const DsDoorField *field, DsDoorFau
 			 pg_strncasecmp(s + (s[0] == '-' || s[0] == '+'), "inf", 3) == 0))
 			return ds_door_fault(fault, INVALID_VALUE,
 								 "Send a number, or leave the field out if there is none.",
-								 "%s is refused", shown(s, len));
+								 "%s is refused", ds_door_shown(s, len));
 		return ds_door_fault(fault, INVALID_VALUE,
 							 "Send digits with a point, for example 12.50, without blanks, "
 							 "currency signs or separators of thousands.",
-							 "\"%s\" is not a number", shown(s, len));
+							 "\"%s\" is not a number", ds_door_shown(s, len));
 	}
 	digits_of(field->type, &max_before, &max_after);
 	if (before > max_before)
 		return ds_door_fault(fault, INVALID_VALUE, "Check the value and its unit.",
 							 "%s has %d digits before the point, at most %d are allowed",
-							 shown(s, len), before, max_before);
+							 ds_door_shown(s, len), before, max_before);
 	if (after > max_after)
 		return ds_door_fault(
 			fault, INVALID_VALUE,
 			max_after == 0
 				? "Send a whole number."
 				: "Round it yourself, the way your books do; it is never rounded in silence.",
-			"%s has %d decimals, at most %d are allowed", shown(s, len), after, max_after);
+			"%s has %d decimals, at most %d are allowed", ds_door_shown(s, len), after, max_after);
 	if (negative && !zero && field->sign != DS_DOOR_ANY_SIGN)
 		return ds_door_fault(fault, INVALID_VALUE,
 							 "Check the sign; returns and corrections have documents of their own.",
-							 "%s is negative", shown(s, len));
+							 "%s is negative", ds_door_shown(s, len));
 	if ((zero || negative) && (field->sign == DS_DOOR_POSITIVE || field->type == DS_DOOR_FACTOR))
 		return ds_door_fault(fault, INVALID_VALUE, "Send a value above 0.", "%s is not above 0",
-							 shown(s, len));
+							 ds_door_shown(s, len));
 	return true;
 }
 
@@ -194,7 +194,7 @@ ds_door_check_code(const char *s, int len, const DsDoorField *field, DsDoorFault
 								 "code has a control character at byte %d", i + 1);
 	if (s[0] == ' ' || s[len - 1] == ' ')
 		return ds_door_fault(fault, INVALID_VALUE, "Cut the blanks off.",
-							 "code \"%s\" begins or ends with a blank", shown(s, len));
+							 "code \"%s\" begins or ends with a blank", ds_door_shown(s, len));
 	if (len > 255 && pg_mbstrlen_with_len(s, len) > 255)
 		return ds_door_fault(fault, INVALID_VALUE, "Codes have at most 255 characters.",
 							 "code of %d characters is too long", pg_mbstrlen_with_len(s, len));
@@ -237,7 +237,7 @@ ds_door_check_date(const char *s, int len, const DsDoorField *field, DsDoorFault
 	if (len == 10 && scan_date(s, len, &tm))
 		return true;
 	return ds_door_fault(fault, INVALID_VALUE, "Send a day that exists as YYYY-MM-DD.",
-						 "\"%s\" is not a date", shown(s, len));
+						 "\"%s\" is not a date", ds_door_shown(s, len));
 }
 
 /*
@@ -339,7 +339,7 @@ ds_door_check_instant(const char *s, int len, const DsDoorField *field, pg_tz *z
 	return ds_door_fault(fault, INVALID_VALUE,
 						 "Send an instant with its zone, for example 2026-05-14T10:00:00Z or "
 						 "2026-05-14T10:00:00+02:00.",
-						 "\"%s\" is not an instant", shown(s, len));
+						 "\"%s\" is not an instant", ds_door_shown(s, len));
 }
 
 bool
@@ -351,7 +351,7 @@ ds_door_check_uuid(const char *s, int len, const DsDoorField *field, DsDoorFault
 		fine = (i == 8 || i == 13 || i == 18 || i == 23) ? s[i] == '-'
 														 : isxdigit((unsigned char) s[i]) != 0;
 	return fine || ds_door_fault(fault, INVALID_VALUE, "Send it as 8-4-4-4-12 hexadecimal digits.",
-								 "\"%s\" is not a UUID", shown(s, len));
+								 "\"%s\" is not a UUID", ds_door_shown(s, len));
 }
 
 bool
@@ -361,5 +361,5 @@ ds_door_check_timezone(const char *s, int len, const DsDoorField *field, DsDoorF
 		return true;
 	return ds_door_fault(fault, INVALID_VALUE,
 						 "Send a name of the tz database, for example Europe/Vienna.",
-						 "\"%s\" is not a time zone", shown(s, len));
+						 "\"%s\" is not a time zone", ds_door_shown(s, len));
 }

@@ -24,6 +24,7 @@ typedef struct DsDoorFault
 extern bool ds_door_fault(DsDoorFault *fault, const char *sqlstate, const char *hint,
 						  const char *format, ...) pg_attribute_printf(4, 5);
 
+extern char *ds_door_shown(const char *s, int len);
 extern bool ds_door_check_number(const char *s, int len, const DsDoorField *field,
 								 DsDoorFault *fault);
 extern bool ds_door_check_code(const char *s, int len, const DsDoorField *field,

@@ -114,7 +114,8 @@ BEGIN
 		SELECT * FROM distsync_internal.master_check_new(target, good, source, ctx ->> 'operation')
 		UNION ALL SELECT * FROM distsync_internal.master_check_codes(target, good, source)
 		UNION ALL SELECT * FROM distsync_internal.master_check_self(target, good, source)
-		UNION ALL SELECT * FROM distsync_internal.master_check_lists(target, good, source)) e ORDER BY e.ordinal, e.field COLLATE "C");
+		UNION ALL SELECT * FROM distsync_internal.master_check_lists(target, good, source)
+		UNION ALL SELECT * FROM distsync_internal.master_check_relations(target, good, source)) e ORDER BY e.ordinal, e.field COLLATE "C");
 	IF cardinality(bad) > 0 THEN
 		RETURN QUERY SELECT b.* FROM unnest(bad) b;
 		IF ctx ->> 'on_error' IS DISTINCT FROM 'collect' THEN

@@ -234,7 +234,7 @@ CREATE TABLE sync.entity_version (
 	entity		text NOT NULL,						-- entity
 	entity_key	text NOT NULL,						-- its key, as the source names it
 	source		text NOT NULL,						-- code of the system
-	version		numeric(38,9),						-- newest version of a whole document (its number, or epoch seconds of its time), NULL = none yet
+	version		numeric(38,12),						-- newest version of a whole document (its number, or epoch seconds of its time), NULL = none yet
 	fields		jsonb NOT NULL DEFAULT '{}',		-- newer versions that patches told, by field
 	told_at		timestamptz,						-- newest time the source gave (updated_at, as_of of a snapshot), NULL = none
 	as_of		timestamptz,						-- newest snapshot that settled it, NULL = none
