@@ -138,6 +138,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, numeric, numeric, numeric, numeric, numeric, uuid) IS
 	'Opens, renews or closes the exception shortfall of an item at a site; quantities in base units.';
 
+-- inventory_rebuild does the deriving of pools from the books, from zero: for people who changed the books by hand.
+CREATE FUNCTION distsync_internal.inventory_rebuild(sku text DEFAULT NULL, site text DEFAULT NULL) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	items bigint[];
+	sites bigint[];
+BEGIN
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT item_id, site_id FROM dist.stock_pool UNION SELECT item_id, site_id FROM dist.stock_balance UNION SELECT item_id, site_id FROM dist.supply
+		UNION SELECT item_id, site_id FROM dist.demand UNION SELECT item_id, site_id FROM dist.reservation WHERE state IN ('held', 'committed')) k
+	JOIN dist.item i ON i.item_id = k.item_id AND (i.sku = inventory_rebuild.sku OR inventory_rebuild.sku IS NULL)
+	JOIN dist.site s ON s.site_id = k.site_id AND (s.code = inventory_rebuild.site OR inventory_rebuild.site IS NULL);
+	IF items IS NULL THEN
+		RETURN 0;
+	END IF;
+	PERFORM distsync_internal.inventory_lock(items, sites);
+	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.backorder_cap)
+	FROM (SELECT k.item_id, k.site_id, COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
+		FROM unnest(items, sites) k(item_id, site_id)
+		LEFT JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state IN ('held', 'committed') GROUP BY k.item_id, k.site_id) x
+	WHERE p.item_id = x.item_id AND p.site_id = x.site_id AND (p.held <> x.held OR p.committed <> x.committed);
+	PERFORM distsync_internal.inventory_refresh(items, sites);
+	RETURN cardinality(items);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_rebuild(text, text) IS 'Derives the pools of an item (NULL = all) at a site (NULL = all) anew from balances, supply, demand and reservations. Returns how many. For use after the books were changed by hand.';
+
 -- inventory_sweep does what time alone changes, for the clerk: ends holds nobody asked about, and re-derives pools whose supply came
 -- due or whose lots expired. Answers are exact without it; it keeps counters and listeners current.
 CREATE FUNCTION distsync_internal.inventory_sweep(max_rows integer) RETURNS integer
