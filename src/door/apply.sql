@@ -132,8 +132,8 @@ BEGIN
 	SELECT * INTO o FROM distsync_internal.door_owned(target, ctx, c.docs, c.companies);
 	IF c.faults IS NOT NULL OR o.refused IS NOT NULL THEN
 		rows := ARRAY(SELECT r FROM jsonb_populate_recordset(NULL::distsync_internal.apply_result, c.faults) r) || o.refused;
-		rows := ARRAY(SELECT ROW(r.ordinal, 'rejected', COALESCE(r.entity_key, c.keys[array_position(c.ordinals, r.ordinal)]), r.sqlstate, r.field, r.message, r.hint, r.detail)::distsync_internal.apply_result
-			FROM unnest(rows) r ORDER BY r.ordinal);
+		rows := ARRAY(SELECT ROW(r.ordinal, 'rejected', COALESCE(r.entity_key, k.key), r.sqlstate, r.field, r.message, r.hint, r.detail)::distsync_internal.apply_result
+			FROM unnest(rows) r LEFT JOIN unnest(c.ordinals, c.keys) k(ordinal, key) ON k.ordinal = r.ordinal ORDER BY r.ordinal);
 		IF abort THEN
 			PERFORM distsync_internal.door_raise(target, rows[1]);
 		END IF;
@@ -157,8 +157,13 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = format('handler of "%s" answered %s rows for %s documents', target, cardinality(rows), jsonb_array_length(o.kept)),
 			HINT = 'A handler returns one row for each document; this is a fault of distsync, nothing was written.';
 	END IF;
-	RETURN QUERY SELECT r.ordinal, r.outcome, COALESCE(r.entity_key, c.keys[array_position(c.ordinals, r.ordinal)]), r.sqlstate, r.field, r.message, r.hint,
-		CASE WHEN o.notes ? r.ordinal::text THEN COALESCE(r.detail, '{}') || (o.notes -> r.ordinal::text) ELSE r.detail END FROM unnest(rows) r;
+	IF o.notes IS NULL AND NOT EXISTS (SELECT FROM unnest(rows) r WHERE r.entity_key IS NULL) THEN
+		RETURN QUERY SELECT r.* FROM unnest(rows) r;
+		RETURN;
+	END IF;
+	RETURN QUERY SELECT r.ordinal, r.outcome, COALESCE(r.entity_key, k.key), r.sqlstate, r.field, r.message, r.hint,
+		CASE WHEN o.notes ? r.ordinal::text THEN COALESCE(r.detail, '{}') || (o.notes -> r.ordinal::text) ELSE r.detail END
+	FROM unnest(rows) r LEFT JOIN unnest(c.ordinals, c.keys) k(ordinal, key) ON k.ordinal = r.ordinal;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.door_pass(text, jsonb, jsonb) IS 'Result rows of documents that went through every check to their handler. Errors, with on_error abort: the first rejection.';
