@@ -83,6 +83,14 @@ SELECT left(message_id, 11) AS message_id FROM sync.inbox WHERE source = 'ibr_no
 SELECT pg_temp.take('ibr_none', '{"webhook-id": "c1"}', 'one') AS one, pg_temp.take('ibr_none', '{"webhook-id": "c1"}', 'two') AS two, pg_temp.take('ibr_none', '{"webhook-id": "c1"}', 'two') AS two_again, pg_temp.take('ibr_none', '{"webhook-id": "c1"}', 'one') AS one_again;
 SELECT convert_from(body, 'UTF8') AS body, state, sqlstate, error ->> 'field' AS field FROM sync.inbox WHERE source = 'ibr_none' AND message_id = 'c1' ORDER BY inbox_id;
 SELECT kind, trace_key, seen, state FROM sync.exception WHERE trace_key LIKE 'inbox:ibr%' ORDER BY 1, 2;
+-- the look over a body before the parser: depth and keys as they are meant; it reads bytes of any kind to their end
+SELECT body, distsync_internal.inbox_scan(convert_to(body, 'UTF8'), 3) FROM (VALUES ('{"a": {"a": 1}, "b": [{"a": 1}, {"a": 2}]}'), ('[[[1]]]'), ('[[[[1]]]]'), ('{"a": "[[[[{{{{"}'), ('{"a": 1, "b": 2, "a": 3}'), ('[{"x": {"k": 1, "k": 2}}]'),
+	('{"\u0061": 1, "a": 2}'), ('{"\ud83d\ude00": 1, "😀": 2}'), ('{"\ud83d": 1, "\ud83d": 2}'), ('{"\ud83d": 1, "\ude00": 2}'), ('{"\u0000": 1, "\u0000": 2}'), ('{"a\"b": 1, "a\u0022b": 2}'), ('{"\n": 1, "n": 2}'), ('{"a\\": 1, "a": 2}'),
+	('{"": 1, "": 2}'), ('{"a"'), ('{"a\'), ('{"a\u12'), ('}{'), (']]]]'), ('{,,,"a","a"}'), (''), ('"')) v(body);
+SELECT distsync_internal.inbox_scan('\x7b2261ff22', 3) AS encoding, distsync_internal.inbox_scan('\x7b00', 3) AS nul, distsync_internal.inbox_scan('\xeda080', 3) AS surrogate;
+SELECT distsync_internal.inbox_scan('', 0);
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync_internal.inbox_scan(convert_to('{' || string_agg(format('"%s": 1', n % 9999), ',') || '}', 'UTF8'), 3) FROM generate_series(1, 10000) n;
 -- parts of a key can not be shifted
 SELECT distsync_internal.inbox_key('ab', 'c') = distsync_internal.inbox_key('a', 'bc') AS collide;
 

@@ -27,6 +27,7 @@
 
 #define MAX_DEPTH 1000
 #define SHOWN_KEY 64
+#define MAX_UTF8 5
 
 /* A key of an object that is still open */
 typedef struct ScanKey
@@ -88,13 +89,33 @@ read_hex4(const char *p)
 	return value;
 }
 
-/* append_code_unit appends \uXXXX as UTF-8; halves of a pair stay halves, which is enough to tell two keys apart. */
-static void
-append_code_unit(StringInfo out, int unit)
+/*
+ * read_code_point reads the \uXXXX at the backslash, or a pair of them, and tells how long it is; 0 for what is no
+ * character by itself: NUL and half a pair, which the parser will refuse. Text must never hold them.
+ */
+static int
+read_code_point(const char *p, int len, int *used)
 {
-	unsigned char bytes[4];
+	int unit = len >= 6 && p[1] == 'u' ? read_hex4(p + 2) : 0;
+	int low;
 
-	unicode_to_utf8((pg_wchar) unit, bytes);
+	*used = 6;
+	if (unit < 0xD800 || unit > 0xDFFF)
+		return Max(unit, 0);
+	low = len >= 12 && p[6] == '\\' && p[7] == 'u' ? read_hex4(p + 8) : 0;
+	if (unit > 0xDBFF || low < 0xDC00 || low > 0xDFFF)
+		return 0;
+	*used = 12;
+	return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+}
+
+/* append_code_point appends a character as UTF-8. */
+static void
+append_code_point(StringInfo out, int code)
+{
+	unsigned char bytes[MAX_UTF8];
+
+	unicode_to_utf8((pg_wchar) code, bytes);
 	appendBinaryStringInfo(out, (const char *) bytes,
 						   pg_encoding_mblen(PG_UTF8, (const char *) bytes));
 }
@@ -109,26 +130,30 @@ unescape_key(const char *name, int len)
 	ScanKey key;
 
 	initStringInfo(&out);
-	for (int i = 0; i < len; i++)
+	for (int i = 0; i < len;)
 	{
+		int used;
+		int code;
 		const char *letter;
-		int unit;
 
 		if (name[i] != '\\' || i + 1 >= len)
 		{
-			appendStringInfoChar(&out, name[i]);
+			appendStringInfoChar(&out, name[i++]);
 			continue;
 		}
-		i++;
-		letter = strchr(letters, name[i]);
-		if (name[i] == 'u' && i + 4 < len && (unit = read_hex4(name + i + 1)) > 0)
+		code = read_code_point(name + i, len - i, &used);
+		if (code > 0)
 		{
-			append_code_unit(&out, unit);
-			i += 4;
+			append_code_point(&out, code);
+			i += used;
+			continue;
 		}
-		else
-			appendStringInfoChar(&out, letter != NULL && name[i] != '\0' ? meant[letter - letters]
-																		 : name[i]);
+		/* the mark of a half pair stays as it is written, so that it equals itself only */
+		if (name[i + 1] == 'u')
+			appendStringInfoChar(&out, '\\');
+		letter = memchr(letters, name[i + 1], strlen(letters));
+		appendStringInfoChar(&out, letter != NULL ? meant[letter - letters] : name[i + 1]);
+		i += 2;
 	}
 	key.name = out.data;
 	key.len = out.len;
@@ -297,5 +322,5 @@ ds_sql_inbox_scan(PG_FUNCTION_ARGS)
 	problem = scan_json(&scan);
 	if (problem == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(problem));
+	PG_RETURN_TEXT_P(cstring_to_text(pg_any_to_server(problem, strlen(problem), PG_UTF8)));
 }

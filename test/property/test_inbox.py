@@ -183,6 +183,63 @@ class Inbox(unittest.TestCase):
                 self.one_history(seed)
         self.clean()
 
+    def test_scan(self):
+        """The look over a body finds a doubled key, however it is written, and the depth, as Python's parser does."""
+        chance = random.Random(os.environ.get("SEED", "scan"))
+        bodies = [write(chance, chance.randrange(1, 7)) for _ in range(2000)]
+        scan = libpq.Statement("", "SELECT split_part(distsync_internal.inbox_scan($1::bytea, 5), ':', 1) AS problem")
+        seen = set()
+        try:
+            for body in bodies:
+                due = judge(body)
+                seen.add(due)
+                self.assertEqual(scan.execute([body.encode()])[0]["problem"], due, body)
+        finally:
+            scan.close()
+        self.assertEqual(seen, {None, "depth", "duplicate_key"})
+
+
+def write(chance, depth):
+    """write makes JSON with few different keys, each written in one of several ways."""
+    if depth == 0 or chance.random() < 0.2:
+        return chance.choice(["1", "-2.50", "null", '"{[\\\\"', '"\\u00e9\\"]"', "true"])
+    if chance.random() < 0.3:
+        return "[%s]" % ", ".join(write(chance, depth - 1) for _ in range(chance.randrange(3)))
+    keys = [chance.choice(['"a"', '"\\u0061"', '"b"', '"\u00e9"', '"\\u00e9"', '"\\u00E9"', '"\\ud83d\\ude00"', '"\U0001F600"', '"c\\"d"', '"c\\u0022d"', '"e\\/"', '"e/"'])
+            for _ in range(chance.randrange(4))]
+    return "{%s}" % ",".join("%s: %s" % (key, write(chance, depth - 1)) for key in keys)
+
+
+def judge(body):
+    """judge says what the look over a body must find first: it reads from left to right and closes objects as it goes."""
+    depth, closed, deep = 0, 0, False
+    for c in unquoted(body):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(c, 0)
+        closed += c == "}"
+        deep = depth > 5
+        if deep:
+            break
+    found = []
+    decoder = json.JSONDecoder(object_pairs_hook=lambda pairs: found.append(len(pairs) != len(dict(pairs))))
+    decoder.decode(body)
+    if any(found[:closed] if deep else found):
+        return "duplicate_key"
+    return "depth" if deep else None
+
+
+def unquoted(body):
+    """unquoted yields the characters of JSON that stand outside strings."""
+    inside, skip = False, False
+    for c in body:
+        if skip:
+            skip = False
+        elif inside:
+            skip, inside = c == "\\", c != '"'
+        elif c == '"':
+            inside = True
+        else:
+            yield c
+
 
 if __name__ == "__main__":
     unittest.main()
