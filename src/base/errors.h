@@ -59,6 +59,7 @@
 #define DS_ERRCODE_INVALID_ENDPOINT MAKE_SQLSTATE('S', 'D', '0', '8', '0')
 #define DS_ERRCODE_ADDRESS_REFUSED MAKE_SQLSTATE('S', 'D', '0', '8', '1')
 #define DS_ERRCODE_LEASE_LOST MAKE_SQLSTATE('S', 'D', '0', '8', '2')
+#define DS_ERRCODE_POSITION_GONE MAKE_SQLSTATE('S', 'D', '0', '8', '3')
 
 /* test builds only */
 #define DS_ERRCODE_FAILPOINT MAKE_SQLSTATE('S', 'D', '0', '9', '9')

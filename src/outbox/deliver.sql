@@ -19,7 +19,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM sync.endpoint e
 	LEFT JOIN (SELECT l.endpoint_id, count(*)::integer AS n FROM sync.lane l WHERE l.state = 'leased' GROUP BY l.endpoint_id) b ON b.endpoint_id = e.endpoint_id
 	WHERE e.state = 'active' AND e.kind = outbox_open_endpoints.endpoint_kind AND e.max_inflight > COALESCE(b.n, 0)
-		AND (e.scheme = 'none' OR EXISTS (SELECT FROM sync.secret s WHERE s.kind = 'endpoint' AND s.code = e.code AND s.valid @> clock_timestamp()))
+		AND (e.scheme = 'none' OR e.kind = 'pull' OR EXISTS (SELECT FROM sync.secret s WHERE s.kind = 'endpoint' AND s.code = e.code AND s.valid @> clock_timestamp()))
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_open_endpoints(text) IS 'Active endpoints of a kind (http, pull) with a key where they sign: room = requests they may have more, busy = those in flight.';
 
@@ -47,7 +47,7 @@ BEGIN
 		INSERT INTO sync.attempt (delivery_id, attempt_no, lease, finished_at, verdict, error)
 		SELECT r.delivery_id, r.attempts, r.lease, t, 'lost', 'the sender did not report back before its lease ended' FROM tried r
 	)
-	UPDATE sync.lane l SET state = CASE WHEN o.open THEN 'ready' ELSE 'blocked' END, lease = NULL, lease_until = NULL, due_at = t
+	UPDATE sync.lane l SET state = CASE WHEN o.open THEN 'ready' ELSE 'blocked' END, lease = NULL, lease_until = NULL, failures = l.failures + 1, due_at = t
 	FROM lost o WHERE l.endpoint_id = o.endpoint_id AND l.lane_key = o.lane_key;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	RETURN n;

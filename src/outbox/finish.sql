@@ -41,12 +41,12 @@ BEGIN
 		CASE WHEN j.verdict = 'late' THEN NULL
 			WHEN j.verdict = 'delivered' THEN 'delivered'
 			WHEN j.verdict = 'gone' THEN 'parked'
-			WHEN j.verdict = 'rejected' OR j.attempts > cardinality(j.schedule) THEN 'dead'
+			WHEN j.verdict = 'rejected' OR j.failures >= cardinality(j.schedule) THEN 'dead'
 			ELSE 'waiting' END,
-		distsync_internal.outbox_pause(j.schedule[j.attempts], j.jitter, j.retry_after, j.retry_after_max))::distsync_internal.outbox_result ORDER BY j.endpoint_id, j.lane_key)
+		distsync_internal.outbox_pause(j.schedule[j.failures + 1], j.jitter, j.retry_after, j.retry_after_max))::distsync_internal.outbox_result ORDER BY j.endpoint_id, j.lane_key)
 	INTO judged
 	FROM (SELECT r.delivery_id, r.lease, r.status, COALESCE(r.curl_code, 0) AS curl_code, r.error, r.retry_after, r.response_headers, r.response_body, r.dns_us, r.connect_us, r.tls_us, r.ttfb_us, r.total_us,
-			d.position, d.route_id, d.endpoint_id, d.lane_key, (d.attempts + 1)::smallint AS attempts, d.event_at, d.message_id, l.depth, t.on_block,
+			d.position, d.route_id, d.endpoint_id, d.lane_key, (d.attempts + 1)::smallint AS attempts, d.event_at, d.message_id, l.depth, l.failures, t.on_block,
 			CASE WHEN l.lease IS NULL THEN 'late' ELSE distsync_internal.outbox_verdict(r.status, r.curl_code) END AS verdict,
 			y.schedule, y.jitter, y.retry_after_max
 		  FROM unnest(results) r
@@ -77,6 +77,9 @@ BEGIN
 		finished_at = CASE WHEN r.fate IN ('delivered', 'dead') THEN t END
 	FROM unnest(results) r
 	WHERE d.delivery_id = r.delivery_id AND r.fate IS NOT NULL;
+	UPDATE sync.dead_letter x SET resolution = 'delivered_later', resolved_at = t
+	FROM unnest(results) r
+	WHERE r.fate = 'delivered' AND r.attempts > 1 AND x.delivery_id = r.delivery_id AND x.resolution = 'requeued';
 	IF NOT EXISTS (SELECT FROM unnest(results) r WHERE r.fate = 'dead') THEN
 		RETURN;
 	END IF;

@@ -113,7 +113,7 @@ BEGIN
 			CASE p.state WHEN 'active' THEN 'queued' ELSE 'parked' END AS state, e.at, e.message_id
 		FROM sync.route r
 		JOIN sync.endpoint p ON p.endpoint_id = r.endpoint_id
-		JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type LIKE replace(replace(r.event_type, '_', '\_'), '*', '%')
+		JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type LIKE distsync_internal.outbox_pattern(r.event_type)
 		WHERE r.status = 'active' AND e.origin IS DISTINCT FROM p.system AND distsync_internal.outbox_wants(r.filter, e.body)
 		ORDER BY e.position, r.endpoint_id, COALESCE(r.mapping, ''), r.route_id
 	), inserted AS (
@@ -178,7 +178,8 @@ BEGIN
 	UPDATE sync.lane l SET depth = l.depth - g.n,
 		head_id = CASE WHEN l.head_id = ANY (gone)
 			THEN (SELECT min(d.delivery_id) FROM sync.delivery d WHERE d.endpoint_id = l.endpoint_id AND d.lane_key = l.lane_key AND d.state IN ('queued', 'parked'))
-			ELSE l.head_id END
+			ELSE l.head_id END,
+		failures = CASE WHEN l.head_id = ANY (gone) THEN 0 ELSE l.failures END
 	FROM (SELECT d.endpoint_id, d.lane_key, count(*)::integer AS n FROM sync.delivery d WHERE d.delivery_id = ANY (gone) GROUP BY 1, 2) g
 	WHERE l.endpoint_id = g.endpoint_id AND l.lane_key = g.lane_key;
 	RETURN COALESCE(cardinality(gone), 0);

@@ -331,6 +331,7 @@ CREATE TABLE sync.event (
 	body		bytea NOT NULL,						-- CloudEvents JSON, exactly as sent
 	CONSTRAINT event_pk PRIMARY KEY (position)
 ) PARTITION BY RANGE (position);
+CREATE INDEX event_entity_idx ON sync.event (entity, entity_key, position);
 
 -- sync.entity_clock: version counter of each entity that has events.
 CREATE TABLE sync.entity_clock (
