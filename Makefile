@@ -38,7 +38,7 @@ SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql sr
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order = src/order/read.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
 	src/order/invoice.sql src/order/fact.sql src/order/entity.sql src/order/clerk.sql src/order/verify.sql
-SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/listen.sql src/outbox/capture.sql
+SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/listen.sql src/outbox/capture.sql src/outbox/retain.sql src/outbox/checks.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
 SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql src/inbox/feed.sql \
 	src/inbox/replay.sql src/inbox/watch.sql
@@ -58,7 +58,7 @@ REGRESS_pricing = pricing_price
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path
-REGRESS_outbox = outbox_path outbox_capture outbox_deliver
+REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_ops =
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
