@@ -63,7 +63,7 @@ REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_ops =
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race inventory_last_unit inventory_expiry inventory_shortfall inbox_receive inbox_clerks
+ISOLATION = credit_payments credit_race inventory_last_unit inventory_expiry inventory_shortfall inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

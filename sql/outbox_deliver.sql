@@ -168,6 +168,7 @@ SELECT distsync.nack(array_agg(delivery_id), array_agg(lease_id), 'never', '{"re
 SELECT * FROM letter WHERE endpoint = 'obd-pull';
 
 -- listeners that were away
+CALL pg_temp.emit('obd_pull.w', '8');
 SELECT next_position AS since FROM distsync.events_since('latest') \gset
 SELECT count(*) FROM distsync.events_since(:'since');
 CALL pg_temp.emit('obd_pull.x', '9', '{"n": 7}');

@@ -24,7 +24,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	JOIN pg_class c ON c.oid = i.inhrelid
 	JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE i.inhparent = to_regclass(parent) AND NOT i.inhdetachpending AND pg_has_role(c.relowner, 'USAGE')
-		AND substring(pg_get_expr(c.relpartbound, c.oid) FROM $x$TO \('([^']+)'\)$x$)::timestamptz <= before
+		AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz <= before
 	ORDER BY c.relname COLLATE "C"
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_old_partitions(text, timestamptz) IS 'Partitions by time that end at or before an instant, oldest first; never the default partition, nor one that people made and own.';
