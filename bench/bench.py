@@ -34,6 +34,7 @@ def main(wanted):
     cluster.build()
     cluster.start()
     for name in wanted or FIGURES:
+        cluster.database(name)
         FIGURES[name](cluster, lambda *values, **more: report(name, *values, **more))
 
 

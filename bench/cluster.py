@@ -27,7 +27,7 @@ class Cluster:
     def __init__(self):
         self.work = os.environ["WORK"]
         self.run = os.path.join(self.work, "run")
-        self.dsn = "host=%s dbname=bench user=postgres" % self.run
+        self.name = self.dsn = None
         self.full = os.environ.get("SCALE") == "full"
 
     def build(self):
@@ -36,13 +36,19 @@ class Cluster:
             self._call(command + ["PG_CONFIG=" + os.environ["PG_CONFIG"]])
 
     def start(self):
-        """start makes the cluster and a database that is set up."""
+        """start makes the cluster."""
         data = os.path.join(self.work, "data")
         self._call(["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"])
         with open(os.path.join(data, "postgresql.conf"), "a", encoding="utf-8") as configuration:
             configuration.write(CONFIGURATION % {"run": self.run})
         self._call(["pg_ctl", "-D", data, "-l", os.path.join(self.work, "server.log"), "-w", "start"])
-        self._call(["createdb", "-h", self.run, "-U", "postgres", "bench"])
+
+    def database(self, name):
+        """database makes a database for one figure, set up and with workers, and ends the one before."""
+        if self.dsn:
+            self._call(["dropdb", "-h", self.run, "-U", "postgres", self.name])
+        self.name, self.dsn = name, "host=%s dbname=%s user=postgres" % (self.run, name)
+        self._call(["createdb", "-h", self.run, "-U", "postgres", name])
         self.sql("CREATE EXTENSION distsync", "SELECT distsync.setup()")
 
     def sql(self, *statements):
