@@ -8,8 +8,8 @@ INSERT INTO dist.party_ancestor (party_id, ancestor_id, depth) SELECT party_id, 
 INSERT INTO dist.credit_account (code, customer_id, company_id, currency)
 SELECT 'A-' || p.code, p.party_id, c.company_id, 'USD' FROM dist.party p, dist.company c WHERE p.code LIKE 'CC-%' AND c.code = 'B';
 INSERT INTO dist.credit_limit (account_id, amount, approved_by) SELECT account_id, 100000, 'bench' FROM dist.credit_account WHERE code LIKE 'A-CC-%';
-INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_amount, posted_at, due_on)
-SELECT a.customer_id, a.account_id, a.company_id, 'invoice', a.code || '/' || n, 'USD', 100 + n, 100 + n, 100 + n, now() - n * interval '1 day', current_date + 20 + n
+INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_total, account_amount, posted_at, due_on)
+SELECT a.customer_id, a.account_id, a.company_id, 'invoice', a.code || '/' || n, 'USD', 100 + n, 100 + n, 100 + n, 100 + n, now() - n * interval '1 day', current_date + 20 + n
 FROM dist.credit_account a, generate_series(1, :items / :customers) n WHERE a.code LIKE 'A-CC-%';
 UPDATE dist.credit_account a SET receivable = s.sum FROM (SELECT account_id, sum(account_amount) FROM dist.open_item GROUP BY account_id) s WHERE s.account_id = a.account_id;
 ALTER TABLE dist.party ENABLE TRIGGER USER;
