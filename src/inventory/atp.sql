@@ -157,19 +157,25 @@ CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, 
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
+DECLARE
+	m record;
+	doubt text;
+	one_doubt text;
+	next_doubt timestamptz;
+	one_basis text;
+	base numeric;
+	promised numeric;
+	held numeric := 0;
+	committed numeric := 0;
+	due numeric := 0;
 BEGIN
-	SELECT array_agg(x.site_id), COALESCE(sum(x.base), 0), COALESCE(sum(x.base + x.due - x.promised), 0),
-		sum(greatest(0, x.book + x.low - x.promised + x.backorder)) FILTER (WHERE x.book IS NOT NULL), sum(greatest(0, x.phys + x.low - x.promised + x.backorder)) FILTER (WHERE x.phys IS NOT NULL),
-		COALESCE(sum(greatest(0, x.base + x.low - x.promised + x.backorder)), 0),
-		CASE WHEN min(x.basis) = max(x.basis) THEN min(x.basis) WHEN count(*) = 0 THEN 'none' ELSE 'mixed' END,
-		COALESCE(bool_or(x.future), false), min(x.moves_at), max(x.known_at),
-		jsonb_build_object('held', COALESCE(sum(x.held), 0), 'committed', COALESCE(sum(x.committed), 0), 'demand_of_others', COALESCE(-sum(x.due), 0), 'sites', count(*))
-			|| CASE WHEN count(x.doubt) > 0 THEN jsonb_build_object('doubt', min(x.doubt)) ELSE '{}' END
-	INTO sites, on_hand, projected, atp_book, atp_phys, atp, basis, moves, moves_at, known_at, detail
-	FROM (SELECT m.*, m.held + m.committed AS promised, v.doubt, least(m.turns_at, v.next_doubt) AS moves_at,
-			distsync_internal.inventory_basis(inventory_sum.mode, m.phys, m.book, v.doubt) AS basis,
-			distsync_internal.inventory_base(m.phys, m.book, 0, 0, inventory_sum.mode, v.doubt) AS base
-		FROM dist.stock_pool p
+	on_hand := 0;
+	projected := 0;
+	atp := 0;
+	moves := false;
+	-- a loop and not an aggregate: most answers are about one site or two
+	FOR m IN
+		SELECT n.* FROM dist.stock_pool p
 		JOIN dist.site s ON s.site_id = p.site_id AND s.can_promise AND s.status = 'active'
 		CROSS JOIN LATERAL (
 			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future
@@ -177,10 +183,40 @@ BEGIN
 			UNION ALL
 			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future
 			FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
-			WHERE p.valid_until <= inventory_sum.at) m
-		LEFT JOIN LATERAL (SELECT d.doubt, d.next_doubt FROM distsync_internal.inventory_doubt(p.site_id, inventory_sum.at) d WHERE inventory_sum.mode = 'physical') v ON true
+			WHERE p.valid_until <= inventory_sum.at) n
 		WHERE p.item_id = inventory_sum.item_id AND (p.site_id = inventory_sum.site_id OR inventory_sum.site_id IS NULL)
-			AND (s.company_id = inventory_sum.company_id OR inventory_sum.company_id IS NULL)) x;
+			AND (s.company_id = inventory_sum.company_id OR inventory_sum.company_id IS NULL)
+	LOOP
+		IF mode = 'physical' THEN
+			SELECT v.doubt, v.next_doubt INTO one_doubt, next_doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_sum.at) v;
+			doubt := COALESCE(doubt, one_doubt);
+		END IF;
+		one_basis := distsync_internal.inventory_basis(mode, m.phys, m.book, one_doubt);
+		base := distsync_internal.inventory_base(m.phys, m.book, 0, 0, mode, one_doubt);
+		promised := m.held + m.committed - m.backorder;
+		sites := sites || m.site_id;
+		on_hand := on_hand + base;
+		projected := projected + base + m.due - m.held - m.committed;
+		atp := atp + greatest(0, base + m.low - promised);
+		IF m.book IS NOT NULL THEN
+			atp_book := COALESCE(atp_book, 0) + greatest(0, m.book + m.low - promised);
+		END IF;
+		IF m.phys IS NOT NULL THEN
+			atp_phys := COALESCE(atp_phys, 0) + greatest(0, m.phys + m.low - promised);
+		END IF;
+		basis := CASE WHEN basis IS NULL OR basis = one_basis THEN one_basis ELSE 'mixed' END;
+		moves := moves OR m.future;
+		moves_at := least(moves_at, m.turns_at, next_doubt);
+		known_at := greatest(known_at, m.known_at);
+		held := held + m.held;
+		committed := committed + m.committed;
+		due := due - m.due;
+	END LOOP;
+	basis := COALESCE(basis, 'none');
+	detail := jsonb_build_object('held', held, 'committed', committed, 'demand_of_others', due, 'sites', COALESCE(cardinality(sites), 0));
+	IF doubt IS NOT NULL THEN
+		detail := detail || jsonb_build_object('doubt', doubt);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, text) IS
