@@ -44,17 +44,17 @@ DECLARE
 	in_company bigint := distsync_internal.master_company(options ->> 'company', 'options.company');
 	n integer;
 BEGIN
-	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
 	IF n = 0 THEN
 		PERFORM distsync_internal.order_refuse('SD001', 'order_number', format('unknown order "%s"', order_find.order_number), 'Give our number of the order, with options.company where several companies use it.');
 	ELSIF n > 1 THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'options.company', format('order number "%s" is used by %s companies', order_find.order_number, n), 'Name the company in options.company.');
 	END IF;
 	RETURN QUERY SELECT o.customer_id, o.order_id, c.code, o.account_id FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
-		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb) IS 'Ids of an order by our number; options: company, kind. Errors: SD001 unknown, SD005 ambiguous.';
+COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb) IS 'Ids of an order by our number; options: company, order_kind. Errors: SD001 unknown, SD005 ambiguous.';
 
 -- order_lock does the locking for a change of one order: the accounts first, then the order.
 CREATE FUNCTION distsync_internal.order_lock(customer_id bigint, order_id bigint, account_id bigint) RETURNS void
@@ -119,6 +119,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM distsync_internal.order_find($1, $2) f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id. Options: company, kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin}');

@@ -47,7 +47,6 @@ BEGIN
 		ready := ready || t.read;
 	END LOOP;
 	PERFORM distsync_internal.order_lock_many(ready);
-	PERFORM distsync_internal.order_lock_stock((x ->> 'customer_id')::bigint, (x ->> 'order_id')::bigint) FROM jsonb_array_elements(ready) x WHERE x ->> 'order_id' IS NOT NULL AND jsonb_array_length(ready) = 1;
 	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
 		-- the same order may come twice in one call
 		IF d ->> 'order_id' IS NULL AND EXISTS (SELECT FROM dist.sales_order s WHERE s.company_id = (d ->> 'company_id')::bigint AND s.kind = 'order' AND s.order_number = d ->> 'order_number') THEN

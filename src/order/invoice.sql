@@ -182,7 +182,7 @@ BEGIN
 		END IF;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id', 'lines', '[]'::jsonb)), '[]') FROM jsonb_array_elements(ready) x));
+	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM jsonb_array_elements(ready) x), false);
 	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
 		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';

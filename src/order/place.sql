@@ -32,7 +32,7 @@ DECLARE
 	l jsonb;
 	site bigint;
 BEGIN
-	FOR l IN SELECT x FROM jsonb_array_elements(o -> 'lines') x WHERE x ? 'backordered' ORDER BY x ->> 'item_id', (x ->> 'ordinal')::integer LOOP
+	FOR l IN SELECT x FROM jsonb_array_elements(o -> 'lines') x WHERE x ? 'backordered' ORDER BY (x ->> 'item_id')::bigint, (x ->> 'ordinal')::integer LOOP
 		site := COALESCE((l ->> 'site_id')::bigint, (SELECT s.site_id FROM distsync_internal.inventory_sites((l ->> 'item_id')::bigint, NULL, (o ->> 'company_id')::bigint) s ORDER BY s.rank, s.code LIMIT 1));
 		IF site IS NOT NULL THEN
 			PERFORM distsync_internal.inventory_demand((l ->> 'item_id')::bigint, site, (o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'), (o ->> 'customer_id')::bigint,
@@ -56,11 +56,12 @@ BEGIN
 	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'D' || (o ->> 'order_id')));
 	refused := distsync_internal.order_check(o);
 	IF refused IS NULL THEN
-		IF account IS NOT NULL THEN
-			PERFORM distsync_internal.credit_lock(ARRAY[account]);
-		END IF;
 		o := distsync_internal.order_total(distsync_internal.order_price(o));
 		refused := distsync_internal.order_refused(o);
+	END IF;
+	-- prices need no lock; from here on nobody else moves this account
+	IF refused IS NULL AND account IS NOT NULL THEN
+		PERFORM distsync_internal.credit_lock(ARRAY[account]);
 	END IF;
 	IF refused IS NULL AND account IS NOT NULL AND o -> 'policy' ->> 'on_hold' = 'refuse' THEN
 		o := o || jsonb_build_object('decision', distsync_internal.credit_decide(account, (o ->> 'account_amount')::numeric, distsync_internal.order_credit_context(o) || jsonb_build_object('at', clock_timestamp())));

@@ -140,6 +140,7 @@ DECLARE
 	o record;
 	key text := (s -> 'doc' ->> 'company') || '/' || (s -> 'doc' ->> 'shipment_number');
 	shipped jsonb;
+	billed boolean;
 BEGIN
 	IF s ->> 'order_id' IS NULL THEN
 		PERFORM distsync_internal.base_exception('shipment_without_order', key, 'order', 'warning', s -> 'doc' ->> 'company', 'shipment', key, jsonb_build_object('order_number', s -> 'doc' -> 'order_number'),
@@ -153,8 +154,11 @@ BEGIN
 	END IF;
 	IF complete THEN
 		PERFORM distsync_internal.order_end_holds(o.customer_id, o.order_id, 'shipped');
+		PERFORM distsync_internal.base_exception_close('invoice_without_shipment', (s -> 'doc' ->> 'company') || '/' || i.invoice_number, 'it has left')
+		FROM dist.invoice i WHERE i.order_id = o.order_id AND i.kind = 'invoice' ORDER BY i.invoice_number;
 	END IF;
-	UPDATE dist.sales_order x SET state = CASE WHEN complete THEN 'shipped' ELSE x.state END, version = x.version + 1, answer_due_at = CASE WHEN complete THEN NULL ELSE x.answer_due_at END,
+	billed := NOT EXISTS (SELECT FROM dist.order_line l WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.invoiced_quantity < l.base_quantity - l.cancelled_quantity);
+	UPDATE dist.sales_order x SET state = CASE WHEN NOT complete THEN x.state WHEN billed THEN 'closed' ELSE 'shipped' END, version = x.version + 1, answer_due_at = CASE WHEN complete THEN NULL ELSE x.answer_due_at END,
 		credit_state = CASE WHEN complete AND x.credit_state = 'held' THEN 'none' ELSE x.credit_state END
 	WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	IF COALESCE((ctx ->> 'backfill')::boolean, false) THEN
@@ -169,4 +173,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_tell(jsonb, bigint, boolean, jsonb) IS
-	'Advances the order to shipped when nothing is left, ends its holds then, opens shipment_without_order, shipped_on_held, shipped_on_cancelled or shipped_on_rejected, emits order.shipped and invoice.requested.';
+	'Advances the order to shipped (closed, if it was billed before) when nothing is left, ends its holds then, opens shipment_without_order, shipped_on_held, shipped_on_cancelled or shipped_on_rejected, emits order.shipped and invoice.requested.';

@@ -44,7 +44,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_check_shipment(jsonb) IS 'The rejected row of a shipment that can not be booked (SD001, SD005), NULL if it can.';
 
 -- order_lock_many does the locking for a bulk of documents: accounts, then orders, then pools, each sorted.
-CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb) RETURNS void
+CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb, stock boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
@@ -52,17 +52,22 @@ BEGIN
 	PERFORM distsync_internal.credit_lock_tree(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(docs) x WHERE x ->> 'account_id' IS NOT NULL));
 	PERFORM FROM dist.sales_order o JOIN jsonb_array_elements(docs) x ON o.customer_id = (x ->> 'customer_id')::bigint AND o.order_id = (x ->> 'order_id')::bigint
 	ORDER BY o.order_id FOR NO KEY UPDATE OF o;
+	IF NOT stock THEN
+		RETURN;
+	END IF;
 	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO k FROM (
 		SELECT (l ->> 'item_id')::bigint AS item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l WHERE COALESCE(l ->> 'site_id', x ->> 'site_id') IS NOT NULL
 		UNION
-		SELECT d.item_id, d.site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
-		JOIN dist.demand d ON d.item_id = (l ->> 'item_id')::bigint WHERE d.demand_key = (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line')) u;
+		SELECT d.item_id, d.site_id FROM jsonb_array_elements(docs) x
+		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint
+		JOIN dist.demand d ON d.item_id = l.item_id AND d.demand_key = (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || l.line_no) u;
 	IF k.items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb) IS 'Locks accounts, orders and stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, lines [{item_id, line, site_id}]}], each kind sorted.';
+COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb, boolean) IS
+	'Locks accounts, orders and, where stock is true, the stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, doc, lines [{item_id, line, site_id}]}], each kind sorted.';
 
 -- order_apply_shipment does the handling of the entity: goods that left are booked, whatever they break.
 CREATE FUNCTION distsync_internal.order_apply_shipment(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result

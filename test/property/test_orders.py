@@ -1,0 +1,130 @@
+"""Orders and credit under fire: real connections (a psql process each) submit, cancel, ship, bill, pay and take payments back at once.
+
+SEED=n repeats a run. No command passes a limit, nothing stays held that fits once it is quiet, every amount is counted once; the verify
+handlers of the rooms say so.
+"""
+import json
+import os
+import random
+import subprocess
+import unittest
+
+SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+CHECKS = ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases", "inventory_verify_promises")
+BROKEN = " UNION ALL ".join(f"SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.{check}()" for check in CHECKS) + ";\n"
+# what waits although it fits: the clerk has come, nobody else holds it
+FITS = """SELECT w.order_number FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_waiting(a.account_id) w
+WHERE a.parent_id IS NULL AND distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('order_id', w.order_id, 'customer_id', w.customer_id)) ->> 'outcome' = 'approved';
+"""
+OVER = """SELECT a.code || ' ' || p.headroom FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_position(a.account_id, now()) p WHERE p.headroom < 0 AND p.level = 0;
+"""
+QUIET = "SET client_min_messages = warning;\n\\set VERBOSITY verbose\n"
+
+
+def start(script):
+    process = subprocess.Popen(["psql", "-XqAt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process.stdin.write(QUIET + script)
+    process.stdin.close()
+    return process
+
+
+def together(scripts):
+    """Runs scripts at once, a connection each; returns all their lines."""
+    lines = []
+    for process in [start(script) for script in scripts]:
+        lines += process.stdout.read().splitlines()
+        process.stdout.close()
+        process.wait()
+    return lines
+
+
+def psql(script):
+    return together([script])
+
+
+def literal(value):
+    return "'" + json.dumps(value).replace("'", "''") + "'"
+
+
+def apply(entity, *documents):
+    return f"SELECT outcome FROM distsync.apply_all('{entity}', {literal(list(documents))}, 'po-erp');\n"
+
+
+def submit(number, customer, quantity, **more):
+    document = dict({"company": "PO", "customer": customer, "order_number": number, "lines": [{"item": "PO-A", "quantity": quantity}]}, **more)
+    return f"SELECT state FROM distsync.submit_order({literal(document)}, '{number}');\n"
+
+
+class Orders(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        print(f"SEED={SEED}", flush=True)
+        out = psql("SELECT distsync.add_system('po-erp', 'erp');\n"
+                   + apply("currency", {"currency": "USD"}) + apply("unit", {"unit": "EA"})
+                   + apply("company", {"code": "PO", "name": "p", "currency": "USD"})
+                   + apply("party", *[{"code": f"PO-{c}", "name": c, "currency": "USD"} for c in ("G", "X", "Y", "H", "P", "Q")])
+                   + apply("site", {"code": "PO-W", "name": "w", "company": "PO"}) + apply("item", {"sku": "PO-A", "base_unit": "EA"})
+                   + apply("agreement", {"code": "PO-LIST", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-A", "value": "1"}]})
+                   + apply("stock_event", {"event_id": "1", "kind": "receive", "sku": "PO-A", "site": "PO-W", "quantity": 1000000, "event_at": "2024-01-01T00:00:00Z"})
+                   + apply("credit_account", {"code": "PO-G", "customer": "PO-G", "currency": "USD", "limit": 1000},
+                           {"code": "PO-X", "customer": "PO-X", "company": "PO", "parent": "PO-G"}, {"code": "PO-Y", "customer": "PO-Y", "company": "PO", "parent": "PO-G", "limit": 800})
+                   + apply("credit_account", {"code": "PO-H", "customer": "PO-H", "currency": "USD", "limit": 2000, "release_order": "best_fit"},
+                           {"code": "PO-P", "customer": "PO-P", "company": "PO", "parent": "PO-H", "limit": 1500}, {"code": "PO-Q", "customer": "PO-Q", "company": "PO", "parent": "PO-H"}))
+        assert not [line for line in out if "ERROR" in line], out
+
+    def assert_whole(self):
+        psql("SELECT distsync_internal.credit_clerk(100);\n" * 5)
+        self.assertEqual(psql(BROKEN), [])
+        self.assertEqual(psql(FITS), [])
+
+    def test_one_limit(self):
+        """12 clients, 5 orders of 60 each, under one group's limit of 1000 through two accounts: 16 pass."""
+        out = together(["".join(submit(f"R{client}-{i}", "PO-" + "XY"[client % 2], 60) for i in range(5)) for client in range(12)])
+        self.assertEqual(sorted(set(out)), ["accepted", "held"])
+        self.assertEqual(out.count("accepted"), 16)
+        self.assertEqual(psql("SELECT open_orders, held_demand FROM dist.credit_account WHERE code = 'PO-G';"), ["960.0000|2640.0000"])
+        self.assert_whole()
+        # cancelling makes room for others, at once and from many sides
+        numbers = psql("SELECT order_number FROM dist.sales_order WHERE order_number LIKE 'R%' AND credit_state = 'approved' ORDER BY 1;")
+        out = together(["".join(f"SELECT distsync.cancel_order('{n}', 'test') ->> 'state';\n" for n in numbers[k::4]) for k in range(4)])
+        self.assertEqual(set(out), {"cancelled"})
+        self.assert_whole()
+        self.assertEqual(psql("SELECT open_orders FROM dist.credit_account WHERE code = 'PO-G';"), ["960.0000"])
+
+    def client(self, name, seed):
+        """The script of one client: a random mixture over orders of its own."""
+        rng = random.Random(seed)
+        script, orders, payments = [], [], []
+        for i in range(20):
+            what = rng.choice(["submit", "submit", "submit", "ship", "cancel", "bill", "pay", "pay", "reverse"])
+            if what == "submit" or not orders:
+                orders.append(f"{name}-{i}")
+                script.append(submit(orders[-1], rng.choice(["PO-P", "PO-Q"]), rng.randint(1, 400)))
+            elif what == "ship":
+                script.append(f"SELECT distsync.ship({literal({'company': 'PO', 'shipment_number': f'{name}-S{i}', 'order_number': rng.choice(orders), 'site': 'PO-W', 'lines': [{'order_line': 1, 'quantity': rng.randint(1, 200)}]})}) ->> 'state';\n")
+            elif what == "cancel":
+                script.append(f"SELECT distsync.cancel_order('{rng.choice(orders)}', 'test') ->> 'state';\n")
+            elif what == "bill":
+                script.append(apply("invoice", {"company": "PO", "invoice_number": f"{name}-I{i}", "order_number": rng.choice(orders), "terms": "NET30", "currency": "USD", "net_amount": rng.randint(1, 200)}))
+            elif what == "pay":
+                payments.append((f"{name}-M{i}", rng.choice(["PO-P", "PO-Q"]), rng.randint(1, 300)))
+                script.append(apply("payment", {"company": "PO", "payment_number": payments[-1][0], "customer": payments[-1][1], "currency": "USD", "amount": payments[-1][2]}))
+            elif payments:
+                number, customer, amount = payments.pop(rng.randrange(len(payments)))
+                script.append(apply("payment", {"company": "PO", "payment_number": number + "-R", "customer": customer, "currency": "USD", "amount": amount, "reverses": number}))
+        return "".join(script)
+
+    def test_mixture(self):
+        """Six clients do all of it at once. A bill or a payment taken back may pass a limit, it happened; a command never does."""
+        out = together([self.client(f"M{c}", SEED + c) for c in range(6)])
+        errors = [line for line in out if line.startswith("ERROR")]
+        # what a command may be told: too much to ship, held or ended
+        self.assertEqual([line for line in errors if "SD002" not in line and "SD070" not in line and "SD008" not in line], [])
+        self.assertGreater(out.count("accepted") + out.count("held"), 0)
+        self.assert_whole()
+        over = psql(OVER)
+        self.assertEqual(len(over), int(psql("SELECT count(*) FROM sync.exception WHERE kind = 'over_limit' AND state = 'open';")[0]), over)
+
+
+if __name__ == "__main__":
+    unittest.main()
