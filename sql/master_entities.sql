@@ -43,6 +43,8 @@ SELECT ordinal, sqlstate, field, message FROM distsync.apply_all('item', '[{"sku
 SELECT count(*) FROM dist.item WHERE sku LIKE 'MA-X%';
 SELECT ordinal, sqlstate, field, message FROM distsync.apply_all('party', '[{"code":"0000100","name":"a"},{"code":"0000101","name":"b"},{"code":"MA-N"},{"code":"MA-N2","name":"n","parent":"MA-NONE"},{"code":"MA-N3","name":"n","currency":"ABC"}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
 SELECT ordinal, sqlstate, field, message FROM distsync.apply_all('calendar', '[{"code":"MA-C1","weekdays":[0,1]},{"code":"MA-C2","cut_off":"25:00"},{"code":"MA-C3","weekdays":"all"}]', 'ma-erp', options => '{"on_error":"collect"}') ORDER BY ordinal;
+SELECT sqlstate, field, message FROM distsync.apply('currency', '{"currency":"usd"}', 'ma-erp', options => '{"on_error":"collect"}');
+SELECT sqlstate, field, message FROM distsync.apply('unit', '{"unit":"a box of twelve"}', 'ma-erp', options => '{"on_error":"collect"}');
 SELECT * FROM distsync.apply('site', '{"code":"MA-Z","company":"MA-NONE"}', 'ma-erp');
 \echo :LAST_ERROR_SQLSTATE
 -- a circle of parents

@@ -7,6 +7,11 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF target = 'item' THEN
 		RETURN QUERY SELECT * FROM distsync_internal.master_check_item(docs, source);
+	ELSIF target IN ('currency', 'unit') THEN
+		RETURN QUERY SELECT r.* FROM jsonb_array_elements(docs) d,
+			distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', d -> 'doc' ->> target, 'SD002', target, format('"%s" is no code of a %s', d -> 'doc' ->> target, target),
+				CASE target WHEN 'unit' THEN 'Send 1 to 12 letters, digits or . _ / -, for example EA.' ELSE 'Send the ISO 4217 code, three capitals.' END) r
+		WHERE d -> 'doc' ->> target !~ CASE target WHEN 'unit' THEN '^[A-Za-z0-9_./-]{1,12}$' ELSE '^[A-Z]{3}$' END;
 	ELSIF target = 'calendar' THEN
 		RETURN QUERY SELECT r.* FROM jsonb_array_elements(docs) d,
 			distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', d -> 'doc' ->> 'code', 'SD002', 'weekdays', 'weekdays must be a list of 1 to 7',
