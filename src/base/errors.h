@@ -61,6 +61,11 @@
 #define DS_ERRCODE_LEASE_LOST MAKE_SQLSTATE('S', 'D', '0', '8', '2')
 #define DS_ERRCODE_POSITION_GONE MAKE_SQLSTATE('S', 'D', '0', '8', '3')
 
+/* exceptions, reconciliation, schedules */
+#define DS_ERRCODE_EXCEPTION_STATE MAKE_SQLSTATE('S', 'D', '0', '9', '0')
+#define DS_ERRCODE_NOT_COMPARED MAKE_SQLSTATE('S', 'D', '0', '9', '1')
+#define DS_ERRCODE_NO_SCHEDULER MAKE_SQLSTATE('S', 'D', '0', '9', '2')
+
 /* test builds only */
 #define DS_ERRCODE_FAILPOINT MAKE_SQLSTATE('S', 'D', '0', '9', '9')
 

@@ -9,6 +9,8 @@ BEGIN
 			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS', r);
 		END IF;
 	END LOOP;
+	-- what doctor() looks at: settings and sessions of the server
+	GRANT pg_read_all_settings, pg_read_all_stats TO distsync_owner;
 	IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'distsync_owner'
 			   AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolbypassrls)) THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD031', MESSAGE = 'role "distsync_owner" has rights that the owner of the books must not have',

@@ -537,6 +537,7 @@ CREATE TABLE sync.exception (
 	CONSTRAINT exception_chk CHECK (domain IN ('price', 'stock', 'credit', 'order', 'sync') AND severity IN ('info', 'warning', 'error') AND state IN ('open', 'acknowledged', 'resolved', 'auto_resolved', 'suppressed') AND (delta IS NULL OR delta < 'NaN') AND (money_at_risk IS NULL OR money_at_risk < 'NaN'))
 );
 CREATE UNIQUE INDEX exception_open_idx ON sync.exception (kind, trace_key) WHERE state IN ('open', 'acknowledged');
+CREATE INDEX exception_suppressed_idx ON sync.exception (kind, trace_key) WHERE state = 'suppressed';
 CREATE INDEX exception_seen_idx ON sync.exception (last_seen_at);
 
 -- sync.audit: who did what, append-only: every command and every change of configuration.
@@ -603,10 +604,12 @@ CREATE TABLE sync.reconcile_run (
 	differing	bigint NOT NULL DEFAULT 0,			-- keys that differ beyond tolerance
 	opened		bigint NOT NULL DEFAULT 0,			-- exceptions opened
 	closed		bigint NOT NULL DEFAULT 0,			-- exceptions closed because the sides agree again
-	money_at_risk	numeric(20,4),					-- sum over the differences, in the company's currency where there is one
+	money_at_risk	numeric(20,4),					-- sum over the differences, NULL where they are in several currencies
+	currency	text,								-- its currency
 	CONSTRAINT reconcile_run_pk PRIMARY KEY (run_id),
 	CONSTRAINT reconcile_run_chk CHECK (money_at_risk IS NULL OR money_at_risk < 'NaN')
 );
+CREATE INDEX reconcile_run_job_idx ON sync.reconcile_run (job, started_at);
 
 -- sync.reconcile_difference: what a run found.
 CREATE TABLE sync.reconcile_difference (
@@ -616,7 +619,11 @@ CREATE TABLE sync.reconcile_difference (
 	right_value	numeric(20,6),						-- the other side's
 	in_flight	numeric(20,6) NOT NULL DEFAULT 0,	-- explained by movements on their way
 	delta		numeric(20,6) NOT NULL,				-- left − right − in flight
-	money_at_risk	numeric(20,4),					-- delta × cost
+	money_at_risk	numeric(20,4),					-- |delta| × cost, NULL = no cost known
+	currency	text,								-- its currency
+	company		text,								-- company code
+	entity_key	text,								-- key of what differs, for stock the SKU
+	details		jsonb NOT NULL DEFAULT '{}',		-- both sides, and the movements in flight
 	CONSTRAINT reconcile_difference_pk PRIMARY KEY (run_id, trace_key),
 	CONSTRAINT reconcile_difference_chk CHECK ((left_value IS NULL OR left_value < 'NaN') AND (right_value IS NULL OR right_value < 'NaN')
 		AND in_flight < 'NaN' AND delta < 'NaN' AND (money_at_risk IS NULL OR money_at_risk < 'NaN')),
