@@ -1,33 +1,14 @@
--- Checks of what moves: endpoints, dead letters, the outbox, the scheduler, objectives. What comes in is checked by its own rooms.
+-- Checks of what moves: the outbox, the jobs, the scheduler, objectives. What comes in and goes out is checked by its own rooms.
 
--- ops_doctor_sending does the checks of the way out.
-CREATE FUNCTION distsync_internal.ops_doctor_sending() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	t timestamptz := clock_timestamp();
-BEGIN
-	RETURN QUERY
-	SELECT 'endpoint', false, CASE WHEN e.state = 'active' THEN format('%s failing %s', e.code, distsync_internal.ops_age(t - e.failing_since)) ELSE concat_ws(', ', format('%s %s', e.code, e.state), e.state_reason) END
-			|| COALESCE(', ' || l.deliveries || ' deliveries wait', ''),
-		CASE WHEN e.state = 'active' THEN 'Deliveries are tried again by themselves. The answers of the partner are in sync.attempt.' ELSE 'Deliveries are parked, nothing is lost. Resume the endpoint when the partner is back.' END,
-		CASE WHEN e.state = 'active' THEN format('SELECT a.* FROM sync.attempt a JOIN sync.delivery d USING (delivery_id) WHERE d.endpoint_id = %s ORDER BY a.finished_at DESC LIMIT 10;', e.endpoint_id) END
-	FROM sync.endpoint e LEFT JOIN distsync_internal.ops_lanes_waiting() l USING (endpoint_id)
-	WHERE e.state <> 'active' OR e.failing_since < t - interval '1 minute'
-	ORDER BY e.code COLLATE "C";
-	IF NOT FOUND THEN
-		RETURN QUERY SELECT 'endpoint', true, format('none of %s fails', (SELECT count(*) FROM sync.endpoint)), NULL::text, NULL::text;
-	END IF;
-	RETURN QUERY
-	SELECT 'dead letters', count(*) = 0, CASE count(*) WHEN 0 THEN 'none' ELSE format('%s, the oldest since %s', count(*), distsync_internal.ops_age(t - min(d.died_at))) END,
-		'Read why, mend it, then requeue them; the lanes of an endpoint with on_block = block wait behind them.', 'SELECT e.code, d.* FROM sync.dead_letter d JOIN sync.endpoint e USING (endpoint_id) WHERE d.resolution = ''open'' ORDER BY d.died_at;'
-	FROM sync.dead_letter d WHERE d.resolution = 'open';
-	RETURN QUERY
-	SELECT 'outbox', COALESCE(t - min(w.oldest_at) < interval '1 minute', true), CASE WHEN sum(w.rows) > 0 THEN format('%s rows not routed, the oldest since %s', sum(w.rows), distsync_internal.ops_age(t - min(w.oldest_at))) ELSE 'all is routed' END,
+-- ops_doctor_outbox does the check that somebody reads what is written: the rows alone can tell when no worker can.
+CREATE FUNCTION distsync_internal.ops_doctor_outbox() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'outbox', COALESCE(clock_timestamp() - min(w.oldest_at) < interval '1 minute', true),
+		CASE WHEN sum(w.rows) > 0 THEN format('%s rows not routed, the oldest since %s', sum(w.rows), distsync_internal.ops_age(clock_timestamp() - min(w.oldest_at))) ELSE 'all is routed' END,
 		'The courier routes them. See the rows worker courier and instance above.', NULL::text
-	FROM distsync_internal.ops_outbox_waiting() w;
-END
+	FROM distsync_internal.ops_outbox_waiting() w
 $$;
-COMMENT ON FUNCTION distsync_internal.ops_doctor_sending() IS 'Handler of doctor(): endpoints that fail or are not active, open dead letters, outbox rows that nobody routes.';
+COMMENT ON FUNCTION distsync_internal.ops_doctor_outbox() IS 'Handler of doctor(): outbox rows that nobody routes.';
 
 -- ops_doctor_reconcile does the check that every job with a schedule really runs.
 CREATE FUNCTION distsync_internal.ops_doctor_reconcile() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
@@ -79,6 +60,6 @@ $$;
 COMMENT ON FUNCTION distsync_internal.ops_doctor_schedule() IS 'Handler of doctor(): pg_cron, the nightly verify(), service level objectives.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
-	('doctor', 'sending', 100, 'distsync_internal.ops_doctor_sending'),
+	('doctor', 'house_outbox', 90, 'distsync_internal.ops_doctor_outbox'),
 	('doctor', 'reconcile', 600, 'distsync_internal.ops_doctor_reconcile'),
 	('doctor', 'schedule', 700, 'distsync_internal.ops_doctor_schedule');

@@ -20,7 +20,8 @@ $$;
 COMMENT ON FUNCTION distsync.metrics() IS
 	'Numbers of all rooms: name (Prometheus style), labels (flat object), value, type (gauge | counter), help. Names do not change within a major version. Empty before setup().';
 
--- metrics_text does the writing in the text format of Prometheus, so that any exporter can pass it on as it is.
+-- metrics_text does the writing in the text format of Prometheus, so that any exporter can pass it on as it is. One sample told by
+-- two rooms is written once: twice would make the whole page invalid.
 CREATE FUNCTION distsync.metrics_text() RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -29,7 +30,7 @@ BEGIN
 		FROM (SELECT m.name,
 				format(E'# HELP %s %s\n# TYPE %s %s\n', m.name, replace(replace(min(m.help), '\', '\\'), E'\n', '\n'), m.name, min(m.type))
 				|| string_agg(format(E'%s%s %s\n', m.name, '{' || l.pairs || '}', m.value), '' ORDER BY l.pairs COLLATE "C" NULLS FIRST) AS family
-			FROM distsync.metrics() m
+			FROM (SELECT DISTINCT ON (x.name, COALESCE(x.labels, '{}')) * FROM distsync.metrics() x ORDER BY x.name, COALESCE(x.labels, '{}'), x.value DESC NULLS LAST) m
 			CROSS JOIN LATERAL (
 				SELECT string_agg(format('%s="%s"', e.key, replace(replace(replace(e.value, '\', '\\'), '"', '\"'), E'\n', '\n')), ',' ORDER BY e.key COLLATE "C") AS pairs
 				FROM jsonb_each_text(COALESCE(m.labels, '{}')) e WHERE e.key ~ '^[a-zA-Z_][a-zA-Z0-9_]*$' AND e.value IS NOT NULL) l
@@ -39,7 +40,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync.metrics_text() IS 'metrics() in the text exposition format of Prometheus, version 0.0.4: families in order of name, labels in order, escaped. Names and labels that the format forbids are left out.';
 
--- ops_metrics does the house's own numbers: workers, what waits, what was given up, how fast it was.
+-- ops_metrics does the house's own numbers: identity, workers, what nobody has routed, doubtful streams, how fast it was.
 CREATE FUNCTION distsync_internal.ops_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -54,16 +55,7 @@ BEGIN
 	RETURN QUERY
 	SELECT m.* FROM distsync_internal.ops_outbox_waiting() w CROSS JOIN LATERAL (VALUES
 		('distsync_outbox_waiting', jsonb_build_object('outbox', w.lane_group), w.rows::numeric, 'gauge', 'Outbox rows not yet routed; counts to 100000.'),
-		('distsync_outbox_oldest_seconds', jsonb_build_object('outbox', w.lane_group), COALESCE(extract(epoch FROM t - w.oldest_at), 0), 'gauge', 'Age of the oldest outbox row not yet routed.')) m
-	UNION ALL
-	SELECT m.* FROM sync.endpoint e LEFT JOIN distsync_internal.ops_lanes_waiting() l USING (endpoint_id) CROSS JOIN LATERAL (VALUES
-		('distsync_deliveries_waiting', jsonb_build_object('endpoint', e.code), COALESCE(l.deliveries, 0)::numeric, 'gauge', 'Deliveries not yet finished.'),
-		('distsync_deliveries_oldest_seconds', jsonb_build_object('endpoint', e.code), COALESCE(extract(epoch FROM t - l.oldest_at), 0), 'gauge', 'Age of the oldest delivery in front of a lane.'),
-		('distsync_lanes_blocked', jsonb_build_object('endpoint', e.code), COALESCE(l.blocked, 0)::numeric, 'gauge', 'Lanes that wait behind a dead letter.'),
-		('distsync_endpoint_up', jsonb_build_object('endpoint', e.code), (e.state = 'active' AND e.failing_since IS NULL)::integer::numeric, 'gauge', 'Whether an endpoint is active and its last delivery arrived.')) m
-	UNION ALL
-	SELECT 'distsync_dead_letters', jsonb_build_object('endpoint', e.code), count(d.delivery_id)::numeric, 'gauge', 'Open dead letters.'
-	FROM sync.endpoint e LEFT JOIN sync.dead_letter d ON d.endpoint_id = e.endpoint_id AND d.resolution = 'open' GROUP BY e.code;
+		('distsync_outbox_oldest_seconds', jsonb_build_object('outbox', w.lane_group), COALESCE(extract(epoch FROM t - w.oldest_at), 0), 'gauge', 'Age of the oldest outbox row not yet routed.')) m;
 	RETURN QUERY
 	SELECT 'distsync_stock_stream_doubtful', jsonb_build_object('source', s.source, 'stream', s.stream), (s.gap_from IS NOT NULL OR COALESCE(s.last_received_at + s.max_lag < t, false))::integer, 'gauge', 'Whether a stream of stock events has a gap or is silent.' FROM dist.stock_stream s
 	UNION ALL
@@ -76,7 +68,7 @@ BEGIN
 	WHERE s.total > 0;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.ops_metrics() IS 'Handler of metrics(): instance, workers, outbox, endpoints, dead letters, streams of stock, flows.';
+COMMENT ON FUNCTION distsync_internal.ops_metrics() IS 'Handler of metrics(): instance, workers, outbox, streams of stock, flows.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('metrics', '{reader,integrator,operator,admin}'), ('metrics_text', '{reader,integrator,operator,admin}');
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('metric', 'house', 10, 'distsync_internal.ops_metrics');

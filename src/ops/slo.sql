@@ -65,32 +65,27 @@ $$;
 COMMENT ON FUNCTION distsync.set_slo(text, interval, numeric, jsonb) IS
 	'Sets the objective of a flow: this share of its cases takes no longer than threshold. Options: over (window, 30 days). threshold NULL removes it. Flows are stock, release, price, order ... and codes of routes. Audited. Returns the flow. Errors: SD002.';
 
--- ops_retain does the forgetting of what only served the moment: histograms and answers to commands after 40
--- days. The clerk calls at each of its rounds; once nothing is left to do, an hour passes.
+-- ops_retain does the forgetting of answers to commands, whose keys are unique for 40 days. The clerk calls at each of its rounds; once
+-- nothing is left to do, an hour passes.
 CREATE FUNCTION distsync_internal.ops_retain(max_rows integer) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
 	n integer;
-	total integer := 0;
 BEGIN
-	IF EXISTS (SELECT FROM sync.progress p WHERE p.operation = 'retention' AND p.updated_at > t - interval '1 hour') THEN
+	IF EXISTS (SELECT FROM sync.progress p WHERE p.operation = 'ops.retention' AND p.updated_at > t - interval '1 hour') THEN
 		RETURN 0;
 	END IF;
-	DELETE FROM sync.latency l WHERE (l.flow, l.minute, l.bucket) IN (SELECT x.flow, x.minute, x.bucket FROM sync.latency x WHERE x.minute < t - interval '40 days' LIMIT max_rows);
-	GET DIAGNOSTICS n = ROW_COUNT;
-	total := total + n;
 	DELETE FROM sync.idempotency i WHERE (i.source, i.verb, i.key) IN (SELECT x.source, x.verb, x.key FROM sync.idempotency x WHERE x.answered_at < t - interval '40 days' LIMIT max_rows);
 	GET DIAGNOSTICS n = ROW_COUNT;
-	total := total + n;
-	IF total = 0 THEN
-		INSERT INTO sync.progress AS p (operation, phase, started_at, updated_at) VALUES ('retention', 'finished', t, clock_timestamp())
-		ON CONFLICT (operation) DO UPDATE SET phase = 'finished', started_at = excluded.started_at, updated_at = excluded.updated_at;
+	IF n = 0 THEN
+		INSERT INTO sync.progress AS p (operation, phase, started_at, updated_at) VALUES ('ops.retention', 'done', t, clock_timestamp())
+		ON CONFLICT (operation) DO UPDATE SET phase = excluded.phase, started_at = excluded.started_at, updated_at = excluded.updated_at;
 	END IF;
-	RETURN total;
+	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.ops_retain(integer) IS 'Clerk task: deletes histograms and answers of commands older than 40 days, in steps of max_rows, once an hour. Returns rows deleted.';
+COMMENT ON FUNCTION distsync_internal.ops_retain(integer) IS 'Clerk task: deletes answers of commands older than 40 days, in steps of max_rows; once none is left it rests for an hour. Returns rows deleted.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('slo_status', '{reader,integrator,operator,admin}'), ('set_slo', '{operator,admin}');
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('clerk', 'ops_retain', 920, 'distsync_internal.ops_retain');

@@ -59,7 +59,7 @@ BEGIN
 	IF h.state = 'not set up' THEN
 		RETURN 'not set up: ' || h.reason;
 	END IF;
-	warnings := ARRAY(SELECT concat_ws(' ', d.check_name, d.detail) FROM distsync.doctor() WITH ORDINALITY d WHERE NOT d.ok ORDER BY d.ordinality);
+	warnings := ARRAY(SELECT CASE WHEN d.detail ~ '^[A-Z]' THEN rtrim(d.detail, '.') ELSE concat_ws(' ', d.check_name, d.detail) END FROM distsync.doctor() WITH ORDINALITY d WHERE NOT d.ok ORDER BY d.ordinality);
 	RETURN concat_ws(' · ',
 		CASE WHEN h.reason LIKE h.state || ':%' THEN h.reason WHEN h.state = 'standby' THEN h.state ELSE concat_ws(': ', h.state, h.reason) END,
 		format('%s worker%s', h.workers, CASE WHEN h.workers = 1 THEN '' ELSE 's' END),
