@@ -3,7 +3,10 @@
 -- credit_account_for does the finding of the account that carries a customer in a company: the job's, the payer's, then those of the
 -- parties above the payer. Of one party's accounts the one of the company beats the one for all, then the segment's the general one.
 CREATE FUNCTION distsync_internal.credit_account_for(customer_id bigint, company_id bigint, options jsonb DEFAULT '{}') RETURNS bigint
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	WITH RECURSIVE up (party_id, parent_id, segment, step) AS (
 		SELECT p.party_id, p.parent_id, COALESCE(options ->> 'segment', s.segment), 1
 		FROM dist.party s
@@ -22,7 +25,8 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	FROM candidate c
 	JOIN dist.credit_account a ON a.customer_id = c.party_id AND a.company_id IN (0, COALESCE(credit_account_for.company_id, 0)) AND a.segment IN ('', c.segment)
 	ORDER BY c.step, a.company_id = 0, a.segment = ''
-	LIMIT 1
+	LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_account_for(bigint, bigint, jsonb) IS
 	'Account that carries a customer in a company (NULL = only accounts of all companies), NULL if there is none. Options: job_id, segment.';
@@ -74,14 +78,17 @@ COMMENT ON FUNCTION distsync_internal.credit_lock(bigint[]) IS
 CREATE FUNCTION distsync_internal.credit_add(account_id bigint, receivable numeric DEFAULT 0, credits numeric DEFAULT 0, unapplied numeric DEFAULT 0,
 	deposits numeric DEFAULT 0, disputed numeric DEFAULT 0, unbilled numeric DEFAULT 0, open_orders numeric DEFAULT 0, held_demand numeric DEFAULT 0,
 	due_at timestamptz DEFAULT NULL) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
 	UPDATE dist.credit_account a
 	SET receivable = a.receivable + credit_add.receivable, credits = a.credits + credit_add.credits, unapplied = a.unapplied + credit_add.unapplied,
 		deposits = a.deposits + credit_add.deposits, disputed = a.disputed + credit_add.disputed, unbilled = a.unbilled + credit_add.unbilled,
 		open_orders = a.open_orders + credit_add.open_orders, held_demand = a.held_demand + credit_add.held_demand,
 		due_at = CASE WHEN a.account_id = credit_add.account_id THEN least(a.due_at, credit_add.due_at) ELSE a.due_at END,
 		version = a.version + 1
-	WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_add.account_id))
+	WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_add.account_id));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz) IS
 	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward. The caller holds the lock of credit_lock().';
@@ -110,13 +117,17 @@ COMMENT ON FUNCTION distsync_internal.credit_ensure(bigint, bigint, jsonb) IS
 
 -- credit_limit_at does the reckoning of an account's own limit at an instant, and of the next instant at which it changes by itself.
 CREATE FUNCTION distsync_internal.credit_limit_at(account_id bigint, at timestamptz) RETURNS TABLE (amount numeric, ended boolean, changes_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT CASE WHEN count(*) FILTER (WHERE l.kind IN ('base', 'insured')) = 0 OR bool_or(l.valid @> credit_limit_at.at AND l.amount IS NULL) THEN NULL
 			ELSE COALESCE(max(l.amount) FILTER (WHERE l.kind IN ('base', 'insured') AND l.valid @> credit_limit_at.at), 0)
 				+ COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> credit_limit_at.at), 0) END,
 		COALESCE(bool_or(l.kind = 'base') AND NOT bool_or(l.kind = 'base' AND l.valid @> credit_limit_at.at), false),
 		least(min(lower(l.valid)) FILTER (WHERE lower(l.valid) > credit_limit_at.at), min(upper(l.valid)) FILTER (WHERE upper(l.valid) > credit_limit_at.at))
-	FROM dist.credit_limit l WHERE l.account_id = credit_limit_at.account_id
+	FROM dist.credit_limit l WHERE l.account_id = credit_limit_at.account_id;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz) IS
 	'Limit of an account at an instant in its currency: greatest(base, insured) + seasonal + temporary; NULL = unlimited, 0 = none; whether its base limits have ended or not begun; next instant at which a limit begins or ends.';
@@ -125,7 +136,10 @@ COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz) IS
 CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz)
 RETURNS TABLE (level integer, id bigint, code text, customer_id bigint, company_id bigint, currency text, status text, status_reason text, dunning_level smallint,
 	review_on date, exclude_disputed boolean, terms jsonb, receivable numeric, exposure numeric, credit_limit numeric, headroom numeric, limit_ended boolean, changes_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH RECURSIVE up AS (
 		SELECT 0 AS level, a.* FROM dist.credit_account a WHERE a.account_id = credit_position.account_id
 		UNION ALL
@@ -139,7 +153,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp A
 			'credits', -s.credits, 'disputed', CASE WHEN s.exclude_disputed THEN -s.disputed ELSE 0 END),
 		s.receivable, s.exposure, l.amount, l.amount - s.exposure, l.ended, l.changes_at
 	FROM sum s CROSS JOIN LATERAL distsync_internal.credit_limit_at(s.account_id, credit_position.at) l
-	ORDER BY s.level
+	ORDER BY s.level;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_position(bigint, timestamptz) IS
 	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency.';

@@ -2,28 +2,39 @@
 
 -- credit_forced does the list of what only people or the owner lift: blocked accounts in the tree, forced holds of the order.
 CREATE FUNCTION distsync_internal.credit_forced(account_id bigint, order_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT COALESCE(jsonb_agg(x.reason ORDER BY x.place), '[]')
 	FROM (SELECT 1 AS place, jsonb_build_object('rule', 'account_status', 'account', a.code, 'status', a.status, 'reason', a.status_reason) AS reason
 		  FROM dist.credit_account a WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_forced.account_id)) AND a.status <> 'open'
 		  UNION ALL
 		  SELECT 2, jsonb_build_object('rule', h.kind || '_hold', 'owner', h.owner, 'placed_at', h.placed_at, 'placed_by', h.placed_by, 'reasons', h.reasons)
-		  FROM dist.hold h WHERE h.order_id = credit_forced.order_id AND h.released_at IS NULL AND (h.kind <> 'auto' OR h.owner <> 'credit')) x
+		  FROM dist.hold h WHERE h.order_id = credit_forced.order_id AND h.released_at IS NULL AND (h.kind <> 'auto' OR h.owner <> 'credit')) x);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_forced(bigint, bigint) IS 'Reasons that no payment lifts: accounts of the tree that are blocked or closed, forced and manual holds of an order.';
 
 -- credit_cure does the rounding up of a payment to what can be paid.
 CREATE FUNCTION distsync_internal.credit_cure(pay numeric, currency text) RETURNS numeric
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT trunc(ceil(pay * 10::numeric ^ m.units) / 10::numeric ^ m.units, m.units)
-	FROM (SELECT COALESCE((SELECT c.minor_units FROM dist.currency c WHERE c.currency = credit_cure.currency), 2)::integer AS units) m
+	FROM (SELECT COALESCE((SELECT c.minor_units FROM dist.currency c WHERE c.currency = credit_cure.currency), 2)::integer AS units) m);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_cure(numeric, text) IS 'An amount rounded up to the minor units of its currency.';
 
 -- credit_limits does the comparison of an amount with the limit of an account and of each one above it.
 CREATE FUNCTION distsync_internal.credit_limits(account_id bigint, amount numeric, at timestamptz)
 RETURNS TABLE (accounts jsonb, reasons jsonb, binding jsonb, changes_at timestamptz)
-LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH p AS (SELECT * FROM distsync_internal.credit_position(credit_limits.account_id, credit_limits.at)),
 	told AS (
 		SELECT p.level, p.headroom, p.changes_at, p.credit_limit IS NOT NULL AND credit_limits.amount > p.headroom AS failed,
@@ -34,7 +45,8 @@ LANGUAGE sql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 	)
 	SELECT jsonb_agg(t.picture ORDER BY t.level), COALESCE(jsonb_agg(t.reason ORDER BY t.level) FILTER (WHERE t.failed), '[]'),
 		(SELECT b.picture FROM told b ORDER BY b.headroom NULLS LAST, b.level LIMIT 1), min(t.changes_at)
-	FROM told t
+	FROM told t;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_limits(bigint, numeric, timestamptz) IS
 	'Pictures of an account and those above it, the limits that an amount passes, the account with the least headroom, next instant at which a limit begins or ends.';
@@ -79,12 +91,18 @@ COMMENT ON FUNCTION distsync_internal.credit_decide(bigint, numeric, jsonb) IS
 
 -- credit_record does the keeping of a decision with the inputs it was made from, so that it can be proved again.
 CREATE FUNCTION distsync_internal.credit_record(account_id bigint, order_id bigint, verb text, outcome text, decision jsonb) RETURNS bigint
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	id bigint;
+BEGIN
 	INSERT INTO dist.credit_decision (customer_id, account_id, order_id, verb, outcome, inputs, reasons, valid_until)
 	SELECT a.customer_id, a.account_id, credit_record.order_id, credit_record.verb, credit_record.outcome, credit_record.decision - 'reasons',
 		credit_record.decision -> 'reasons', (credit_record.decision ->> 'valid_until')::timestamptz
 	FROM dist.credit_account a WHERE a.account_id = credit_record.account_id
-	RETURNING decision_id
+	RETURNING decision_id INTO id;
+	RETURN id;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_record(bigint, bigint, text, text, jsonb) IS 'Writes dist.credit_decision: account, order, verb, outcome, what credit_decide() answered. Returns its id.';
 

@@ -42,10 +42,13 @@ COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text
 	'Ends a hold and takes its amount out of the held demand; the caller holds the account''s lock. Returns the amount, NULL if it had ended before.';
 
 -- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried.
-CREATE FUNCTION distsync_internal.credit_waiting(account_id bigint)
+CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint)
 RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, placed_at timestamptz)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH RECURSIVE chain (ids) AS MATERIALIZED (SELECT distsync_internal.credit_chain(credit_waiting.account_id)),
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH RECURSIVE chain (ids) AS MATERIALIZED (SELECT distsync_internal.credit_chain(credit_waiting.member_id)),
 	down (account_id) AS (
 		SELECT c.ids[cardinality(c.ids)] FROM chain c
 		UNION
@@ -56,9 +59,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.placed_at
 	FROM down d
 	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
-	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a WHERE a.account_id = credit_waiting.account_id) p
+	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a WHERE a.account_id = credit_waiting.member_id) p
 	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
-	ORDER BY CASE WHEN p.release_order = 'priority' THEN h.priority END, CASE WHEN p.release_order = 'best_fit' THEN -h.amount END, h.placed_at, h.order_id
+	ORDER BY CASE WHEN p.release_order = 'priority' THEN h.priority END, CASE WHEN p.release_order = 'best_fit' THEN -h.amount END, h.placed_at, h.order_id;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint) IS
 	'Automatic credit holds in the whole tree of an account that nothing else holds, in the account''s order of release: date | priority | best_fit (largest first).';
@@ -66,12 +70,15 @@ COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint) IS
 -- credit_lock_tree does the locking for whoever makes room: the accounts, those above, and every account of their trees where something
 -- waits. Leaves come before roots, so what waits must be known before the first lock is taken.
 CREATE FUNCTION distsync_internal.credit_lock_tree(account_ids bigint[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT distsync_internal.credit_lock((
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM distsync_internal.credit_lock((
 		SELECT array_agg(DISTINCT x.id) FROM (
 			SELECT u.id FROM unnest(account_ids) AS u(id)
 			UNION ALL
-			SELECT w.account_id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_waiting(u.id) w) x))
+			SELECT w.account_id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_waiting(u.id) w) x));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_lock_tree(bigint[]) IS
 	'Locks accounts, all above them and all accounts of their trees with waiting orders, leaves first. Called before anything else is locked by what may release orders.';
@@ -129,11 +136,15 @@ COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
 
 -- credit_deposit does the sum of what has been paid in advance for an order and is still open.
 CREATE FUNCTION distsync_internal.credit_deposit(company_id bigint, order_number text) RETURNS numeric
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT COALESCE(sum(i.account_amount), 0)
 	FROM dist.payment p
 	JOIN dist.open_item i ON i.customer_id = p.customer_id AND i.company_id = p.company_id AND i.kind = 'deposit' AND i.document_number = p.payment_number
-	WHERE p.company_id = credit_deposit.company_id AND p.order_number = credit_deposit.order_number AND p.kind = 'deposit'
+	WHERE p.company_id = credit_deposit.company_id AND p.order_number = credit_deposit.order_number AND p.kind = 'deposit');
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_deposit(bigint, text) IS 'Open deposits for an order (company, number), in the account''s currency.';
 

@@ -3,13 +3,16 @@
 
 -- credit_item_term does the counting of an item's share in the counters: by its kind it is owed to us or by us.
 CREATE FUNCTION distsync_internal.credit_item_term(account_id bigint, kind text, amount numeric, disputed numeric, due_at timestamptz DEFAULT NULL) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT distsync_internal.credit_add(account_id,
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM distsync_internal.credit_add(account_id,
 		receivable => CASE WHEN kind IN ('invoice', 'debit_memo', 'refund') THEN amount ELSE 0 END,
 		credits => CASE WHEN kind = 'credit_memo' THEN amount ELSE 0 END,
 		unapplied => CASE WHEN kind = 'payment' THEN amount ELSE 0 END,
 		deposits => CASE WHEN kind = 'deposit' THEN amount ELSE 0 END,
-		disputed => disputed, due_at => due_at)
+		disputed => disputed, due_at => due_at);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_item_term(bigint, text, numeric, numeric, timestamptz) IS
 	'Adds an amount of an open item to the counter of its kind, and a disputed amount, in the account and all above it.';

@@ -3,17 +3,24 @@
 -- credit_day does the telling of the day it is for an account: due dates are days of the company, or of the payer where an account
 -- spans companies.
 CREATE FUNCTION distsync_internal.credit_day(customer_id bigint, company_id bigint, at timestamptz) RETURNS TABLE (today date, tz text)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT (credit_day.at AT TIME ZONE z.tz)::date, z.tz
 	FROM (SELECT COALESCE((SELECT c.tz FROM dist.company c WHERE c.company_id = credit_day.company_id),
-						  (SELECT p.tz FROM dist.party p WHERE p.party_id = credit_day.customer_id), 'UTC') AS tz) z
+						  (SELECT p.tz FROM dist.party p WHERE p.party_id = credit_day.customer_id), 'UTC') AS tz) z;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_day(bigint, bigint, timestamptz) IS 'Day and time zone of an account at an instant: those of its company, else of its payer.';
 
 -- credit_late does the looking at what is late on an account: from the due dates, never from a status somebody stored.
 CREATE FUNCTION distsync_internal.credit_late(account_id bigint, today date, grace_days integer, skip_disputed boolean)
 RETURNS TABLE (amount numeric, oldest_on date, next_on date)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT (SELECT COALESCE(sum(i.account_amount - CASE WHEN skip_disputed THEN round(i.account_total * i.disputed_amount / i.amount, 4) ELSE 0 END), 0)
 			FROM dist.open_item i
 			WHERE i.account_id = credit_late.account_id AND i.open_amount > 0 AND i.due_on < credit_late.today - credit_late.grace_days),
@@ -22,7 +29,8 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp A
 			ORDER BY i.due_on LIMIT 1),
 		(SELECT i.due_on FROM dist.open_item i
 			WHERE i.account_id = credit_late.account_id AND i.open_amount > 0 AND i.due_on >= credit_late.today - credit_late.grace_days
-			ORDER BY i.due_on LIMIT 1)
+			ORDER BY i.due_on LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean) IS
 	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute.';
@@ -31,7 +39,10 @@ COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean
 -- beside those that block, they do not replace them.
 CREATE FUNCTION distsync_internal.credit_rules_at(customer_id bigint, at timestamptz)
 RETURNS TABLE (code text, type text, threshold numeric, currency text, grace_days integer, action text, changes_at timestamptz)
-LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	WITH speaking AS (
 		SELECT r.*, CASE r.scope_kind WHEN 'customer' THEN 0 WHEN 'group' THEN 1 ELSE 2 END AS distance, r.valid @> credit_rules_at.at AS valid_now
 		FROM dist.credit_rule r
@@ -48,7 +59,8 @@ LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 	FROM speaking s
 	WHERE NOT s.valid_now
 		OR s.distance = (SELECT min(n.distance) FROM speaking n WHERE n.valid_now AND n.type = s.type AND (n.action = 'release') = (s.action = 'release'))
-	ORDER BY s.code
+	ORDER BY s.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_rules_at(bigint, timestamptz) IS
 	'Rules that speak for a customer at an instant, with the action that counts: block | warn | exclude | release, or later for one not valid then; changes_at is the next instant at which its validity begins or ends.';
@@ -56,7 +68,10 @@ COMMENT ON FUNCTION distsync_internal.credit_rules_at(bigint, timestamptz) IS
 -- credit_measure does the number that a rule compares with its threshold, and what a payment would have to be to bring it down.
 CREATE FUNCTION distsync_internal.credit_measure(type text, threshold numeric, today date, late_amount numeric, oldest_on date, credit_limit numeric, exposure numeric,
 	receivable numeric, amount numeric, facts jsonb) RETURNS TABLE (value numeric, pay numeric)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT CASE type
 			WHEN 'limit_share' THEN CASE WHEN credit_limit > 0 THEN round(100 * (exposure + amount) / credit_limit, 4) WHEN credit_limit = 0 AND exposure + amount > 0 THEN 999999 ELSE 0 END
 			WHEN 'overdue_amount' THEN late_amount
@@ -68,7 +83,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_tem
 			WHEN 'limit_share' THEN exposure + amount - credit_limit * COALESCE(threshold, 0) / 100
 			WHEN 'overdue_amount' THEN late_amount - COALESCE(threshold, 0)
 			WHEN 'overdue_share' THEN CASE WHEN COALESCE(threshold, 0) < 100 THEN (late_amount - receivable * COALESCE(threshold, 0) / 100) / (1 - COALESCE(threshold, 0) / 100) END
-			WHEN 'oldest_item' THEN (facts ->> 'too_old')::numeric END
+			WHEN 'oldest_item' THEN (facts ->> 'too_old')::numeric END;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_measure(text, numeric, date, numeric, date, numeric, numeric, numeric, numeric, jsonb) IS
 	'The number a type of rule compares with its threshold, in its unit (percent, amount, days, level, 0 or 1), and the payment that would bring it down to the threshold (NULL: none does). facts: too_old, dunning_level, terms_change, limit_expired, review_due, customer_status.';

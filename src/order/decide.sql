@@ -31,26 +31,38 @@ COMMENT ON FUNCTION distsync_internal.order_price(jsonb) IS
 
 -- order_wanted does the list of what is to be promised, as inventory takes it.
 CREATE FUNCTION distsync_internal.order_wanted(o jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT COALESCE(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('ordinal', l -> 'ordinal', 'item_id', l -> 'item_id', 'base_quantity', l -> 'base_quantity', 'site_id', l -> 'site_id',
 		'demand_key', (o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'), 'requested_at', COALESCE(l ->> 'requested_at', o ->> 'requested_at'))) ORDER BY (l ->> 'ordinal')::integer), '[]')
-	FROM jsonb_array_elements(o -> 'lines') l WHERE l ->> 'disposition' <> 'reject'
+	FROM jsonb_array_elements(o -> 'lines') l WHERE l ->> 'disposition' <> 'reject');
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_wanted(jsonb) IS 'Lines of a decided order that want stock, in the shape of inventory_reserve(): demand_key is company/order number/line.';
 
 -- order_stock_options does the options under which inventory promises an order.
 CREATE FUNCTION distsync_internal.order_stock_options(o jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT jsonb_strip_nulls(jsonb_build_object('holder', (o ->> 'company') || '/' || (o ->> 'order_number'), 'customer_id', o -> 'customer_id', 'channel_id', o -> 'channel_id', 'company_id', o -> 'company_id',
 		'mode', CASE WHEN (o -> 'policy' ->> 'all_or_none')::boolean THEN 'all_or_none' ELSE 'take_up_to' END, 'split', o -> 'policy' -> 'split', 'priority', o -> 'policy' -> 'priority',
-		'commit', true, 'kind', 'hard', 'correlation_id', o -> 'correlation_id'))
+		'commit', true, 'kind', 'hard', 'correlation_id', o -> 'correlation_id')));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_stock_options(jsonb) IS 'Options of inventory_reserve() for an order: committed at once, all or none and split by policy.';
 
 -- order_cut does the reckoning of what a line is cut to: whole units of the order, as many as the promised stock gives.
 CREATE FUNCTION distsync_internal.order_cut(base numeric, numerator numeric, denominator numeric, scale integer, multiple numeric) RETURNS numeric
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE WHEN multiple > 0 THEN div(base * denominator, numerator * multiple) * multiple ELSE trunc(div(base * denominator * 10::numeric ^ scale, numerator) / 10::numeric ^ scale, scale) END
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+	SELECT CASE WHEN multiple > 0 THEN div(base * denominator, numerator * multiple) * multiple ELSE trunc(div(base * denominator * 10::numeric ^ scale, numerator) / 10::numeric ^ scale, scale) END);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_cut(numeric, numeric, numeric, integer, numeric) IS 'Largest quantity in a unit (numerator / denominator base units, at most scale decimals, a multiple of multiple if that is not NULL) that base units cover.';
 
@@ -124,12 +136,16 @@ COMMENT ON FUNCTION distsync_internal.order_total(jsonb) IS
 
 -- order_refused does the judgement whether anything is left to accept: a refused command changes nothing.
 CREATE FUNCTION distsync_internal.order_refused(o jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('rule', COALESCE(l ->> 'reason', 'short'), 'line', l -> 'line', 'item', l -> 'item', 'available', l -> 'available', 'code', l -> 'price_code')) ORDER BY (l ->> 'ordinal')::integer)
 	FROM jsonb_array_elements(o -> 'lines') l
 	WHERE CASE
 		WHEN (o -> 'policy' ->> 'all_or_none')::boolean THEN (l ->> 'disposition' = 'reject' OR l ? 'backordered') AND COALESCE(l ->> 'reason', '') <> 'refused'
 		WHEN o -> 'policy' ->> 'no_price' = 'refuse' AND l ->> 'reason' = 'no_price' THEN true
-		ELSE NOT EXISTS (SELECT FROM jsonb_array_elements(o -> 'lines') x WHERE x ->> 'disposition' <> 'reject') END
+		ELSE NOT EXISTS (SELECT FROM jsonb_array_elements(o -> 'lines') x WHERE x ->> 'disposition' <> 'reject') END);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_refused(jsonb) IS 'Reasons for refusing the whole order, NULL = it may go on: all or none and one line short or without price, policy no_price = refuse, or every line rejected.';

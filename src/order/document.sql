@@ -2,7 +2,10 @@
 
 -- order_document does the writing down of an order with everything the ERP, the warehouse and the shop need to go on.
 CREATE FUNCTION distsync_internal.order_document(customer_id bigint, order_id bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT jsonb_build_object('schema', 'order/1', 'order_number', o.order_number, 'owner_number', o.owner_number, 'kind', o.kind, 'state', o.state, 'credit_state', o.credit_state, 'source', o.source,
 		'company', c.code, 'customer', b.code, 'customer_name', b.name, 'payer', p.code, 'job', j.code, 'channel', h.code, 'credit_account', a.code,
 		'ship_to', jsonb_build_object('code', s.code, 'name', s.name, 'address', s.address), 'customer_po', o.customer_po, 'ordered_at', o.ordered_at, 'requested_at', o.requested_at,
@@ -21,17 +24,22 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	LEFT JOIN dist.party j ON j.party_id = o.job_id
 	LEFT JOIN dist.channel h ON h.channel_id = o.channel_id
 	LEFT JOIN dist.credit_account a ON a.account_id = o.account_id
-	WHERE o.customer_id = order_document.customer_id AND o.order_id = order_document.order_id
+	WHERE o.customer_id = order_document.customer_id AND o.order_id = order_document.order_id);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_document(bigint, bigint) IS 'An order as a document: parties by code, ship-to with its address, amounts beside their currency, lines with SKU, quantities beside units, price, site and dates.';
 
 -- order_emit does the telling of something about an order: the whole document and what is particular to the event.
 CREATE FUNCTION distsync_internal.order_emit(customer_id bigint, order_id bigint, event_type text, extra jsonb DEFAULT '{}', ctx jsonb DEFAULT '{}') RETURNS uuid
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT distsync_internal.base_emit('customer', o.customer_id, event_type, 'order', c.code || '/' || o.order_number,
 		distsync_internal.order_document(o.customer_id, o.order_id) || extra, o.correlation_id, (ctx ->> 'causation_id')::uuid, ctx ->> 'source')
 	FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
-	WHERE o.customer_id = order_emit.customer_id AND o.order_id = order_emit.order_id AND NOT o.backfill
+	WHERE o.customer_id = order_emit.customer_id AND o.order_id = order_emit.order_id AND NOT o.backfill);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_emit(bigint, bigint, text, jsonb, jsonb) IS
 	'Writes a document event order.* with order_document() and extra fields, key company/order number, under the order''s correlation id; ctx: source (it is not told its own news), causation_id. NULL for an order loaded as history.';
@@ -92,9 +100,13 @@ COMMENT ON FUNCTION distsync_internal.order_lock_stock(bigint, bigint, bigint[],
 
 -- order_owner does the telling of who owns orders of a company.
 CREATE FUNCTION distsync_internal.order_owner(company text) RETURNS text[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT COALESCE((SELECT array_agg(DISTINCT w.system) FROM sync.ownership w WHERE w.domain = 'order' AND w.company IN ('*', order_owner.company) AND w.valid @> statement_timestamp()),
-		(SELECT array_agg(s.code) FROM sync.system s WHERE s.kind = 'erp' AND s.status = 'active'), '{}')
+		(SELECT array_agg(s.code) FROM sync.system s WHERE s.kind = 'erp' AND s.status = 'active'), '{}'));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_owner(text) IS 'Systems that own orders of a company: those of the ownership registry, else every active ERP; distsync = we are.';
 

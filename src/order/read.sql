@@ -97,9 +97,8 @@ BEGIN
 	ELSIF doc ->> 'item' IS NULL OR doc ->> 'quantity' IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', at || CASE WHEN doc ->> 'item' IS NULL THEN 'item' ELSE 'quantity' END, 'a line needs an item and a quantity', 'Complete the line.');
 	END IF;
-	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', m.unit, i.base_unit) AS unit, i.status INTO item
-	FROM dist.item i LEFT JOIN distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m ON m.id = i.item_id
-	WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
+	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', CASE WHEN i.sku <> doc ->> 'item' THEN (SELECT m.unit FROM distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m) END, i.base_unit) AS unit, i.status INTO item
+	FROM dist.item i WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
 	told := distsync_internal.order_number_in(doc, 'quantity', at || 'quantity', 6, 'positive');
 	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit);
 	RETURN jsonb_build_object('ordinal', place, 'line', COALESCE(distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive'), place), 'item_id', item.item_id, 'item', item.sku,

@@ -48,25 +48,36 @@ COMMENT ON FUNCTION distsync_internal.order_try_stock(jsonb) IS 'order_take_stoc
 
 -- order_other_holds does the list of what holds an order besides credit: a blocked customer, a price that people must look at.
 CREATE FUNCTION distsync_internal.order_other_holds(o jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT CASE WHEN o ->> 'status' = 'blocked' THEN jsonb_build_array(jsonb_build_object('kind', 'forced', 'owner', 'customer', 'reasons', jsonb_build_array(jsonb_build_object('rule', 'customer_status', 'status', 'blocked')))) ELSE '[]' END
 		|| COALESCE((SELECT jsonb_build_array(jsonb_build_object('kind', 'manual', 'owner', 'pricing', 'reasons', jsonb_agg(jsonb_build_object('rule', 'price_changed', 'line', l -> 'line', 'item', l -> 'item',
 				'expected', l -> 'expected_price', 'price', l -> 'unit_price') ORDER BY (l ->> 'ordinal')::integer)))
-			FROM jsonb_array_elements(o -> 'lines') l WHERE l ->> 'disposition' = 'hold' HAVING count(*) > 0), '[]')
+			FROM jsonb_array_elements(o -> 'lines') l WHERE l ->> 'disposition' = 'hold' HAVING count(*) > 0), '[]'));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_other_holds(jsonb) IS 'Holds [{kind, owner, reasons}] that a decided order gets besides credit''s.';
 
 -- order_credit_context does the facts that a credit decision about an order may look at.
 CREATE FUNCTION distsync_internal.order_credit_context(o jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT jsonb_strip_nulls(jsonb_build_object('order_id', o -> 'order_id', 'customer_id', o -> 'customer_id', 'order_number', o -> 'order_number', 'currency', o -> 'currency', 'verb', COALESCE(o ->> 'verb', 'submit_order'),
-		'deposit', distsync_internal.credit_deposit((o ->> 'company_id')::bigint, o ->> 'order_number')))
+		'deposit', distsync_internal.credit_deposit((o ->> 'company_id')::bigint, o ->> 'order_number'))));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_credit_context(jsonb) IS 'ctx of credit_decide() and credit_take() for a decided order.';
 
 -- order_answer does the answer of submit_order and preview_order.
 CREATE FUNCTION distsync_internal.order_answer(o jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT jsonb_build_object('order_number', o -> 'order_number', 'state', o -> 'state', 'credit_state', o -> 'credit_state', 'currency', o -> 'currency', 'net_amount', o -> 'net_amount',
 		'tax_amount', o -> 'tax_amount', 'gross_amount', o -> 'gross_amount', 'reasons', COALESCE(o -> 'reasons', '[]'), 'correlation_id', o -> 'correlation_id',
 		'lines', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', l -> 'line', 'item', l -> 'item', 'disposition', l -> 'disposition', 'reason', l -> 'reason', 'quantity', l -> 'quantity',
@@ -76,18 +87,23 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 				'reserved', l -> 'reserved', 'backordered', l -> 'backordered', 'available', CASE WHEN l ? 'reason' THEN l -> 'available' END, 'promised_at', l -> 'promised_at')) ORDER BY (l ->> 'ordinal')::integer)
 			FROM jsonb_array_elements(o -> 'lines') l),
 		'detail', jsonb_strip_nulls(jsonb_build_object('company', o -> 'company', 'customer', o -> 'customer', 'credit_account', o -> 'account', 'policy', o -> 'policy', 'cure', o -> 'decision' -> 'cure',
-			'credit_valid_until', o -> 'decision' -> 'valid_until', 'warnings', NULLIF(o -> 'decision' -> 'warnings', '[]'))))
+			'credit_valid_until', o -> 'decision' -> 'valid_until', 'warnings', NULLIF(o -> 'decision' -> 'warnings', '[]')))));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_answer(jsonb) IS 'The answer row of submit_order() and preview_order() as an object.';
 
 -- order_check does the refusals that need nothing but the document and what is known of the customer.
 CREATE FUNCTION distsync_internal.order_check(o jsonb) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
 	SELECT CASE
 		WHEN o ->> 'status' = 'inactive' THEN jsonb_build_array(jsonb_build_object('rule', 'customer_status', 'status', 'inactive'))
 		WHEN o -> 'policy' ->> 'duplicate_po' = 'refuse' AND x.twin IS NOT NULL THEN jsonb_build_array(jsonb_build_object('rule', 'duplicate_po', 'customer_po', o -> 'customer_po', 'order_number', x.twin)) END
 	FROM (SELECT min(s.order_number) AS twin FROM dist.sales_order s
-		WHERE s.customer_id = (o ->> 'customer_id')::bigint AND s.customer_po = o ->> 'customer_po' AND s.state NOT IN ('cancelled', 'rejected') AND s.order_number IS DISTINCT FROM o ->> 'order_number') x
+		WHERE s.customer_id = (o ->> 'customer_id')::bigint AND s.customer_po = o ->> 'customer_po' AND s.state NOT IN ('cancelled', 'rejected') AND s.order_number IS DISTINCT FROM o ->> 'order_number') x);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check(jsonb) IS 'Reasons for refusing an order before it is priced: inactive customer, duplicate PO number by policy. NULL = none.';
 
