@@ -37,7 +37,7 @@ DECLARE
 	ids bigint[];
 	leases uuid[];
 BEGIN
-	UPDATE sync.lane l SET due_at = '-infinity' FROM sync.endpoint p WHERE p.endpoint_id = l.endpoint_id AND p.code = endpoint AND l.state = 'waiting';
+	UPDATE sync.lane l SET due_at = clock_timestamp() FROM sync.endpoint p WHERE p.endpoint_id = l.endpoint_id AND p.code = endpoint AND l.state = 'waiting';
 	SELECT array_agg(c.delivery_id), array_agg(c.lease) INTO ids, leases
 	FROM distsync_internal.outbox_lease('http', distsync_internal.outbox_endpoint(endpoint), 100, NULL, clock_timestamp()) c;
 	RAISE NOTICE '% answered', (SELECT distsync_internal.outbox_finish(ids, leases, array_agg(status), array_agg(curl_code), array_agg(error), array_agg(retry_after),

@@ -2,7 +2,7 @@
 
 -- outbox_verify does the check of the invariants.
 CREATE FUNCTION distsync_internal.outbox_verify() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	-- nothing captured is passed over: it is in the stream, or the router has not come to it yet
 	SELECT 'outbox.lost', o.entity, o.entity_key, jsonb_build_object('xid', o.xid::text, 'outbox_id', o.outbox_id, 'message_id', o.message_id)
 	FROM sync.outbox o
@@ -92,7 +92,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_doctor() IS 'What is not as it shou
 
 -- outbox_metrics does the counting.
 CREATE FUNCTION distsync_internal.outbox_metrics() RETURNS TABLE (name text, labels jsonb, value numeric, type text, help text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	SELECT 'distsync_stream_position', '{}'::jsonb, c.position::numeric, 'counter', 'Events in the stream since the beginning.' FROM sync.router_cursor c WHERE c.router = 'main'
 	UNION ALL
 	SELECT 'distsync_router_idle_seconds', '{}', round(extract(epoch FROM clock_timestamp() - c.moved_at), 3), 'gauge', 'Time since the router last had something to do.' FROM sync.router_cursor c WHERE c.router = 'main'

@@ -11,6 +11,22 @@ CREATE TYPE distsync_internal.outbox_result AS (
 COMMENT ON TYPE distsync_internal.outbox_result IS
 	'An answer to a delivery. verdict: delivered | retry | rejected | gone | late. fate: delivered | waiting | dead | parked, NULL for a late one. pause: until the next try.';
 
+-- outbox_floor does the answer to where the search for due lanes of an endpoint starts: what was claimed before has left only dead index
+-- entries. It runs no SQL.
+CREATE FUNCTION distsync_internal.outbox_floor(endpoint_id bigint) RETURNS timestamptz
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'ds_sql_outbox_floor';
+COMMENT ON FUNCTION distsync_internal.outbox_floor(bigint) IS 'Due time from which this session searches the lanes of an endpoint; -infinity at least every five seconds.';
+
+-- outbox_raise_floor does the noting of what was claimed. It runs no SQL.
+CREATE FUNCTION distsync_internal.outbox_raise_floor(endpoint_id bigint, due_at timestamptz) RETURNS void
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'ds_sql_outbox_raise_floor';
+COMMENT ON FUNCTION distsync_internal.outbox_raise_floor(bigint, timestamptz) IS 'Lets later searches of this session start one second before a due time that was claimed.';
+
+-- outbox_drop_floors does the forgetting, when a search found nothing. It runs no SQL.
+CREATE FUNCTION distsync_internal.outbox_drop_floors() RETURNS boolean
+LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'ds_sql_outbox_drop_floors';
+COMMENT ON FUNCTION distsync_internal.outbox_drop_floors() IS 'Lets the next searches of this session be whole ones. Returns whether they were not.';
+
 -- outbox_open_endpoints does the listing of endpoints that may be sent to now, and how many requests more each may have. An endpoint
 -- that must sign and has no live key is left out, so that one mistake in configuration stops nobody else.
 CREATE FUNCTION distsync_internal.outbox_open_endpoints(endpoint_kind text) RETURNS TABLE (endpoint_id bigint, room integer, busy integer)
@@ -56,33 +72,44 @@ $$;
 COMMENT ON FUNCTION distsync_internal.outbox_sweep(timestamptz) IS 'Frees lanes whose lease has run out (the worker died); their heads are due at once. Returns how many.';
 
 -- outbox_lease does the choosing of due lanes and gives each a lease. The least busy endpoints come first, so that a slow one takes no
--- more than its own share; lanes that another worker is choosing are passed by.
+-- more than its own share; lanes that another worker is choosing are passed by. A search
+-- from the floor that finds nothing is repeated as a whole one.
 CREATE FUNCTION distsync_internal.outbox_lease(endpoint_kind text, only_endpoint bigint, max_rows integer, holding interval, t timestamptz)
 RETURNS TABLE (endpoint_id bigint, delivery_id bigint, lease uuid)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	raised boolean;
 BEGIN
-	RETURN QUERY
-	WITH picked AS MATERIALIZED (
-		SELECT o.endpoint_id, due.lane_key
-		FROM distsync_internal.outbox_open_endpoints(endpoint_kind) o
-		CROSS JOIN LATERAL (
-			SELECT l.lane_key
-			FROM sync.lane l
-			WHERE l.endpoint_id = o.endpoint_id AND l.state IN ('ready', 'waiting') AND l.due_at <= t
-			ORDER BY l.due_at
-			LIMIT least(o.room, max_rows)
-			FOR UPDATE SKIP LOCKED
-		) due
-		WHERE only_endpoint IS NULL OR o.endpoint_id = only_endpoint
-		ORDER BY o.busy
-		LIMIT max_rows
-	)
-	UPDATE sync.lane l SET state = 'leased', lease = gen_random_uuid(), lease_until = t + COALESCE(holding, e.timeout + interval '30 seconds')
-	FROM picked p
-	JOIN sync.endpoint e ON e.endpoint_id = p.endpoint_id
-	WHERE l.endpoint_id = p.endpoint_id AND l.lane_key = p.lane_key
-	RETURNING l.endpoint_id, l.head_id, l.lease;
+	LOOP
+		RETURN QUERY
+		WITH picked AS MATERIALIZED (
+			SELECT o.endpoint_id, due.lane_key, due.due_at
+			FROM (SELECT x.endpoint_id, x.room, x.busy, distsync_internal.outbox_floor(x.endpoint_id) AS since FROM distsync_internal.outbox_open_endpoints(endpoint_kind) x
+				  WHERE only_endpoint IS NULL OR x.endpoint_id = only_endpoint OFFSET 0) o
+			CROSS JOIN LATERAL (
+				SELECT l.lane_key, l.due_at
+				FROM sync.lane l
+				WHERE l.endpoint_id = o.endpoint_id AND l.state IN ('ready', 'waiting') AND l.due_at BETWEEN o.since AND t
+				ORDER BY l.due_at
+				LIMIT least(o.room, max_rows)
+				FOR UPDATE SKIP LOCKED
+			) due
+			ORDER BY o.busy
+			LIMIT max_rows
+		), leased AS (
+			UPDATE sync.lane l SET state = 'leased', lease = gen_random_uuid(), lease_until = t + COALESCE(holding, e.timeout + interval '30 seconds')
+			FROM picked p
+			JOIN sync.endpoint e ON e.endpoint_id = p.endpoint_id
+			WHERE l.endpoint_id = p.endpoint_id AND l.lane_key = p.lane_key
+			RETURNING l.endpoint_id, l.head_id, l.lease
+		), noted AS (
+			SELECT distsync_internal.outbox_raise_floor(p.endpoint_id, max(p.due_at)) FROM picked p GROUP BY p.endpoint_id
+		)
+		SELECT c.endpoint_id, c.head_id, c.lease FROM leased c WHERE (SELECT count(*) FROM noted) >= 0;
+		raised := NOT FOUND AND distsync_internal.outbox_drop_floors();
+		EXIT WHEN NOT raised;
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_lease(text, bigint, integer, interval, timestamptz) IS
@@ -104,7 +131,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_headers(text, text, text[], uuid, b
 -- outbox_claim does the handing out of due deliveries to the courier, ready to be sent.
 CREATE FUNCTION distsync_internal.outbox_claim(max_rows integer, worker uuid)
 RETURNS TABLE (delivery_id bigint, lease uuid, method text, url text, headers text[], body bytea, timeout_ms integer, connect_timeout_ms integer, max_response integer, allow_http boolean, allow_private boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	t timestamptz := clock_timestamp();
@@ -125,7 +152,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_claim(integer, uuid) IS
 
 -- outbox_next_due does the answer to "when is there something to send without anybody waking us": it bounds the courier's wait.
 CREATE FUNCTION distsync_internal.outbox_next_due() RETURNS timestamptz
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 	SELECT least(
 		(SELECT min(due.due_at) FROM distsync_internal.outbox_open_endpoints('http') o
 		 CROSS JOIN LATERAL (SELECT l.due_at FROM sync.lane l WHERE l.endpoint_id = o.endpoint_id AND l.state IN ('ready', 'waiting') ORDER BY l.due_at LIMIT 1) due),

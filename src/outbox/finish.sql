@@ -43,7 +43,7 @@ BEGIN
 			WHEN j.verdict = 'gone' THEN 'parked'
 			WHEN j.verdict = 'rejected' OR j.failures >= cardinality(j.schedule) THEN 'dead'
 			ELSE 'waiting' END,
-		distsync_internal.outbox_pause(j.schedule[j.failures + 1], j.jitter, j.retry_after, j.retry_after_max))::distsync_internal.outbox_result ORDER BY j.endpoint_id, j.lane_key)
+		CASE WHEN j.verdict = 'retry' THEN distsync_internal.outbox_pause(j.schedule[j.failures + 1], j.jitter, j.retry_after, j.retry_after_max) END)::distsync_internal.outbox_result ORDER BY j.endpoint_id, j.lane_key)
 	INTO judged
 	FROM (SELECT r.delivery_id, r.lease, r.status, COALESCE(r.curl_code, 0) AS curl_code, r.error, r.retry_after, r.response_headers, r.response_body, r.dns_us, r.connect_us, r.tls_us, r.ttfb_us, r.total_us,
 			d.position, d.route_id, d.endpoint_id, d.lane_key, (d.attempts + 1)::smallint AS attempts, d.event_at, d.message_id, l.depth, l.failures, t.on_block,
@@ -195,14 +195,16 @@ COMMENT ON FUNCTION distsync_internal.outbox_set_state(bigint, text, text) IS
 -- outbox_latency does the counting of how long it took from the commit to the receipt, by route and by flow.
 CREATE FUNCTION distsync_internal.outbox_latency(results distsync_internal.outbox_result[], t timestamptz) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	WITH flow_of AS MATERIALIZED (
+		SELECT y.event_type, CASE y.event_type WHEN 'order.released' THEN 'release' ELSE distsync_internal.outbox_domain(y.event_type) END AS flow
+		FROM (SELECT DISTINCT e.event_type FROM unnest(results) r JOIN sync.event e ON e.position = r.position WHERE r.fate = 'delivered') y
+	)
 	INSERT INTO sync.latency AS h (flow, minute, bucket, n, sum_us)
-	SELECT f.flow, date_trunc('minute', t), ceil(4 * log(2, greatest(s.us, 1)))::smallint, count(*), sum(s.us)
-	FROM unnest(results) r
-	JOIN sync.event e ON e.position = r.position
-	LEFT JOIN sync.route o ON o.route_id = r.route_id
-	CROSS JOIN LATERAL (SELECT greatest(extract(epoch FROM t - r.event_at) * 1000000, 0)::bigint AS us) s
-	CROSS JOIN LATERAL (VALUES (o.code), (CASE e.event_type WHEN 'order.released' THEN 'release' ELSE distsync_internal.outbox_domain(e.event_type) END)) f(flow)
-	WHERE r.fate = 'delivered' AND f.flow IS NOT NULL
+	SELECT f.flow, date_trunc('minute', t), ceil(4 * ln(greatest(s.us, 1)::double precision) / ln(2::double precision))::smallint, count(*), sum(s.us)
+	FROM (SELECT e.event_type, r.route_id, greatest(extract(epoch FROM t - r.event_at) * 1000000, 0)::bigint AS us
+		  FROM unnest(results) r JOIN sync.event e ON e.position = r.position WHERE r.fate = 'delivered') s
+	JOIN LATERAL (SELECT o.code AS flow FROM sync.route o WHERE o.route_id = s.route_id
+				  UNION ALL SELECT x.flow FROM flow_of x WHERE x.event_type = s.event_type) f ON f.flow IS NOT NULL
 	GROUP BY 1, 2, 3
 	ORDER BY 1, 2, 3
 	ON CONFLICT (flow, minute, bucket) DO UPDATE SET n = h.n + excluded.n, sum_us = h.sum_us + excluded.sum_us
@@ -266,7 +268,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_replied(distsync_internal.outbox_re
 -- outbox_finish does the taking of answers from the courier, all of them at once.
 CREATE FUNCTION distsync_internal.outbox_finish(delivery_ids bigint[], leases uuid[], statuses integer[], curl_codes integer[], errors text[], retry_after integer[],
 	response_headers text[], response_bodies bytea[], dns_us bigint[], connect_us bigint[], tls_us bigint[], ttfb_us bigint[], total_us bigint[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	results distsync_internal.outbox_result[];
 	t timestamptz := clock_timestamp();

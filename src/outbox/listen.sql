@@ -3,7 +3,7 @@
 -- fetch does the handing out of deliveries to a partner that polls; each belongs to him until his lease ends.
 CREATE FUNCTION distsync.fetch(endpoint text, n integer DEFAULT 100, lease interval DEFAULT '1 minute')
 RETURNS TABLE (delivery_id bigint, lease_id uuid, message_id uuid, event_type text, entity text, entity_key text, attempt integer, body jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	id bigint := distsync_internal.outbox_endpoint("fetch".endpoint);
@@ -97,7 +97,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_position(text, bigint, bigint) IS '
 -- committed later has a higher one: no event is passed over.
 CREATE FUNCTION distsync.events_since(since text DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (next_position text, "position" bigint, message_id uuid, event_type text, entity text, entity_key text, entity_version text, at timestamptz, body jsonb)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	last_position bigint := COALESCE((SELECT c.position FROM sync.router_cursor c WHERE c.router = 'main'), 0);

@@ -108,7 +108,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_pass_over(bigint[], timestamptz) IS
 
 -- requeue does the end of dead letters: another chance, or none.
 CREATE FUNCTION distsync.requeue(options jsonb DEFAULT '{}') RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
 	give_up boolean := options ->> 'resolution' = 'ignored';
@@ -187,7 +187,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_replay_choose(bigint, jsonb) IS 'Ev
 
 -- replay does the sending of events once more, with their bytes and their webhook-id: a partner that has them can tell.
 CREATE FUNCTION distsync.replay(endpoint text, options jsonb DEFAULT '{}') RETURNS TABLE (events bigint, first_position bigint, last_position bigint, queued boolean)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	id bigint := distsync_internal.outbox_endpoint(replay.endpoint);

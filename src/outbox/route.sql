@@ -190,7 +190,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_supersede(bigint[], timestamptz) IS
 
 -- outbox_route does one step of the router: a piece of what has become visible goes into the stream and to the lanes.
 CREATE FUNCTION distsync_internal.outbox_route(max_rows integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	c sync.router_cursor%ROWTYPE;
 	until pg_snapshot;
