@@ -83,3 +83,40 @@ SELECT distsync_internal.outbox_finish(ARRAY[:delivery_id], ARRAY[:'lease'::uuid
 SELECT verdict FROM sync.attempt WHERE delivery_id = :delivery_id ORDER BY verdict;
 TABLE lane;
 SELECT distsync_internal.outbox_finish('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
+
+-- a window larger than asked for is read in pieces, in order
+SELECT position AS before FROM sync.router_cursor \gset
+SELECT count(distsync_internal.base_emit('customer', 1, 'obx_piece', 'piece', (i % 3)::text, jsonb_build_object('i', i))) FROM generate_series(1, 7) i;
+SELECT distsync_internal.outbox_route(3), target IS NOT NULL AS more, position - :before AS routed FROM sync.router_cursor;
+SELECT target IS NOT NULL AS more, position - :before AS routed FROM sync.router_cursor;
+-- what comes meanwhile belongs to the next window
+SELECT count(distsync_internal.base_emit('customer', 1, 'obx_piece', 'piece', '0', jsonb_build_object('i', 8)));
+SELECT distsync_internal.outbox_route(3);
+SELECT distsync_internal.outbox_route(3);
+SELECT distsync_internal.outbox_route(3);
+SELECT target IS NOT NULL AS more, position - :before AS routed FROM sync.router_cursor;
+SELECT string_agg(convert_from(body, 'UTF8')::jsonb #>> '{data,i}', ' ' ORDER BY position) AS i, string_agg(entity_version::text, ' ' ORDER BY position) AS versions FROM sync.event WHERE position > :before;
+
+-- another server (logical restore): its transaction ids mean nothing here; what was not routed there is routed once, the rest is not again
+SELECT count(distsync_internal.base_emit('customer', 1, 'obx_moved', 'moved', i::text, '{}')) FROM generate_series(1, 2) i;
+UPDATE sync.router_cursor SET system_identifier = 1;
+SELECT distsync_internal.outbox_route(100) > 0 AS routed;
+SELECT distsync_internal.outbox_route(100);
+SELECT distsync_internal.outbox_route(100);
+SELECT count(*) FROM sync.event WHERE entity = 'moved';
+SELECT count(*) FILTER (WHERE xid = '0') > 0 AS routed_there, bool_and(system_identifier <> 1) AS stamped FROM sync.outbox_customer, sync.router_cursor;
+SELECT count(*) AS doubled FROM (SELECT message_id FROM sync.event GROUP BY 1 HAVING count(*) > 1) d;
+
+-- markers of one entity become one event; without a renderer it tells the key; a renderer that fails hides nobody else
+INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, origin) SELECT 'state', 'obx_state', 'thing', k, 0, o FROM (VALUES ('1', 'A'), ('2', 'A'), ('1', 'A'), ('2', 'B'), ('1', 'A')) v(k, o);
+SELECT distsync_internal.outbox_route(100);
+SELECT entity_key, entity_version, origin, convert_from(body, 'UTF8')::jsonb -> 'data' AS data FROM sync.event WHERE event_type = 'obx_state' ORDER BY position;
+CREATE FUNCTION distsync_internal.regress_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb) LANGUAGE sql STABLE AS
+	$$SELECT k, 'T-' || k, 7::bigint, jsonb_build_object('half', 10 / (k::int - 2)) FROM unnest(keys) k WHERE k <> '3'$$;
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('render', 'obx_state', 'distsync_internal.regress_render');
+INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id) SELECT 'state', 'obx_state', 'thing', k, 0 FROM unnest('{1,2,3,4}'::text[]) k;
+SELECT distsync_internal.outbox_route(100);
+SELECT entity_key, customer_id, convert_from(body, 'UTF8')::jsonb -> 'data' AS data FROM sync.event WHERE event_type = 'obx_state' AND position > (SELECT max(position) - 4 FROM sync.event) AND at > now() - interval '1 hour' ORDER BY position DESC LIMIT 3;
+SELECT trace_key, state, details ->> 'error' AS error FROM sync.exception WHERE kind = 'unrendered' AND trace_key LIKE 'obx%';
+DELETE FROM distsync_internal.handler WHERE name = 'obx_state';
+DROP FUNCTION distsync_internal.regress_render(text[]);

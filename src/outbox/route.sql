@@ -235,7 +235,8 @@ BEGIN
 	IF customers < step AND items < step THEN
 		UPDATE sync.router_cursor SET snapshot = until, target = NULL, piece = NULL, done_customer = 0, done_item = 0, position = c.position + stored, moved_at = t
 		WHERE router = 'main';
-		RETURN least(customers + items, max_rows);
+		-- behind the last piece of an old window there may be a new one
+		RETURN CASE WHEN c.target IS NULL THEN least(customers + items, max_rows) ELSE max_rows END;
 	END IF;
 	UPDATE sync.router_cursor SET target = until, piece = COALESCE(c.piece, distsync_internal.outbox_piece_size(c.snapshot, until)),
 		done_customer = c.done_customer, done_item = c.done_item, position = c.position + stored, moved_at = t
