@@ -27,6 +27,7 @@
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
@@ -92,20 +93,24 @@ typedef struct Outbox
 	Oid parent;
 	Oid sequence;
 	Oid partition;
+	Oid owner; /* as whom the partition was judged */
 	bool fits; /* of the partition: the short way is the same as the INSERT */
 	int column[NCOLUMNS];
 } Outbox;
 
 static Outbox outbox[2];
 static bool watching = false;
+static uint64 forgotten = 0; /* calls of forget() */
 
 /*
  * forget does the dropping of what we know when a relation changes; without
- * an Oid, everything has.
+ * an Oid, everything has. It runs whenever a lock is taken: whoever opens
+ * anything works with a copy of what is known.
  */
 static void
 forget(Datum arg, Oid relid)
 {
+	forgotten++;
 	for (int i = 0; i < lengthof(outbox); i++)
 	{
 		if (relid == InvalidOid || relid == outbox[i].parent || relid == outbox[i].sequence)
@@ -122,18 +127,11 @@ forget(Datum arg, Oid relid)
 static bool
 find_outbox(Outbox *o, bool item)
 {
-	Oid schema;
+	Oid schema = get_namespace_oid("sync", true);
 	Datum sequence;
 	LOCAL_FCINFO(fcinfo, 2);
 
-	if (OidIsValid(o->parent))
-		return true;
-	if (!watching)
-	{
-		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		watching = true;
-	}
-	schema = get_namespace_oid("sync", true);
+	memset(o, 0, sizeof(Outbox));
 	if (!OidIsValid(schema))
 		return false;
 	o->parent = get_relname_relid(item ? "outbox_item" : "outbox_customer", schema);
@@ -145,11 +143,10 @@ find_outbox(Outbox *o, bool item)
 	fcinfo->args[1].value = CStringGetTextDatum("outbox_id");
 	fcinfo->args[1].isnull = false;
 	sequence = pg_get_serial_sequence(fcinfo);
-	o->sequence =
-		fcinfo->isnull ? InvalidOid : DatumGetObjectId(DirectFunctionCall1(to_regclass, sequence));
-	if (!OidIsValid(o->sequence))
-		o->parent = InvalidOid;
-	return OidIsValid(o->parent);
+	if (fcinfo->isnull)
+		return false;
+	o->sequence = DatumGetObjectId(DirectFunctionCall1(to_regclass, sequence));
+	return OidIsValid(o->sequence);
 }
 
 /*
@@ -220,6 +217,7 @@ columns_fit(Outbox *o, Relation rel, bool item)
 
 /*
  * indexes_fit does the check that index entries can be made of columns alone.
+ * Only B-trees: other kinds may want to be told when the insertion has ended.
  */
 static bool
 indexes_fit(Relation rel)
@@ -232,8 +230,8 @@ indexes_fit(Relation rel)
 	{
 		Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
 
-		fits = fits && index->rd_index->indisready && index->rd_index->indimmediate &&
-			   !index->rd_index->indisexclusion &&
+		fits = fits && index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisready &&
+			   index->rd_index->indimmediate && !index->rd_index->indisexclusion &&
 			   heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, NULL) &&
 			   heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 		index_close(index, NoLock);
@@ -258,18 +256,46 @@ is_plain(Relation rel, Oid owner, int triggers)
 
 /*
  * judge_partition does the decision whether the short way may be taken into a
- * partition; it is kept until the partition changes.
+ * partition by this owner. Parent and partition are locked: what is found
+ * holds as long as we use it, and is kept if nothing was forgotten meanwhile.
  */
-static bool
+static void
 judge_partition(Outbox *o, Relation parent, Relation rel, Oid owner, bool item)
 {
-	if (o->partition == RelationGetRelid(rel))
-		return o->fits;
+	uint64 before = forgotten;
+
+	o->partition = RelationGetRelid(rel);
+	o->owner = owner;
 	o->fits = is_plain(parent, owner, 2) && is_plain(rel, owner, 1) &&
 			  rel->rd_rel->relkind == RELKIND_RELATION && columns_fit(o, rel, item) &&
 			  indexes_fit(rel);
-	o->partition = RelationGetRelid(rel);
-	return o->fits;
+	if (before == forgotten && outbox[item].parent == o->parent)
+		outbox[item] = *o;
+}
+
+/*
+ * known_outbox does the copy of what is known, which is looked up the first
+ * time. WHY a copy: while we open relations, forget() may run.
+ */
+static bool
+known_outbox(Outbox *o, bool item)
+{
+	uint64 before;
+
+	if (!watching)
+	{
+		CacheRegisterRelcacheCallback(forget, (Datum) 0);
+		watching = true;
+	}
+	*o = outbox[item];
+	if (OidIsValid(o->parent))
+		return true;
+	before = forgotten;
+	if (!find_outbox(o, item))
+		return false;
+	if (before == forgotten)
+		outbox[item] = *o;
+	return true;
 }
 
 /*
@@ -351,23 +377,29 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 bool
 ds_outbox_append(const DsOutboxMarkers *markers, Oid owner, const char *ring)
 {
-	Outbox *o = &outbox[markers->item];
+	const Outbox *known = &outbox[markers->item];
 	TimestampTz at = GetCurrentTimestamp();
+	Outbox o;
 	Relation parent;
 	Relation rel;
 	Oid partition;
 	bool done = false;
 
-	if (!find_outbox(o, markers->item))
+	if (!known_outbox(&o, markers->item))
 		return false;
-	parent = table_open(o->parent, RowExclusiveLock);
-	partition = choose_partition(parent, at);
+	parent = try_table_open(o.parent, RowExclusiveLock);
+	if (parent == NULL)
+		return false;
+	/* forgotten while we waited for the lock: it may be another table by now */
+	partition = known->parent == o.parent ? choose_partition(parent, at) : InvalidOid;
 	if (OidIsValid(partition))
 	{
 		rel = table_open(partition, RowExclusiveLock);
-		done = judge_partition(o, parent, rel, owner, markers->item);
+		if (known->partition != partition || known->owner != owner)
+			judge_partition(&o, parent, rel, owner, markers->item);
+		done = o.fits;
 		if (done)
-			append_markers(o, rel, markers, at, ring);
+			append_markers(&o, rel, markers, at, ring);
 		table_close(rel, NoLock);
 	}
 	table_close(parent, NoLock);
