@@ -133,7 +133,12 @@ add_marker(DsOutboxMarkers *markers, const Capture *c, TupleTableSlot *slot)
 {
 	if (markers->n == markers->capacity)
 	{
-		markers->capacity *= 8;
+		if (markers->capacity > PG_INT32_MAX / 2)
+			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+							errmsg("a statement changed too many rows to be captured"),
+							errdetail("It changed more than %d rows.", markers->n),
+							errhint("Change them in several statements.")));
+		markers->capacity *= 2;
 		markers->marker =
 			repalloc_huge(markers->marker, (Size) markers->capacity * sizeof(DsOutboxMarker));
 	}
@@ -338,7 +343,7 @@ static void
 capture_state(TriggerData *trigdata, char **args, Oid owner)
 {
 	Capture c;
-	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, 8, NULL};
+	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, 16, NULL};
 	const char *ring = ds_base_ring();
 
 	bind_capture(&c, trigdata->tg_relation, args);
