@@ -15,7 +15,6 @@
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -27,7 +26,6 @@
 
 #define MAX_DEPTH 1000
 #define SHOWN_KEY 64
-#define MAX_UTF8 5
 
 /* A key of an object that is still open */
 typedef struct ScanKey
@@ -109,27 +107,18 @@ read_code_point(const char *p, int len, int *used)
 	return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
 }
 
-/* append_code_point appends a character as UTF-8. */
-static void
-append_code_point(StringInfo out, int code)
-{
-	unsigned char bytes[MAX_UTF8];
-
-	unicode_to_utf8((pg_wchar) code, bytes);
-	appendBinaryStringInfo(out, (const char *) bytes,
-						   pg_encoding_mblen(PG_UTF8, (const char *) bytes));
-}
-
-/* unescape_key makes of a key with backslashes the key that is meant: "\u0061" is "a". */
+/*
+ * unescape_key makes of a key with backslashes the key that is meant: "\u0061" is "a". No escape is shorter than what it
+ * stands for; so as many bytes are enough, and a body of nothing but short keys costs no more than a few times its size.
+ */
 static ScanKey
 unescape_key(const char *name, int len)
 {
 	static const char letters[] = "bfnrt";
 	static const char meant[] = "\b\f\n\r\t";
-	StringInfoData out;
-	ScanKey key;
+	char *out = palloc(len + 1);
+	ScanKey key = {out, 0};
 
-	initStringInfo(&out);
 	for (int i = 0; i < len;)
 	{
 		int used;
@@ -138,25 +127,25 @@ unescape_key(const char *name, int len)
 
 		if (name[i] != '\\' || i + 1 >= len)
 		{
-			appendStringInfoChar(&out, name[i++]);
+			*out++ = name[i++];
 			continue;
 		}
 		code = read_code_point(name + i, len - i, &used);
 		if (code > 0)
 		{
-			append_code_point(&out, code);
+			unicode_to_utf8((pg_wchar) code, (unsigned char *) out);
+			out += pg_encoding_mblen(PG_UTF8, out);
 			i += used;
 			continue;
 		}
 		/* the mark of a half pair stays as it is written, so that it equals itself only */
 		if (name[i + 1] == 'u')
-			appendStringInfoChar(&out, '\\');
+			*out++ = '\\';
 		letter = memchr(letters, name[i + 1], strlen(letters));
-		appendStringInfoChar(&out, letter != NULL ? meant[letter - letters] : name[i + 1]);
+		*out++ = letter != NULL ? meant[letter - letters] : name[i + 1];
 		i += 2;
 	}
-	key.name = out.data;
-	key.len = out.len;
+	key.len = out - key.name;
 	return key;
 }
 
