@@ -54,11 +54,12 @@ INSERT INTO public.door_bad (what, doc) VALUES
 	('unknown currency', '{"code":"A","currency":"XXX"}'), ('currency in small letters', '{"code":"A","currency":"usd"}'), ('text as boolean', '{"code":"A","yes":"true"}'),
 	('no choice', '{"code":"A","pick":"green"}'), ('cleared what stays', '{"code":"A","stay":null}'), ('no such day', '{"code":"A","day":"2026-02-29"}'), ('month 13', '{"code":"A","day":"2026-13-01"}'),
 	('day with time', '{"code":"A","day":"2026-02-28T00:00:00Z"}'), ('no instant', '{"code":"A","at":"tomorrow"}'), ('infinity', '{"code":"A","at":"infinity"}'), ('25 o''clock', '{"code":"A","at":"2026-02-28T25:00:00Z"}'),
-	('odd zone', '{"code":"A","at":"2026-02-28T05:00:00 Europe/Vienna"}'), ('no such zone', '{"code":"A","tz":"Mars/Base"}'), ('no uuid', '{"code":"A","id":"1-2"}'),
+	('odd zone', '{"code":"A","at":"2026-02-28T05:00:00 Europe/Vienna"}'), ('no such zone', '{"code":"A","tz":"Mars/Base"}'), ('made-up rule', '{"code":"A","tz":"ABC+1:23"}'), ('rule like a name', '{"code":"A","tz":"Etc/GMT+15"}'), ('no uuid', '{"code":"A","id":"1-2"}'),
 	('text as list', '{"code":"A","lines":"x"}'), ('object as list', '{"code":"A","lines":{}}'), ('text in list of objects', '{"code":"A","lines":["x"]}'), ('number in list of text', '{"code":"A","tags":[1]}'),
 	('no choice in list', '{"code":"A","tags":["a","c"]}'), ('field missing in list', '{"code":"A","lines":[{"line":"1","quantity":1},{"line":"2"}]}'), ('sign in list', '{"code":"A","lines":[{"line":"1","quantity":-1}]}'),
 	('deep', '{"code":"A","lines":[{"line":"1","quantity":1,"lots":[{"quantity":1},{"quantity":"x"}]}]}'), ('inside an object', '{"code":"A","address":{"country":"XX"}}'), ('text as object', '{"code":"A","address":"x"}'),
 	('other schema', '{"code":"A","schema":"door_try/2"}'), ('negative version', '{"code":"A","version":-1}'), ('list as ext', '{"code":"A","ext":[1]}'), ('version NaN', '{"code":"A","version":"NaN"}'),
+	('zeros without end', jsonb_build_object('code', 'A', 'version', '1.' || repeat('0', 20000))),
 	('long text', jsonb_build_object('code', 'A', 'text', repeat('x', 300000)));
 SELECT b.what, r.sqlstate, r.field, r.message, r.hint
 FROM (SELECT jsonb_agg(doc ORDER BY n) AS docs FROM public.door_bad) d, distsync.apply_all('door_try', d.docs, 'door-erp', options => '{"on_error":"collect"}') r
@@ -83,6 +84,11 @@ SELECT * FROM distsync.apply('door_try', '{"code":"A","at":"2026-07-01T12:00:00.
 \o
 SELECT jsonb_pretty(doc) FROM public.door_taken;
 \t off
+-- names of the tz database that hold digits
+SELECT ordinal, outcome FROM distsync.apply_all('door_try', '[{"code":"Z1","tz":"EST5EDT"},{"code":"Z2","tz":"Etc/GMT-14"},{"code":"Z3","tz":"UTC"}]', 'door-erp');
+-- a declaration with holes is an error
+SELECT distsync_internal.door_check('[]', 'door_try', '{NULL}', '{text}', '{true}', '{true}', '{any}', '{NULL}', '{code}', '', 'UTC', false);
+\echo :LAST_ERROR_SQLSTATE
 -- the call itself
 SELECT * FROM distsync.apply('door_try', '{"code":"A"}', 'door-nobody');
 \echo :LAST_ERROR_SQLSTATE

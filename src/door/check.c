@@ -24,6 +24,8 @@
 #include "base/export.h"
 #include "door/document.h"
 
+#define DS_DOOR_CHECK_ARGS 12
+
 /* What comes back about the good documents, in their order. */
 typedef struct DsDoorGood
 {
@@ -223,9 +225,13 @@ ds_sql_door_check(PG_FUNCTION_ARGS)
 	bool nulls[9] = {false};
 	int bad;
 
-	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("door_check must be called as a row")));
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE ||
+		tupdesc->natts != lengthof(values) || PG_NARGS() != DS_DOOR_CHECK_ARGS)
+		ereport(ERROR,
+				(errcode(DS_ERRCODE_VERSION_MISMATCH),
+				 errmsg("door_check() of this library takes %d arguments and returns %d columns",
+						DS_DOOR_CHECK_ARGS, (int) lengthof(values)),
+				 errhint("Run ALTER EXTENSION distsync UPDATE.")));
 	if (!JB_ROOT_IS_ARRAY(documents) || JB_ROOT_IS_SCALAR(documents))
 		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_DOCUMENT), errmsg("documents are not a list"),
 						errdetail("Field: documents."),

@@ -103,7 +103,7 @@ static bool
 check_currency(const DsDoorDocument *doc, const char *s, int len, DsDoorFault *fault)
 {
 	if (len == 3)
-		for (const char *c = doc->currencies; *c; c += 3)
+		for (const char *c = doc->currencies; strnlen(c, 3) == 3; c += 3)
 			if (memcmp(c, s, 3) == 0)
 				return true;
 	return ds_door_fault(

@@ -161,13 +161,20 @@ add_reserved(DsDoorFields *root)
 	}
 }
 
+/* unpack does the taking apart of an array; without a place for NULLs there must be none. */
 static int
 unpack(ArrayType *array, Oid type, Datum **values, bool **nulls)
 {
+	bool *ignored;
 	int n;
 
+	if (nulls == NULL && array_contains_nulls(array))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("arrays of fields must not contain NULL")));
+
 	deconstruct_array(array, type, type == BOOLOID ? 1 : -1, type == BOOLOID,
-					  type == BOOLOID ? TYPALIGN_CHAR : TYPALIGN_INT, values, nulls, &n);
+					  type == BOOLOID ? TYPALIGN_CHAR : TYPALIGN_INT, values,
+					  nulls != NULL ? nulls : &ignored, &n);
 	return n;
 }
 
@@ -177,12 +184,11 @@ ds_door_spec(ArrayType *names, ArrayType *types, ArrayType *required, ArrayType 
 {
 	DsDoorFields *root = new_fields();
 	Datum *name, *type, *must, *stay, *sign, *choice, *key;
-	bool *no_choice, *nulls;
-	int n = unpack(names, TEXTOID, &name, &nulls);
+	bool *no_choice;
+	int n = unpack(names, TEXTOID, &name, NULL);
 
-	if (unpack(types, TEXTOID, &type, &nulls) != n ||
-		unpack(required, BOOLOID, &must, &nulls) != n ||
-		unpack(fixed, BOOLOID, &stay, &nulls) != n || unpack(signs, TEXTOID, &sign, &nulls) != n ||
+	if (unpack(types, TEXTOID, &type, NULL) != n || unpack(required, BOOLOID, &must, NULL) != n ||
+		unpack(fixed, BOOLOID, &stay, NULL) != n || unpack(signs, TEXTOID, &sign, NULL) != n ||
 		unpack(choices, TEXTOID, &choice, &no_choice) != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("arrays of fields differ in length")));
@@ -200,7 +206,7 @@ ds_door_spec(ArrayType *names, ArrayType *types, ArrayType *required, ArrayType 
 		f->choices = no_choice[i] ? NULL : TextDatumGetCString(choice[i]);
 	}
 	add_reserved(root);
-	*key_parts = unpack(keys, TEXTOID, &key, &nulls);
+	*key_parts = unpack(keys, TEXTOID, &key, NULL);
 	for (int i = 0; i < *key_parts; i++)
 	{
 		DsDoorField *f = place_of(root, TextDatumGetCString(key[i]));

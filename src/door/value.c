@@ -21,6 +21,8 @@
 
 #define INVALID_VALUE "SD002"
 #define SHOWN 40 /* bytes of a bad value that a message shows */
+#define MAX_NUMBER                                                                                 \
+	200 /* bytes of a number: more than the digits of any type need, less than numeric takes */
 
 /*
  * ds_door_fault does the noting of what is wrong; it returns false so that a
@@ -148,9 +150,10 @@ ds_door_check_number(const char *s, int len, const DsDoorField *field, DsDoorFau
 
 	if (!scan_number(s, len, &negative, &zero, &before, &after))
 	{
-		if (len >= 3 && len <= 9 &&
-			(pg_strncasecmp(s, "nan", 3) == 0 ||
-			 pg_strncasecmp(s + (s[0] == '-' || s[0] == '+'), "inf", 3) == 0))
+		int sign = len > 0 && (s[0] == '-' || s[0] == '+') ? 1 : 0;
+
+		if (len - sign >= 3 && len <= 9 &&
+			(pg_strncasecmp(s, "nan", 3) == 0 || pg_strncasecmp(s + sign, "inf", 3) == 0))
 			return ds_door_fault(fault, INVALID_VALUE,
 								 "Send a number, or leave the field out if there is none.",
 								 "%s is refused", ds_door_shown(s, len));
@@ -178,6 +181,9 @@ ds_door_check_number(const char *s, int len, const DsDoorField *field, DsDoorFau
 	if ((zero || negative) && (field->sign == DS_DOOR_POSITIVE || field->type == DS_DOOR_FACTOR))
 		return ds_door_fault(fault, INVALID_VALUE, "Send a value above 0.", "%s is not above 0",
 							 ds_door_shown(s, len));
+	if (len > MAX_NUMBER)
+		return ds_door_fault(fault, INVALID_VALUE, "Leave out the zeros that say nothing.",
+							 "number of %d characters is too long", len);
 	return true;
 }
 
@@ -354,10 +360,33 @@ ds_door_check_uuid(const char *s, int len, const DsDoorField *field, DsDoorFault
 								 "\"%s\" is not a UUID", ds_door_shown(s, len));
 }
 
+/*
+ * is_rule tells whether the server would read a name as a rule such as "ABC+1:23". Each one that it has read it keeps for
+ * as long as the process lives: a sender who makes them up would fill a worker's memory. Real names hold no digits, with
+ * few exceptions.
+ */
+static bool
+is_rule(const char *name)
+{
+	static const char *const with_digits[] = {"CST6CDT", "EST5EDT", "MST7MDT", "PST8PDT",
+											  "GMT0",	 "GMT+0",	"GMT-0",   "Etc/GMT0"};
+
+	if (strpbrk(name, "0123456789") == NULL)
+		return false;
+	for (int i = 0; i < lengthof(with_digits); i++)
+		if (pg_strcasecmp(name, with_digits[i]) == 0)
+			return false;
+	return pg_strncasecmp(name, "Etc/GMT", 7) != 0 || (name[7] != '+' && name[7] != '-') ||
+		   strlen(name) > 10 || strspn(name + 8, "0123456789") != strlen(name + 8) ||
+		   atoi(name + 8) > 14;
+}
+
 bool
 ds_door_check_timezone(const char *s, int len, const DsDoorField *field, DsDoorFault *fault)
 {
-	if (len > 0 && len <= 64 && pg_tzset(pnstrdup(s, len)) != NULL)
+	char *name = pnstrdup(s, Min(len, 65));
+
+	if (len > 0 && len <= 64 && !is_rule(name) && pg_tzset(name) != NULL)
 		return true;
 	return ds_door_fault(fault, INVALID_VALUE,
 						 "Send a name of the tz database, for example Europe/Vienna.",
