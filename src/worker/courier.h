@@ -79,7 +79,8 @@ typedef struct DsCourier
 	int free[DS_COURIER_MAX_IN_FLIGHT];
 	int ndone;
 	int done[DS_COURIER_MAX_IN_FLIGHT];
-	int nfeeds; /* flights that are feeds, sent or done */
+	size_t done_bytes; /* of their bodies */
+	int nfeeds;		   /* flights that are feeds, sent or done */
 	int ndone_feeds;
 	TimestampTz oldest_done; /* arrival of the first in the queue */
 	int isolate;			 /* so many results are recorded one by one: one of them fails */

@@ -287,6 +287,9 @@ prepare(DsCourier *courier)
 	int feed_room = Max(ds_guc_courier_max_in_flight / 8, 1) - courier->nfeeds;
 
 	courier->room = Max(Min(room, ds_http_room(courier->http)), 0);
+	/* answers that can't be recorded must not fill the memory, however large each may be */
+	if (courier->done_bytes >= DS_HTTP_MAX_BYTES)
+		courier->room = 0;
 	courier->round_up = !courier->round_up;
 	courier->feed_room = Max(Min((courier->room + (courier->round_up ? 1 : 0)) / 2, feed_room), 0);
 	courier->current = DS_COURIER_TRANSACTION;

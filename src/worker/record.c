@@ -117,6 +117,13 @@ task_of(DsCourier *courier, int index)
 	return &courier->task[courier->flight[index].feed ? DS_COURIER_FEED_FINISH : DS_COURIER_FINISH];
 }
 
+/* body_len does the size of what a flight brought back. */
+static size_t
+body_len(const DsFlight *flight)
+{
+	return flight->response != NULL ? flight->response->body_len : 0;
+}
+
 /*
  * ds_worker_courier_done does the entry of a flight at the end of the queue.
  */
@@ -129,6 +136,7 @@ ds_worker_courier_done(DsCourier *courier, int index)
 	if (courier->ndone == 0)
 		courier->oldest_done = GetCurrentTimestamp();
 	courier->done[courier->ndone++] = index;
+	courier->done_bytes += body_len(flight);
 	courier->ndone_feeds += flight->feed ? 1 : 0;
 }
 
@@ -158,7 +166,7 @@ take_batch(DsCourier *courier, DsBatch *batch)
 		if (flight->feed != batch->feed ||
 			!ds_worker_task_ready(task_of(courier, courier->done[i]), now))
 			continue;
-		bytes += flight->response != NULL ? flight->response->body_len : 0;
+		bytes += body_len(flight);
 		if (batch->n > 0 && bytes > DS_RECORD_BYTES)
 			break;
 		batch->index[batch->n++] = courier->done[i];
@@ -313,8 +321,8 @@ free_flights(DsCourier *courier, const DsBatch *batch)
 	{
 		DsFlight *flight = &courier->flight[batch->index[i]];
 
-		if (flight->response != NULL)
-			ds_http_response_free(flight->response);
+		courier->done_bytes -= body_len(flight);
+		ds_http_response_free(flight->response);
 		flight->response = NULL;
 		flight->state = DS_FLIGHT_FREE;
 		courier->nfeeds -= flight->feed ? 1 : 0;
