@@ -213,7 +213,7 @@ class Day:
         for (channel, _), payloads in sorted(types.items()):
             say("%-18s %s%s" % (channel, payloads[0], " and %d more" % (len(payloads) - 1) if len(payloads) > 1 else ""))
         say("%d notifications in all; what a listener missed is in distsync.events_since(position): %s events there now" % (
-            len(heard), self.value("SELECT count(*) FROM distsync.events_since(0, '{\"limit\": 1000}')")))
+            len(heard), self.value("SELECT count(*) FROM distsync.events_since(NULL, '{\"limit\": 1000}')")))
         if not heard:
             raise SystemExit("no notification was heard")
 
