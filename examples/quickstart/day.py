@@ -18,21 +18,26 @@ CHANNELS = ("distsync_order", "distsync_stock", "distsync_credit", "distsync_pri
 
 
 class Listener(threading.Thread):
-    """Counts and keeps what NOTIFY says, as any application would hear it."""
+    """Keeps what NOTIFY says, as any application would hear it."""
 
     def __init__(self, dsn):
         super().__init__(daemon=True)
         self.session = libpq.Session(dsn)
-        self.heard, self.lock = [], threading.Lock()
+        self.heard, self.ending = [], threading.Event()
         for channel in CHANNELS:
             self.session.run("LISTEN " + channel)
 
     def run(self):
-        """run listens until the program ends."""
-        while True:
-            for channel, payload in self.session.notifications(1.0):
-                with self.lock:
-                    self.heard.append((channel, payload))
+        """run listens until it is stopped."""
+        while not self.ending.is_set():
+            self.heard += self.session.notifications(0.1)
+
+    def stop(self):
+        """stop ends the listening and returns what was heard, as (channel, payload)."""
+        self.ending.set()
+        self.join()
+        self.session.close()
+        return self.heard
 
 
 def secret():

@@ -202,11 +202,10 @@ class Day:
         say("order %s is %s, credit %s; correlation id %s" % (row["order_number"], story["state"], story["credit_state"], row["correlation_id"]))
 
     def bells(self):
-        """bells prints what a listener heard."""
+        """bells prints what a listener heard, and ends it."""
         title("A listener heard the bells (LISTEN distsync_order, distsync_stock, distsync_credit ...)")
         time.sleep(0.3)
-        with self.listener.lock:
-            heard = list(self.listener.heard)
+        heard = self.listener.stop()
         types = {}
         for channel, payload in heard:
             types.setdefault((channel, json.loads(payload)["type"]), []).append(payload)
@@ -226,15 +225,16 @@ class Day:
                                                                     "quantity": counted, "unit": "EA", "event_at": today()})
         self.until("count", "SELECT 1 FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku = $1 AND b.perspective = 'phys' AND b.quantity = $2::numeric", sku, counted)
         say("the WMS counts %s of %s where the book says %s" % (counted, sku, self.stock(sku)["book"]))
-        for row in self.session.run("SELECT * FROM distsync.schedule()"):
-            say("scheduled: " + " · ".join(str(value) for value in row.values()))
-        # pg_cron of Debian 12 knows no seconds: a job for the start of its scheduler, which is then started again, runs now
+        for row in self.session.run("SELECT job, schedule, command FROM distsync.schedule() ORDER BY job"):
+            say("scheduled in pg_cron: %(job)-18s %(schedule)-12s %(command).70s" % row)
+        # pg_cron of Debian 12 knows no seconds. A job of its kind @reboot runs when the server starts: so nobody waits for the quarter of an hour.
         self.session.run("SELECT cron.schedule('quickstart', '@reboot', $$SELECT * FROM distsync.reconcile('stock', '{\"grace\": \"0 seconds\"}')$$)")
+        self.session.close()
         began = time.time_ns()
-        self.session.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'pg_cron launcher'")
+        self.place.restart_cluster()
         run, seen = self.until("the job", """SELECT d.status, d.return_message FROM cron.job_run_details d JOIN cron.job j USING (jobid)
             WHERE j.jobname = 'quickstart' AND d.status IN ('succeeded', 'failed')""")
-        say("cron.job_run_details says %s (%s) %s after its scheduler was started" % (run["status"], run["return_message"], milliseconds(began, seen)))
+        say("the server is restarted; pg_cron starts the job, which %s (%s) %s later" % (run["status"], run["return_message"], milliseconds(began, seen)))
         found = self.session.run("SELECT kind, trace_key, trim_scale(delta) AS delta, trim_scale(money_at_risk) AS money, currency, state FROM sync.exception WHERE kind = 'stock_difference'")
         for row in found:
             say("exception %s %s: %s units, %s %s at risk, %s" % (row["kind"], row["trace_key"], row["delta"], row["money"], row["currency"] or "", row["state"]))

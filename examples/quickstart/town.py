@@ -42,6 +42,10 @@ class Town:
         self._call("pg_ctl", "-D", self.data, "-l", os.path.join(self.folder, "server.log"), "-w", "start")
         self._call("createdb", "-h", self.run, "-U", "postgres", "distsync")
 
+    def restart_cluster(self):
+        """restart_cluster stops the server, whatever is under way, and starts it again."""
+        self._call("pg_ctl", "-D", self.data, "-l", os.path.join(self.folder, "server.log"), "-m", "fast", "-w", "restart")
+
     def start_partner(self, name, *arguments):
         """start_partner starts a partner program on a port of its choice and waits until it listens."""
         with open(os.path.join(self.folder, name + ".err"), "wb") as errors:
