@@ -7,7 +7,7 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o
+OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
 OBJS_pricing =
@@ -59,7 +59,7 @@ REGRESS_pricing = pricing_price
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy
-REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks
+REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_reconcile = reconcile_stock
 REGRESS_ops = ops_watch ops_verify ops_schedule

@@ -14,6 +14,7 @@
 
 #include "base/failpoint.h"
 #include "base/guc.h"
+#include "base/mute.h"
 #include "base/ring.h"
 #include "base/shmem.h"
 #include "worker/worker.h"
@@ -31,6 +32,7 @@ _PG_init(void)
 {
 	ds_guc_init();
 	ds_base_ring_init();
+	ds_base_mute_init();
 	ds_failpoint_init();
 	ds_worker_init();
 	ds_shmem_init();

@@ -46,7 +46,7 @@ class ClassicModels:
         yield "party", [self._customer(c) for c in customers], backfill
         yield "credit_account", [{"code": "AR-" + c["customernumber"], "customer": c["customernumber"], "company": COMPANY, "currency": CURRENCY, "limit": c["creditlimit"]}
                                  for c in customers], backfill
-        yield "agreement", [self._list()] + self._contracts(), {}
+        yield "agreement", [self._list()] + self._contracts(), backfill
         yield "invoice", self._invoices(), backfill
         yield "payment", [{"company": COMPANY, "payment_number": "%s-%s" % (p["customernumber"], p["checknumber"]), "customer": p["customernumber"],
                            "received_at": p["paymentdate"] + "T12:00:00Z", "currency": CURRENCY, "amount": p["amount"]}

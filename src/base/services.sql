@@ -6,6 +6,12 @@ CREATE FUNCTION distsync_internal.base_ring() RETURNS text
 AS 'MODULE_PATHNAME', 'ds_sql_base_ring' LANGUAGE c STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION distsync_internal.base_ring() IS 'courier | trigger | none, from the setting distsync.notify and whether the library is preloaded.';
 
+-- base_mute does the switching of capture for a load of history. It runs no SQL.
+CREATE FUNCTION distsync_internal.base_mute(mute boolean) RETURNS boolean
+LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'ds_sql_base_mute';
+COMMENT ON FUNCTION distsync_internal.base_mute(boolean) IS
+	'Keeps the capture triggers silent until it is called with false, the subtransaction is rolled back or the transaction ends. Returns what was before.';
+
 -- base_emit does the writing of a document event into the outbox, in the caller's commit, with its data.
 CREATE FUNCTION distsync_internal.base_emit(group_name text, group_id bigint, event_type text, entity text, entity_key text, body jsonb,
 	correlation_id uuid DEFAULT NULL, causation_id uuid DEFAULT NULL, origin text DEFAULT NULL) RETURNS uuid

@@ -39,14 +39,22 @@ $$;
 COMMENT ON FUNCTION distsync_internal.door_owned(text, jsonb, jsonb, text[]) IS
 	'Documents that the source may write, without the fields that it may not; notes {"ordinal":{"unowned":[...]}}, refused ones as rejections (SD011).';
 
--- door_handle does the call of an entity's handler; what a handler leaves out about its documents is filled in by the caller.
+-- door_handle does the call of an entity's handler; what a handler leaves out about its documents is filled in by the caller. Of history
+-- nobody is told, so its changes are not captured.
 CREATE FUNCTION distsync_internal.door_handle(target text, docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	function text := (SELECT h.function FROM distsync_internal.handler h WHERE h.kind = 'entity' AND h.name = target ORDER BY h.ordinal LIMIT 1);
+	before boolean;
 BEGIN
+	IF (ctx ->> 'backfill')::boolean THEN
+		before := distsync_internal.base_mute(true);
+	END IF;
 	RETURN QUERY EXECUTE format('SELECT * FROM %s($1, $2)', function)
 	USING docs, CASE WHEN ctx ? 'absence' THEN ctx || jsonb_build_object('operation', ctx -> 'absence') ELSE ctx END;
+	IF before IS NOT NULL THEN
+		PERFORM distsync_internal.base_mute(before);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.door_handle(text, jsonb, jsonb) IS 'Rows of the entity handler for checked documents.';

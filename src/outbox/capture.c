@@ -39,6 +39,7 @@
 #include "base/errors.h"
 #include "base/export.h"
 #include "base/guc.h"
+#include "base/mute.h"
 #include "base/ring.h"
 #include "base/spi.h"
 #include "base/wake.h"
@@ -437,7 +438,7 @@ ds_sql_outbox_capture(PG_FUNCTION_ARGS)
 			 errmsg("function \"%s\" was called in a way it does not understand", "outbox_capture"),
 			 errdetail("It is a statement trigger with transition tables and seven arguments."),
 			 errhint("Call distsync.setup(), which makes the triggers anew.")));
-	if (ds_guc_capture == DS_CAPTURE_VERB)
+	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted())
 		return PointerGetDatum(NULL);
 	document = strcmp(trigdata->tg_trigger->tgargs[0], "document") == 0;
 	owner = trigdata->tg_relation->rd_rel->relowner;
