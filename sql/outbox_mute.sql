@@ -5,9 +5,9 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS distsync;
 SELECT distsync.setup();
 SELECT distsync.add_system('mu-erp', 'erp');
-\o
 SELECT outcome FROM distsync.apply_all('currency', '[{"currency":"USD"}]', 'mu-erp');
 SELECT outcome FROM distsync.apply_all('unit', '[{"unit":"EA"}]', 'mu-erp');
+\o
 SELECT outcome FROM distsync.apply('company', '{"code":"MU","name":"Mute","currency":"USD"}', 'mu-erp', options => '{"backfill":true}');
 SELECT outcome FROM distsync.apply('site', '{"code":"MU-S","company":"MU"}', 'mu-erp', options => '{"backfill":true}');
 SELECT outcome FROM distsync.apply('item', '{"sku":"MU-A","base_unit":"EA"}', 'mu-erp', options => '{"backfill":true}');
