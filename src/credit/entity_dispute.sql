@@ -62,7 +62,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d jsonb;
 	c record;
-	ready jsonb := '[]';
+	ready jsonb[] := '{}';
 	accounts bigint[];
 	changed boolean;
 BEGIN
@@ -77,9 +77,9 @@ BEGIN
 			ready := ready || c.known;
 		END IF;
 	END LOOP;
-	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM jsonb_array_elements(ready) r);
+	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM unnest(ready) r);
 	PERFORM distsync_internal.credit_lock_tree(accounts);
-	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+	FOREACH d IN ARRAY ready LOOP
 		changed := distsync_internal.credit_write_dispute(d);
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN changed THEN 'applied' ELSE 'unchanged' END, d -> 'doc' ->> 'dispute_number');
 	END LOOP;

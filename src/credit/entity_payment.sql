@@ -76,7 +76,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d jsonb;
 	c record;
-	ready jsonb := '[]';
+	ready jsonb[] := '{}';
 	accounts bigint[] := '{}';
 	event jsonb;
 	key text;
@@ -93,9 +93,9 @@ BEGIN
 			ready := ready || (c.known || jsonb_build_object('account_id', distsync_internal.credit_ensure((c.known ->> 'payer_id')::bigint, (c.known ->> 'company_id')::bigint)));
 		END IF;
 	END LOOP;
-	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM jsonb_array_elements(ready) r);
+	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM unnest(ready) r);
 	PERFORM distsync_internal.credit_lock_tree(accounts);
-	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'payment_number');
 		-- looked at again under the lock: the same payment may come twice, in one call too
 		IF EXISTS (SELECT FROM dist.payment p WHERE p.company_id = (d ->> 'company_id')::bigint AND p.payment_number = d -> 'doc' ->> 'payment_number') THEN

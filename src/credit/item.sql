@@ -61,8 +61,10 @@ BEGIN
 			DETAIL = format('Field: amount. %s asked, %s open of %s %s, %s open of %s %s.', credit_apply.amount, f.open_amount, f.kind, f.document_number, t.open_amount, t.kind, t.document_number),
 			HINT = 'Apply at most what is open on both sides.';
 	END IF;
-	INSERT INTO dist.application (customer_id, from_item_id, to_item_id, amount, currency, provisional, source)
-	SELECT credit_apply.customer_id, from_item_id, to_item_id, credit_apply.amount, f.currency, a.mode = 'mirrored', COALESCE(ctx ->> 'source', 'distsync')
+	-- history was applied when it happened, not when we learnt of it
+	INSERT INTO dist.application (customer_id, from_item_id, to_item_id, amount, currency, applied_at, provisional, source)
+	SELECT credit_apply.customer_id, from_item_id, to_item_id, credit_apply.amount, f.currency,
+		CASE WHEN (ctx ->> 'backfill')::boolean THEN greatest(f.posted_at, t.posted_at) ELSE clock_timestamp() END, a.mode = 'mirrored', COALESCE(ctx ->> 'source', 'distsync')
 	FROM dist.credit_account a WHERE a.account_id = t.account_id
 	RETURNING application_id INTO id;
 	PERFORM distsync_internal.credit_item_set(credit_apply.customer_id, from_item_id, f.open_amount - credit_apply.amount);

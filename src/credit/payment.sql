@@ -104,13 +104,16 @@ DECLARE
 	what text := d ->> 'kind';
 	own jsonb := ctx || jsonb_build_object('company_id', company, 'currency', doc -> 'currency');
 	received timestamptz := COALESCE((doc ->> 'received_at')::timestamptz, clock_timestamp());
+	loaded boolean := COALESCE((ctx ->> 'backfill')::boolean, false);
 	item bigint;
 	told record;
 BEGIN
 	INSERT INTO dist.payment (customer_id, company_id, payment_number, kind, order_number, received_at, currency, amount, remittance, reverses_number, source, correlation_id, ext)
 	VALUES (payer, company, number, CASE WHEN doc ->> 'reverses' IS NULL THEN what ELSE 'refund' END, doc ->> 'order', received, doc ->> 'currency', (doc ->> 'amount')::numeric,
 		COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'), doc ->> 'reverses', ctx ->> 'source', (ctx ->> 'correlation_id')::uuid, COALESCE(doc -> 'ext', '{}'));
-	IF (d ->> 'reversed_before')::boolean THEN
+	IF (d ->> 'reversed_before')::boolean AND loaded THEN
+		RETURN '{}';
+	ELSIF (d ->> 'reversed_before')::boolean THEN
 		PERFORM distsync_internal.base_exception('payment_reversed_twice', (doc ->> 'company') || '/' || number, 'credit', 'warning', doc ->> 'company', 'payment', number,
 			jsonb_build_object('reverses', doc -> 'reverses', 'effect', 'none: the payment had been reversed before'), NULL, (doc ->> 'amount')::numeric, doc ->> 'currency', (ctx ->> 'correlation_id')::uuid);
 		RETURN '{}';
@@ -124,7 +127,7 @@ BEGIN
 	ELSIF what = 'payment' THEN
 		SELECT * INTO told FROM distsync_internal.credit_apply_remittance(payer, item, COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'), own);
 		PERFORM distsync_internal.credit_apply_oldest(payer, item, own, told.kept);
-		IF told.mismatches <> '[]' THEN
+		IF told.mismatches <> '[]' AND NOT loaded THEN
 			PERFORM distsync_internal.base_exception('remittance_mismatch', (doc ->> 'company') || '/' || number, 'credit', 'warning', doc ->> 'company', 'payment', number,
 				jsonb_build_object('mismatches', told.mismatches), NULL, (doc ->> 'amount')::numeric, doc ->> 'currency', (ctx ->> 'correlation_id')::uuid);
 		END IF;
@@ -137,4 +140,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_post_payment(jsonb, jsonb) IS
-	'Books a checked payment {ordinal, doc, payer_id, company_id, account_id, kind, reversed_before}: row, item, application by remittance and then longest due, reversal by rows. Opens exceptions remittance_mismatch, payment_reversed_twice. Returns the data of its event.';
+	'Books a checked payment {ordinal, doc, payer_id, company_id, account_id, kind, reversed_before}: row, item, application by remittance and then longest due, reversal by rows. Opens exceptions remittance_mismatch, payment_reversed_twice, but not for history. Returns the data of its event.';

@@ -26,7 +26,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d jsonb;
 	t record;
-	ready jsonb := '[]';
+	ready jsonb[] := '{}';
 	key text;
 	changed boolean;
 BEGIN
@@ -46,8 +46,8 @@ BEGIN
 		END IF;
 		ready := ready || t.read;
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many(ready);
-	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+	PERFORM distsync_internal.order_lock_many(to_jsonb(ready));
+	FOREACH d IN ARRAY ready LOOP
 		-- the same order may come twice in one call
 		IF d ->> 'order_id' IS NULL AND EXISTS (SELECT FROM dist.sales_order s WHERE s.company_id = (d ->> 'company_id')::bigint AND s.kind = 'order' AND s.order_number = d ->> 'order_number') THEN
 			d := distsync_internal.order_fact_read(d - 'known' - 'lines', ctx ->> 'source');
@@ -55,7 +55,7 @@ BEGIN
 		changed := distsync_internal.order_apply_one(d, ctx);
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN changed THEN 'applied' ELSE 'unchanged' END, (d -> 'doc' ->> 'company') || '/' || (d ->> 'order_number'));
 	END LOOP;
-	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(ready) x WHERE x ->> 'account_id' IS NOT NULL), 'order', ctx);
+	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM unnest(ready) x WHERE x ->> 'account_id' IS NOT NULL), 'order', ctx);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_apply_order(jsonb, jsonb) IS

@@ -165,7 +165,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	d jsonb;
 	t record;
-	ready jsonb := '[]';
+	ready jsonb[] := '{}';
 	key text;
 	known record;
 BEGIN
@@ -182,8 +182,8 @@ BEGIN
 		END IF;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM jsonb_array_elements(ready) x), false);
-	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false);
+	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
 		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';
 		IF FOUND AND (known.gross_amount, known.currency, known.customer_id) IS DISTINCT FROM ((d ->> 'gross')::numeric, d -> 'doc' ->> 'currency', (d ->> 'payer_id')::bigint) THEN
@@ -196,7 +196,7 @@ BEGIN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		END IF;
 	END LOOP;
-	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'post_account_id')::bigint FROM jsonb_array_elements(ready) x), 'invoice', ctx);
+	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'post_account_id')::bigint FROM unnest(ready) x), 'invoice', ctx);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. Releases what fits, a memo makes room.';

@@ -141,14 +141,17 @@ DECLARE
 	key text := (s -> 'doc' ->> 'company') || '/' || (s -> 'doc' ->> 'shipment_number');
 	shipped jsonb;
 	billed boolean;
+	loaded boolean := COALESCE((ctx ->> 'backfill')::boolean, false);
 BEGIN
-	IF s ->> 'order_id' IS NULL THEN
+	IF s ->> 'order_id' IS NULL AND loaded THEN
+		RETURN;
+	ELSIF s ->> 'order_id' IS NULL THEN
 		PERFORM distsync_internal.base_exception('shipment_without_order', key, 'order', 'warning', s -> 'doc' ->> 'company', 'shipment', key, jsonb_build_object('order_number', s -> 'doc' -> 'order_number'),
 			NULL, NULL, NULL, (ctx ->> 'correlation_id')::uuid);
 		RETURN;
 	END IF;
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint;
-	IF o.state IN ('held', 'cancelled', 'rejected') THEN
+	IF o.state IN ('held', 'cancelled', 'rejected') AND NOT loaded THEN
 		PERFORM distsync_internal.base_exception('shipped_on_' || o.state, key, 'order', 'error', s -> 'doc' ->> 'company', 'order', (s -> 'doc' ->> 'company') || '/' || o.order_number,
 			jsonb_build_object('shipment_number', s -> 'doc' -> 'shipment_number', 'state', o.state), NULL, NULL, NULL, o.correlation_id);
 	END IF;
@@ -161,7 +164,7 @@ BEGIN
 	UPDATE dist.sales_order x SET state = CASE WHEN NOT complete THEN x.state WHEN billed THEN 'closed' ELSE 'shipped' END, version = x.version + 1, answer_due_at = CASE WHEN complete THEN NULL ELSE x.answer_due_at END,
 		credit_state = CASE WHEN complete AND x.credit_state = 'held' THEN 'none' ELSE x.credit_state END
 	WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
-	IF COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+	IF loaded THEN
 		RETURN;
 	END IF;
 	SELECT jsonb_build_object('shipment', jsonb_build_object('shipment_number', h.shipment_number, 'site', w.code, 'carrier', s -> 'doc' -> 'carrier', 'tracking', h.tracking, 'shipped_at', h.shipped_at, 'complete', complete,

@@ -76,7 +76,7 @@ DECLARE
 	d jsonb;
 	t record;
 	bad distsync_internal.apply_result;
-	ready jsonb := '[]';
+	ready jsonb[] := '{}';
 	key text;
 BEGIN
 	FOR d IN SELECT r FROM distsync_internal.order_resolve(docs, ctx ->> 'source') r LOOP
@@ -91,8 +91,8 @@ BEGIN
 			ready := ready || t.read;
 		END IF;
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many(ready);
-	FOR d IN SELECT r FROM jsonb_array_elements(ready) WITH ORDINALITY x(r, n) ORDER BY x.n LOOP
+	PERFORM distsync_internal.order_lock_many(to_jsonb(ready));
+	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'shipment_number');
 		IF EXISTS (SELECT FROM dist.shipment s WHERE s.company_id = (d ->> 'company_id')::bigint AND s.shipment_number = d -> 'doc' ->> 'shipment_number') THEN
 			UPDATE dist.shipment s SET tracking = COALESCE(d -> 'doc' ->> 'tracking', s.tracking), status = COALESCE(d -> 'doc' ->> 'status', s.status)
@@ -104,7 +104,7 @@ BEGIN
 		PERFORM distsync_internal.order_ship_post(d, ctx);
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 	END LOOP;
-	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(ready) x WHERE x ->> 'account_id' IS NOT NULL), 'shipment', ctx);
+	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM unnest(ready) x WHERE x ->> 'account_id' IS NOT NULL), 'shipment', ctx);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_apply_shipment(jsonb, jsonb) IS 'Handler of the entity shipment; rejects what names nothing we know (SD001, SD002, SD004, SD005). A known number changes only tracking and status.';

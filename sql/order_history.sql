@@ -1,0 +1,32 @@
+-- Loading history: orders, shipments, invoices and payments of a past year make balances and no noise: no event, no hold, no exception.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+\o /dev/null
+CREATE EXTENSION IF NOT EXISTS distsync;
+SELECT distsync.setup();
+SET timezone = 'UTC';
+INSERT INTO sync.system (code, kind) VALUES ('OH-ERP', 'erp');
+SELECT distsync.apply_all('currency', '[{"currency":"USD"}]', 'OH-ERP');
+SELECT distsync.apply_all('unit', '[{"unit":"EA"}]', 'OH-ERP');
+SELECT distsync.apply('company', '{"code":"OH","name":"History","currency":"USD"}', 'OH-ERP');
+SELECT distsync.apply_all('party', '[{"code":"OH-1","name":"one","currency":"USD"},{"code":"OH-2","name":"two","currency":"USD"}]', 'OH-ERP');
+SELECT distsync.apply('site', '{"code":"OH-W","name":"w","company":"OH"}', 'OH-ERP');
+SELECT distsync.apply('item', '{"sku":"OH-A","name":"A","base_unit":"EA"}', 'OH-ERP');
+SELECT distsync.apply('credit_account', '{"code":"OH-1","customer":"OH-1","company":"OH","limit":100}', 'OH-ERP');
+\o
+CREATE TEMP TABLE before AS SELECT (SELECT count(*) FROM sync.outbox WHERE kind = 'document') AS events, (SELECT count(*) FROM sync.exception) AS exceptions;
+SELECT outcome, count(*) FROM distsync.apply_all('order', (SELECT jsonb_agg(jsonb_build_object('company', 'OH', 'order_number', 'OH-' || n, 'customer', 'OH-' || 1 + n % 2, 'ordered_at', '2025-01-01', 'state', CASE WHEN n <= 38 THEN 'closed' ELSE 'booked' END,
+	'lines', jsonb_build_array(jsonb_build_object('item', 'OH-A', 'quantity', n, 'unit_price', 10)))) FROM generate_series(1, 40) n), 'OH-ERP', options => '{"backfill":true}') GROUP BY 1;
+SELECT outcome, count(*) FROM distsync.apply_all('shipment', (SELECT jsonb_agg(jsonb_build_object('company', 'OH', 'shipment_number', 'OHS-' || n, 'order_number', 'OH-' || n, 'site', 'OH-W', 'shipped_at', '2025-02-01',
+	'lines', jsonb_build_array(jsonb_build_object('order_line', 1, 'quantity', n)))) FROM generate_series(1, 38) n), 'OH-ERP', options => '{"backfill":true}') GROUP BY 1;
+SELECT outcome, count(*) FROM distsync.apply_all('invoice', (SELECT jsonb_agg(jsonb_build_object('company', 'OH', 'invoice_number', 'OHI-' || n, 'order_number', 'OH-' || n, 'issued_at', '2025-02-02', 'terms', 'NET30', 'currency', 'USD', 'net_amount', 10 * n))
+	FROM generate_series(1, 38) n), 'OH-ERP', options => '{"backfill":true}') GROUP BY 1;
+SELECT outcome, count(*) FROM distsync.apply_all('payment', (SELECT jsonb_agg(jsonb_build_object('company', 'OH', 'payment_number', 'OHP-' || n, 'customer', 'OH-' || 1 + n % 2, 'received_at', '2025-03-01', 'currency', 'USD', 'amount', 10 * n,
+	'remittance', jsonb_build_array(jsonb_build_object('invoice', 'OHI-' || CASE WHEN n = 1 THEN 999 ELSE n END)))) FROM generate_series(1, 30) n), 'OH-ERP', options => '{"backfill":true}') GROUP BY 1;
+SELECT (SELECT count(*) FROM sync.outbox WHERE kind = 'document') - events AS events, (SELECT count(*) FROM sync.exception) - exceptions AS exceptions FROM before;
+SELECT p.code AS customer, a.code, receivable, unapplied, unbilled, open_orders, held_demand FROM dist.credit_account a JOIN dist.party p ON p.party_id = a.customer_id WHERE p.code LIKE 'OH-%' ORDER BY 1;
+SELECT state, count(*), sum(exposure_amount) AS exposure FROM dist.sales_order WHERE source = 'OH-ERP' GROUP BY 1 ORDER BY 1;
+SELECT bucket, amount, items FROM distsync.aging('OH-1', '2025-04-01', '{"company":"OH"}');
+SELECT sum(amount) FROM distsync.statement('OH-2', options => '{"company":"OH"}');
+SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
+	UNION ALL SELECT * FROM distsync_internal.credit_verify_items()) v;
