@@ -164,7 +164,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.reconcile_stock_compare(jsonb, timestamptz) IS
 	'One row a difference beyond tolerance, or a single row of NULLs if there is none; compared = number of keys. Quantities in base units, delta = book - phys - in_flight, money = |delta| × cost. trace_key: site/sku/group, then /lot and /owner where there are some.';
 
--- reconcile_cost does the choice of what one base unit is worth: the site's cost before the company's, average before standard.
+-- reconcile_cost does the choice of what one base unit is worth, as we know it now: the site's cost before the company's, average before
+-- standard. What is known now is what its index holds.
 CREATE FUNCTION distsync_internal.reconcile_cost(item_id bigint, company_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (cost numeric, currency text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT c.cost * CASE WHEN c.unit = i.base_unit THEN 1 ELSE u.denominator::numeric / u.numerator END, c.currency
@@ -172,8 +173,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	JOIN dist.item i ON i.item_id = c.item_id
 	LEFT JOIN dist.item_unit u ON u.item_id = c.item_id AND u.unit = c.unit
 	WHERE c.item_id = reconcile_cost.item_id AND c.company_id = reconcile_cost.company_id AND c.site_id IN (0, reconcile_cost.site_id)
-		AND c.valid @> reconcile_cost.at AND c.known @> reconcile_cost.at AND (c.unit = i.base_unit OR u.unit IS NOT NULL)
+		AND c.valid @> reconcile_cost.at AND upper_inf(c.known) AND (c.unit = i.base_unit OR u.unit IS NOT NULL)
 	ORDER BY c.site_id = reconcile_cost.site_id DESC, array_position(ARRAY['average', 'standard', 'replacement', 'after_claim'], c.kind)
 	LIMIT 1
 $$;
-COMMENT ON FUNCTION distsync_internal.reconcile_cost(bigint, bigint, bigint, timestamptz) IS 'Cost of one base unit and its currency, as of an instant: site before company; average, standard, replacement, after_claim. No row if there is none.';
+COMMENT ON FUNCTION distsync_internal.reconcile_cost(bigint, bigint, bigint, timestamptz) IS 'Cost of one base unit at an instant and its currency, as known now: site before company; average, standard, replacement, after_claim. No row if there is none.';
