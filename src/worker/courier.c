@@ -30,7 +30,7 @@
 #define DS_HANDLERS_AGE_MS 30000
 #define DS_LEAVE_MS 500
 #define DS_REST_MS 1000
-#define DS_LOOK_SPACING_MS 20
+#define DS_LOOK_SPACING_MS 5
 
 extern PGDLLEXPORT void ds_worker_courier_main(Datum arg);
 
