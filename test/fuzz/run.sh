@@ -8,8 +8,11 @@ top=$(cd "$here/../.." && pwd)
 clang=${CLANG:-clang-14}
 seconds=${1:-20}
 shift || true
-targets=${*:-http}
+targets=${*:-http door scan}
 work=$(mktemp -d)
+config=${PG_CONFIG:-pg_config}
+# the server's headers, and of its libraries what needs no server; -w: clang stumbles over their format attributes
+server="-w -I$("$config" --includedir-server) -I$top/test/fuzz $("$config" --pkglibdir)/libpgcommon.a $("$config" --pkglibdir)/libpgport.a"
 trap 'rm -rf "$work"' EXIT
 
 # sources_of prints what is linked to a target.
@@ -17,6 +20,8 @@ sources_of()
 {
 	case "$1" in
 		http) echo "$top"/src/http/{guard,url,header,signature_header}.c -lcurl ;;
+		door) echo "$here/server.c $top/src/door/value.c $server" ;;
+		scan) echo "$here/server.c $server" ;;
 		*) echo "no target '$1'" >&2; exit 2 ;;
 	esac
 }
