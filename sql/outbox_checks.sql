@@ -106,6 +106,9 @@ SELECT distsync.add_endpoint('obk2', 'OBK', 'https://x.example.com/');
 \echo :LAST_ERROR_SQLSTATE
 SELECT distsync.add_endpoint('obk2', 'OBK', 'https://x.example.com/', '{"secret": "not a key"}');
 \echo :LAST_ERROR_SQLSTATE
+-- too long for the table, whose complaint would show it
+SELECT distsync.add_endpoint('obk2', 'OBK', 'https://x.example.com/', jsonb_build_object('scheme', 'github', 'secret', repeat('long', 1025)));
+\echo :LAST_ERROR_SQLSTATE
 SELECT distsync.add_endpoint('obk2', 'OBK', 'https://x.example.com/', '{"scheme": "none", "headers": ["Host: other"]}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT distsync.add_endpoint('obk2', 'OBK', 'https://x.example.com/', '{"scheme": "none", "headers": ["webhook-id: mine"]}');

@@ -171,6 +171,10 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
 BEGIN
+	-- the CHECK of the table would show the row, and with it the key, to the log
+	IF new_secret IS NULL OR octet_length(new_secret) NOT BETWEEN 1 AND 4096 THEN
+		PERFORM distsync_internal.outbox_refuse('SD002', 'secret must have 1 to 4096 bytes', 'secret', NULL, 'Use 32 random bytes.');
+	END IF;
 	IF EXISTS (SELECT FROM sync.secret s WHERE s.kind = 'endpoint' AND s.code = endpoint AND s.secret = new_secret AND upper_inf(s.valid)) THEN
 		RETURN;
 	END IF;
