@@ -25,7 +25,7 @@ int ds_guc_courier_poll_interval = 5000;
 int ds_guc_courier_route_batch = 500;
 char *ds_guc_databases = NULL;
 char *ds_guc_instance = NULL;
-int ds_guc_lease = 120;
+int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
 int ds_guc_probe_interval = 60;
@@ -152,9 +152,9 @@ define_courier_numbers(void)
 							NULL, &ds_guc_courier_route_batch, 500, 1, 100000, PGC_SIGHUP, 0, NULL,
 							NULL, NULL);
 	DefineCustomIntVariable(
-		"distsync.lease", "Sets how long a claimed delivery or feed belongs to its worker.",
-		"After it the claim is free for another attempt; keep it above the longest HTTP timeout.",
-		&ds_guc_lease, 120, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+		"distsync.lease", "Sets how long after its timeout a request still belongs to its worker.",
+		"A worker that has not reported by then is taken for dead, and the request is sent again.",
+		&ds_guc_lease, 30, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 }
 
 /*

@@ -116,7 +116,7 @@ COMMENT ON FUNCTION distsync_internal.inbox_url_escape(text) IS 'Percent-encodin
 CREATE FUNCTION distsync_internal.inbox_feed_claim(max_rows integer, worker uuid)
 RETURNS TABLE (feed_id bigint, lease uuid, method text, url text, headers text[], body bytea, timeout_ms integer, connect_timeout_ms integer, max_response integer, allow_http boolean, allow_private boolean)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE sync.feed f SET lease = gen_random_uuid(), lease_until = clock_timestamp() + f.timeout + interval '30 seconds'
+	UPDATE sync.feed f SET lease = gen_random_uuid(), lease_until = clock_timestamp() + f.timeout + COALESCE(current_setting('distsync.lease', true), '30s')::interval
 	FROM (SELECT d.feed_id FROM sync.feed d JOIN sync.source s ON s.code = d.source AND s.status = 'active'
 		WHERE d.state = 'active' AND d.due_at <= clock_timestamp() AND (d.lease IS NULL OR d.lease_until < clock_timestamp())
 		ORDER BY d.due_at, d.feed_id LIMIT max_rows FOR UPDATE OF d SKIP LOCKED) due
@@ -128,7 +128,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			|| ARRAY(SELECT 'Authorization: Bearer ' || convert_from(t.token, 'UTF8') FROM unnest(distsync_internal.inbox_secrets('feed', f.code, clock_timestamp())) t(token) LIMIT 1),
 		NULL::bytea, ceil(extract(epoch FROM f.timeout) * 1000)::integer, least(5000, ceil(extract(epoch FROM f.timeout) * 1000)::integer), f.max_response, f.allow_http, f.allow_private
 $$;
-COMMENT ON FUNCTION distsync_internal.inbox_feed_claim(integer, uuid) IS 'Courier: feeds that are due, with a lease and everything a GET needs. The lease ends 30 s after the timeout of the pull.';
+COMMENT ON FUNCTION distsync_internal.inbox_feed_claim(integer, uuid) IS 'Courier: feeds that are due, with a lease and everything a GET needs. The lease ends distsync.lease after the timeout of the pull.';
 
 -- inbox_feed_failed does the noting of a failed pull: the next one waits, longer each time.
 CREATE FUNCTION distsync_internal.inbox_feed_failed(feed_id bigint, why text) RETURNS void

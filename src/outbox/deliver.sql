@@ -98,7 +98,7 @@ BEGIN
 			ORDER BY o.busy
 			LIMIT max_rows
 		), leased AS (
-			UPDATE sync.lane l SET state = 'leased', lease = gen_random_uuid(), lease_until = t + COALESCE(holding, e.timeout + interval '30 seconds')
+			UPDATE sync.lane l SET state = 'leased', lease = gen_random_uuid(), lease_until = t + COALESCE(holding, e.timeout + COALESCE(current_setting('distsync.lease', true), '30s')::interval)
 			FROM picked p
 			JOIN sync.endpoint e ON e.endpoint_id = p.endpoint_id
 			WHERE l.endpoint_id = p.endpoint_id AND l.lane_key = p.lane_key
@@ -113,7 +113,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_lease(text, bigint, integer, interval, timestamptz) IS
-	'Leases up to max_rows due lanes of endpoints of a kind (or of one endpoint) for holding (NULL: timeout of the endpoint + 30 s). One row a lane: endpoint, delivery at its head, lease.';
+	'Leases up to max_rows due lanes of endpoints of a kind (or of one endpoint) for holding (NULL: timeout of the endpoint and distsync.lease). One row a lane: endpoint, delivery at its head, lease.';
 
 -- outbox_headers does the making of the complete header lines of a request, signature included.
 CREATE FUNCTION distsync_internal.outbox_headers(scheme text, endpoint_code text, extra text[], message_id uuid, body bytea, t timestamptz) RETURNS text[]
