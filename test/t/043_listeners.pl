@@ -77,16 +77,16 @@ $lab->becomes("SELECT count(*) = 1 FROM sync.event WHERE message_id = '$id'", 't
 $id = change('C4', 'after');
 is_deeply([map { $json->decode($_)->{id} } heard('credit', 1)], [$id], 'and does not ring again for what rang');
 
-# a late committer: begun first, committed last; nobody waits for it, nobody misses it
+# a late committer: begun first, committed last; nobody waits for it, nobody misses it. Changes of master data would wait for each other
 my $late = $node->background_psql('lab', on_error_stop => 1);
-$late->query_safe("BEGIN; SELECT distsync.apply('party', '{\"code\":\"LATE\",\"name\":\"begun first\"}', 'erp')");
+$late->query_safe("BEGIN; SELECT distsync_internal.base_emit('customer', 0, 'invoice.requested', 'invoice', 'LATE', '{}')");
 my $early = change('EARLY', 'committed first');
 $lab->becomes("SELECT count(*) = 1 FROM sync.event WHERE message_id = '$early'", 'who commits first is told first');
 my $position = $lab->sql("SELECT next_position FROM distsync.events_since() ORDER BY position DESC LIMIT 1");
 is($lab->sql("SELECT count(*) FROM distsync.events_since('$position')"), '0', 'a listener is up to date');
 heard('credit', 1);
 $late->query_safe('COMMIT');
-like(join(' ', heard('credit', 1)), qr/party\.changed/, 'the late one rings');
+like(join(' ', heard('credit', 1)), qr/invoice\.requested/, 'the late one rings');
 is($lab->sql("SELECT string_agg(entity_key, ' ') FROM distsync.events_since('$position')"), 'LATE', 'and is behind the position');
 $late->quit;
 

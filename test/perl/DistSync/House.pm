@@ -11,7 +11,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(house_node furnish fingerprint until_true verify_rows $SECRET);
+our @EXPORT = qw(house_node furnish rise fingerprint until_true verify_rows $SECRET);
 our $SECRET = 'whsec_' . 'aG91c2Ugb2YgdGhlIHRlc3RzLCAzMiBieXRlcyBsb25n';
 
 my $SEED = File::Spec->rel2abs(File::Spec->catfile(dirname(__FILE__), '..', '..', 'house.sql'));
@@ -41,13 +41,27 @@ sub furnish
     return;
 }
 
+# rise starts a server whose postmaster was killed; its last children must have let go of the shared memory first.
+sub rise
+{
+    my ($node) = @_;
+    for (1 .. 300)
+    {
+        return 1 if $node->start(fail_ok => 1);
+        # what a failed start finds in postmaster.pid is the dead one
+        $node->{_pid} = undef;
+        sleep(0.1);
+    }
+    return 0;
+}
+
 # fingerprint is one line a table of dist and sync: its name, its rows, the hash of their content in canonical order.
 sub fingerprint
 {
     my ($node, $database, @without) = @_;
     my $skip = join(',', map { "'$_'" } 'sync.instance', @without);
     my @tables = split /\n/, $node->safe_psql($database, "SELECT c.oid::regclass FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname IN ('dist', 'sync') AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.oid::regclass::text NOT IN ($skip) ORDER BY 1");
+        WHERE n.nspname IN ('dist', 'sync') AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.oid::regclass::text NOT IN ($skip) ORDER BY c.oid::regclass::text COLLATE \"C\"");
     return join("\n", map { $_ . ' ' . $node->safe_psql($database,
         "SELECT count(*) || ' ' || COALESCE(md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")), '-') FROM $_ t") } @tables) . "\n";
 }
