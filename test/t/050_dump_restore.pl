@@ -16,8 +16,9 @@ $node->start;
 furnish($node, 'shopdb', $chaos->url('/shop'));
 my $order = $node->safe_psql('shopdb', q{SELECT order_number FROM distsync.submit_order('{"company":"CM","customer":"C6","currency":"USD","source":"shop","lines":[{"line":1,"item":"I1","quantity":"3","unit":"EA"}]}', 'k1')});
 like($order, qr/\S/, 'there is an order');
-$chaos->wait_for(1, containing => $order) if $chaos->can('wait_for');
-ok(until_true($node, 'shopdb', "SELECT count(*) = 0 FROM sync.delivery WHERE state = 'queued'"), 'everything is delivered');
+ok(scalar $chaos->wait_for(1, containing => $order), 'which is told');
+ok(until_true($node, 'shopdb', "SELECT count(*) = 0 FROM sync.delivery WHERE state = 'queued'"), 'everything is delivered')
+    or diag($node->safe_psql('shopdb', 'SELECT * FROM sync.lane; SELECT d.*, a.* FROM sync.delivery d LEFT JOIN sync.attempt a USING (delivery_id) WHERE d.state = \'queued\'; SELECT * FROM distsync_internal.worker_status()'));
 $node->safe_psql('shopdb', 'ALTER TABLE dist.item ADD COLUMN shelf text; CREATE INDEX item_shelf_idx ON dist.item (shelf); UPDATE dist.item SET shelf = sku');
 $node->safe_psql('shopdb', "SELECT distsync.pause('backup')");
 my $before = fingerprint($node, 'shopdb');

@@ -19,7 +19,7 @@ my ($out, $err) = ('', '');
 IPC::Run::run([ 'psql', '-XAt', '-v', 'ON_ERROR_STOP=1', $node->connstr('postgres') ], '<', \$sql, '>', \$out, '2>', \$err);
 is($err, '', 'no error, no warning');
 like($out, qr/^18\.5\S*\|222\.00\|K-ACME/m, 'the price of twelve is the contract\'s second tier');
-like($out, qr/^\S+\|accepted\|222\.0000$/m, 'the first order is accepted');
+like($out, qr/^\S+\|accepted\|222\.00$/m, 'the first order is accepted');
 like($out, qr/^\S+\|held\|held\|\[/m, 'the second one is held, with reasons');
 like($out, qr/^\S+\|\w+\|released$/m, 'the payment released it');
 is(verify_rows($node, 'postgres'), '', 'verify() finds nothing');
