@@ -20,15 +20,16 @@ BEGIN
 		JOIN p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		CROSS JOIN LATERAL distsync_internal.inventory_doubt(p.site_id, at) v
 		CROSS JOIN (VALUES ('conservative'), ('physical'), ('book')) o(mode)
+	), total AS MATERIALIZED (
+		SELECT n.item_id, max(n.known_at) AS known_at, sum(n.atp) FILTER (WHERE n.mode = 'conservative') AS atp,
+			jsonb_agg(jsonb_build_object('site', n.code, 'atp', n.atp) ORDER BY n.code COLLATE "C") FILTER (WHERE n.mode = 'conservative') AS sites
+		FROM n GROUP BY n.item_id
 	)
-	SELECT k.item_id::text, k.sku, NULL::bigint, jsonb_build_object('sku', k.sku, 'unit', k.base_unit,
-		'atp', COALESCE((SELECT sum(n.atp) FROM n WHERE n.item_id = k.item_id AND n.mode = 'conservative'), 0),
-		'known_at', (SELECT max(n.known_at) FROM n WHERE n.item_id = k.item_id),
-		'sites', COALESCE((SELECT jsonb_agg(jsonb_build_object('site', n.code, 'atp', n.atp) ORDER BY n.code COLLATE "C") FROM n WHERE n.item_id = k.item_id AND n.mode = 'conservative'), '[]'),
+	SELECT k.item_id::text, k.sku, NULL::bigint, jsonb_build_object('sku', k.sku, 'unit', k.base_unit, 'atp', COALESCE(t.atp, 0), 'known_at', t.known_at, 'sites', COALESCE(t.sites, '[]'),
 		'channels', COALESCE((SELECT jsonb_agg(jsonb_build_object('channel', c.code, 'quantity', distsync_internal.inventory_shown(
 				COALESCE((SELECT sum(n.atp) FROM n WHERE n.item_id = k.item_id AND n.mode = ci.mode AND (c.company_id IS NULL OR n.company_id = c.company_id)), 0), ci.buffer, ci.cap, ci.threshold)) ORDER BY c.code COLLATE "C")
 			FROM dist.channel_item ci JOIN dist.channel c ON c.channel_id = ci.channel_id WHERE ci.item_id = k.item_id), '[]'))
-	FROM k;
+	FROM k LEFT JOIN total t ON t.item_id = k.item_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS

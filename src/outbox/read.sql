@@ -103,7 +103,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_late(pg_snapshot, pg_snapshot) IS '
 -- fail, each key is tried alone, so that one bad row hides no other: what can't be rendered is still told, without its state.
 CREATE FUNCTION distsync_internal.outbox_render_state(event_type text, entity text, keys text[])
 RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb, error text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = on AS $$
 #variable_conflict use_column
 DECLARE
 	renderer text;
@@ -135,9 +135,10 @@ COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
 	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. error: why a key could not be rendered.';
 
 -- outbox_compose does the making of events out of captured rows: document events as they are, the markers of one entity as one event
--- that tells its state now. It takes the place of the last of them and the time of the first.
+-- that tells its state now. It takes the place of the last of them and the time of the first. The planner takes thousands of rows for a
+-- handful and would join them by nested loops; renderers get their keys by the hundred, so that neither do they.
 CREATE FUNCTION distsync_internal.outbox_compose(pieces distsync_internal.outbox_piece[]) RETURNS SETOF distsync_internal.outbox_draft
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
 	IF cardinality(pieces) = 0 THEN
 		RETURN;
@@ -157,7 +158,9 @@ BEGIN
 		ORDER BY p.event_type, p.entity, p.entity_key, p.ordinal DESC
 	), rendered AS MATERIALIZED (
 		SELECT DISTINCT ON (t.event_type, t.entity, r.key) t.event_type, t.entity, r.*
-		FROM (SELECT m.event_type, m.entity, array_agg(m.entity_key ORDER BY m.entity_key) AS keys FROM marker m GROUP BY m.event_type, m.entity) t
+		FROM (SELECT m.event_type, m.entity, array_agg(m.entity_key ORDER BY m.entity_key) AS keys
+			FROM (SELECT x.event_type, x.entity, x.entity_key, (row_number() OVER (PARTITION BY x.event_type, x.entity ORDER BY x.entity_key) - 1) / 100 AS part FROM marker x) m
+			GROUP BY m.event_type, m.entity, m.part) t
 		CROSS JOIN LATERAL distsync_internal.outbox_render_state(t.event_type, t.entity, t.keys) r
 		ORDER BY t.event_type, t.entity, r.key
 	)

@@ -56,7 +56,7 @@ COMMENT ON FUNCTION distsync_internal.outbox_stamp() IS 'Makes the router''s cur
 
 -- outbox_store does the giving of version and position, makes the bytes that partners get, and rings.
 CREATE FUNCTION distsync_internal.outbox_store(drafts distsync_internal.outbox_draft[], last_position bigint, routed_at timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
 	i record;
 	n integer;
@@ -83,7 +83,11 @@ BEGIN
 	JOIN clock c ON c.entity = d.entity AND c.entity_key = d.entity_key
 	ORDER BY d.place;
 	GET DIAGNOSTICS n = ROW_COUNT;
-	PERFORM distsync_internal.outbox_ring(d.event_type, d.message_id) FROM unnest(drafts) d WHERE d.ring ORDER BY d.ordinal;
+	PERFORM pg_notify('distsync_' || k.domain, format('{"id":"%s","type":%s}', d.message_id, k.word))
+	FROM unnest(drafts) d
+	JOIN (SELECT x.event_type, to_json(x.event_type) AS word, distsync_internal.outbox_domain(x.event_type) AS domain FROM (SELECT DISTINCT u.event_type FROM unnest(drafts) u) x) k ON k.event_type = d.event_type
+	WHERE d.ring AND k.domain IS NOT NULL
+	ORDER BY d.ordinal;
 	PERFORM distsync_internal.base_exception('unrendered', d.event_type || ' ' || d.entity_key, 'sync', 'error', NULL, d.entity, d.entity_key,
 		jsonb_build_object('event_type', d.event_type, 'error', d.error))
 	FROM unnest(drafts) d WHERE d.error IS NOT NULL;
