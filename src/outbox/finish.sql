@@ -225,7 +225,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.outbox_json(bytea) IS 'The bytes as JSON, NULL if they are none.';
 
 -- outbox_replied does the telling of partners' answers to the rooms that registered for it. A hook that fails keeps no delivery from
--- being finished: people are told.
+-- being finished: people are told. One that had to wait too long for a lock is tried again with all of it.
 CREATE FUNCTION distsync_internal.outbox_replied(results distsync_internal.outbox_result[]) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -255,6 +255,9 @@ BEGIN
 				RAISE;
 			WHEN OTHERS THEN
 				GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+				IF left(code, 2) IN ('40', '53', '55') THEN
+					RAISE;	-- somebody was in the way: the courier records the answers again, and the reply is not lost
+				END IF;
 				PERFORM distsync_internal.base_exception('reply_not_taken', r.message_id::text, 'sync', 'error', NULL, r.entity, r.entity_key,
 					jsonb_build_object('event_type', r.event_type, 'system', r.system, 'reply', r.reply, 'sqlstate', code, 'message', message, 'detail', detail), NULL, NULL, NULL, r.correlation_id);
 		END;

@@ -101,7 +101,7 @@ $$;
 COMMENT ON FUNCTION distsync.resume() IS
 	'Makes this server the one that sends, and starts a new incarnation. For a server that was restored, cloned or promoted on purpose, and to end pause(). Errors: SD032 standby or empty setting, SD030 not set up.';
 
--- pause does the stopping of all sending and pulling; deciding, capturing and receiving go on.
+-- pause does the stopping of the workers; deciding, capturing and receive() go on, and what comes in waits to be applied.
 CREATE FUNCTION distsync.pause(reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -117,6 +117,6 @@ BEGIN
 	RETURN format('paused: %s', reason);
 END
 $$;
-COMMENT ON FUNCTION distsync.pause(text) IS 'Stops the workers from sending and pulling until resume(); nothing is lost, everything waits. Errors: SD005 without a reason.';
+COMMENT ON FUNCTION distsync.pause(text) IS 'Stops the workers from sending, pulling and applying until resume(); receive() still takes messages, nothing is lost, everything waits. Errors: SD005 without a reason.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('resume', '{admin}'), ('pause', '{operator,admin}');
