@@ -36,7 +36,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_mode(jsonb) IS 'options.mode: physical | book | conservative (default). Errors: SD002.';
 
 -- inventory_asked does the reading of what is asked: the item, its unit and the quantity in base units, with every check.
-CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
+CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
 	OUT numerator bigint, OUT denominator bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -45,30 +45,30 @@ DECLARE
 BEGIN
 	SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.sku = inventory_asked.code;
 	IF NOT FOUND THEN
-		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked.code, 'item');
+		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked.code, within || 'item');
 		IF NOT FOUND THEN
-			PERFORM distsync_internal.master_unknown('item', 'NULL', 'item', NULL);
+			PERFORM distsync_internal.master_unknown('item', 'NULL', within || 'item', NULL);
 		END IF;
 	END IF;
 	IF is_kit THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', sku), COLUMN = 'item',
-			DETAIL = 'Field: item.', HINT = 'Ask for each of its components.';
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', sku), COLUMN = within || 'item',
+			DETAIL = format('Field: %sitem.', within), HINT = 'Ask for each of its components.';
 	END IF;
 	IF inventory_asked.quantity IS NULL OR inventory_asked.quantity < 0 OR inventory_asked.quantity >= 'Infinity' THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked.quantity::text, 'NULL')), COLUMN = 'quantity',
-			DETAIL = format('Field: quantity. Item "%s".', sku), HINT = 'Send a quantity of 0 or more.';
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked.quantity::text, 'NULL')), COLUMN = within || 'quantity',
+			DETAIL = format('Field: %squantity. Item "%s".', within, sku), HINT = 'Send a quantity of 0 or more.';
 	END IF;
 	numerator := 1;
 	denominator := 1;
 	base_quantity := inventory_asked.quantity;
 	IF inventory_asked.unit <> base_unit THEN
-		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked.unit) f;
+		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked.unit, within || 'unit') f;
 		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked.quantity, inventory_asked.unit);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_asked(text, numeric, text) IS
-	'Item by code, quantity in base units and the factor of the unit (NULL = base unit). Errors: SD001 unknown item, SD002 kit or quantity, SD004 unknown unit.';
+COMMENT ON FUNCTION distsync_internal.inventory_asked(text, numeric, text, text) IS
+	'Item by code, quantity in base units and the factor of the unit (NULL = base unit). within: what stands before the fields that errors name (lines[0]. or nothing). Errors: SD001 unknown item, SD002 kit or quantity, SD004 unknown unit.';
 
 -- inventory_basis does the naming of the perspective a number stands on.
 CREATE FUNCTION distsync_internal.inventory_basis(mode text, phys numeric, book numeric, doubt text) RETURNS text
@@ -106,7 +106,7 @@ DECLARE
 	answer distsync_internal.inventory_atp;
 	own numeric := 0;
 BEGIN
-	SELECT * INTO a FROM distsync_internal.inventory_asked(atp.item, atp.quantity, atp.unit);
+	SELECT * INTO a FROM distsync_internal.inventory_asked(atp.item, atp.quantity, atp.unit, '');
 	IF options <> '{}' THEN
 		mode := distsync_internal.inventory_mode(options);
 	END IF;
@@ -251,7 +251,7 @@ DECLARE
 	sites bigint[];
 	a record;
 BEGIN
-	SELECT * INTO a FROM distsync_internal.inventory_asked(atp_timeline.item, 0, NULL);
+	SELECT * INTO a FROM distsync_internal.inventory_asked(atp_timeline.item, 0, NULL, '');
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(atp_timeline.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
 	SELECT c.moment, c.supply, c.demand, c.projected, c.atp, a.base_unit,

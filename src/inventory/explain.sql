@@ -58,7 +58,7 @@ DECLARE
 	sites jsonb;
 	answer distsync_internal.inventory_atp;
 BEGIN
-	SELECT * INTO a FROM distsync_internal.inventory_asked(explain_atp.item, explain_atp.quantity, explain_atp.unit);
+	SELECT * INTO a FROM distsync_internal.inventory_asked(explain_atp.item, explain_atp.quantity, explain_atp.unit, '');
 	SELECT * INTO answer FROM distsync.atp(explain_atp.item, explain_atp.quantity, explain_atp.unit, explain_atp.site, explain_atp.at, explain_atp.options);
 	sites := (SELECT COALESCE(jsonb_agg(distsync_internal.inventory_explain_site(a.item_id, s.site_id, s.code, this_moment, mode) ORDER BY s.rank, s.code COLLATE "C"), '[]')
 		FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(explain_atp.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);

@@ -46,17 +46,17 @@ BEGIN
 	wanted := '[]';
 	asked := '[]';
 	FOR l IN SELECT x.value AS line, x.n FROM jsonb_array_elements(lines) WITH ORDINALITY AS x(value, n) LOOP
-		field := format('lines[%s]', l.n);
-		IF jsonb_typeof(l.line) <> 'object' OR l.line->>'item' IS NULL OR COALESCE(l.line->>'quantity', '1') !~ '^[+-]?[0-9]{1,20}(\.[0-9]{1,20})?$' THEN
+		field := format('lines[%s]', l.n - 1);
+		IF jsonb_typeof(l.line) <> 'object' OR l.line->>'item' IS NULL THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = format('line %s needs an item and a quantity', l.n), COLUMN = field,
 				DETAIL = format('Field: %s. It is %s.', field, left(l.line::text, 200)), HINT = 'Send {"item": "SKU", "quantity": 1}; numbers as plain decimals.';
 		END IF;
-		number := COALESCE(l.line->>'quantity', '1')::numeric;
-		IF number <= 0 THEN
-			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be reserved', number), COLUMN = 'quantity',
-				DETAIL = format('Field: %s.quantity. Item "%s"; it must be above 0.', field, l.line->>'item'), HINT = 'Send a quantity above 0; use release_reservation() to give back.';
+		number := CASE WHEN COALESCE(l.line->>'quantity', '1') ~ '^[+-]?[0-9]{1,20}(\.[0-9]{1,20})?$' THEN COALESCE(l.line->>'quantity', '1')::numeric END;
+		IF number IS NULL OR number <= 0 THEN
+			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be reserved', left(l.line->>'quantity', 40)), COLUMN = field || '.quantity',
+				DETAIL = format('Field: %s.quantity. Item "%s"; it must be a plain number above 0.', field, l.line->>'item'), HINT = 'Send a quantity above 0; use release_reservation() to give back.';
 		END IF;
-		SELECT * INTO a FROM distsync_internal.inventory_asked(l.line->>'item', number, l.line->>'unit');
+		SELECT * INTO a FROM distsync_internal.inventory_asked(l.line->>'item', number, l.line->>'unit', field || '.');
 		wanted := wanted || jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
 			'demand_key', l.line->>'demand_key', 'requested_at', l.line->>'requested_at');
 		asked := asked || jsonb_build_object('ordinal', l.n, 'sku', a.sku, 'unit', COALESCE(l.line->>'unit', a.base_unit), 'base_unit', a.base_unit, 'numerator', a.numerator, 'denominator', a.denominator);

@@ -1,7 +1,7 @@
 -- Units and currencies: exact factors, exact conversions, or an error; never a rounded quantity.
 
 -- master_unit_factor does the look-up of a rational factor: quantity in base units = quantity × numerator / denominator.
-CREATE FUNCTION distsync_internal.master_unit_factor(item_id bigint, unit text, OUT numerator bigint, OUT denominator bigint)
+CREATE FUNCTION distsync_internal.master_unit_factor(item_id bigint, unit text, field text DEFAULT 'unit', OUT numerator bigint, OUT denominator bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	base text;
@@ -15,16 +15,16 @@ BEGIN
 	SELECT u.numerator, u.denominator INTO master_unit_factor.numerator, master_unit_factor.denominator
 	FROM dist.item_unit u WHERE u.item_id = master_unit_factor.item_id AND u.unit = master_unit_factor.unit;
 	IF NOT FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD004', COLUMN = 'unit',
+		RAISE EXCEPTION USING ERRCODE = 'SD004', COLUMN = field,
 			MESSAGE = format('item "%s" has no unit "%s"', (SELECT i.sku FROM dist.item i WHERE i.item_id = master_unit_factor.item_id), unit),
-			DETAIL = format('Field: unit. Known: %s.', (SELECT string_agg(k.unit, ', ' ORDER BY k.unit COLLATE "C")
+			DETAIL = format('Field: %s. Known: %s.', field, (SELECT string_agg(k.unit, ', ' ORDER BY k.unit COLLATE "C")
 				FROM (SELECT base UNION ALL SELECT u.unit FROM dist.item_unit u WHERE u.item_id = master_unit_factor.item_id) k(unit))),
 			HINT = 'Use one of the known units, or send the item with this unit and its factor first.';
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_unit_factor(bigint, text) IS
-	'Factor of a unit of an item as numerator and denominator: base units = quantity × numerator / denominator. NULL or base unit: 1/1. Errors: SD004 unknown unit.';
+COMMENT ON FUNCTION distsync_internal.master_unit_factor(bigint, text, text) IS
+	'Factor of a unit of an item as numerator and denominator: base units = quantity × numerator / denominator. NULL or base unit: 1/1. field: what the error names. Errors: SD004 unknown unit.';
 
 -- master_exact does the division of a quantity by a denominator, or says (NULL) that it does not come out even at six decimals.
 CREATE FUNCTION distsync_internal.master_exact(quantity numeric, numerator bigint, denominator bigint) RETURNS numeric

@@ -8,6 +8,9 @@ DECLARE
 	tolerance numeric := COALESCE((o -> 'policy' ->> 'price_tolerance')::numeric, 0);
 	lines jsonb;
 BEGIN
+	IF o ->> 'currency' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = o ->> 'currency') THEN
+		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', o ->> 'currency'), 'Send the currency as master data first, or correct it.');
+	END IF;
 	SELECT jsonb_agg(to_jsonb(p) ORDER BY p.ordinal) INTO priced
 	FROM distsync_internal.pricing_prices((o ->> 'customer_id')::bigint,
 		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'ordinal')::integer)

@@ -100,7 +100,7 @@ BEGIN
 	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', CASE WHEN i.sku <> doc ->> 'item' THEN (SELECT m.unit FROM distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m) END, i.base_unit) AS unit, i.status INTO item
 	FROM dist.item i WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
 	told := distsync_internal.order_number_in(doc, 'quantity', at || 'quantity', 6, 'positive');
-	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit);
+	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit, at || 'unit');
 	RETURN jsonb_build_object('ordinal', place, 'line', COALESCE(distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive'), place), 'item_id', item.item_id, 'item', item.sku,
 		'quantity', told, 'requested_quantity', told, 'unit', item.unit, 'numerator', f.numerator, 'denominator', f.denominator, 'status', item.status,
 		'base_quantity', distsync_internal.master_to_base(item.item_id, told, item.unit), 'disposition', 'accept',

@@ -66,7 +66,7 @@ BEGIN
 		r.item_id := COALESCE((l.doc->>'item_id')::bigint, distsync_internal.master_item(l.doc->>'item', format('lines[%s].item', l.n - 1), source));
 		SELECT i.sku, COALESCE(l.doc->>'unit', i.base_unit) AS unit INTO r.sku, r.unit FROM dist.item i WHERE i.item_id = r.item_id;
 		r.quantity := distsync_internal.pricing_quantity(COALESCE(l.doc->>'quantity', '1'), format('lines[%s].quantity', l.n - 1));
-		SELECT * INTO f FROM distsync_internal.master_unit_factor(r.item_id, r.unit);
+		SELECT * INTO f FROM distsync_internal.master_unit_factor(r.item_id, r.unit, format('lines[%s].unit', l.n - 1));
 		r.numerator := f.numerator;
 		r.denominator := f.denominator;
 		r.base_quantity := r.quantity * f.numerator / f.denominator;
