@@ -116,6 +116,11 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
+# make soak [N=100] [SEED=...]: the kill loop of the tests for N cycles; not in CI
+soak:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
+	@PG_CONFIG="$(PG_CONFIG)" KILL_CYCLES=$(or $(N),100) LIMIT=$$(($(or $(N),100) * 30 + 900)) $(srcdir)/test/run.sh tap:060_kill_loop
+
 # make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI
 bench:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build bench >&2

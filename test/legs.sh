@@ -160,7 +160,7 @@ leg_tap()
 	(
 		export PERL5LIB="$src/test/perl:$pgxs_test/perl" PG_REGRESS="$pgxs_test/regress/pg_regress" REGRESS_SHLIB=
 		export TESTDIR="$out/tap" TESTDATADIR="$out/tap/tmp_check" TESTLOGDIR="$out/tap/tmp_check/log"
-		timeout -k 60 2400 prove --norc --nocolor --nocount --timer --failures --exec "timeout -k 30 900 perl" -j "${JOBS:-2}" --formatter DistSync::Counts "${list[@]}" 2>&1
+		timeout -k 60 "${LIMIT:-2400}" prove --norc --nocolor --nocount --timer --failures --exec "timeout -k 30 ${LIMIT:-900} perl" -j "${JOBS:-2}" --formatter DistSync::Counts "${list[@]}" 2>&1
 	) | tee "$log"
 	count_file tap
 	for name in $(sed -nE 's/^(\S+)\.pl +\(Wstat.*/\1/p' "$log" | sort -u); do

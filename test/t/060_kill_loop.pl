@@ -35,8 +35,8 @@ for my $cycle (1 .. $cycles)
     my $pid;
     if ($what ne 'postmaster')
     {
-        my ($rc, $out) = $node->psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'distsync $what' LIMIT 1");
-        $pid = $out if defined $out && $out =~ /^\d+$/;
+        $pid = ask($node, 'postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'distsync $what' LIMIT 1");
+        $pid = undef unless ($pid // '') =~ /^\d+$/;
         $what = 'postmaster' unless $pid;
     }
     $killed{$what}++;

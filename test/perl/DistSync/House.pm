@@ -11,7 +11,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(house_node furnish rise fingerprint until_true verify_rows $SECRET);
+our @EXPORT = qw(house_node furnish rise ask fingerprint until_true verify_rows $SECRET);
 our $SECRET = 'whsec_' . 'aG91c2Ugb2YgdGhlIHRlc3RzLCAzMiBieXRlcyBsb25n';
 
 my $SEED = File::Spec->rel2abs(File::Spec->catfile(dirname(__FILE__), '..', '..', 'house.sql'));
@@ -66,6 +66,14 @@ sub fingerprint
         "SELECT count(*) || ' ' || COALESCE(md5(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE \"C\")), '-') FROM $_ t") } @tables) . "\n";
 }
 
+# ask is the answer to a query, undef while the server is away: psql may be gone before it has read what it is asked.
+sub ask
+{
+    my ($node, $database, $query) = @_;
+    my (undef, $answer) = eval { $node->psql($database, $query) };
+    return $answer;
+}
+
 # until_true waits until a query answers t, at most $seconds (default 60).
 sub until_true
 {
@@ -73,8 +81,7 @@ sub until_true
     my $end = time() + ($seconds // 60);
     while (time() < $end)
     {
-        my ($rc, $out) = $node->psql($database, $query);
-        return 1 if defined $out && $out eq 't';
+        return 1 if (ask($node, $database, $query) // '') eq 't';
         sleep(0.05);
     }
     return 0;
