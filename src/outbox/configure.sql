@@ -78,6 +78,13 @@ $$;
 COMMENT ON FUNCTION distsync.add_system(text, text, jsonb) IS
 	'Adds a system that we exchange with, or changes the one with this code. kind: erp | wms | third_party | crm | cpq | shop | marketplace | edi | transport | credit | bank | portal | other. options: name, tz (of dates sent without one), currency (of amounts sent without one), status (active | inactive). Returns the code. Errors: SD002.';
 
+-- outbox_without_tokens does the leaving out of what header lines say: a token may stand there, and many read the audit.
+CREATE FUNCTION distsync_internal.outbox_without_tokens(endpoint jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT endpoint || jsonb_build_object('headers', (SELECT COALESCE(jsonb_agg(split_part(h.value, ':', 1) ORDER BY h.ordinality), '[]') FROM jsonb_array_elements_text(endpoint -> 'headers') WITH ORDINALITY h))
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_without_tokens(jsonb) IS 'An endpoint''s row with the names of its header lines only.';
+
 -- outbox_check_endpoint does the checking of what add_endpoint is given, before anything is written.
 CREATE FUNCTION distsync_internal.outbox_check_endpoint(endpoint text, system text, url text, options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -157,7 +164,8 @@ BEGIN
 	ELSIF e.scheme <> 'none' AND e.kind = 'http' AND NOT EXISTS (SELECT FROM sync.secret s WHERE s.kind = 'endpoint' AND s.code = e.code) THEN
 		PERFORM distsync_internal.outbox_refuse('SD080', format('endpoint "%s" has no key to sign with', e.code), 'options.secret', NULL, 'Pass option secret ("whsec_" and base64 for scheme standard), or scheme none.');
 	END IF;
-	PERFORM distsync_internal.base_audit('add_endpoint', 'endpoint', e.code, was, (SELECT to_jsonb(p) FROM sync.endpoint p WHERE p.code = e.code));
+	PERFORM distsync_internal.base_audit('add_endpoint', 'endpoint', e.code, distsync_internal.outbox_without_tokens(was),
+		(SELECT distsync_internal.outbox_without_tokens(to_jsonb(p)) FROM sync.endpoint p WHERE p.code = e.code));
 	PERFORM distsync_internal.worker_wake('courier');
 	RETURN e.code;
 END

@@ -64,6 +64,11 @@ BEGIN
 	GRANT SELECT ON ALL TABLES IN SCHEMA dist, sync TO distsync_reader, distsync_operator, distsync_admin;
 	REVOKE ALL ON sync.secret, sync.credential, sync.idempotency FROM distsync_reader, distsync_operator, distsync_admin;
 	REVOKE ALL ON sync.inbox, sync.refused, sync.attempt, sync.event, sync.delivery FROM distsync_reader;
+	-- header lines of an endpoint may carry a token; %s is the list of the other columns, out of the catalog
+	REVOKE SELECT ON sync.endpoint FROM distsync_reader, distsync_operator;
+	EXECUTE format('GRANT SELECT (%s) ON sync.endpoint TO distsync_reader, distsync_operator',
+		(SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a
+		 WHERE a.attrelid = 'sync.endpoint'::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'headers'));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.schema_grant() IS 'Part of setup(): SELECT for readers, operators and admins, without secrets; raw bodies not for readers.';
