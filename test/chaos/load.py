@@ -32,6 +32,7 @@ class Client:
         self.log = open(arguments.log, "a", encoding="utf-8", buffering=1)
         self.stopping = False
         self.number = 0
+        self.chosen = (None, None)  # key of a cancellation under way, and its order
 
     def stop(self, *_signal):
         """stop ends the client after the operation under way."""
@@ -80,11 +81,13 @@ class Client:
         return {"order_number": row["order_number"], "credit_state": row["credit_state"]}
 
     def cancel(self, key):
-        """cancel cancels some open order."""
-        rows = self.session.run("SELECT order_number FROM dist.sales_order WHERE state IN ('accepted', 'held', 'booked', 'sent') ORDER BY md5(order_number || $1) LIMIT 1", key)
-        if rows:
+        """cancel cancels some open order; a repeated attempt means the same one, because the key stands for it."""
+        if self.chosen[0] != key:
+            rows = self.session.run("SELECT order_number FROM dist.sales_order WHERE state IN ('accepted', 'held', 'booked', 'sent') ORDER BY md5(order_number || $1) LIMIT 1", key)
+            self.chosen = (key, rows[0]["order_number"] if rows else None)
+        if self.chosen[1]:
             try:
-                self.session.run("SELECT distsync.cancel_order($1, 'kill loop', $2)", rows[0]["order_number"], key)
+                self.session.run("SELECT distsync.cancel_order($1, 'kill loop', $2)", self.chosen[1], key)
             except libpq.DatabaseError as error:
                 if error.sqlstate != "SD070":  # cancelled by the attempt before the crash, or by somebody else
                     raise
