@@ -25,7 +25,7 @@ endif
 OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
-SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql
+SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql src/base/options.sql
 SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/capture.sql src/schema/setup.sql
 SQL_http = src/http/http.sql

@@ -36,7 +36,7 @@ FROM jsonb_array_elements(distsync.explain_price('PR-C', 'PR-A', 10, options => 
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-PROMO","slot":"promotion","currency":"USD","assignments":[{"who_kind":"all"}],"rates":[{"what":"PR-A","value":"85"},{"what":"PR-B","value":"54"}]}', 'pr-erp');
 SELECT item, unit_price, agreement FROM distsync.prices('PR-C', '[{"item":"PR-A"},{"item":"PR-B"}]', options => '{"company":"PR-US"}');
 -- a new version from a day on; a date-only end is a whole day in the agreement's zone; what it cuts lives on
-SELECT known_at AS before FROM distsync.price('PR-C', 'PR-A', options => '{"company":"PR-US"}') \gset
+SELECT to_jsonb(known_at) #>> '{}' AS before FROM distsync.price('PR-C', 'PR-A', options => '{"company":"PR-US"}') \gset
 SELECT detail - 'published_at' AS detail FROM distsync.apply('agreement', '{"code":"PR-K","valid_from":"2031-01-01","valid_to":"2031-12-31","rates":[{"customer":"PR-C","what":"PR-A","value":"70"}]}', 'pr-erp');
 SET timezone = 'UTC';
 SELECT a.at, p.unit_price, p.valid_until FROM (VALUES ('2031-01-01 04:59:59+00'::timestamptz), ('2031-01-01 05:00:00+00'), ('2032-01-01 04:59:59+00'), ('2032-01-01 05:00:00+00')) a(at),

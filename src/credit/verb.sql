@@ -1,10 +1,13 @@
 -- The verbs people and applications call: may this customer have more, why, what is open, how old, what happened.
 
 -- credit_find does the look-up of a customer and his account for a verb. Verbs name customers by code; options may name company and job.
-CREATE FUNCTION distsync_internal.credit_find(customer text, options jsonb) RETURNS TABLE (customer_id bigint, company_id bigint, payer_id bigint, account_id bigint)
+CREATE FUNCTION distsync_internal.credit_find(customer text, options jsonb, known text[]) RETURNS TABLE (customer_id bigint, company_id bigint, payer_id bigint, account_id bigint)
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	customer_id := distsync_internal.master_party(customer, 'customer', options ->> 'source');
+	IF options IS NULL OR options <> '{}' THEN
+		options := distsync_internal.base_options(options, known);
+	END IF;
+	customer_id := distsync_internal.master_party(distsync_internal.base_required('customer', customer), 'customer', options ->> 'source');
 	IF options ->> 'company' IS NOT NULL THEN
 		company_id := distsync_internal.master_company(options ->> 'company', 'options.company');
 	ELSE
@@ -16,8 +19,8 @@ BEGIN
 	RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_find(text, jsonb) IS
-	'Ids of a customer, of options.company (the only active one if not named, else NULL), of his payer and of his account (NULL = none). Errors: SD001 unknown code.';
+COMMENT ON FUNCTION distsync_internal.credit_find(text, jsonb, text[]) IS
+	'Ids of a customer, of options.company (the only active one if not named, else NULL), of his payer and of his account (NULL = none), after a check of the options. Errors: SD001 unknown code, SD002 and SD005 options.';
 
 -- credit_amount does the conversion of an asked amount into the account's currency.
 CREATE FUNCTION distsync_internal.credit_amount(account_id bigint, amount numeric, currency text, at timestamptz) RETURNS numeric
@@ -43,9 +46,10 @@ CREATE FUNCTION distsync_internal.credit_answer(customer text, amount numeric, c
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f record;
-	at timestamptz := COALESCE((options ->> 'at')::timestamptz, statement_timestamp());
+	at timestamptz;
 BEGIN
-	SELECT * INTO f FROM distsync_internal.credit_find(customer, options);
+	SELECT * INTO f FROM distsync_internal.credit_find(customer, options, '{company:text,job:text,segment:text,at:instant,source:text}');
+	at := COALESCE((options ->> 'at')::timestamptz, statement_timestamp());
 	IF f.account_id IS NULL THEN
 		RETURN jsonb_build_object('outcome', 'no_account', 'reasons', '[]'::jsonb, 'as_of', at, 'customer', customer, 'known_at', statement_timestamp());
 	END IF;
@@ -90,7 +94,7 @@ RETURNS TABLE (company text, kind text, document_number text, posted_at timestam
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT c.code, i.kind, i.document_number, i.posted_at, i.due_on, greatest(d.today - i.due_on, 0), i.currency, i.amount,
 		CASE WHEN i.kind IN ('payment', 'deposit', 'credit_memo') THEN -i.open_amount ELSE i.open_amount END, i.disputed_amount, i.dunning_level
-	FROM distsync_internal.credit_find(customer, options) f
+	FROM distsync_internal.credit_find(customer, options, '{company:text,source:text}') f
 	JOIN dist.open_item i ON i.customer_id = f.payer_id AND i.open_amount > 0 AND (options ->> 'company' IS NULL OR i.company_id = f.company_id)
 	JOIN dist.company c ON c.company_id = i.company_id
 	CROSS JOIN LATERAL distsync_internal.credit_day(i.customer_id, i.company_id, statement_timestamp()) d
@@ -120,7 +124,7 @@ RETURNS TABLE (currency text, bucket text, from_day integer, to_day integer, amo
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	WITH edge AS (SELECT DISTINCT e.days::integer FROM jsonb_array_elements_text(COALESCE(options -> 'buckets', '[30, 60, 90]')) AS e(days)),
 	bucket AS (SELECT b.from_day, lead(b.from_day) OVER (ORDER BY b.from_day) - 1 AS to_day FROM (SELECT 1 AS from_day UNION SELECT e.days + 1 FROM edge e) b),
-	f AS (SELECT x.*, COALESCE(aging.as_of, (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS day FROM distsync_internal.credit_find(customer, options) x),
+	f AS (SELECT x.*, COALESCE(aging.as_of, (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS day FROM distsync_internal.credit_find(customer, options, '{buckets:integers!,by:due|posting,company:text,source:text}') x),
 	item AS (
 		SELECT o.currency, o.open_amount, o.kind IN ('payment', 'deposit', 'credit_memo') AS unapplied,
 			f.day - CASE WHEN options ->> 'by' = 'posting' THEN o.posted_on ELSE o.due_on END AS age
@@ -140,7 +144,7 @@ COMMENT ON FUNCTION distsync.aging(text, date, jsonb) IS
 CREATE FUNCTION distsync.statement(customer text, from_day date DEFAULT NULL, to_day date DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (currency text, day date, kind text, document_number text, amount numeric, balance numeric)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	WITH f AS (SELECT x.*, COALESCE(to_day, (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS last FROM distsync_internal.credit_find(customer, options) x),
+	WITH f AS (SELECT x.*, COALESCE(to_day, (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS last FROM distsync_internal.credit_find(customer, options, '{company:text,source:text}') x),
 	entry AS (
 		SELECT i.currency, (i.posted_at AT TIME ZONE c.tz)::date AS day, i.kind, i.document_number, i.posted_at,
 			CASE WHEN i.kind IN ('payment', 'deposit', 'credit_memo') THEN -i.amount ELSE i.amount END AS amount, f.last

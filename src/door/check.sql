@@ -39,13 +39,9 @@ COMMENT ON FUNCTION distsync_internal.door_refuse(text, text, text, text) IS 'Ra
 CREATE FUNCTION distsync_internal.door_check_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	bad text := (SELECT min(k COLLATE "C") FROM jsonb_object_keys(options) k WHERE k <> ALL ('{operation,mode,on_error,backfill,as_of,scope,absent,allow_empty,correlation_id,causation_id,company}'));
 	o record;
 BEGIN
-	IF bad IS NOT NULL THEN
-		PERFORM distsync_internal.door_refuse('SD005', 'options.' || bad, format('unknown option "%s"', bad),
-			'Known: operation, mode, on_error, backfill, as_of, scope, absent, allow_empty, correlation_id, causation_id, company.');
-	END IF;
+	PERFORM distsync_internal.base_options(options, '{operation,mode,on_error,backfill,as_of,scope,absent,allow_empty,correlation_id,causation_id,company:text}');
 	FOR o IN SELECT * FROM (VALUES ('operation', '{upsert,deactivate,snapshot}'::text[]), ('mode', '{document,patch}'), ('on_error', '{abort,collect}'),
 		('absent', '{deactivate,zero,ignore}'), ('backfill', '{true,false}'), ('allow_empty', '{true,false}')) v(name, allowed)
 	LOOP

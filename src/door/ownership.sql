@@ -50,10 +50,11 @@ DECLARE
 	what text := COALESCE(options ->> 'attribute', '*');
 	whose text := COALESCE(options ->> 'company', '*');
 	as_mode text := COALESCE(options ->> 'mode', CASE WHEN own.system = 'distsync' THEN 'native' ELSE 'mirrored' END);
-	ending boolean := COALESCE((options ->> 'end')::boolean, false);
+	ending boolean;
 	before jsonb;
 BEGIN
 	PERFORM distsync_internal.door_check_own(own.domain, own.system, what, whose, as_mode, options);
+	ending := COALESCE((options ->> 'end')::boolean, false);
 	PERFORM pg_advisory_xact_lock(hashtextextended('distsync.own:' || own.domain, 0));
 	t := greatest(t, (SELECT max(lower(o.valid)) FROM sync.ownership o WHERE o.domain = own.domain AND o.attribute = what AND o.company = whose) + interval '1 microsecond');
 	SELECT jsonb_agg(to_jsonb(o) ORDER BY o.system) INTO before FROM sync.ownership o
@@ -82,15 +83,12 @@ COMMENT ON FUNCTION distsync.own(text, text, jsonb) IS
 -- door_check_own does the check of the arguments of own().
 CREATE FUNCTION distsync_internal.door_check_own(domain text, system text, attribute text, company text, mode text, options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	bad text := (SELECT min(k COLLATE "C") FROM jsonb_object_keys(options) k WHERE k <> ALL ('{company,attribute,mode,shared,end,steward,reason}'));
 BEGIN
-	IF bad IS NOT NULL THEN
-		PERFORM distsync_internal.door_refuse('SD005', 'options.' || bad, format('unknown option "%s"', bad), 'Known: company, attribute, mode, shared, end, steward, reason.');
-	ELSIF NOT EXISTS (SELECT FROM distsync_internal.document_entity e WHERE e.domain = door_check_own.domain) THEN
+	PERFORM distsync_internal.base_options(options, '{company:text,attribute:text,mode:text,shared:boolean,end:boolean,steward:text,reason:text}');
+	IF NOT EXISTS (SELECT FROM distsync_internal.document_entity e WHERE e.domain = door_check_own.domain) THEN
 		PERFORM distsync_internal.door_refuse('SD001', 'domain', format('unknown domain "%s"', domain),
 			format('Known: %s.', (SELECT string_agg(DISTINCT e.domain, ', ' ORDER BY e.domain) FROM distsync_internal.document_entity e)));
-	ELSIF system <> 'distsync' AND NOT EXISTS (SELECT FROM sync.system s WHERE s.code = door_check_own.system) THEN
+	ELSIF system IS DISTINCT FROM 'distsync' AND NOT EXISTS (SELECT FROM sync.system s WHERE s.code = door_check_own.system) THEN
 		PERFORM distsync_internal.door_refuse('SD022', 'system', format('unknown system "%s"', system), 'Add it with add_system() first, or name "distsync" if the books are yours.');
 	ELSIF attribute <> '*' AND NOT EXISTS (SELECT FROM distsync_internal.document_field f JOIN distsync_internal.document_entity e USING (entity)
 		WHERE e.domain = door_check_own.domain AND f.field = door_check_own.attribute) THEN

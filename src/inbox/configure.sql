@@ -1,24 +1,5 @@
 -- Who may send to us and what we pull: sources, their keys, feeds. Calling a verb again changes what its options name and nothing else.
 
--- inbox_check_options does the refusing of options nobody knows, because a misspelt option that is ignored is found by a partner.
-CREATE FUNCTION distsync_internal.inbox_check_options(options jsonb, known text[]) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	wrong text;
-BEGIN
-	IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'options must be a JSON object', DETAIL = 'Field: options.',
-			HINT = format('Give an object with any of: %s.', array_to_string(known, ', '));
-	END IF;
-	SELECT k INTO wrong FROM jsonb_object_keys(options) k WHERE k <> ALL (known) ORDER BY k LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown option "%s"', wrong), DETAIL = format('Field: options.%s.', wrong),
-			HINT = format('Known: %s.', array_to_string(known, ', '));
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inbox_check_options(jsonb, text[]) IS 'Raises SD002 if options is no object or names an option that is not among the known ones.';
-
 -- inbox_check_code does the check of a new business code.
 CREATE FUNCTION distsync_internal.inbox_check_code(code text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -124,7 +105,7 @@ DECLARE
 	after jsonb;
 	id bigint;
 BEGIN
-	PERFORM distsync_internal.inbox_check_options(options, '{scheme,secret,entity,mapping,sends,tolerance,max_body,max_attempts,status}');
+	options := distsync_internal.base_options(options, '{scheme:standard|github|shopify|stripe|hmac_sha256_hex|none!,secret:text!,entity:text,mapping:text,sends:document|patch!,tolerance:interval!,max_body:integer!:1:104857600,max_attempts:integer!:1:100,status:active|inactive!}');
 	PERFORM distsync_internal.inbox_check_code(add_source.code);
 	IF NOT EXISTS (SELECT FROM sync.system y WHERE y.code = add_source.system AND y.status = 'active') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('unknown system "%s"', system), DETAIL = 'Field: system.',
@@ -161,7 +142,7 @@ DECLARE
 	made text;
 	grace interval;
 BEGIN
-	PERFORM distsync_internal.inbox_check_options(options, '{grace}');
+	options := distsync_internal.base_options(options, '{grace:interval:0:30 days}');
 	SELECT s.scheme INTO the_scheme FROM sync.source s WHERE s.code = rotate_source_secret.source;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD022', MESSAGE = format('unknown source "%s"', source), DETAIL = 'Field: source.', HINT = 'Open it first: SELECT distsync.add_source(code, system, options).';

@@ -47,7 +47,7 @@ DECLARE
 	refused text;
 	id bigint;
 BEGIN
-	PERFORM distsync_internal.inbox_check_options(options, '{token,cursor,batch,every,timeout,max_response,allow_http,allow_private}');
+	options := distsync_internal.base_options(options, '{token:text,cursor:text!,batch:integer!:1:1000,every:interval!:100 ms:1 day,timeout:interval!:10 ms:5 minutes,max_response:integer!:1024:67108864,allow_http:boolean!,allow_private:boolean!}');
 	PERFORM distsync_internal.inbox_check_code(add_feed.code);
 	IF NOT EXISTS (SELECT FROM sync.source s WHERE s.code = add_feed.source) THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD022', MESSAGE = format('unknown source "%s"', source), DETAIL = 'Field: source.', HINT = 'Open it first: SELECT distsync.add_source(code, system, options).';
@@ -55,7 +55,7 @@ BEGIN
 	IF length(COALESCE(options ->> 'cursor', '')) > 1024 THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'cursor is too long', DETAIL = 'Field: options.cursor. At most 1024 characters.', HINT = 'Give the cursor as the partner writes it.';
 	END IF;
-	id := distsync_internal.inbox_write_feed(add_feed.code, add_feed.source, url, options);
+	id := distsync_internal.inbox_write_feed(add_feed.code, add_feed.source, distsync_internal.base_required('url', url), options);
 	SELECT distsync_internal.http_check_url(f.url, f.allow_http, f.allow_private) INTO refused FROM sync.feed f WHERE f.feed_id = id;
 	IF refused IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD081', MESSAGE = format('URL can not be pulled: %s', refused), DETAIL = format('Field: url. It is "%s".', left(url, 200)),

@@ -34,7 +34,7 @@ CREATE FUNCTION distsync.quarantine(options jsonb DEFAULT '{}')
 RETURNS TABLE (inbox_id bigint, source text, message_id text, received_at timestamptz, quarantined_at timestamptz, sqlstate text, field text, message text, detail text, hint text, attempts integer, correlation_id uuid, headers jsonb, body text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.inbox_check_options(options, '{source,sqlstate,field,message_id,from,to,after,limit,body}');
+	options := distsync_internal.base_options(options, '{source,sqlstate,field,message_id,from,to,after,limit,body}');
 	RETURN QUERY SELECT i.inbox_id, i.source, i.message_id, i.received_at, i.applied_at, i.sqlstate, i.error ->> 'field', i.error ->> 'message', i.error ->> 'detail', i.error ->> 'hint',
 			i.attempts::integer, i.correlation_id, CASE WHEN options ->> 'body' = 'true' THEN i.headers END,
 			CASE WHEN options ->> 'body' = 'true' THEN CASE WHEN left(distsync_internal.inbox_scan(i.body, 1000), 9) = 'encoding:' THEN encode(i.body, 'escape') ELSE convert_from(i.body, 'UTF8') END END
@@ -156,7 +156,7 @@ DECLARE
 	m record;
 	played bigint[] := '{}';
 BEGIN
-	PERFORM distsync_internal.inbox_check_options(options, '{source,sqlstate,field,message_id,from,to,after,limit,dry_run,force,discard,reason}');
+	options := distsync_internal.base_options(options, '{source,sqlstate,field,message_id,from,to,after,limit,dry_run,force,discard,reason}');
 	IF EXISTS (SELECT FROM jsonb_each(wish) e WHERE e.key IN ('dry_run', 'force', 'discard') AND e.value NOT IN ('true', 'false')) THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'option must be true or false', DETAIL = 'Field: options. dry_run, force and discard are booleans.', HINT = 'Write {"dry_run": false} without quotes around false.';
 	END IF;

@@ -20,11 +20,11 @@ CREATE TYPE distsync_internal.inventory_atp AS (
 );
 COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised; available_at: first instant for the quantity asked (NULL = not foreseen); basis physical | book | conservative | mixed | none; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
 
--- inventory_mode does the check of the option mode.
-CREATE FUNCTION distsync_internal.inventory_mode(options jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_mode does the check of the options of a read and the choice of the mode.
+CREATE FUNCTION distsync_internal.inventory_mode(options jsonb, known text[]) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	mode text := COALESCE(options->>'mode', 'conservative');
+	mode text := COALESCE(distsync_internal.base_options(options, known)->>'mode', 'conservative');
 BEGIN
 	IF mode NOT IN ('physical', 'book', 'conservative') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
@@ -33,7 +33,7 @@ BEGIN
 	RETURN mode;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_mode(jsonb) IS 'options.mode: physical | book | conservative (default). Errors: SD002.';
+COMMENT ON FUNCTION distsync_internal.inventory_mode(jsonb, text[]) IS 'options.mode: physical | book | conservative (default), after a check of all options against the known ones. Errors: SD002, SD005.';
 
 -- inventory_asked does the reading of what is asked: the item, its unit and the quantity in base units, with every check.
 CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
@@ -108,7 +108,7 @@ DECLARE
 BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked(atp.item, atp.quantity, atp.unit, '');
 	IF options <> '{}' THEN
-		mode := distsync_internal.inventory_mode(options);
+		mode := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text}');
 	END IF;
 	IF atp.site IS NOT NULL THEN
 		site_id := distsync_internal.master_site(atp.site, 'site');
@@ -247,7 +247,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp S
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();
-	mode text := distsync_internal.inventory_mode(options);
+	mode text := distsync_internal.inventory_mode(options, '{mode:text,company:text,until:instant}');
 	sites bigint[];
 	a record;
 BEGIN

@@ -52,9 +52,13 @@ BEGIN
 				DETAIL = format('Field: %s. It is %s.', field, left(l.line::text, 200)), HINT = 'Send {"item": "SKU", "quantity": 1}; numbers as plain decimals.';
 		END IF;
 		number := CASE WHEN COALESCE(l.line->>'quantity', '1') ~ '^[+-]?[0-9]{1,20}(\.[0-9]{1,20})?$' THEN COALESCE(l.line->>'quantity', '1')::numeric END;
-		IF number IS NULL OR number <= 0 THEN
+		IF number IS NULL OR number <= 0 OR min_scale(number) > 6 OR number >= 100000000000000 THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be reserved', left(l.line->>'quantity', 40)), COLUMN = field || '.quantity',
-				DETAIL = format('Field: %s.quantity. Item "%s"; it must be a plain number above 0.', field, l.line->>'item'), HINT = 'Send a quantity above 0; use release_reservation() to give back.';
+				DETAIL = format('Field: %s.quantity. Item "%s"; it must be a plain number above 0.', field, l.line->>'item'), HINT = 'Send a quantity above 0, with at most 14 digits before and 6 after the point; use release_reservation() to give back.';
+		END IF;
+		IF NOT distsync_internal.base_is_instant(COALESCE(l.line->>'requested_at', '2000-01-01')) THEN
+			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('"%s" is not an instant', left(l.line->>'requested_at', 80)), COLUMN = field || '.requested_at',
+				DETAIL = format('Field: %s.requested_at.', field), HINT = 'Send ISO 8601 with its zone, for example 2026-05-14T10:00:00Z.';
 		END IF;
 		SELECT * INTO a FROM distsync_internal.inventory_asked(l.line->>'item', number, l.line->>'unit', field || '.');
 		wanted := wanted || jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
@@ -72,6 +76,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ttl interval;
 BEGIN
+	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,idempotency_key:text,source:text,reason:text}');
 	IF options ? 'ttl' THEN
 		BEGIN
 			ttl := (options->>'ttl')::interval;
@@ -203,6 +208,7 @@ DECLARE
 	part numeric;
 BEGIN
 	IF answer IS NULL THEN
+		options := distsync_internal.base_options(options, '{keep_rest:boolean,holder:text,idempotency_key:text,source:text,reason:text}');
 		SELECT * INTO r FROM distsync_internal.inventory_locked(commit_reservation.reservation_id, options, true);
 		part := distsync_internal.inventory_part(commit_reservation.reservation_id, commit_reservation.quantity, r.quantity - r.committed, 'commit');
 		UPDATE dist.reservation x SET committed = x.committed + part, state = CASE WHEN x.committed + part = x.quantity THEN 'committed' ELSE x.state END,
@@ -242,11 +248,13 @@ DECLARE
 	source text := COALESCE(options->>'source', session_user);
 	request jsonb := jsonb_build_object('reservation_id', reservation_id, 'quantity', quantity, 'options', options);
 	answer jsonb := distsync_internal.base_answered(source, 'release_reservation', options->>'idempotency_key', request);
-	void boolean := COALESCE((options->>'void')::boolean, false);
+	void boolean;
 	r record;
 	part numeric;
 BEGIN
 	IF answer IS NULL THEN
+		options := distsync_internal.base_options(options, '{void:boolean,holder:text,idempotency_key:text,source:text,reason:text}');
+		void := COALESCE((options->>'void')::boolean, false);
 		SELECT * INTO r FROM distsync_internal.inventory_locked(release_reservation.reservation_id, options, NOT void);
 		IF r.state NOT IN ('held', 'committed') THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD041', MESSAGE = format('reservation %s is %s', release_reservation.reservation_id, r.state), COLUMN = 'reservation_id',
@@ -275,6 +283,7 @@ DECLARE
 BEGIN
 	IF answer IS NULL THEN
 		PERFORM distsync_internal.inventory_reserve_options(jsonb_build_object('ttl', extend_reservation.ttl::text));
+		options := distsync_internal.base_options(options, '{holder:text,idempotency_key:text,source:text,reason:text}');
 		SELECT * INTO r FROM distsync_internal.inventory_locked(extend_reservation.reservation_id, options, true);
 		UPDATE dist.reservation x SET expires_at = clock_timestamp() + extend_reservation.ttl WHERE x.item_id = r.item_id AND x.reservation_id = extend_reservation.reservation_id;
 		PERFORM distsync_internal.inventory_refresh(ARRAY[r.item_id], ARRAY[r.site_id]);
@@ -291,6 +300,7 @@ CREATE FUNCTION distsync.reservation_status(reservation_id bigint DEFAULT NULL, 
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
+	options := distsync_internal.base_options(options, '{holder:text,demand_key:text}');
 	RETURN QUERY SELECT * FROM distsync_internal.inventory_reservations(CASE WHEN reservation_status.reservation_id IS NOT NULL THEN ARRAY[reservation_status.reservation_id] ELSE ARRAY(
 		SELECT r.reservation_id FROM dist.reservation r WHERE r.holder = options->>'holder' AND r.state IN ('held', 'committed')
 		UNION SELECT r.reservation_id FROM dist.reservation r WHERE r.demand_key = options->>'demand_key' AND r.demand_key IS NOT NULL AND r.state IN ('held', 'committed')) END);

@@ -56,8 +56,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	j record;
 	was record;
-	run_as text := COALESCE(schedule.options ->> 'username', current_user);
+	run_as text;
 BEGIN
+	options := distsync_internal.base_options(options, '{username:text}');
+	run_as := COALESCE(options ->> 'username', current_user);
 	PERFORM distsync_internal.ops_need_cron();
 	IF NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = run_as AND r.rolcanlogin) OR NOT has_function_privilege(run_as, 'distsync.reconcile(text, jsonb)', 'EXECUTE') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('jobs cannot run as role "%s"', run_as), DETAIL = 'Field: options.username.',

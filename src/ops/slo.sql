@@ -46,7 +46,8 @@ DECLARE
 	before jsonb := (SELECT to_jsonb(s) FROM sync.slo s WHERE s.flow = set_slo.flow);
 	after jsonb;
 BEGIN
-	IF COALESCE(btrim(set_slo.flow), '') = '' OR set_slo.threshold <= '0' OR set_slo.objective IS NULL OR NOT (set_slo.objective > 0 AND set_slo.objective < 1) THEN
+	options := distsync_internal.base_options(options, '{over:interval}');
+	IF COALESCE(btrim(set_slo.flow), '') = '' OR set_slo.threshold <= '0' OR COALESCE(round(set_slo.objective, 6) NOT BETWEEN 0.000001 AND 0.999999, true) THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'an objective needs a flow, a threshold above 0 and a share between 0 and 1',
 			DETAIL = format('Field: flow, threshold, objective. Values: %s, %s, %s.', set_slo.flow, set_slo.threshold, set_slo.objective), HINT = 'For example set_slo(''release'', ''5 minutes'', 0.999). A threshold of NULL removes the objective.';
 	END IF;

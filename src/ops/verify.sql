@@ -7,12 +7,14 @@ DECLARE
 	h record;
 	message text;
 	findings jsonb := '[]';
-	record_it boolean := COALESCE((verify.options ->> 'record')::boolean, false);
+	record_it boolean;
 	t timestamptz := clock_timestamp();
 BEGIN
 	IF NOT distsync_internal.ops_is_set_up() THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
 	END IF;
+	options := distsync_internal.base_options(options, '{record:boolean}');
+	record_it := COALESCE((options ->> 'record')::boolean, false);
 	FOR h IN SELECT r.name, r.function FROM distsync_internal.handler r WHERE r.kind = 'verify' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
 		BEGIN
 			FOR invariant, entity, entity_key, detail IN EXECUTE format('SELECT * FROM %s()', h.function) LOOP

@@ -74,7 +74,7 @@ BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
 	END IF;
-	SELECT * INTO f FROM distsync_internal.order_find(cancel_order.order_number, options);
+	SELECT * INTO f FROM distsync_internal.order_find(cancel_order.order_number, options, '{source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	IF o.state IN ('cancelled', 'rejected', 'closed', 'shipped') THEN

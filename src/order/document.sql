@@ -45,13 +45,15 @@ COMMENT ON FUNCTION distsync_internal.order_emit(bigint, bigint, text, jsonb, js
 	'Writes a document event order.* with order_document() and extra fields, key company/order number, under the order''s correlation id; ctx: source (it is not told its own news), causation_id. NULL for an order loaded as history.';
 
 -- order_find does the look-up of an order by the number people use, ours or the owner's.
-CREATE FUNCTION distsync_internal.order_find(order_number text, options jsonb DEFAULT '{}') RETURNS TABLE (customer_id bigint, order_id bigint, company text, account_id bigint)
+CREATE FUNCTION distsync_internal.order_find(order_number text, options jsonb, known text[]) RETURNS TABLE (customer_id bigint, order_id bigint, company text, account_id bigint)
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	in_company bigint := distsync_internal.master_company(options ->> 'company', 'options.company');
+	in_company bigint;
 	n integer;
 BEGIN
+	options := distsync_internal.base_options(options, '{company:text,order_kind:text}' || known);
+	in_company := distsync_internal.master_company(options ->> 'company', 'options.company');
 	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
 	IF n = 0 THEN
 		PERFORM distsync_internal.order_refuse('SD001', 'order_number', format('unknown order "%s"', order_find.order_number), 'Give our number of the order, with options.company where several companies use it.');
@@ -62,7 +64,7 @@ BEGIN
 		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb) IS 'Ids of an order by our number; options: company, order_kind. Errors: SD001 unknown, SD005 ambiguous.';
+COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb, text[]) IS 'Ids of an order by our number; options: company, order_kind, and those the verb knows beside them. Errors: SD001 unknown, SD002 option, SD005 ambiguous.';
 
 -- order_lock does the locking for a change of one order: the accounts first, then the order.
 CREATE FUNCTION distsync_internal.order_lock(customer_id bigint, order_id bigint, account_id bigint) RETURNS void
@@ -128,7 +130,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM sync.exception e WHERE e.correlation_id = o.correlation_id),
 		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason) ORDER BY a.at, a.audit_id), '[]')
 			FROM sync.audit a WHERE a.entity = 'order' AND a.entity_key = f.company || '/' || o.order_number))
-	FROM distsync_internal.order_find($1, $2) f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
+	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
 	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';

@@ -53,7 +53,7 @@ BEGIN
 	IF COALESCE(reason, '') = '' OR what NOT IN ('manual', 'forced') THEN
 		PERFORM distsync_internal.order_refuse('SD005', CASE WHEN COALESCE(reason, '') = '' THEN 'reason' ELSE 'options.kind' END, 'a hold needs a reason and the kind manual or forced', 'Say why; leave options.kind out for manual.');
 	END IF;
-	SELECT * INTO f FROM distsync_internal.order_find(hold_order.order_number, options);
+	SELECT * INTO f FROM distsync_internal.order_find(hold_order.order_number, options, '{kind:text,owner:text,review_at:instant,authority:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	IF o.state NOT IN ('accepted', 'sent', 'booked', 'held') THEN
@@ -109,7 +109,7 @@ BEGIN
 	IF COALESCE(reason, '') = '' THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'reason', 'a release needs a reason', 'Say why.');
 	END IF;
-	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options);
+	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options, '{authority:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	SELECT sum(h.amount) INTO held FROM dist.hold h WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL;

@@ -4,7 +4,7 @@
 CREATE FUNCTION distsync_internal.order_refuse(code text, field text, message text, hint text, detail text DEFAULT '') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, COLUMN = field, DETAIL = format('Field: %s. %s', field, detail), HINT = hint;
+	RAISE EXCEPTION USING ERRCODE = code, MESSAGE = message, COLUMN = field, DETAIL = rtrim(format('Field: %s. %s', field, detail)), HINT = hint;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_refuse(text, text, text, text, text) IS 'Raises an error of class SD with its field, message, hint and detail.';
@@ -101,6 +101,9 @@ BEGIN
 	FROM dist.item i WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
 	told := distsync_internal.order_number_in(doc, 'quantity', at || 'quantity', 6, 'positive');
 	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit, at || 'unit');
+	IF distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive') > 2147483647 THEN
+		PERFORM distsync_internal.order_refuse('SD002', at || 'line', format('%s is too large', doc ->> 'line'), 'Number the lines from 1.');
+	END IF;
 	RETURN jsonb_build_object('ordinal', place, 'line', COALESCE(distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive'), place), 'item_id', item.item_id, 'item', item.sku,
 		'quantity', told, 'requested_quantity', told, 'unit', item.unit, 'numerator', f.numerator, 'denominator', f.denominator, 'status', item.status,
 		'base_quantity', distsync_internal.master_to_base(item.item_id, told, item.unit), 'disposition', 'accept',

@@ -1,24 +1,5 @@
 -- Who gets what: systems, endpoints and their keys, routes. Each verb adds or changes, and says so in the audit.
 
--- outbox_check_options does the refusing of options that nobody knows, because a misspelt one would be silence.
-CREATE FUNCTION distsync_internal.outbox_check_options(options jsonb, known text[]) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	unknown text;
-BEGIN
-	IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'options must be a JSON object', DETAIL = format('Field: options. It is %s.', COALESCE(jsonb_typeof(options), 'null')),
-			HINT = 'Pass ''{}'' or leave the argument out.';
-	END IF;
-	SELECT k INTO unknown FROM jsonb_object_keys(options) k WHERE k <> ALL (known) ORDER BY k LIMIT 1;
-	IF unknown IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown option "%s"', unknown), DETAIL = format('Field: options.%s.', unknown),
-			HINT = format('Known options are %s.', array_to_string(known, ', '));
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_check_options(jsonb, text[]) IS 'Errors: SD005 no object, SD002 an option that is not among the known ones.';
-
 -- outbox_refuse does the raising of an error about one argument or option.
 CREATE FUNCTION distsync_internal.outbox_refuse(code text, message text, field text, detail text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -36,7 +17,7 @@ DECLARE
 BEGIN
 	SELECT e.endpoint_id INTO id FROM sync.endpoint e WHERE e.code = endpoint;
 	IF id IS NULL THEN
-		PERFORM distsync_internal.outbox_refuse('SD001', format('endpoint "%s" does not exist', endpoint), 'endpoint', NULL, 'Add it with distsync.add_endpoint(), or see sync.endpoint.');
+		PERFORM distsync_internal.outbox_refuse('SD001', format('unknown endpoint "%s"', left(endpoint, 80)), 'endpoint', NULL, 'Add it with distsync.add_endpoint(), or see sync.endpoint.');
 	END IF;
 	RETURN id;
 END
@@ -51,12 +32,12 @@ DECLARE
 	was jsonb;
 	is_now jsonb;
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{name,tz,currency,status}');
+	options := distsync_internal.base_options(options, '{name,tz,currency,status}');
 	IF COALESCE(add_system.code, '') !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
 		PERFORM distsync_internal.outbox_refuse('SD002', format('system code "%s" is not allowed', add_system.code), 'code', NULL, 'Use 1 to 63 letters, digits, dots, hyphens or underscores.');
 	END IF;
 	IF options ? 'tz' AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = options ->> 'tz') THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', format('time zone "%s" does not exist', options ->> 'tz'), 'options.tz', NULL, 'Use a name of pg_timezone_names.');
+		PERFORM distsync_internal.outbox_refuse('SD002', format('unknown time zone "%s"', options ->> 'tz'), 'options.tz', NULL, 'Use a name of pg_timezone_names.');
 	END IF;
 	SELECT to_jsonb(s) INTO was FROM sync.system s WHERE s.code = add_system.code;
 	BEGIN
@@ -96,7 +77,7 @@ BEGIN
 		PERFORM distsync_internal.outbox_refuse('SD080', format('endpoint code "%s" is not allowed', endpoint), 'code', NULL, 'Use 1 to 63 letters, digits, dots, hyphens or underscores.');
 	END IF;
 	IF NOT EXISTS (SELECT FROM sync.system s WHERE s.code = outbox_check_endpoint.system) THEN
-		PERFORM distsync_internal.outbox_refuse('SD001', format('system "%s" does not exist', system), 'system', NULL, 'Add it with distsync.add_system() first.');
+		PERFORM distsync_internal.outbox_refuse('SD001', format('unknown system "%s"', system), 'system', NULL, 'Add it with distsync.add_system() first.');
 	END IF;
 	IF COALESCE(options ->> 'kind', 'http') = 'http' THEN
 		refused := distsync_internal.http_check_url(url, COALESCE((options ->> 'allow_http')::boolean, false), COALESCE((options ->> 'allow_private')::boolean, false));
@@ -118,7 +99,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	IF options ? 'retry_policy' AND NOT EXISTS (SELECT FROM sync.retry_policy p WHERE p.code = options ->> 'retry_policy') THEN
-		PERFORM distsync_internal.outbox_refuse('SD001', format('retry policy "%s" does not exist', options ->> 'retry_policy'), 'options.retry_policy', NULL, 'Use standard, quick, once, or add a row to sync.retry_policy.');
+		PERFORM distsync_internal.outbox_refuse('SD001', format('unknown retry policy "%s"', options ->> 'retry_policy'), 'options.retry_policy', NULL, 'Use standard, quick, once, or add a row to sync.retry_policy.');
 	END IF;
 END
 $$;
@@ -139,7 +120,7 @@ DECLARE
 	was jsonb;
 	e sync.endpoint%ROWTYPE;
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{kind,method,headers,scheme,secret,retry_policy,timeout,connect_timeout,max_inflight,max_response,allow_http,allow_private,disable_after}');
+	options := distsync_internal.base_options(options, '{kind:http|pull!,method:POST|PUT|PATCH!,headers,scheme:standard|github|shopify|stripe|hmac_sha256_hex|none!,secret:text!,retry_policy:text!,timeout:interval!:10 ms:5 minutes,connect_timeout:interval!:10 ms:1 minute,max_inflight:integer!:1:1000,max_response:integer!:0:1048576,allow_http:boolean!,allow_private:boolean!,disable_after:interval!}');
 	SELECT * INTO e FROM sync.endpoint p WHERE p.code = add_endpoint.code FOR UPDATE;
 	was := CASE WHEN e.endpoint_id IS NOT NULL THEN to_jsonb(e) END;
 	BEGIN
@@ -201,12 +182,12 @@ DECLARE
 	was jsonb;
 	r sync.route%ROWTYPE;
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{filter,ordering,on_block,mapping,slo,status}');
+	options := distsync_internal.base_options(options, '{filter,ordering:entity|none!,on_block:block|skip|latest!,mapping:text,slo:interval,status:active|inactive!}');
 	IF COALESCE(add_route.code, '') !~ '^[A-Za-z0-9_.-]{1,63}$' THEN
 		PERFORM distsync_internal.outbox_refuse('SD002', format('route code "%s" is not allowed', add_route.code), 'code', NULL, 'Use 1 to 63 letters, digits, dots, hyphens or underscores.');
 	END IF;
-	IF COALESCE(add_route.event_type, '') !~ '^[a-z0-9_.*]+$' THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', format('event type "%s" is not allowed', add_route.event_type), 'event_type', NULL, 'Write a type such as order.accepted, or a pattern such as order.* or *.');
+	IF COALESCE(add_route.event_type, '') !~ '^[a-z0-9_.*]{1,200}$' THEN
+		PERFORM distsync_internal.outbox_refuse('SD002', format('event type "%s" is not allowed', left(add_route.event_type, 80)), 'event_type', NULL, 'Write a type such as order.accepted, or a pattern such as order.* or *.');
 	END IF;
 	SELECT to_jsonb(o) INTO was FROM sync.route o WHERE o.code = add_route.code FOR UPDATE;
 	BEGIN

@@ -57,11 +57,8 @@ COMMENT ON FUNCTION distsync.ack(bigint[], uuid[]) IS 'Acknowledges fetched deli
 CREATE FUNCTION distsync.nack(delivery_ids bigint[], lease_ids uuid[], reason text, options jsonb DEFAULT '{}') RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{reject,retry_after}');
+	options := distsync_internal.base_options(options, '{reject:boolean,retry_after:integer}');
 	RETURN distsync_internal.outbox_settle(delivery_ids, lease_ids, CASE WHEN (options ->> 'reject')::boolean THEN 422 ELSE 503 END, reason, COALESCE((options ->> 'retry_after')::integer, -1));
-EXCEPTION
-	WHEN invalid_text_representation THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', 'an option has the wrong type', 'options', SQLERRM || '.', 'reject is a boolean, retry_after a number of seconds.');
 END
 $$;
 COMMENT ON FUNCTION distsync.nack(bigint[], uuid[], text, jsonb) IS
@@ -105,12 +102,9 @@ DECLARE
 	customer bigint;
 	n integer;
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{event_type,entity,entity_key,customer,limit}');
+	options := distsync_internal.base_options(options, '{event_type:text,entity:text,entity_key:text,customer:text,limit:integer:1:10000}');
 	IF options ? 'customer' THEN
 		customer := distsync_internal.master_party(options ->> 'customer', 'customer');
-	END IF;
-	IF COALESCE(options ->> 'limit', '1000') !~ '^[0-9]{1,5}$' OR (options ->> 'limit')::integer NOT BETWEEN 1 AND 10000 THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', 'limit must be between 1 and 10000', 'options.limit', NULL, 'Call again with the last next_position for more.');
 	END IF;
 	n := COALESCE((options ->> 'limit')::integer, 1000);
 	place := CASE since WHEN 'latest' THEN last_position - 1 ELSE distsync_internal.outbox_position(since, last_position, (SELECT min(e.position) FROM sync.event e)) END;

@@ -114,10 +114,7 @@ DECLARE
 	give_up boolean := options ->> 'resolution' = 'ignored';
 	chosen bigint[];
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{endpoint,delivery,entity,entity_key,event_type,reason,limit,resolution,dry_run}');
-	IF COALESCE(options ->> 'resolution', 'requeued') NOT IN ('requeued', 'ignored') THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', 'resolution must be requeued or ignored', 'options.resolution', NULL, 'Leave it out to send again; ignored gives the dead letters up and lets their lanes go on.');
-	END IF;
+	options := distsync_internal.base_options(options, '{endpoint:text,delivery:integer:1:999999999999999999,entity:text,entity_key:text,event_type:text,reason:text,limit:integer:1,resolution:requeued|ignored,dry_run:boolean}');
 	SELECT array_agg(c.delivery_id) INTO chosen FROM (
 		SELECT x.delivery_id
 		FROM sync.dead_letter x
@@ -196,13 +193,9 @@ DECLARE
 	routes bigint[];
 	made bigint[];
 BEGIN
-	PERFORM distsync_internal.outbox_check_options(options, '{event_type,entity,entity_key,from_position,to_position,from,to,limit,dry_run}');
-	BEGIN
-		SELECT array_agg(c.position ORDER BY c.position), array_agg(c.route_id ORDER BY c.position) INTO chosen, routes FROM distsync_internal.outbox_replay_choose(id, options) c;
-		queued := NOT COALESCE((options ->> 'dry_run')::boolean, true) AND chosen IS NOT NULL;
-	EXCEPTION WHEN data_exception THEN
-		PERFORM distsync_internal.outbox_refuse('SD002', 'an option has the wrong type', 'options', SQLERRM || '.', 'Positions and limit are numbers, from and to are instants, dry_run is a boolean.');
-	END;
+	options := distsync_internal.base_options(options, '{event_type:text,entity:text,entity_key:text,from_position:integer:0:999999999999999999,to_position:integer:0:999999999999999999,from:instant,to:instant,limit:integer:1,dry_run:boolean}');
+	SELECT array_agg(c.position ORDER BY c.position), array_agg(c.route_id ORDER BY c.position) INTO chosen, routes FROM distsync_internal.outbox_replay_choose(id, options) c;
+	queued := NOT COALESCE((options ->> 'dry_run')::boolean, true) AND chosen IS NOT NULL;
 	IF queued THEN
 		WITH inserted AS (
 			INSERT INTO sync.delivery (position, route_id, endpoint_id, lane_key, state, created_at, event_at, message_id, replay_of)

@@ -144,14 +144,24 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_prices(bigint, jsonb, timestamptz, jsonb, boolean) IS
 	'Prices the lines [{"item","quantity","unit","site"}] of one customer at an instant; options as in price(). With explain, detail carries the waterfall.';
 
+-- pricing_options does the check of the options of the verbs below.
+CREATE FUNCTION distsync_internal.pricing_options(options jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN options = '{}' THEN options ELSE distsync_internal.base_options(options,
+		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,source:text}') END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_options(jsonb) IS 'Options of price(), prices() and explain_price(), checked. Errors: SD002, SD005.';
+
 -- prices does the pricing of an order: the primitive.
 CREATE FUNCTION distsync.prices(customer text, lines jsonb, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.price_result
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT r.* FROM distsync_internal.pricing_prices(distsync_internal.master_party(prices.customer, 'customer', prices.options->>'source'), prices.lines,
-		COALESCE(prices.at, statement_timestamp()), COALESCE(prices.options, '{}')) r;
+	SELECT r.* FROM distsync_internal.pricing_prices(distsync_internal.master_party(distsync_internal.base_required('customer', prices.customer), 'customer', prices.options->>'source'), prices.lines,
+		COALESCE(prices.at, statement_timestamp()), distsync_internal.pricing_options(prices.options)) r;
 END
 $$;
 COMMENT ON FUNCTION distsync.prices(text, jsonb, timestamptz, jsonb) IS
@@ -164,9 +174,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_cata
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT r.* FROM distsync_internal.pricing_prices(distsync_internal.master_party(price.customer, 'customer', price.options->>'source'),
-		jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('item', price.item, 'quantity', price.quantity::text, 'unit', price.unit))),
-		COALESCE(price.at, statement_timestamp()), COALESCE(price.options, '{}')) r;
+	SELECT r.* FROM distsync_internal.pricing_prices(distsync_internal.master_party(distsync_internal.base_required('customer', price.customer), 'customer', price.options->>'source'),
+		jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('item', distsync_internal.base_required('item', price.item), 'quantity', price.quantity::text, 'unit', price.unit))),
+		COALESCE(price.at, statement_timestamp()), distsync_internal.pricing_options(price.options)) r;
 END
 $$;
 COMMENT ON FUNCTION distsync.price(text, text, numeric, text, timestamptz, jsonb) IS
@@ -178,9 +188,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_cata
 #variable_conflict use_column
 BEGIN
 	RETURN (
-	SELECT to_jsonb(r.*) FROM distsync_internal.pricing_prices(distsync_internal.master_party(explain_price.customer, 'customer', explain_price.options->>'source'),
-		jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('item', explain_price.item, 'quantity', explain_price.quantity::text, 'unit', explain_price.unit))),
-		COALESCE(explain_price.at, statement_timestamp()), COALESCE(explain_price.options, '{}'), true) r);
+	SELECT to_jsonb(r.*) FROM distsync_internal.pricing_prices(distsync_internal.master_party(distsync_internal.base_required('customer', explain_price.customer), 'customer', explain_price.options->>'source'),
+		jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('item', distsync_internal.base_required('item', explain_price.item), 'quantity', explain_price.quantity::text, 'unit', explain_price.unit))),
+		COALESCE(explain_price.at, statement_timestamp()), distsync_internal.pricing_options(explain_price.options), true) r);
 END
 $$;
 COMMENT ON FUNCTION distsync.explain_price(text, text, numeric, text, timestamptz, jsonb) IS

@@ -130,6 +130,7 @@ DECLARE
 	a dist.agreement%ROWTYPE;
 	v dist.agreement_version%ROWTYPE;
 BEGIN
+	options := distsync_internal.base_options(options, '{supersede:boolean,approved_by:text,reason:text}');
 	SELECT * INTO a FROM dist.agreement x WHERE x.code = publish.agreement FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('agreement "%s" is not known', left(publish.agreement, 60)), DETAIL = 'Field: agreement.',

@@ -10,6 +10,7 @@ DECLARE
 	wrong text;
 BEGIN
 	SELECT * INTO STRICT j FROM sync.reconcile_job r WHERE r.code = job;
+	PERFORM distsync_internal.base_options(options, known);
 	s := jsonb_build_object('tolerance', j.tolerance, 'tolerance_percent', 0, 'grace', j.grace, 'lookback', '31 days', 'lots', 'auto',
 		'state_groups', '{"allocated": "available", "safety": "available"}'::jsonb) || j.options || options;
 	SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(s) k WHERE k <> ALL (known);

@@ -7,16 +7,9 @@ RETURNS TABLE (exception_id bigint, kind text, trace_key text, domain text, seve
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	o jsonb := COALESCE(exceptions.options, '{}');
-	known CONSTANT text[] := ARRAY['state', 'kind', 'domain', 'severity', 'company', 'entity', 'entity_key', 'trace_key', 'since', 'limit'];
-	wrong text;
+	o jsonb := distsync_internal.base_options(options, '{state:text,kind:text,domain:text,severity:text,company:text,entity:text,entity_key:text,trace_key:text,since:instant,limit}');
 	states text[];
 BEGIN
-	SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(o) k WHERE k <> ALL (known);
-	IF wrong IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('exceptions() does not know the option %s', wrong),
-			DETAIL = format('Field: options. Known are %s.', array_to_string(known, ', ')), HINT = 'Leave it out.';
-	END IF;
 	states := CASE COALESCE(o ->> 'state', 'live') WHEN 'live' THEN ARRAY['open', 'acknowledged'] WHEN 'all' THEN ARRAY['open', 'acknowledged', 'resolved', 'auto_resolved', 'suppressed']
 		ELSE ARRAY[o ->> 'state'] END;
 	IF NOT states <@ ARRAY['open', 'acknowledged', 'resolved', 'auto_resolved', 'suppressed'] OR COALESCE(o ->> 'limit', '100') !~ '^[1-9][0-9]{0,8}$' THEN
@@ -49,6 +42,7 @@ DECLARE
 	was text;
 	who text := COALESCE(nullif(current_setting('distsync.app_user', true), ''), session_user);
 BEGIN
+	options := distsync_internal.base_options(options, '{}');
 	IF resolution IS NULL OR resolution NOT IN ('acknowledged', 'resolved', 'suppressed') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('resolution "%s" does not exist', resolution),
 			DETAIL = 'Field: resolution.', HINT = 'Use acknowledged (somebody is at it), resolved (it is done) or suppressed (keep silent while the same is found again).';
