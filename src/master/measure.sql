@@ -75,7 +75,8 @@ BEGIN
 	END IF;
 	IF multiply IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD003', COLUMN = 'currency',
-			MESSAGE = format('no exchange rate from %s to %s', COALESCE(from_currency, 'NULL'), COALESCE(to_currency, 'NULL')),
+			MESSAGE = CASE WHEN EXISTS (SELECT FROM dist.currency c WHERE c.currency = from_currency) THEN format('no exchange rate from %s to %s', from_currency, COALESCE(to_currency, 'NULL'))
+				ELSE format('unknown currency "%s"', left(from_currency, 80)) END,
 			DETAIL = format('Field: currency. Asked for %s.', at),
 			HINT = 'Send an exchange_rate that is valid then, or send the amount in the currency that is wanted.';
 	END IF;

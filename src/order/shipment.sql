@@ -109,6 +109,32 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_apply_shipment(jsonb, jsonb) IS 'Handler of the entity shipment; rejects what names nothing we know (SD001, SD002, SD004, SD005). A known number changes only tracking and status.';
 
+-- order_check_ship does the check of the shape of a shipment that a command brings: what comes through the door was checked there.
+CREATE FUNCTION distsync_internal.order_check_ship(document jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l record;
+BEGIN
+	IF jsonb_typeof(document) IS DISTINCT FROM 'object' THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'document', 'a shipment must be an object', 'Send {"company": …, "shipment_number": …, "order_number": …, "site": …, "lines": […]}.');
+	ELSIF document ->> 'company' IS NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'company', 'a shipment needs a company', 'Name the company that ships.');
+	ELSIF COALESCE(length(document ->> 'shipment_number'), 0) NOT BETWEEN 1 AND 255 THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'shipment_number', 'a shipment needs a number of 1 to 255 characters', 'Give the number by which the shipment is known.');
+	ELSIF jsonb_typeof(document -> 'lines') IS DISTINCT FROM 'array' OR jsonb_array_length(document -> 'lines') = 0 THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'lines', 'a shipment needs at least one line', 'Send lines as an array of objects.');
+	END IF;
+	FOR l IN SELECT x.value AS line, format('lines[%s]', x.place - 1) AS field FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
+		IF jsonb_typeof(l.line) <> 'object' THEN
+			PERFORM distsync_internal.order_refuse('SD005', l.field, 'a line must be an object', 'Send {"order_line": 1, "quantity": 1}.');
+		ELSIF distsync_internal.order_number_in(l.line, 'order_line', l.field || '.order_line', 0, 'positive') > 2147483647 THEN
+			PERFORM distsync_internal.order_refuse('SD002', l.field || '.order_line', format('%s is too large', l.line ->> 'order_line'), 'Send the number of a line of the order.');
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_check_ship(jsonb) IS 'Checks the shape of the document of ship(). Errors: SD002, SD005 naming the field.';
+
 -- ship does the command to book a shipment of ours: it may be refused, a fact may not.
 CREATE FUNCTION distsync.ship(document jsonb, idempotency_key text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -123,6 +149,7 @@ BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
 	END IF;
+	PERFORM distsync_internal.order_check_ship(document);
 	s := distsync_internal.order_ship_read(jsonb_build_object('ordinal', 1, 'doc', document, 'company_id', distsync_internal.master_company(document ->> 'company', 'company')), source);
 	bad := distsync_internal.order_check_shipment(s);
 	IF bad.outcome IS NOT NULL THEN
