@@ -38,15 +38,12 @@
 #define DS_ERRCODE_VERSION_MISMATCH MAKE_SQLSTATE('S', 'D', '0', '3', '3')
 
 /* inventory */
-#define DS_ERRCODE_INSUFFICIENT_STOCK MAKE_SQLSTATE('S', 'D', '0', '4', '0')
 #define DS_ERRCODE_RESERVATION_STATE MAKE_SQLSTATE('S', 'D', '0', '4', '1')
 #define DS_ERRCODE_RESERVATION_EXPIRED MAKE_SQLSTATE('S', 'D', '0', '4', '2')
 
 /* pricing */
-#define DS_ERRCODE_NO_PRICE MAKE_SQLSTATE('S', 'D', '0', '5', '0')
 #define DS_ERRCODE_AGREEMENT_OVERLAP MAKE_SQLSTATE('S', 'D', '0', '5', '1')
 #define DS_ERRCODE_AGREEMENT_STATE MAKE_SQLSTATE('S', 'D', '0', '5', '2')
-#define DS_ERRCODE_AMBIGUOUS_PRICE MAKE_SQLSTATE('S', 'D', '0', '5', '3')
 
 /* credit and orders */
 #define DS_ERRCODE_CREDIT_REFUSED MAKE_SQLSTATE('S', 'D', '0', '6', '0')
@@ -58,7 +55,6 @@
 /* endpoints */
 #define DS_ERRCODE_INVALID_ENDPOINT MAKE_SQLSTATE('S', 'D', '0', '8', '0')
 #define DS_ERRCODE_ADDRESS_REFUSED MAKE_SQLSTATE('S', 'D', '0', '8', '1')
-#define DS_ERRCODE_LEASE_LOST MAKE_SQLSTATE('S', 'D', '0', '8', '2')
 #define DS_ERRCODE_POSITION_GONE MAKE_SQLSTATE('S', 'D', '0', '8', '3')
 
 /* exceptions, reconciliation, schedules */

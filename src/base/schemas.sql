@@ -18,7 +18,7 @@ BEGIN
 			HINT = 'Take these attributes from the role, or install where nobody else uses that name.';
 	END IF;
 	IF EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE nspname = 'distsync' AND NOT pg_catalog.pg_has_role(current_user, nspowner, 'USAGE')) THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD031', MESSAGE = 'schema "distsync" belongs to somebody else',
+		RAISE EXCEPTION USING ERRCODE = 'SD031', MESSAGE = 'schema "distsync" belongs to somebody else', DETAIL = 'It is there and no part of the extension.',
 			HINT = 'Drop or rename that schema, then create the extension again.';
 	END IF;
 END

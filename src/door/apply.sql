@@ -163,7 +163,7 @@ BEGIN
 	END IF;
 	IF cardinality(rows) <> jsonb_array_length(o.kept) THEN
 		RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = format('handler of "%s" answered %s rows for %s documents', target, cardinality(rows), jsonb_array_length(o.kept)),
-			HINT = 'A handler returns one row for each document; this is a fault of distsync, nothing was written.';
+			DETAIL = format('Entity: %s.', target), HINT = 'A handler returns one row for each document; this is a fault of distsync, nothing was written.';
 	END IF;
 	IF o.notes IS NULL AND NOT EXISTS (SELECT FROM unnest(rows) r WHERE r.entity_key IS NULL) THEN
 		RETURN QUERY SELECT r.* FROM unnest(rows) r;

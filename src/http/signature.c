@@ -74,7 +74,7 @@ static void
 missing_argument(const char *name)
 {
 	ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("argument \"%s\" is missing", name),
-					errdetail("It is NULL."),
+					errdetail("Field: %s. It is NULL.", name),
 					errhint("Give a value; scheme \"none\" is for no signature.")));
 }
 
@@ -89,7 +89,7 @@ find_scheme(text *name)
 			return (DsHttpScheme) i;
 	ereport(ERROR,
 			(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("unknown signature scheme \"%s\"", wanted),
-			 errdetail("Field \"scheme\" is \"%s\".", wanted),
+			 errdetail("Field: scheme. It is \"%s\".", wanted),
 			 errhint("Use standard, github, shopify, stripe, hmac_sha256_hex or none.")));
 	pg_unreachable();
 }
@@ -120,7 +120,7 @@ read_secrets(ArrayType *array, int *count)
 			secrets[i] = bytes_of(datums[i]);
 		if (nulls[i] || secrets[i].len == 0)
 			ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("secret %d is empty", i + 1),
-							errdetail("Field \"secrets\" has %d elements.", *count),
+							errdetail("Field: secrets. It has %d elements.", *count),
 							errhint("Store a key of 24 to 64 bytes, or take the element out.")));
 	}
 	return secrets;
@@ -211,16 +211,16 @@ check_signing(const DsHttpSchemeTraits *traits, int count, const char *id, int i
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE),
 				 errmsg("scheme \"%s\" can't sign with %d secrets", traits->name, count),
-				 errdetail("Field \"secrets\" has %d elements.", count),
+				 errdetail("Field: secrets. It has %d elements.", count),
 				 errhint("Give 1 to %d secrets, the newest first.", DS_HTTP_MAX_SIGNATURES)));
 	if (traits->signs_timestamp && (timestamp < 0 || timestamp > INT64CONST(999999999999)))
 		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("timestamp is out of range"),
-						errdetail("Field \"ts\" is " INT64_FORMAT ".", timestamp),
+						errdetail("Field: ts. It is " INT64_FORMAT ".", timestamp),
 						errhint("Give seconds since 1970, not milliseconds.")));
 	if (traits->signs_id && !ds_http_message_id_fits(id, id_len))
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("message id can't be signed"),
-				 errdetail("Field \"message_id\" has %d bytes.", id_len),
+				 errdetail("Field: message_id. It has %d bytes.", id_len),
 				 errhint("Use 1 to %d visible ASCII characters without a dot, for example a UUID.",
 						 DS_HTTP_MAX_MESSAGE_ID)));
 }
@@ -457,14 +457,14 @@ ds_sql_http_secret(PG_FUNCTION_ARGS)
 	if (key_len < 0)
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("secret is not a Standard Webhooks key"),
-				 errdetail("Field \"secret\" has %d characters.", len),
+				 errdetail("Field: secret. It has %d characters.", len),
 				 errhint("It is \"whsec_\" and the base64 of %d to %d bytes. Keys of other schemes "
 						 "are stored as bytes: convert_to(secret, 'UTF8').",
 						 MIN_SECRET_LEN, MAX_SECRET_LEN)));
 	if (key_len < MIN_SECRET_LEN || key_len > MAX_SECRET_LEN)
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("secret has a wrong length"),
-				 errdetail("Field \"secret\" holds %d bytes, allowed are %d to %d.", key_len,
+				 errdetail("Field: secret. It holds %d bytes, allowed are %d to %d.", key_len,
 						   MIN_SECRET_LEN, MAX_SECRET_LEN),
 				 errhint("Make one with: SELECT 'whsec_' || encode(gen_random_bytes(32), 'base64') "
 						 "(extension pgcrypto).")));

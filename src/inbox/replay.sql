@@ -57,7 +57,7 @@ BEGIN
 	BEGIN
 		result := distsync_internal.inbox_try(m.source, m.message_id, m.correlation_id, m.body);
 		-- everything it did goes, the answer stays in the variable
-		RAISE EXCEPTION USING ERRCODE = 'SD009', MESSAGE = 'rehearsal ends', HINT = 'This error never leaves inbox_rehearse().';
+		RAISE EXCEPTION USING ERRCODE = 'SD009', MESSAGE = 'rehearsal ends', DETAIL = 'Everything it did is rolled back.', HINT = 'This error never leaves inbox_rehearse().';
 	EXCEPTION WHEN SQLSTATE 'SD009' THEN
 		NULL;
 	END;

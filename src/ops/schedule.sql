@@ -24,10 +24,10 @@ DECLARE
 	commands text;
 BEGIN
 	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'jobs must be scheduled by a superuser', HINT = 'Connect as a superuser; options {"username": "..."} names the role that the jobs run as.';
+		RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'jobs must be scheduled by a superuser', DETAIL = format('Role: %s.', current_user), HINT = 'Connect as a superuser; options {"username": "..."} names the role that the jobs run as.';
 	END IF;
 	IF NOT distsync_internal.ops_is_set_up() THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', DETAIL = format('Database: %s.', current_database()), HINT = 'Call distsync.setup() first.';
 	END IF;
 	IF preloaded AND cron_database <> current_database() THEN
 		-- pg_cron knows a job by its name and user only, so the name must tell the database

@@ -11,7 +11,7 @@ DECLARE
 	t timestamptz := clock_timestamp();
 BEGIN
 	IF NOT distsync_internal.ops_is_set_up() THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', DETAIL = format('Database: %s.', current_database()), HINT = 'Call distsync.setup() first.';
 	END IF;
 	options := distsync_internal.base_options(options, '{record:boolean}');
 	record_it := COALESCE((options ->> 'record')::boolean, false);

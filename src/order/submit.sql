@@ -36,7 +36,7 @@ BEGIN
 	BEGIN
 		tried := distsync_internal.order_take_stock(o);
 		IF distsync_internal.order_refused(tried) IS NOT NULL THEN
-			RAISE EXCEPTION USING ERRCODE = 'SD071', MESSAGE = 'order was refused', HINT = 'See the reasons of the answer.';
+			RAISE EXCEPTION USING ERRCODE = 'SD071', MESSAGE = 'order was refused', DETAIL = 'Everything it took is given back.', HINT = 'See the reasons of the answer.';
 		END IF;
 	EXCEPTION WHEN SQLSTATE 'SD071' THEN
 		RETURN tried;

@@ -123,7 +123,7 @@ DECLARE
 	r distsync_internal.price_result;
 BEGIN
 	IF policy IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'there is no published price policy', HINT = 'Call distsync.setup(), which publishes the shipped one.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'there is no published price policy', DETAIL = 'Table: dist.price_policy.', HINT = 'Call distsync.setup(), which publishes the shipped one.';
 	END IF;
 	SELECT array_agg(c) INTO candidates
 	FROM distsync_internal.pricing_candidates(pricing_prices.customer_id, resolved, pricing_prices.at, known_at, policy, options, company_id, currency) c;

@@ -12,7 +12,7 @@ DECLARE
 	told record;
 BEGIN
 	IF to_regclass('sync.reconcile_job') IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', DETAIL = format('Database: %s.', current_database()), HINT = 'Call distsync.setup() first.';
 	END IF;
 	SELECT * INTO j FROM sync.reconcile_job r WHERE r.code = job;
 	IF NOT FOUND THEN

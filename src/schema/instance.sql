@@ -70,7 +70,7 @@ DECLARE
 	n integer;
 BEGIN
 	IF pg_is_in_recovery() THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD032', MESSAGE = 'a standby cannot resume', HINT = 'Promote the server first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD032', MESSAGE = 'a standby cannot resume', DETAIL = 'The server is in recovery and takes no writes.', HINT = 'Promote the server first.';
 	END IF;
 	IF configured = '' THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD032', MESSAGE = 'setting "distsync.instance" is empty',
@@ -88,7 +88,7 @@ BEGIN
 	WHERE d.datname = current_database()
 	RETURNING incarnation INTO n;
 	IF n IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', DETAIL = format('Database: %s.', current_database()), HINT = 'Call distsync.setup() first.';
 	END IF;
 	INSERT INTO sync.audit (role, app_user, verb, entity, entity_key, before, after)
 	VALUES (session_user, current_setting('distsync.app_user', true), 'resume', 'instance', configured, jsonb_build_object('state', was), jsonb_build_object('incarnation', n));
@@ -111,7 +111,7 @@ BEGIN
 	END IF;
 	UPDATE sync.instance SET paused_reason = reason, changed_at = clock_timestamp();
 	IF NOT FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', HINT = 'Call distsync.setup() first.';
+		RAISE EXCEPTION USING ERRCODE = 'SD030', MESSAGE = 'distsync is not set up in this database', DETAIL = format('Database: %s.', current_database()), HINT = 'Call distsync.setup() first.';
 	END IF;
 	INSERT INTO sync.audit (role, app_user, verb, entity, reason) VALUES (session_user, current_setting('distsync.app_user', true), 'pause', 'instance', reason);
 	RETURN format('paused: %s', reason);

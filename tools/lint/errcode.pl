@@ -1,5 +1,6 @@
 # Every error carries an SQLSTATE: ereport(ERROR) an errcode, RAISE EXCEPTION an ERRCODE. elog(ERROR) is for what cannot
-# happen, and says so in a comment beside it. Codes of class SD stand in src/base/errors.h and docs/errors.md.
+# happen, and says so in a comment beside it. RAISE EXCEPTION carries DETAIL and HINT. Codes of class SD stand in
+# src/base/errors.h and docs/errors.md, and each is used.
 use strict;
 use warnings;
 use DsLint;
@@ -18,19 +19,28 @@ sub call_at
     return substr $text, $offset;
 }
 
+# which codes there are, and that each is used and described, and none is described that is not there
 my %known;
 my $errors_h = slurp('src/base/errors.h');
-while ($errors_h =~ /MAKE_SQLSTATE\('(.)', '(.)', '(.)', '(.)', '(.)'\)/g)
+my $sources = join '', map { slurp($_) } files(qr{^src/(?!base/errors\.h$).*\.(?:[ch]|sql)$});
+while ($errors_h =~ /#define (\w+) MAKE_SQLSTATE\('(.)', '(.)', '(.)', '(.)', '(.)'\)/g)
 {
-    my $code = "$1$2$3$4$5";
-    complain('src/base/errors.h', line_of($errors_h, $-[0]), "code $code stands twice, give the second its own") if $known{$code}++;
+    my ($name, $code, $line) = ($1, "$2$3$4$5$6", line_of($errors_h, $-[0]));
+    complain('src/base/errors.h', $line, "code $code stands twice, give the second its own") if $known{$code}++;
+    complain('src/base/errors.h', $line, "code $code is never raised, take it out") unless $sources =~ /\b$name\b|'$code'/;
 }
-my $docs = -f 'docs/errors.md' ? slurp('docs/errors.md') : undef;
-if (defined $docs)
+my %described;
+if (-f 'docs/errors.md')
 {
+    my $docs = slurp('docs/errors.md');
+    $described{$1} = line_of($docs, $-[0]) while $docs =~ /^\| (SD[0-9A-Z]{3}) \|/mg;
     for my $code (sort keys %known)
     {
-        complain('docs/errors.md', 1, "$code of src/base/errors.h is not described, add it") unless $docs =~ /\b$code\b/;
+        complain('docs/errors.md', 1, "$code of src/base/errors.h is not described, add it") unless $described{$code};
+    }
+    for my $code (sort keys %described)
+    {
+        complain('docs/errors.md', $described{$code}, "$code is not in src/base/errors.h, take it out") unless $known{$code};
     }
 }
 
@@ -66,6 +76,7 @@ for my $file (files(qr{^src/.*\.sql$}))
         my ($call, $line) = ($1, line_of($text, $-[0]));
         complain($file, $line, 'RAISE EXCEPTION without ERRCODE, give it one of src/base/errors.h') unless $call =~ /\bERRCODE\s*=/i;
         complain($file, $line, 'RAISE EXCEPTION without HINT, say what to do in a full sentence') unless $call =~ /\bHINT\s*=/i;
+        complain($file, $line, 'RAISE EXCEPTION without DETAIL, name the field or the thing and its value') unless $call =~ /\bDETAIL\s*=/i;
     }
     while ($text =~ /'(SD[0-9A-Z]{3})'/g)
     {

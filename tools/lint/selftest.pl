@@ -19,7 +19,7 @@ sub sql
     return "-- $short does a thing.\nCREATE FUNCTION $name() RETURNS void\n$attributes AS \$\$\nBEGIN\n$body\nEND\n\$\$;\nCOMMENT ON FUNCTION $name() IS 'A thing.';\n";
 }
 
-my $raise = "RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'no', HINT = 'Do it.';";
+my $raise = "RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'no', DETAIL = 'Field: a.', HINT = 'Do it.';";
 my $long_c = "void\nds_x_f(void)\n{\n" . "\tg();\n" x 80 . "}\n";
 my @cases = (
     [ 'length', { 'src/x/a.c' => "int a;\n" x 1000 }, '' ],
@@ -34,11 +34,14 @@ my @cases = (
     [ 'errcode', { 'src/x/a.c' => "f(){\n\tereport(ERROR, (errmsg(\"no (\")));\n}\n" }, 'src/x/a.c:2: ereport' ],
     [ 'errcode', { 'src/x/a.c' => "f(){\n\tereport(ERROR,\n\t\terrcode(DS_ERRCODE_A), errmsg(\"no\"));\n\tereport(LOG, errmsg(\"so\"));\n}\n" }, '' ],
     [ 'errcode', { 'src/x/a.c' => "f(){\n\telog(ERROR, \"no\");\n}\n" }, 'src/x/a.c:2: elog' ],
-    [ 'errcode', { 'src/x/a.c' => "f(){\n\t/* cannot happen: g said so */\n\telog(ERROR, \"no\");\n}\n" }, '' ],
+    [ 'errcode', { 'src/x/a.c' => "f(){\n\t/* cannot happen: g said so */\n\telog(ERROR, \"no\");\n\tereport(LOG, errcode(DS_ERRCODE_A));\n}\n" }, '' ],
     [ 'errcode', { 'src/x/a.sql' => sql('distsync.f', $raise) }, '' ],
     [ 'errcode', { 'src/x/a.sql' => sql('distsync.f', "RAISE EXCEPTION 'no';") }, 'src/x/a.sql:5: RAISE EXCEPTION without ERRCODE' ],
     [ 'errcode', { 'src/x/a.sql' => sql('distsync.f', $raise =~ s/SD001/SD999/r) }, 'src/x/a.sql:5: code SD999' ],
+    [ 'errcode', { 'src/x/a.sql' => sql('distsync.f', $raise =~ s/DETAIL = '[^']*', //r) }, 'src/x/a.sql:5: RAISE EXCEPTION without DETAIL' ],
     [ 'errcode', { 'docs/errors.md' => "none\n" }, 'docs/errors.md:1: SD001' ],
+    [ 'errcode', { 'docs/errors.md' => "| SD001 | a | b |\n| SD777 | a | b |\n" }, 'docs/errors.md:2: SD777' ],
+    [ 'errcode', { 'src/x/a.c' => "int a;\n" }, 'src/base/errors.h:1: code SD001 is never raised' ],
     [ 'words', { 'src/x/a.c' => "int a; // b\n" }, 'src/x/a.c:1: // comment' ],
     [ 'words', { 'src/x/a.c' => "char *a = \"http://b\"; /* http://c */\n" }, '' ],
     [ 'words', { 'a.md' => "\n" . 'TO' . "DO: b\n" }, 'a.md:2: unfinished' ],
