@@ -50,14 +50,17 @@ DECLARE
 BEGIN
 	SELECT * INTO f FROM distsync_internal.credit_find(customer, options, '{company:text,job:text,segment:text,at:instant,source:text}');
 	at := COALESCE((options ->> 'at')::timestamptz, statement_timestamp());
-	IF f.account_id IS NULL THEN
+	IF f.account_id IS NULL AND f.company_id IS NULL AND EXISTS (SELECT FROM dist.credit_account a WHERE a.customer_id IN (f.customer_id, f.payer_id) AND a.company_id <> 0) THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = format('customer "%s" has accounts by company', customer), COLUMN = 'options.company',
+			DETAIL = 'Field: options.company. There are several companies and none is named.', HINT = 'Name the company that would sell in options.company.';
+	ELSIF f.account_id IS NULL THEN
 		RETURN jsonb_build_object('outcome', 'no_account', 'reasons', '[]'::jsonb, 'as_of', at, 'customer', customer, 'known_at', statement_timestamp());
 	END IF;
 	RETURN distsync_internal.credit_decide(f.account_id, distsync_internal.credit_amount(f.account_id, credit_answer.amount, credit_answer.currency, at),
 		jsonb_build_object('at', at, 'customer_id', f.customer_id)) || jsonb_build_object('customer', customer, 'known_at', statement_timestamp(), 'account_id', f.account_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_answer(text, numeric, text, jsonb) IS 'credit_decide() for a customer code, with customer, known_at and account_id; outcome no_account where nothing carries him.';
+COMMENT ON FUNCTION distsync_internal.credit_answer(text, numeric, text, jsonb) IS 'credit_decide() for a customer code, with customer, known_at and account_id; outcome no_account where nothing carries him. Errors: SD001, SD002, SD003, SD005 company not named.';
 
 -- credit does the answer to "may this customer have that much more": a read.
 CREATE FUNCTION distsync.credit(customer text, amount numeric DEFAULT 0, currency text DEFAULT NULL, options jsonb DEFAULT '{}')
@@ -70,7 +73,7 @@ LANGUAGE sql STABLE ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_tem
 	FROM distsync_internal.credit_answer($1, $2, $3, $4) AS d
 $$;
 COMMENT ON FUNCTION distsync.credit(text, numeric, text, jsonb) IS
-	'May a customer owe an amount more? One row: outcome approved | held | no_account (nothing limits him); account that binds (the one with the least headroom in its tree), its limit (NULL unlimited, 0 none), exposure and headroom in its currency, every reason against it, cure = the payment that lifts them (NULL none does), valid_until = first instant at which time alone can change it. amount is gross, in currency (NULL = the account''s). Options: company, job, segment, at. Reads only. Errors: SD001 unknown code, SD002 amount, SD003 no rate.';
+	'May a customer owe an amount more? One row: outcome approved | held | no_account (nothing limits him); account that binds (the one with the least headroom in its tree), its limit (NULL unlimited, 0 none), exposure and headroom in its currency, every reason against it, cure = the payment that lifts them (NULL none does), valid_until = first instant at which time alone can change it. amount is gross, in currency (NULL = the account''s). Options: company (needed where there are several and accounts are by company), job, segment, at, source. Reads only. Errors: SD001 unknown code, SD002 amount or option, SD003 no rate, SD005 no customer, or company not named.';
 
 -- explain_credit does the same decision with everything it was made from.
 CREATE FUNCTION distsync.explain_credit(customer text, amount numeric DEFAULT 0, currency text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
