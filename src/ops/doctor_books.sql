@@ -32,10 +32,11 @@ BEGIN
 	RETURN QUERY SELECT 'grants on functions', lacking IS NULL, COALESCE('wrong owner or grants: ' || left(lacking, 300), 'as the rooms registered them'), 'Repair them as a superuser.', 'SELECT distsync.repair_grants();';
 	SELECT string_agg(DISTINCT format('%I.%I', n.nspname, c.relname), ', ') INTO lacking
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('dist', 'sync')
-	WHERE c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition AND (
-		n.nspname = 'dist' AND NOT has_table_privilege('distsync_reader', c.oid, 'SELECT')
-		OR n.nspname = 'sync' AND c.relname IN ('secret', 'credential') AND (has_table_privilege('distsync_reader', c.oid, 'SELECT') OR has_table_privilege('distsync_operator', c.oid, 'SELECT') OR has_table_privilege('distsync_admin', c.oid, 'SELECT'))
-		OR EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0));
+	WHERE c.relkind IN ('r', 'p', 'v') AND CASE WHEN c.relispartition
+		THEN EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee IN ('distsync_reader'::regrole, 'distsync_operator'::regrole, 'distsync_admin'::regrole, 0))
+		ELSE n.nspname = 'dist' AND NOT has_table_privilege('distsync_reader', c.oid, 'SELECT')
+		OR n.nspname = 'sync' AND c.relname IN ('secret', 'credential', 'idempotency') AND (has_table_privilege('distsync_reader', c.oid, 'SELECT') OR has_table_privilege('distsync_operator', c.oid, 'SELECT') OR has_table_privilege('distsync_admin', c.oid, 'SELECT'))
+		OR EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0) END;
 	RETURN QUERY SELECT 'grants on tables', lacking IS NULL, COALESCE('wrong grants: ' || left(lacking, 300), 'readers read the books, nobody reads secrets, PUBLIC has nothing'), 'setup() gives them anew; take from PUBLIC by hand.', 'SELECT distsync.setup();';
 END
 $$;
