@@ -151,8 +151,12 @@ schema-picture:
 contracts:
 	@$(srcdir)/tools/contracts.sh
 
+# make settings: docs/settings.md from pg_settings of the server that libpq's environment names, where distsync is preloaded
+settings:
+	@psql -XAtq -v ON_ERROR_STOP=1 -f $(srcdir)/tools/settings.sql -c 'SELECT line FROM settings_page ORDER BY n' > $(srcdir)/docs/settings.md
+
 # prints a list of this file: make print-OBJS
 print-%:
 	@echo $($*)
 
-.PHONY: quickstart quickstart-stop contracts test bench lint fuzz matrix matrix-clean schema-picture
+.PHONY: quickstart quickstart-stop contracts settings test bench lint fuzz matrix matrix-clean schema-picture
