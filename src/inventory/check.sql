@@ -78,7 +78,7 @@ BEGIN
 		CASE WHEN s.last_received_at + s.max_lag < clock_timestamp() THEN format('UPDATE dist.stock_stream SET max_lag = %L WHERE source = %L AND stream = %L', '1 day', s.source, s.stream) END
 	FROM dist.stock_stream s ORDER BY 3;
 	RETURN QUERY
-	SELECT 'holds are swept', count(*) = 0, format('%s pools wait since %s', count(*), min(p.valid_until)), CASE WHEN count(*) > 0 THEN 'Start the clerk; answers are exact without it, but channels are not told.' END,
+	SELECT 'holds are swept', count(*) = 0, CASE WHEN count(*) = 0 THEN 'no pool waits' ELSE format('%s pools wait since %s', count(*), min(p.valid_until)) END, CASE WHEN count(*) > 0 THEN 'Start the clerk; answers are exact without it, but channels are not told.' END,
 		CASE WHEN count(*) > 0 THEN 'SELECT distsync_internal.inventory_sweep(10000)' END
 	FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.valid_until < clock_timestamp() - interval '1 minute';
 END

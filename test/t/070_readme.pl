@@ -24,6 +24,12 @@ like($out, qr/^\S+\|held\|held\|\[/m, 'the second one is held, with reasons');
 like($out, qr/^\S+\|\w+\|released$/m, 'the payment released it');
 is(verify_rows($node, 'postgres'), '', 'verify() finds nothing');
 
+# the table of verbs has every verb, and none that is not there
+my ($verbs) = $readme =~ /^## The verbs\n(.*?)^## /ms;
+my @told = sort map { /`(\w+)`/g } grep { /^\| \w/ } split /\n/, $verbs;
+is("@told", join(' ', split /\n/, $node->safe_psql('postgres', q{SELECT DISTINCT proname COLLATE "C" FROM pg_proc WHERE pronamespace = 'distsync'::regnamespace ORDER BY 1})),
+    'the table of verbs is complete and true');
+
 # every document that the README and the docs point to is there
 for my $page ('README.md', glob("$FindBin::RealBin/../../docs/*.md"))
 {
