@@ -62,7 +62,7 @@ my @cases = (
     ['apply: unknown source', q{SELECT * FROM distsync.apply('unit', '{"unit":"BOX"}', 'nobody')}, 'SD022', 'source'],
     ['apply: no document', q{SELECT * FROM distsync.apply('unit', '[1]', 'erp')}, 'SD005', 'document'],
     ['apply: another schema', q{SELECT * FROM distsync.apply('unit', '{"schema":"item/1","unit":"BOX"}', 'erp')}, 'SD005', 'schema'],
-    ['apply: unknown option', q{SELECT * FROM distsync.apply('unit', '{"unit":"BOX"}', 'erp', NULL, '{"backfil":true}')}, 'SD005', 'options\.backfil'],
+    ['apply: unknown option', q{SELECT * FROM distsync.apply('unit', '{"unit":"BOX"}', 'erp', NULL, '{"backfil":true}')}, 'SD002', 'options\.backfil'],
     ['apply: field missing', apply('payment', { map { $_ => $payment{$_} } grep { $_ ne 'amount' } keys %payment }), 'SD005', 'amount'],
     ['apply: unknown customer', apply('payment', { %payment, customer => 'nobody' }), 'SD001', 'customer'],
     ['apply: unknown company', apply('payment', { %payment, company => 'nobody' }), 'SD001', 'company'],
