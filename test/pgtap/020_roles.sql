@@ -46,7 +46,7 @@ SELECT is_empty($$SELECT p.rolname, b.name, r FROM person p CROSS JOIN book b, u
 	'no role for people may do more to a table than read it');
 SELECT set_eq($$SELECT p.short, b.name, t.attname, a.privilege_type FROM person p CROSS JOIN book b JOIN pg_attribute t ON t.attrelid = b.oid AND t.attnum > 0, aclexplode(t.attacl) a
 	WHERE a.grantee = p.oid$$,
-	$$SELECT r, 'sync.endpoint', t.attname, 'SELECT' FROM unnest('{reader,operator}'::text[]) r, pg_attribute t
+	$$SELECT r AS short, 'sync.endpoint' AS name, t.attname, 'SELECT' AS privilege_type FROM unnest('{reader,operator}'::text[]) r, pg_attribute t
 	WHERE t.attrelid = 'sync.endpoint'::regclass AND t.attnum > 0 AND NOT t.attisdropped AND t.attname <> 'headers'$$,
 	'of endpoints readers and operators see all but the header lines; there are no other grants on columns');
 SELECT is_empty($$SELECT p.rolname, b.name FROM person p CROSS JOIN book b
