@@ -27,9 +27,10 @@ if [ "$(id -u)" = 0 ]; then
 	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
 fi
 
-# the folder is in the checkout; where the unprivileged user cannot reach the checkout it stands elsewhere and is linked
+# The folder is in the checkout. Where the unprivileged user cannot reach the checkout, or its path is too long for the name
+# of a socket (107 bytes), it stands elsewhere and is linked.
 folder=$here/.quickstart
-if ! "${run_as[@]}" test -x "$here"; then
+if [ ${#folder} -gt 80 ] || ! "${run_as[@]}" test -x "$here"; then
 	folder=$(mktemp -d /var/tmp/distsync-quickstart.XXXXXX)
 	ln -sfn "$folder" "$here/.quickstart"
 fi
