@@ -14,7 +14,7 @@ tools/install_deps.sh build quickstart
 examples/quickstart/stop.sh quiet
 step "building"
 log=$(mktemp)
-if ! { make -s all && as_root make -s install PG_CONFIG="$PG_CONFIG"; } >"$log" 2>&1; then
+if ! { make -s -j"$(nproc)" all && as_root make -s install PG_CONFIG="$PG_CONFIG"; } >"$log" 2>&1; then
 	tail -30 "$log"
 	exit 1
 fi

@@ -5,7 +5,8 @@ cd "$(dirname "$0")/../.."
 link=.quickstart
 [ -e "$link" ] || [ -L "$link" ] || exit 0
 folder=$(readlink -f "$link")
-as_owner() { if [ "$(id -u)" = 0 ] || [ -O "$folder" ]; then "$@"; else sudo "$@"; fi; }
+# Another user's folder, root's for example, is cleared with root's rights; only those see into its data directory.
+[ ! -e "$folder" ] || [ "$(id -u)" = 0 ] || [ -O "$folder" ] || exec sudo "$0" "$@"
 
 # alive tells whether process $1 is one of ours: its command line names the folder or its data directory
 alive() { [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" | grep -qF -e "$folder" -e "examples/partners"; }
@@ -13,14 +14,14 @@ alive() { [ -r "/proc/$1/cmdline" ] && tr '\0' ' ' < "/proc/$1/cmdline" | grep -
 pids=()
 [ ! -f "$folder/pids" ] || mapfile -t pids < "$folder/pids"
 for pid in "${pids[@]}"; do
-	if alive "$pid"; then as_owner kill "$pid" 2>/dev/null || true; fi
+	if alive "$pid"; then kill "$pid" 2>/dev/null || true; fi
 done
 postmaster=$(head -1 "$folder/data/postmaster.pid" 2>/dev/null || true)
 if [ -n "$postmaster" ] && alive "$postmaster"; then
-	as_owner kill -INT "$postmaster"
+	kill -INT "$postmaster"
 	for _ in $(seq 100); do alive "$postmaster" || break; sleep 0.1; done
-	! alive "$postmaster" || as_owner kill -QUIT "$postmaster"
+	! alive "$postmaster" || kill -QUIT "$postmaster"
 fi
-as_owner rm -rf "$folder"
+rm -rf "$folder"
 rm -rf "$link"
 [ "${1:-}" = quiet ] || echo "the quickstart is gone"
