@@ -31,15 +31,17 @@
 #define ds_compat_owns_database(dboid, role) pg_database_ownercheck((dboid), (role))
 #endif
 
-/* the number of our PGPROC moved out of PGPROC, and wait sets got an owner, in 17 */
+/* the number of our PGPROC moved out of PGPROC, wait sets got an owner, and kinds of processes their tests, in 17 */
 #if PG_VERSION_NUM >= 170000
 #define ds_compat_my_proc_number() ((uint32) MyProcNumber)
 #define ds_compat_create_wait_set(nevents) CreateWaitEventSet(NULL, (nevents))
 #define ds_compat_wait_event(name) WaitEventExtensionNew(name)
+#define ds_compat_in_background_worker() AmBackgroundWorkerProcess()
 #else
 #define ds_compat_my_proc_number() ((uint32) MyProc->pgprocno)
 #define ds_compat_create_wait_set(nevents) CreateWaitEventSet(TopMemoryContext, (nevents))
 #define ds_compat_wait_event(name) PG_WAIT_EXTENSION
+#define ds_compat_in_background_worker() IsBackgroundWorker
 #endif
 
 #endif /* DS_BASE_COMPAT_H */

@@ -36,6 +36,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/export.h"
 #include "base/guc.h"
@@ -372,7 +373,8 @@ capture_state(TriggerData *trigdata, char **args, Oid owner)
 static bool
 is_verb(Oid user, int context, Oid owner)
 {
-	return user == owner && ((context & SECURITY_LOCAL_USERID_CHANGE) || IsBackgroundWorker);
+	return user == owner &&
+		   ((context & SECURITY_LOCAL_USERID_CHANGE) || ds_compat_in_background_worker());
 }
 
 /*
