@@ -18,6 +18,9 @@ use Time::HiRes qw(sleep time);
 
 use DistSync::Chaos;
 
+# a partner that resets a connection while we still write is what is tested here
+$SIG{PIPE} = 'IGNORE';
+
 my $secret = 'whsec_' . encode_base64('0123456789abcdef0123456789abcdef', '');
 my $old_secret = 'whsec_' . encode_base64('fedcba9876543210fedcba9876543210', '');
 my $chaos = DistSync::Chaos->start(secrets => [$secret, $old_secret]);
