@@ -91,7 +91,9 @@ BEGIN
 	FROM pg_depend d
 	JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
 	CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) o
-	WHERE d.deptype = 'e' AND o.schema IN ('dist', 'sync');
+	WHERE d.deptype = 'e' AND o.schema IN ('dist', 'sync')
+		-- since 17 the row type of a table, and its array, come and go with the table
+		AND NOT (d.classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_depend i WHERE i.classid = d.classid AND i.objid = d.objid AND i.deptype = 'i'));
 	IF NOT FOUND THEN
 		RETURN QUERY SELECT 'members', true, 'nothing of dist and sync belongs to an extension', NULL::text, NULL::text;
 	END IF;
