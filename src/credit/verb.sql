@@ -67,10 +67,13 @@ CREATE FUNCTION distsync.credit(customer text, amount numeric DEFAULT 0, currenc
 RETURNS TABLE (outcome text, account text, currency text, credit_limit numeric, exposure numeric, headroom numeric, reasons jsonb, cure numeric, valid_until timestamptz,
 	as_of timestamptz, known_at timestamptz, detail jsonb)
 LANGUAGE sql STABLE ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT d ->> 'outcome', d ->> 'account', d ->> 'currency', (d ->> 'limit')::numeric, (d ->> 'total')::numeric, (d ->> 'headroom')::numeric, d -> 'reasons', (d ->> 'cure')::numeric,
+	SELECT d ->> 'outcome', d ->> 'account', d ->> 'currency', m.credit_limit, m.total, m.headroom, d -> 'reasons', m.cure,
 		(d ->> 'valid_until')::timestamptz, (d ->> 'as_of')::timestamptz, (d ->> 'known_at')::timestamptz,
 		jsonb_strip_nulls(jsonb_build_object('terms', d -> 'exposure', 'accounts', d -> 'accounts', 'warnings', d -> 'warnings', 'amount', d -> 'amount', 'passed_by', d -> 'passed_by'))
 	FROM distsync_internal.credit_answer($1, $2, $3, $4) AS d
+	CROSS JOIN LATERAL (SELECT round(x.l, greatest(min_scale(x.l), 2)) AS credit_limit, round(x.t, greatest(min_scale(x.t), 2)) AS total, round(x.h, greatest(min_scale(x.h), 2)) AS headroom,
+		round(x.c, greatest(min_scale(x.c), 2)) AS cure
+		FROM (SELECT (d ->> 'limit')::numeric AS l, (d ->> 'total')::numeric AS t, (d ->> 'headroom')::numeric AS h, (d ->> 'cure')::numeric AS c) x) AS m
 $$;
 COMMENT ON FUNCTION distsync.credit(text, numeric, text, jsonb) IS
 	'May a customer owe an amount more? One row: outcome approved | held | no_account (nothing limits him); account that binds (the one with the least headroom in its tree), its limit (NULL unlimited, 0 none), exposure and headroom in its currency, every reason against it, cure = the payment that lifts them (NULL none does), valid_until = first instant at which time alone can change it. amount is gross, in currency (NULL = the account''s). Options: company (needed where there are several and accounts are by company), job, segment, at, source. Reads only. Errors: SD001 unknown code, SD002 amount or option, SD003 no rate, SD005 no customer, or company not named.';

@@ -142,10 +142,14 @@ BEGIN
 		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, mode) END;
 	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
 	IF a.numerator <> a.denominator THEN
-		RETURN NEXT distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
-	ELSE
-		RETURN NEXT answer;
+		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
 	END IF;
+	answer.on_hand := trim_scale(answer.on_hand);
+	answer.projected := trim_scale(answer.projected);
+	answer.atp_book := trim_scale(answer.atp_book);
+	answer.atp_phys := trim_scale(answer.atp_phys);
+	answer.atp := trim_scale(answer.atp);
+	RETURN NEXT answer;
 END
 $$;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
@@ -254,7 +258,7 @@ BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked(atp_timeline.item, 0, NULL, '');
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(atp_timeline.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
-	SELECT c.moment, c.supply, c.demand, c.projected, c.atp, a.base_unit,
+	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit,
 		COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', x.change) ORDER BY x.kind, x.reference)
 			FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x WHERE x.moment = c.moment), '[]')
 	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c

@@ -113,8 +113,8 @@ BEGIN
 	IF answer IS NULL THEN
 		SELECT * INTO w FROM distsync_internal.inventory_wanted(reserve.lines, options->>'source');
 		settings := distsync_internal.inventory_reserve_options(reserve.options);
-		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trunc(r.base_quantity * a.denominator / a.numerator, 6), a.unit, (r.detail->>'expires_at')::timestamptz,
-				trunc((r.detail->>'available')::numeric * a.denominator / a.numerator, 6),
+		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trim_scale(trunc(r.base_quantity * a.denominator / a.numerator, 6)), a.unit, (r.detail->>'expires_at')::timestamptz,
+				trim_scale(trunc((r.detail->>'available')::numeric * a.denominator / a.numerator, 6)),
 				r.detail - '{available,expires_at}'::text[] || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
 					|| CASE WHEN r.outcome = 'short' THEN jsonb_build_object('available_at', r.promised_at) ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, s.code)
 		INTO answer
@@ -188,7 +188,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT r.reservation_id, CASE WHEN r.state = 'held' AND r.expires_at <= statement_timestamp() THEN CASE WHEN r.committed > 0 THEN 'committed' ELSE 'expired' END ELSE r.state END,
-		i.sku, s.code, r.quantity, r.committed, r.shipped, i.base_unit, r.expires_at, r.holder,
+		i.sku, s.code, trim_scale(r.quantity), trim_scale(r.committed), trim_scale(r.shipped), i.base_unit, r.expires_at, r.holder,
 		jsonb_build_object('demand_key', r.demand_key, 'kind', r.kind, 'priority', r.priority, 'promised_at', r.promised_at, 'created_at', r.created_at, 'ended_at', r.ended_at)
 	FROM dist.reservation r JOIN dist.item i ON i.item_id = r.item_id JOIN dist.site s ON s.site_id = r.site_id
 	WHERE r.reservation_id = ANY (ids) ORDER BY r.reservation_id;

@@ -68,6 +68,7 @@ DECLARE
 	r distsync_internal.price_result;
 	price numeric := (waterfall->>'price')::numeric;
 	rounding record;
+	minor_units integer;
 	guarded text;
 BEGIN
 	r.ordinal := line.ordinal;
@@ -100,7 +101,10 @@ BEGIN
 	r.outcome := 'priced';
 	r.code := CASE WHEN (waterfall->>'locked')::boolean THEN 'locked' WHEN guarded IS NOT NULL THEN 'at_' || guarded ELSE 'ok' END;
 	r.unit_price := round(price, 8);
-	r.net_amount := round(line.quantity * r.unit_price, (SELECT c.minor_units FROM dist.currency c WHERE c.currency = r.currency));
+	minor_units := (SELECT c.minor_units FROM dist.currency c WHERE c.currency = r.currency);
+	r.net_amount := round(line.quantity * r.unit_price, minor_units);
+	-- as many decimals as the price has, and at least those of the currency
+	r.unit_price := round(r.unit_price, greatest(min_scale(r.unit_price), minor_units));
 	r.detail := jsonb_build_object('list_price', waterfall->'list_price', 'policy_version', policy->'policy_version', 'guard', guarded);
 	RETURN r;
 END
