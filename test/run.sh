@@ -43,6 +43,9 @@ if [ "$(id -u)" = 0 ]; then
 	chown -R "$user:" "$work"
 	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
 fi
+# what a failed test leaves goes with our folder, unless its path is too long for the sockets the tests make below it
+temporary=$work/tmp
+[ ${#temporary} -le 64 ] || temporary=/tmp
 cd "$work/src"
-"${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR=/tmp DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" \
+"${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR="$temporary" DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" \
 	${JOBS:+JOBS="$JOBS"} ${SEED:+SEED="$SEED"} ${KILL_CYCLES:+KILL_CYCLES="$KILL_CYCLES"} ${LIMIT:+LIMIT="$LIMIT"} test/legs.sh "$@" </dev/null
