@@ -36,7 +36,7 @@ class Town:
     def start_cluster(self):
         """start_cluster makes and starts the cluster and its database."""
         os.makedirs(self.run, mode=0o700, exist_ok=True)
-        self._call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
+        self._call("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as configuration:
             configuration.write(CONFIGURATION % {"run": self.run})
         self._call("pg_ctl", "-D", self.data, "-l", os.path.join(self.folder, "server.log"), "-w", "start")
