@@ -12,9 +12,9 @@ use DistSync::Worker;
 my $node = worker_node('main', 'distsync.databases' => '');
 $node->start;
 
-# nothing without the extension
-is($node->safe_psql('postgres', "SELECT string_agg(backend_type, ',' ORDER BY backend_type) FROM pg_stat_activity WHERE backend_type LIKE 'distsync%'"),
-    'distsync launcher', 'only the launcher runs while no database has the extension');
+# nothing without the extension, once the launcher's probes have looked
+wait_for_sql($node, 'postgres', "SELECT string_agg(backend_type, ',' ORDER BY backend_type) = 'distsync launcher' FROM pg_stat_activity WHERE backend_type LIKE 'distsync%'",
+    'only the launcher runs while no database has the extension');
 
 # CREATE EXTENSION starts them although the fallback poll is an hour away
 $node->safe_psql('postgres', 'CREATE DATABASE one');
