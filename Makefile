@@ -111,7 +111,7 @@ quickstart:
 quickstart-stop:
 	@$(srcdir)/examples/quickstart/stop.sh
 
-# make test [T="unit regress isolation pgtap tap property tap:001_lifecycle"]
+# make test [T="regress isolation pgtap tap property tap:001_lifecycle"]
 test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
