@@ -49,7 +49,7 @@ INSERT INTO vector VALUES ('ibr_standard', NULL, '{"a": 1}'), ('ibr_github', 'X-
 SELECT v.source, pg_temp.take(v.source, h, v.body) AS first, pg_temp.take(v.source, h, v.body) AS again,
 	pg_temp.take(v.source, h, v.body || ' ') AS tampered, pg_temp.take(v.source, h - 'Webhook-Signature' - 'X-Hub-Signature-256' - 'X-Shopify-Hmac-Sha256' - 'Stripe-Signature' - 'X-Signature', v.body) AS bare
 FROM vector v, LATERAL (SELECT pg_temp.message(v.source, 'm1', v.body) || CASE WHEN v.id_header IS NULL THEN '{}' ELSE jsonb_build_object(v.id_header, 'm1') END) m(h);
-SELECT source, message_id, state FROM sync.inbox WHERE source LIKE 'ibr%' ORDER BY source COLLATE "C";
+SELECT source, left(message_id, 11) AS message_id, state, sqlstate FROM sync.inbox WHERE source LIKE 'ibr%' ORDER BY source COLLATE "C", inbox_id;
 -- old, early, and signed with another key
 SELECT pg_temp.take('ibr_standard', pg_temp.message('ibr_standard', 'm2', 'x', '6 minutes'), 'x') AS old,
 	pg_temp.take('ibr_standard', pg_temp.message('ibr_standard', 'm2', 'x', '-6 minutes'), 'x') AS early,

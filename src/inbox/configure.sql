@@ -83,6 +83,7 @@ BEGIN
 		sends = CASE WHEN options ? 'sends' THEN options ->> 'sends' ELSE s.sends END,
 		tolerance = CASE WHEN options ? 'tolerance' THEN (options ->> 'tolerance')::interval ELSE s.tolerance END,
 		max_body = CASE WHEN options ? 'max_body' THEN (options ->> 'max_body')::integer ELSE s.max_body END,
+		keep_refused = CASE WHEN options ? 'keep_refused' THEN (options ->> 'keep_refused')::integer ELSE s.keep_refused END,
 		max_attempts = CASE WHEN options ? 'max_attempts' THEN (options ->> 'max_attempts')::smallint ELSE s.max_attempts END,
 		status = CASE WHEN options ? 'status' THEN options ->> 'status' ELSE s.status END
 	WHERE s.code = inbox_write_source.code
@@ -105,7 +106,7 @@ DECLARE
 	after jsonb;
 	id bigint;
 BEGIN
-	options := distsync_internal.base_options(options, '{scheme:standard|github|shopify|stripe|hmac_sha256_hex|none!,secret:text!,entity:text,mapping:text,sends:document|patch!,tolerance:interval!,max_body:integer!:1:104857600,max_attempts:integer!:1:100,status:active|inactive!}');
+	options := distsync_internal.base_options(options, '{scheme:standard|github|shopify|stripe|hmac_sha256_hex|none!,secret:text!,entity:text,mapping:text,sends:document|patch!,tolerance:interval!,max_body:integer!:1:104857600,keep_refused:integer!:0:10000,max_attempts:integer!:1:100,status:active|inactive!}');
 	PERFORM distsync_internal.inbox_check_code(add_source.code);
 	IF NOT EXISTS (SELECT FROM sync.system y WHERE y.code = add_source.system AND y.status = 'active') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('unknown system "%s"', system), DETAIL = 'Field: system.',
@@ -132,7 +133,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.add_source(text, text, jsonb) IS
-	'Opens a door for messages of a system, or changes one. options: scheme standard | github | shopify | stripe | hmac_sha256_hex | none, secret (whsec_... for standard; older keys stay valid for 24 hours), entity (NULL: each message names its own), mapping, sends document | patch, tolerance, max_body (bytes), max_attempts, status active | inactive. What is not named stays. Returns its id. Errors: SD001 unknown system, mapping or entity, SD002 invalid option, SD005 no secret.';
+	'Opens a door for messages of a system, or changes one. options: scheme standard | github | shopify | stripe | hmac_sha256_hex | none, secret (whsec_... for standard; older keys stay valid for 24 hours), entity (NULL: each message names its own), mapping, sends document | patch, tolerance, max_body (bytes), keep_refused (refused messages an hour that are kept in quarantine), max_attempts, status active | inactive. What is not named stays. Returns its id. Errors: SD001 unknown system, mapping or entity, SD002 invalid option, SD005 no secret.';
 
 -- rotate_source_secret does the change of a partner's key while the old one still works for a while.
 CREATE FUNCTION distsync.rotate_source_secret(source text, secret text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS text

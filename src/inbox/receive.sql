@@ -176,7 +176,17 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_repeated(text, text, bytea, jsonb, bytea) IS 'The answer of receive() to an id that was taken before: duplicate with the first inbox_id, or refused, conflict, with the quarantined one.';
 
--- inbox_take does the work of receive(). A message that we pulled ourselves is kept also if it is refused: nobody would send it again.
+-- inbox_keeps does the decision whether a refused message of a known source is kept: one that we pulled ourselves always, because nobody
+-- would send it again; a pushed one while the hour has room, because whoever knows the address may send any number.
+CREATE FUNCTION distsync_internal.inbox_keeps(source text, pulled boolean, room integer, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN pulled OR (SELECT COALESCE(sum(r.n), 0) FROM sync.refused r WHERE r.source = inbox_keeps.source AND r.hour = date_trunc('hour', inbox_keeps.at, 'UTC')) <= room;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inbox_keeps(text, boolean, integer, timestamptz) IS 'Whether a refused message is kept with its bytes: pulled ones always, pushed ones up to sync.source.keep_refused an hour, this one counted.';
+
+-- inbox_take does the work of receive(). What is too large is kept up to the size that would have been taken.
 CREATE FUNCTION distsync_internal.inbox_take(source text, headers jsonb, body bytea, pulled boolean)
 RETURNS TABLE (outcome text, inbox_id bigint, reason text, sqlstate text, correlation_id uuid)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -204,8 +214,8 @@ BEGIN
 	END IF;
 	IF why IS NOT NULL THEN
 		PERFORM distsync_internal.inbox_count_refused(inbox_take.source, why, inbox_take.headers, raw);
-		RETURN QUERY SELECT 'refused'::text, CASE WHEN inbox_take.pulled AND why <> 'unknown_source' THEN
-			distsync_internal.inbox_keep(s.code, left(COALESCE(h ->> 'webhook-id', 'sha256:' || encode(sha256(raw), 'hex')), 255), COALESCE(h, '{}'), raw, why) END,
+		RETURN QUERY SELECT 'refused'::text, CASE WHEN why <> 'unknown_source' AND distsync_internal.inbox_keeps(s.code, inbox_take.pulled, s.keep_refused, t) THEN
+			distsync_internal.inbox_keep(s.code, left(COALESCE(NULLIF(h ->> 'webhook-id', ''), 'sha256:' || encode(sha256(raw), 'hex')), 255), COALESCE(h, '{}'), substr(raw, 1, s.max_body), why) END,
 			why, distsync_internal.inbox_sqlstate(why), NULL::uuid;
 		RETURN;
 	END IF;
@@ -223,7 +233,7 @@ BEGIN
 	RETURN QUERY SELECT 'accepted'::text, fresh, NULL::text, NULL::text, cause;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inbox_take(text, jsonb, bytea, boolean) IS 'receive(), and for a feed (pulled) the same, which keeps a refused message of a known source in quarantine.';
+COMMENT ON FUNCTION distsync_internal.inbox_take(text, jsonb, bytea, boolean) IS 'receive(), and for a feed (pulled) the same, which always keeps a refused message of a known source in quarantine.';
 
 -- receive does the taking of a message from a partner: checked and stored in the caller's transaction, applied by the clerk right after.
 CREATE FUNCTION distsync.receive(source text, headers jsonb, body bytea)
@@ -232,6 +242,6 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT t.outcome, t.inbox_id, t.reason, t.sqlstate, t.correlation_id FROM distsync_internal.inbox_take(source, headers, body, false) t
 $$;
 COMMENT ON FUNCTION distsync.receive(text, jsonb, bytea) IS
-	'Takes a message: code of the source, headers (an object of strings), body as raw bytes. One row: outcome accepted | duplicate (the same message again, inbox_id of the first) | refused; for a refused one reason (unknown_source, source_inactive, too_large, header_invalid, signature_missing, signature_invalid, signature_unverifiable, timestamp_missing, timestamp_stale, message_id_missing, message_id_invalid, conflict) and sqlstate SD022, SD006, SD020, SD021, SD005, SD010. Never raises for what a partner sent: commit, so that the counter in sync.refused stays. A conflict (same id, other body) is kept in quarantine.';
+	'Takes a message: code of the source, headers (an object of strings), body as raw bytes. One row: outcome accepted | duplicate (the same message again, inbox_id of the first) | refused; for a refused one reason (unknown_source, source_inactive, too_large, header_invalid, signature_missing, signature_invalid, signature_unverifiable, timestamp_missing, timestamp_stale, message_id_missing, message_id_invalid, conflict) and sqlstate SD022, SD006, SD020, SD021, SD005, SD010. Never raises for what a partner sent: commit, so that the counter in sync.refused stays. What a known source sent is kept in quarantine with its bytes also if it is refused (inbox_id; up to sync.source.keep_refused an hour, bytes up to max_body).';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('receive', '{integrator,operator,admin}');

@@ -119,11 +119,12 @@ CREATE TABLE sync.source (
 	sends		text NOT NULL DEFAULT 'document',	-- document | patch
 	tolerance	interval NOT NULL DEFAULT '5 minutes',	-- how old or early a signed timestamp may be
 	max_body	integer NOT NULL DEFAULT 1048576,	-- bytes
+	keep_refused	integer NOT NULL DEFAULT 20,	-- messages an hour that are refused at the door (signature, timestamp, size) and kept in quarantine nevertheless; the rest is counted
 	max_attempts	smallint NOT NULL DEFAULT 5,	-- tries of apply before a message is set aside (only for errors that may pass)
 	status		text NOT NULL DEFAULT 'active',		-- active | inactive
 	CONSTRAINT source_pk PRIMARY KEY (source_id),
 	CONSTRAINT source_code_uq UNIQUE (code),
-	CONSTRAINT source_chk CHECK (scheme IN ('standard', 'github', 'shopify', 'stripe', 'hmac_sha256_hex', 'none') AND sends IN ('document', 'patch') AND max_body BETWEEN 1 AND 104857600 AND max_attempts BETWEEN 1 AND 100 AND status IN ('active', 'inactive'))
+	CONSTRAINT source_chk CHECK (scheme IN ('standard', 'github', 'shopify', 'stripe', 'hmac_sha256_hex', 'none') AND sends IN ('document', 'patch') AND max_body BETWEEN 1 AND 104857600 AND keep_refused BETWEEN 0 AND 10000 AND max_attempts BETWEEN 1 AND 100 AND status IN ('active', 'inactive'))
 );
 
 -- sync.secret: a key shared with a partner. Readable by the owner role only; several may be valid at once, for rotation.
