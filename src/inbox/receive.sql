@@ -126,12 +126,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inbox_message_id(text, jsonb, bytea) IS
 	'Id of a message: webhook-id (standard, where it is signed), x-shopify-event-id, x-github-delivery, the id of a Stripe event, webhook-id or x-message-id (other schemes); without a header the id of the CloudEvent. NULL: it has none.';
 
--- inbox_keep does the writing of a message that is set aside at the door, once for each body, with its bytes and an exception.
+-- inbox_keep does the writing of a message that is set aside at the door, once for each reason and body, with its bytes and an exception:
+-- what somebody else signed must not stand in the way of what the partner did.
 CREATE FUNCTION distsync_internal.inbox_keep(source text, message_id text, headers jsonb, body bytea, reason text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	key bytea := distsync_internal.inbox_key('kept', inbox_keep.source, inbox_keep.message_id, encode(sha256(inbox_keep.body), 'hex'));
+	key bytea := distsync_internal.inbox_key('kept', inbox_keep.source, inbox_keep.reason, inbox_keep.message_id, encode(sha256(inbox_keep.body), 'hex'));
 	id bigint := nextval('sync.inbox_inbox_id_seq');
 	state text := distsync_internal.inbox_sqlstate(inbox_keep.reason);
 	field text := CASE WHEN inbox_keep.reason IN ('too_large', 'message_invalid') THEN 'body' WHEN inbox_keep.reason = 'conflict' OR inbox_keep.reason LIKE 'message%' THEN 'message_id' ELSE 'headers' END;

@@ -102,9 +102,9 @@ is(push_hook("$door/in/erp", 'p2', '{"currency": "TZC"}', 'whsec_' . encode_base
 is(push_hook("$door/in/nobody", 'p2', '{"currency": "TZC"}'), 404, 'unknown source');
 is(push_hook("$door/in/erp", 'p3', '{"currency": "TZD", "name": "' . 'x' x 1100000 . '"}'), 413, 'too large');
 is(push_hook("$door/in/erp", 'p4', "{\"currency\": \"\xff\"}"), 202, 'no UTF-8: taken, its signature holds');
-all_in($node, 'erp', 3, 'all of them in an end state');
-is($node->safe_psql('in', "SELECT string_agg(message_id || ' ' || state || ' ' || COALESCE(sqlstate, ''), ', ' ORDER BY inbox_id) FROM sync.inbox WHERE source = 'erp'"),
-    'p1 applied , p1 quarantined SD010, p4 quarantined SD007', 'one applied, the conflict and the bad bytes kept');
+all_in($node, 'erp', 5, 'all of them in an end state');
+is($node->safe_psql('in', "SELECT string_agg(left(message_id, 6) || ' ' || state || ' ' || COALESCE(sqlstate, ''), ', ' ORDER BY inbox_id) FROM sync.inbox WHERE source = 'erp'"),
+    'p1 applied , p1 quarantined SD010, p2 quarantined SD020, sha256 quarantined SD006, p4 quarantined SD007', 'one applied, all that was refused is kept');
 is($node->safe_psql('in', "SELECT string_agg(reason, ' ' ORDER BY reason COLLATE \"C\") FROM (SELECT DISTINCT reason FROM sync.refused) r"),
     'conflict signature_invalid too_large unknown_source', 'every refusal is counted');
 
