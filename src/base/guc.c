@@ -23,6 +23,7 @@ int ds_guc_courier_claim_batch = 100;
 int ds_guc_courier_max_in_flight = 200;
 int ds_guc_courier_poll_interval = 5000;
 int ds_guc_courier_route_batch = 500;
+int ds_guc_courier_state_delay = 5000;
 char *ds_guc_databases = NULL;
 char *ds_guc_instance = NULL;
 int ds_guc_lease = 30;
@@ -147,6 +148,13 @@ define_courier_numbers(void)
 							"Commits that bring work wake it at once; this is the fallback.",
 							&ds_guc_courier_poll_interval, 5000, 10, 3600000, PGC_SIGHUP,
 							GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.courier_state_delay",
+		"Sets how long state events may wait for more of their kind on a busy server.",
+		"After routing states for a while the courier leaves the next ones alone for nine "
+		"times as long, at most this long: what changes often is then told once. Orders, "
+		"payments and other documents never wait. 0 turns it off.",
+		&ds_guc_courier_state_delay, 5000, 0, 60000, PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("distsync.courier_route_batch",
 							"Sets how many outbox rows the courier routes in one transaction.",
 							NULL, &ds_guc_courier_route_batch, 500, 1, 100000, PGC_SIGHUP, 0, NULL,

@@ -40,6 +40,7 @@ extern int ds_guc_courier_claim_batch;
 extern int ds_guc_courier_max_in_flight;
 extern int ds_guc_courier_poll_interval;
 extern int ds_guc_courier_route_batch;
+extern int ds_guc_courier_state_delay;
 extern char *ds_guc_databases;
 extern char *ds_guc_instance;
 extern int ds_guc_lease;

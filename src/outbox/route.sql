@@ -256,8 +256,52 @@ CREATE FUNCTION distsync_internal.outbox_piece_size(before pg_snapshot, target p
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT least(greatest(
 		(SELECT count(*) FROM sync.outbox_customer o WHERE o.xid >= pg_snapshot_xmin(before) AND o.xid < pg_snapshot_xmax(target)),
-		(SELECT count(*) FROM sync.outbox_item o WHERE o.xid >= pg_snapshot_xmin(before) AND o.xid < pg_snapshot_xmax(target))) / 16, 50000)::integer
+		(SELECT count(*) FROM sync.outbox_item o WHERE o.xid >= pg_snapshot_xmin(before) AND o.xid < pg_snapshot_xmax(target))) / 8, 50000)::integer
 $$;
-COMMENT ON FUNCTION distsync_internal.outbox_piece_size(pg_snapshot, pg_snapshot) IS 'A sixteenth of the larger outbox between two snapshots, at most 50,000 rows.';
+COMMENT ON FUNCTION distsync_internal.outbox_piece_size(pg_snapshot, pg_snapshot) IS 'An eighth of the larger outbox between two snapshots, at most 50,000 rows.';
 
-INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('courier', 'route', 'distsync_internal.outbox_route');
+-- outbox_pace does the choice of how long state events wait after a window that took so long to route: a tenth of one processor is
+-- enough for news that replace each other.
+CREATE FUNCTION distsync_internal.outbox_pace(busy interval) RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN least(busy * 9, current_setting('distsync.courier_state_delay')::interval);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_pace(interval) IS 'Nine times the given time, at most distsync.courier_state_delay.';
+
+-- outbox_pressing does the look for something that must not wait: anything new in the customer outbox, where orders and money are.
+CREATE FUNCTION distsync_internal.outbox_pressing(routed pg_snapshot) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM sync.outbox_customer o WHERE o.xid >= pg_snapshot_xmin(routed) AND NOT pg_visible_in_snapshot(o.xid, routed));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_pressing(pg_snapshot) IS 'Whether the customer outbox has rows that the router has not seen.';
+
+-- outbox_route_paced does a step of the router when it is time for one. States of items that change all the time are left alone for a
+-- while, and then told once however often they changed; what orders and payments say goes out at once, and takes them along.
+CREATE FUNCTION distsync_internal.outbox_route_paced(max_rows integer) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	c record;
+	began timestamptz := clock_timestamp();
+	n integer;
+BEGIN
+	SELECT moved_at, busy, target, snapshot INTO c FROM sync.router_cursor WHERE router = 'main';
+	IF c.busy > '0' AND c.target IS NULL AND began < c.moved_at + distsync_internal.outbox_pace(c.busy) AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
+		RETURN 0;
+	END IF;
+	n := distsync_internal.outbox_route(max_rows);
+	IF n > 0 THEN
+		UPDATE sync.router_cursor SET busy = CASE WHEN c.target IS NULL THEN '0' ELSE busy END + (clock_timestamp() - began) WHERE router = 'main';
+	ELSIF c.busy > '0' THEN
+		UPDATE sync.router_cursor SET busy = '0' WHERE router = 'main';
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_route_paced(integer) IS
+	'Courier function: outbox_route(), unless only states of items are new and the last window was routed less than outbox_pace() ago. Returns rows read; 0 also while it waits, outbox_next_due() says how long.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('courier', 'route', 'distsync_internal.outbox_route_paced');

@@ -311,6 +311,7 @@ CREATE TABLE sync.router_cursor (
 	position	bigint NOT NULL DEFAULT 0,			-- last stream position given
 	system_identifier	bigint NOT NULL,			-- server the snapshot belongs to: after a restore it starts anew
 	moved_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it last moved
+	busy		interval NOT NULL DEFAULT '0',		-- how long the courier worked on the last window; state events wait in proportion
 	CONSTRAINT router_cursor_pk PRIMARY KEY (router)
 );
 

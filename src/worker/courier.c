@@ -31,6 +31,7 @@
 #define DS_LEAVE_MS 500
 #define DS_REST_MS 1000
 #define DS_LOOK_SPACING_MS 5
+#define DS_IDLE_SPACING_MS 20
 
 extern PGDLLEXPORT void ds_worker_courier_main(Datum arg);
 
@@ -143,19 +144,22 @@ next_event(const DsCourier *courier, bool leaving)
 
 /*
  * rest_between_looks does the spacing of wake-ups that follow each other
- * closely: after a turn that ended just now we rest as long as it took. WHY:
- * on a busy machine half of our time belongs to the writers who wake us, and
- * the next turn finds more to do at once. WHY before the latch is reset: while
- * it is set, a commit costs its backend no signal.
+ * closely: after a turn that ended just now we rest as long as it took, and
+ * four times as long while no answer can come in. WHY: on a busy machine the
+ * time belongs to the writers who wake us, and the next turn finds more to do
+ * at once. WHY before the latch is reset: while it is set, a commit costs its
+ * backend no signal.
  */
 static void
-rest_between_looks(TimestampTz turn_began, TimestampTz turn_ended)
+rest_between_looks(const DsCourier *courier, TimestampTz turn_began, TimestampTz turn_ended)
 {
-	TimestampTz took = Min(turn_ended - turn_began, DS_LOOK_SPACING_MS * INT64CONST(1000));
+	bool idle = ds_http_inflight(courier->http) == 0;
+	TimestampTz longest = (idle ? DS_IDLE_SPACING_MS : DS_LOOK_SPACING_MS) * INT64CONST(1000);
+	TimestampTz rest = Min((turn_ended - turn_began) * (idle ? 4 : 1), longest);
 	TimestampTz since = GetCurrentTimestamp() - turn_ended;
 
-	if (since >= 0 && since < took)
-		pg_usleep((long) (took - since));
+	if (since >= 0 && since < rest)
+		pg_usleep((long) (rest - since));
 }
 
 /*
@@ -179,7 +183,7 @@ wait_for_event(DsCourier *courier, WaitEventSet *set, uint32 wait_event, bool le
 	{
 		if (events[i].events & WL_LATCH_SET)
 		{
-			rest_between_looks(woken_at, turn_ended);
+			rest_between_looks(courier, woken_at, turn_ended);
 			ResetLatch(MyLatch);
 			woken = true;
 		}
