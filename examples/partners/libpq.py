@@ -87,9 +87,10 @@ class Connection:
                 sqlstate = self.lib.PQresultErrorField(result, SQLSTATE)
                 parts = [self.lib.PQresultErrorField(result, field) for field in (PRIMARY, DETAIL, HINT)]
                 message = b" | ".join(part for part in parts if part)
-                if self.lib.PQstatus(self.connection) != CONNECTION_OK:
+                # an error without SQLSTATE is libpq's own: a write that failed, while PQstatus may still say that all is well
+                if not sqlstate or self.lib.PQstatus(self.connection) != CONNECTION_OK:
                     self._lost()
-                raise DatabaseError(sqlstate.decode("ascii") if sqlstate else "XX000", message.decode("utf-8", "replace"))
+                raise DatabaseError(sqlstate.decode("ascii"), message.decode("utf-8", "replace"))
             names = [self.lib.PQfname(result, field).decode("utf-8") for field in range(self.lib.PQnfields(result))]
             return [{name: None if self.lib.PQgetisnull(result, row, field)
                      else self.lib.PQgetvalue(result, row, field).decode("utf-8") for field, name in enumerate(names)}
