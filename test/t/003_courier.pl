@@ -7,6 +7,7 @@ use lib "$FindBin::RealBin/../perl";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 use DistSync::Chaos;
 use DistSync::Worker;
@@ -32,6 +33,19 @@ sub all_done
     wait_for_sql($node, 'one', "SELECT count(*) = $n AND bool_and(state = 'done') FROM distsync_test.job WHERE url LIKE '%$path'", $what);
 }
 
+# loops_at_rest waits until the courier has nothing to do for half a second and returns its number of loops.
+sub loops_at_rest
+{
+    my ($before, $now) = (-1, status_of($node, 'one', 'courier', 'loops'));
+    while ($now != $before)
+    {
+        $before = $now;
+        sleep 0.5;
+        $now = status_of($node, 'one', 'courier', 'loops');
+    }
+    return $now;
+}
+
 # woken by the commit: the fallback poll is ten minutes away
 my $listener = $node->background_psql('one', on_error_stop => 1);
 $listener->query_safe('LISTEN distsync_test');
@@ -45,8 +59,8 @@ is($request->{headers}{'webhook-id'}, 'msg_1', 'headers travel as SQL wrote them
 like($listener->query_safe('SELECT 1'), qr/Asynchronous notification "distsync_test"/, 'the courier rang for listeners');
 $listener->quit;
 
-# a rolled back transaction wakes nobody, a prepared one wakes when it is committed
-my $loops = status_of($node, 'one', 'courier', 'loops');
+# a rolled back transaction wakes nobody, a prepared one wakes when it is committed: once the courier is through with the first message
+my $loops = loops_at_rest();
 $node->safe_psql('one', "BEGIN; INSERT INTO distsync_test.event (url, body) VALUES ('" . $chaos->url('/rolled') . "', 'x'); ROLLBACK");
 is(status_of($node, 'one', 'courier', 'loops'), $loops, 'a rollback wakes nobody');
 $node->safe_psql('one', "BEGIN; INSERT INTO distsync_test.event (url, body) VALUES ('" . $chaos->url('/prepared') . "', 'x'); PREPARE TRANSACTION 'p'");
