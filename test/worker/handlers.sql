@@ -15,6 +15,8 @@ CREATE TABLE distsync_test.job (
 	retry_after int, response_headers text, response_body bytea, total_us bigint);
 CREATE TABLE distsync_test.feed (id bigint PRIMARY KEY, url text, due_at timestamptz NOT NULL DEFAULT now(), lease uuid, status int, curl_code int, error text, body bytea, pulls int NOT NULL DEFAULT 0);
 CREATE TABLE distsync_test.task (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, done_by text, done_at timestamptz);
+-- how often the courier looked for work
+CREATE SEQUENCE distsync_test.look MINVALUE 0;
 CREATE TABLE distsync_test.knob (name text PRIMARY KEY, value text);
 
 CREATE FUNCTION distsync_test.wake() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -44,6 +46,7 @@ CREATE FUNCTION distsync_internal.test_route(max_rows int) RETURNS int LANGUAGE 
 DECLARE
 	n int;
 BEGIN
+	PERFORM nextval('distsync_test.look');
 	PERFORM distsync_test.fail_if('route');
 	WITH e AS (
 		UPDATE distsync_test.event SET routed = true
