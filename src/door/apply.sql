@@ -51,7 +51,7 @@ BEGIN
 		before := distsync_internal.base_mute(true);
 	END IF;
 	RETURN QUERY EXECUTE format('SELECT * FROM %s($1, $2)', function)
-	USING docs, CASE WHEN ctx ? 'absence' THEN ctx || jsonb_build_object('operation', ctx -> 'absence') ELSE ctx END;
+	USING docs, ctx || jsonb_build_object('entity', target, 'operation', COALESCE(ctx -> 'absence', ctx -> 'operation'));
 	IF before IS NOT NULL THEN
 		PERFORM distsync_internal.base_mute(before);
 	END IF;

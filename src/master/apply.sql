@@ -93,9 +93,10 @@ $$;
 COMMENT ON FUNCTION distsync_internal.master_deactivated(text, jsonb) IS 'Documents that set status inactive, made of the keys of documents to deactivate. Errors: SD005 an entity without status.';
 
 -- master_apply does the whole of it, in bulk: whatever is rejected is not written, the rest is.
-CREATE FUNCTION distsync_internal.master_apply(target text, docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+CREATE FUNCTION distsync_internal.master_apply(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	target text := ctx ->> 'entity';
 	m distsync_internal.master_table;
 	source text := ctx ->> 'source';
 	good jsonb := docs;
@@ -143,5 +144,5 @@ BEGIN
 		distsync_internal.master_result((w ->> 'ordinal')::integer, CASE WHEN (w ->> 'ordinal')::integer = ANY (touched) THEN 'applied' ELSE 'unchanged' END, w ->> 'key') r;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_apply(text, jsonb, jsonb) IS
+COMMENT ON FUNCTION distsync_internal.master_apply(jsonb, jsonb) IS
 	'Handler of every master entity: documents [{"ordinal","doc"}] and context of the door; one row of apply_result a document. Rejected rows are not written.';
