@@ -22,12 +22,7 @@ chmod 755 "$work"
 "$here/tools/copy_tree.sh" "$work/src"
 bindir=$(copy_postgres "$work/pg")
 mkdir -p "$work/run" "$work/out"
-run_as=()
-if [ "$(id -u)" = 0 ]; then
-	user=$(unprivileged_user)
-	chown -R "$user:" "$work"
-	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
-fi
+hand_over "$work"
 cd "$work/src"
 "${run_as[@]}" env -i PATH="$bindir:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8 HOME="$work" PG_CONFIG="$bindir/pg_config" WORK="$work" SCALE="${SCALE:-quick}" \
 	/usr/bin/python3 -B bench/bench.py "$@" </dev/null

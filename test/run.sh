@@ -37,12 +37,7 @@ chmod 755 "$work"
 bindir=$(copy_postgres "$work/pg")
 mkdir -p "$work/out" "$work/tmp"
 
-run_as=()
-if [ "$(id -u)" = 0 ]; then
-	user=$(unprivileged_user)
-	chown -R "$user:" "$work"
-	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
-fi
+hand_over "$work"
 # what a failed test leaves goes with our folder, unless its path is too long for the sockets the tests make below it
 temporary=$work/tmp
 [ ${#temporary} -le 64 ] || temporary=/tmp

@@ -39,6 +39,22 @@ unprivileged_user()
 	echo distsync
 }
 
+# leave_root sets run_as to what runs a command as the unprivileged user; to nothing where we are not root.
+leave_root()
+{
+	run_as=()
+	[ "$(id -u)" = 0 ] || return 0
+	run_user=$(unprivileged_user)
+	run_as=(setpriv --reuid="$run_user" --regid="$(id -g "$run_user")" --init-groups)
+}
+
+# hand_over gives folder $1 to the unprivileged user, where we are root, and leaves root.
+hand_over()
+{
+	leave_root
+	[ ${#run_as[@]} = 0 ] || chown -R "$run_user:" "$1"
+}
+
 # stop_clusters stops what still runs of the clusters below $1, by the process ids in their own folders.
 stop_clusters()
 {

@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD
 export PG_CONFIG=${PG_CONFIG:-pg_config}
+. tools/private_tree.sh
 
 step() { printf '\033[1m%s\033[0m\n' "$*"; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -20,23 +21,17 @@ if ! { make -s -j"$(nproc)" all && as_root make -s install PG_CONFIG="$PG_CONFIG
 fi
 rm -f "$log"
 
-run_as=() user=$(id -un)
-if [ "$(id -u)" = 0 ]; then
-	user=postgres
-	id postgres >/dev/null 2>&1 || { user=distsync; id distsync >/dev/null 2>&1 || useradd --system --no-create-home --shell /bin/sh distsync; }
-	run_as=(setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups)
-fi
-
 # The folder is in the checkout. Where the unprivileged user cannot reach the checkout, or its path is too long for the name
 # of a socket (107 bytes), it stands elsewhere and is linked.
 folder=$here/.quickstart
+leave_root
 if [ ${#folder} -gt 80 ] || ! "${run_as[@]}" test -x "$here"; then
 	folder=$(mktemp -d /var/tmp/distsync-quickstart.XXXXXX)
 	ln -sfn "$folder" "$here/.quickstart"
 fi
 mkdir -p "$folder"
 cp -r examples "$folder/"
-[ "$(id -u)" != 0 ] || chown -R "$user:" "$folder"
+hand_over "$folder"
 cd "$folder"
 "${run_as[@]}" env -i PATH="$("$PG_CONFIG" --bindir):/usr/bin:/bin" LANG=C.UTF-8 HOME="$folder" BEGAN="$began" \
 	TERM="${TERM:-dumb}" /usr/bin/python3 -B examples/quickstart/day.py "$folder"
