@@ -3,23 +3,29 @@
 
 -- outbox_domain does the choice of the domain of an event type: the channel it rings, and the flow it is timed in.
 CREATE FUNCTION distsync_internal.outbox_domain(event_type text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT CASE split_part(event_type, '.', 1)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE split_part(event_type, '.', 1)
 		WHEN 'price' THEN 'price' WHEN 'agreement' THEN 'price'
 		WHEN 'stock' THEN 'stock' WHEN 'item' THEN 'stock' WHEN 'site' THEN 'stock' WHEN 'reservation' THEN 'stock'
 		WHEN 'credit' THEN 'credit' WHEN 'payment' THEN 'credit' WHEN 'invoice' THEN 'credit' WHEN 'dispute' THEN 'credit' WHEN 'party' THEN 'credit'
 		WHEN 'order' THEN 'order' WHEN 'shipment' THEN 'order'
 		WHEN 'exception' THEN 'exception'
-	END
+	END;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_domain(text) IS 'price | stock | credit | order | exception by the first word of an event type, NULL for others. The NOTIFY channel is distsync_<domain>.';
 
 -- outbox_ring does the ringing of one NOTIFY. The payload is id and type only, because channels have no access control.
 CREATE FUNCTION distsync_internal.outbox_ring(event_type text, message_id uuid) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT pg_notify('distsync_' || d, format('{"id":"%s","type":%s}', message_id, to_json(event_type)))
-	FROM distsync_internal.outbox_domain(event_type) d
-	WHERE d IS NOT NULL
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	domain text := distsync_internal.outbox_domain(event_type);
+BEGIN
+	IF domain IS NOT NULL THEN
+		PERFORM pg_notify('distsync_' || domain, format('{"id":"%s","type":%s}', message_id, to_json(event_type)));
+	END IF;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_ring(text, uuid) IS 'NOTIFY on the channel of the type''s domain, payload {"id","type"}; nothing for types without a domain.';
 
@@ -83,11 +89,7 @@ BEGIN
 	JOIN clock c ON c.entity = d.entity AND c.entity_key = d.entity_key
 	ORDER BY d.place;
 	GET DIAGNOSTICS n = ROW_COUNT;
-	PERFORM pg_notify('distsync_' || k.domain, format('{"id":"%s","type":%s}', d.message_id, k.word))
-	FROM unnest(drafts) d
-	JOIN (SELECT x.event_type, to_json(x.event_type) AS word, distsync_internal.outbox_domain(x.event_type) AS domain FROM (SELECT DISTINCT u.event_type FROM unnest(drafts) u) x) k ON k.event_type = d.event_type
-	WHERE d.ring AND k.domain IS NOT NULL
-	ORDER BY d.ordinal;
+	PERFORM distsync_internal.outbox_ring(d.event_type, d.message_id) FROM unnest(drafts) d WHERE d.ring ORDER BY d.ordinal;
 	PERFORM distsync_internal.base_exception('unrendered', d.event_type || ' ' || d.entity_key, 'sync', 'error', NULL, d.entity, d.entity_key,
 		jsonb_build_object('event_type', d.event_type, 'error', d.error))
 	FROM unnest(drafts) d WHERE d.error IS NOT NULL;
@@ -204,6 +206,7 @@ DECLARE
 	customers integer;
 	items integer;
 	stored integer := 0;
+	began timestamptz := clock_timestamp();
 	t timestamptz;
 BEGIN
 	IF NOT pg_try_advisory_xact_lock(hashtextextended('distsync.router', 0)) THEN
@@ -225,6 +228,7 @@ BEGIN
 				FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s) w
 		  OFFSET 0) r;
 	IF cardinality(pieces) = 0 AND c.target IS NULL THEN
+		UPDATE sync.router_cursor SET busy = '0' WHERE router = 'main' AND busy > '0';
 		RETURN 0;
 	END IF;
 	t := clock_timestamp();
@@ -237,13 +241,15 @@ BEGIN
 	INTO customers, items, c.done_customer, c.done_item
 	FROM unnest(pieces) p;
 	IF customers < step AND items < step THEN
-		UPDATE sync.router_cursor SET snapshot = until, target = NULL, piece = NULL, done_customer = 0, done_item = 0, position = c.position + stored, moved_at = t
+		UPDATE sync.router_cursor SET snapshot = until, target = NULL, piece = NULL, done_customer = 0, done_item = 0, position = c.position + stored, moved_at = t,
+			busy = CASE WHEN c.target IS NULL THEN '0' ELSE c.busy END + (clock_timestamp() - began)
 		WHERE router = 'main';
 		-- behind the last piece of an old window there may be a new one
 		RETURN CASE WHEN c.target IS NULL THEN least(customers + items, max_rows) ELSE max_rows END;
 	END IF;
 	UPDATE sync.router_cursor SET target = until, piece = COALESCE(c.piece, distsync_internal.outbox_piece_size(c.snapshot, until)),
-		done_customer = c.done_customer, done_item = c.done_item, position = c.position + stored, moved_at = t
+		done_customer = c.done_customer, done_item = c.done_item, position = c.position + stored, moved_at = t,
+		busy = CASE WHEN c.target IS NULL THEN '0' ELSE c.busy END + (clock_timestamp() - began)
 	WHERE router = 'main';
 	RETURN max_rows;
 END
@@ -285,20 +291,12 @@ CREATE FUNCTION distsync_internal.outbox_route_paced(max_rows integer) RETURNS i
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	c record;
-	began timestamptz := clock_timestamp();
-	n integer;
 BEGIN
 	SELECT moved_at, busy, target, snapshot INTO c FROM sync.router_cursor WHERE router = 'main';
-	IF c.busy > '0' AND c.target IS NULL AND began < c.moved_at + distsync_internal.outbox_pace(c.busy) AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
+	IF c.busy > '0' AND c.target IS NULL AND clock_timestamp() < c.moved_at + distsync_internal.outbox_pace(c.busy) AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
 		RETURN 0;
 	END IF;
-	n := distsync_internal.outbox_route(max_rows);
-	IF n > 0 THEN
-		UPDATE sync.router_cursor SET busy = CASE WHEN c.target IS NULL THEN '0' ELSE busy END + (clock_timestamp() - began) WHERE router = 'main';
-	ELSIF c.busy > '0' THEN
-		UPDATE sync.router_cursor SET busy = '0' WHERE router = 'main';
-	END IF;
-	RETURN n;
+	RETURN distsync_internal.outbox_route(max_rows);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_route_paced(integer) IS
