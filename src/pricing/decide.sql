@@ -118,7 +118,7 @@ BEGIN
 			ORDER BY x.sort_key, CASE WHEN x.calc = 'percent_off' THEN -x.value ELSE x.value END, x.agreement COLLATE "C", x.line_key COLLATE "C"
 		LOOP
 			IF took AND (s.combine <> 'stack' OR c.combine NOT IN ('additive', 'compound', 'always') AND c.stack_group = ANY (groups)) THEN
-				losers := losers || distsync_internal.pricing_loser(c, 'outranked');
+				losers := losers || distsync_internal.pricing_note(c, jsonb_build_object('reason', 'outranked'));
 				CONTINUE;
 			END IF;
 			base := CASE WHEN c.base_agreement_id IS NOT NULL THEN distsync_internal.pricing_base_price(c.base_agreement_id, line, currency, at, known_at, policy)
@@ -129,11 +129,11 @@ BEGIN
 				next := price - (base - next);
 			END IF;
 			IF next IS NULL AND s.combine <> 'clamp' THEN
-				losers := losers || distsync_internal.pricing_loser(c, CASE WHEN c.calc IN ('markup', 'margin') THEN 'no_cost' ELSE 'no_base_price' END);
+				losers := losers || distsync_internal.pricing_note(c, jsonb_build_object('reason', CASE WHEN c.calc IN ('markup', 'margin') THEN 'no_cost' ELSE 'no_base_price' END));
 				CONTINUE;
 			END IF;
 			IF s.combine = 'best' AND price IS NOT NULL AND (next >= price OR winner.combine = 'exclusive') THEN
-				losers := losers || distsync_internal.pricing_loser(c, CASE WHEN winner.combine = 'exclusive' THEN 'excluded' ELSE 'not_lower' END);
+				losers := losers || distsync_internal.pricing_note(c, jsonb_build_object('reason', CASE WHEN winner.combine = 'exclusive' THEN 'excluded' ELSE 'not_lower' END));
 				CONTINUE;
 			END IF;
 			took := true;
@@ -143,7 +143,7 @@ BEGIN
 				ceiling_price := least(ceiling_price, c.ceiling_price);
 				CONTINUE;
 			END IF;
-			steps := steps || distsync_internal.pricing_step(c, price, next);
+			steps := steps || distsync_internal.pricing_note(c, jsonb_build_object('before', trim_scale(price), 'after', trim_scale(next)));
 			price := next;
 			IF s.slot = 'list' THEN
 				list_price := next;
@@ -155,7 +155,7 @@ BEGIN
 			ceiling_price := least(ceiling_price, c.ceiling_price);
 		END LOOP;
 	END LOOP;
-	SELECT losers || COALESCE(jsonb_agg(distsync_internal.pricing_loser(x, x.reason) ORDER BY x.slot_no, x.sort_key, x.agreement COLLATE "C", x.line_key COLLATE "C"), '[]') INTO losers
+	SELECT losers || COALESCE(jsonb_agg(distsync_internal.pricing_note(x, jsonb_build_object('reason', x.reason)) ORDER BY x.slot_no, x.sort_key, x.agreement COLLATE "C", x.line_key COLLATE "C"), '[]') INTO losers
 	FROM unnest(candidates) x WHERE x.ordinal = line.ordinal AND x.reason IS NOT NULL;
 	RETURN jsonb_build_object('list_price', trim_scale(list_price), 'resolved', trim_scale(price), 'price', trim_scale(COALESCE(lock_price, price)), 'floor', trim_scale(floor_price),
 		'ceiling', trim_scale(ceiling_price), 'cost', trim_scale(cost),
@@ -165,26 +165,14 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_waterfall(distsync_internal.price_line, distsync_internal.price_candidate[], numeric, text, timestamptz, timestamptz, bigint, jsonb) IS
 	'Decides one line: {"list_price","resolved","price","floor","ceiling","cost","agreement","rounding","locked","steps","losers"}; prices are for one unit, before rounding and guard; price NULL = nothing applies.';
 
--- pricing_step does the note of a rate that moved the price.
-CREATE FUNCTION distsync_internal.pricing_step(c distsync_internal.price_candidate, before numeric, after numeric) RETURNS jsonb
+-- pricing_note does the writing down of a rate: one that moved the price, with the price before and after, or one that did not count, with
+-- the reason.
+CREATE FUNCTION distsync_internal.pricing_note(c distsync_internal.price_candidate, more jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
 BEGIN
-	RETURN (
-	SELECT jsonb_build_object('slot', c.slot, 'agreement', c.agreement, 'version', c.version_no, 'line', c.line_key, 'who', c.who_kind || ':' || c.who_key, 'what', c.what_kind || ':' || c.what_key,
-		'calc', c.calc, 'value', trim_scale(c.value), 'per', c.price_per, 'unit', c.unit, 'min_quantity', trim_scale(c.min_quantity), 'before', trim_scale(before), 'after', trim_scale(after)));
+	RETURN jsonb_build_object('slot', c.slot, 'agreement', c.agreement, 'version', c.version_no, 'line', c.line_key, 'who', c.who_kind || ':' || c.who_key, 'what', c.what_kind || ':' || c.what_key,
+		'calc', c.calc, 'value', trim_scale(c.value), 'per', c.price_per, 'unit', c.unit, 'min_quantity', trim_scale(c.min_quantity)) || more;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_step(distsync_internal.price_candidate, numeric, numeric) IS 'A step of the waterfall: slot, agreement, version, line, who and what it named, arithmetic, price before and after.';
-
--- pricing_loser does the note of a rate that did not count, and why.
-CREATE FUNCTION distsync_internal.pricing_loser(c distsync_internal.price_candidate, why text) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN (
-	SELECT jsonb_build_object('slot', c.slot, 'agreement', c.agreement, 'version', c.version_no, 'line', c.line_key, 'who', c.who_kind || ':' || c.who_key, 'what', c.what_kind || ':' || c.what_key,
-		'calc', c.calc, 'value', trim_scale(c.value), 'per', c.price_per, 'unit', c.unit, 'min_quantity', trim_scale(c.min_quantity), 'reason', why));
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_loser(distsync_internal.price_candidate, text) IS 'A rate that named buyer and item and did not count, with the first reason.';
+COMMENT ON FUNCTION distsync_internal.pricing_note(distsync_internal.price_candidate, jsonb) IS
+	'A rate of the waterfall: slot, agreement, version, line, who and what it names, arithmetic; and what is added: before and after, or reason.';
