@@ -121,16 +121,20 @@ BEGIN
 	ELSIF isempty(distsync_internal.pricing_period(doc, COALESCE(doc->>'tz', 'UTC'))) THEN
 		sqlstate := 'SD002'; field := 'valid_to'; message := 'valid_to is not after valid_from'; hint := 'Give a period that contains at least one instant; periods are half-open.';
 	ELSE
-		SELECT x.* INTO r FROM distsync_internal.pricing_rate_rows(doc, source) x WHERE x.problem IS NOT NULL ORDER BY x.n LIMIT 1;
+		WITH x AS MATERIALIZED (
+			SELECT * FROM distsync_internal.pricing_rate_rows(doc, source)
+		), problem AS (
+			SELECT x.sqlstate, x.n, x.n AS m, x.field, x.problem FROM x WHERE x.problem IS NOT NULL ORDER BY x.n LIMIT 1
+		), twin AS (
+			SELECT 'SD008', min(x.n), max(x.n), 'min_quantity', NULL FROM x
+			GROUP BY x.customer_id, x.what_kind, x.what_key, x.channel_id, x.site_id, COALESCE(x.unit, ''), x.min_quantity HAVING count(*) > 1 ORDER BY 2 LIMIT 1
+		)
+		SELECT * INTO r FROM problem UNION ALL SELECT * FROM twin WHERE NOT EXISTS (SELECT FROM problem);
 		IF FOUND THEN
-			sqlstate := r.sqlstate; field := format('rates[%s].%s', r.n, r.field); message := r.problem; hint := 'Correct this rate, or send what it names first; nothing of the document was taken.';
-			RETURN;
-		END IF;
-		SELECT min(y.n) AS n, max(y.n) AS m INTO r FROM distsync_internal.pricing_rate_rows(doc, source) y
-		GROUP BY y.customer_id, y.what_kind, y.what_key, y.channel_id, y.site_id, COALESCE(y.unit, ''), y.min_quantity HAVING count(*) > 1 ORDER BY 1 LIMIT 1;
-		IF FOUND THEN
-			sqlstate := 'SD008'; field := format('rates[%s].min_quantity', r.m); message := format('rates[%s] and rates[%s] are for the same buyer, target and tier', r.n, r.m);
-			hint := 'Keep one rate for each tier.';
+			sqlstate := r.sqlstate;
+			field := format('rates[%s].%s', r.m, r.field);
+			message := COALESCE(r.problem, format('rates[%s] and rates[%s] are for the same buyer, target and tier', r.n, r.m));
+			hint := CASE WHEN r.problem IS NULL THEN 'Keep one rate for each tier.' ELSE 'Correct this rate, or send what it names first; nothing of the document was taken.' END;
 		END IF;
 	END IF;
 END
@@ -183,12 +187,16 @@ BEGIN
 	INSERT INTO dist.agreement_version (version_id, agreement_id, version_no, valid, rate_set_id, source)
 	SELECT v, pricing_write_version.agreement_id, COALESCE(max(x.version_no), 0) + 1, distsync_internal.pricing_period(doc, tz), v, pricing_write_version.source
 	FROM dist.agreement_version x WHERE x.agreement_id = pricing_write_version.agreement_id;
-	INSERT INTO dist.customer_rate (customer_id, version_id, line_key, what_kind, what_key, channel_id, site_id, unit, min_quantity, calc, value, price_per, base_agreement_id, floor_price, ceiling_price, min_margin, condition)
-	SELECT r.customer_id, v, r.line_key, r.what_kind, r.what_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition
-	FROM distsync_internal.pricing_rate_rows(doc, pricing_write_version.source) r WHERE r.customer_id IS NOT NULL;
+	WITH r AS MATERIALIZED (
+		SELECT * FROM distsync_internal.pricing_rate_rows(doc, pricing_write_version.source)
+	), own AS (
+		INSERT INTO dist.customer_rate (customer_id, version_id, line_key, what_kind, what_key, channel_id, site_id, unit, min_quantity, calc, value, price_per, base_agreement_id, floor_price, ceiling_price, min_margin, condition)
+		SELECT r.customer_id, v, r.line_key, r.what_kind, r.what_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition
+		FROM r WHERE r.customer_id IS NOT NULL
+	)
 	INSERT INTO dist.book_rate (version_id, line_key, what_kind, what_key, channel_id, site_id, unit, min_quantity, calc, value, price_per, base_agreement_id, floor_price, ceiling_price, min_margin, condition)
 	SELECT v, r.line_key, r.what_kind, r.what_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition
-	FROM distsync_internal.pricing_rate_rows(doc, pricing_write_version.source) r WHERE r.customer_id IS NULL;
+	FROM r WHERE r.customer_id IS NULL;
 	RETURN v;
 END
 $$;
