@@ -131,12 +131,12 @@ subtest 'a partner that is not there, or not who he says' => sub {
 
 subtest 'dead letters and lanes' => sub {
     my $reply = '{"why":"no such customer"}';
-    $chaos->program("/$_" => 'status(400, {"X-Reason":"unknown"}, "{\"why\":\"no such customer\"}") containing "bad"; ok') for qw(block skip);
+    $chaos->program("/$_" => 'status(400, {"X-Reason":"unknown"}, "{\"why\":\"no such customer\"}") containing "unwanted"; ok') for qw(block skip);
     $lab->endpoint('block', $chaos->url('/block'), on_block => 'block');
     $lab->endpoint('skip', $chaos->url('/skip'), on_block => 'skip');
     for my $endpoint (qw(block skip))
     {
-        $lab->tell($endpoint, 'A', 'bad', 'two', 'three');
+        $lab->tell($endpoint, 'A', 'unwanted', 'two', 'three');
         $lab->tell($endpoint, 'B', 'other');
     }
     $lab->settled('skip', 3, 'skip: what is behind a dead letter goes on');
@@ -155,7 +155,7 @@ subtest 'dead letters and lanes' => sub {
     $chaos->program('/block' => 'ok');
     is($lab->sql(q(SELECT distsync.requeue('{"endpoint":"block"}'))), '1', 'requeue');
     $lab->settled('block', 4, 'it is delivered, and what waited behind it');
-    is(DistSync::Delivery::names($chaos->requests(path => '/block', containing => 'block-A')), 'bad two three', 'in order');
+    is(DistSync::Delivery::names($chaos->requests(path => '/block', containing => 'block-A')), 'unwanted two three', 'in order');
     is($lab->sql("SELECT string_agg(resolution, ' ') FROM sync.dead_letter x JOIN sync.endpoint p USING (endpoint_id) WHERE p.code = 'block'"), 'delivered_later', 'the dead letter knows');
     is($lab->sql("SELECT state FROM sync.exception WHERE kind = 'dead_letter' AND trace_key = 'block'"), 'auto_resolved', 'and the exception is closed');
     is($lab->sql(q(SELECT distsync.requeue('{"endpoint":"skip","resolution":"ignored"}'))), '1', 'one that nobody wants is given up');
