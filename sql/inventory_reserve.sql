@@ -4,7 +4,7 @@ SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
 \o /dev/null
-SELECT * FROM distsync.apply_all('item', '[{"sku":"RES-A","base_unit":"EA","units":[{"unit":"INV-BX","numerator":12,"denominator":1}]},{"sku":"RES-B","base_unit":"EA"},{"sku":"RES-C","base_unit":"EA"}]', 'distsync');
+SELECT * FROM distsync.apply_all('item', '[{"sku":"RES-A","base_unit":"EA","units":[{"unit":"INV-BX","numerator":12,"denominator":1}]},{"sku":"RES-B","base_unit":"EA"},{"sku":"RES-C","base_unit":"EA"},{"sku":"RES-D","base_unit":"EA"}]', 'distsync');
 SELECT * FROM distsync.apply_all('stock_event', '[
 	{"event_id":"r1","kind":"count","sku":"RES-A","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
 	{"event_id":"r2","kind":"count","sku":"RES-A","site":"INV-2","quantity":15,"event_at":"2024-01-10T10:00:00Z"},
@@ -135,6 +135,18 @@ SELECT outcome FROM c, distsync_internal.inventory_reserve(jsonb_build_array(jso
 SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"r7","kind":"ship","sku":"RES-C","site":"INV-1","quantity":4,"event_at":"2024-01-10T16:00:00Z","reference":"INV/O-4/1"}', 'inv-wms');
 SELECT * FROM pool WHERE sku = 'RES-C';
 SELECT state, shipped FROM dist.reservation WHERE demand_key = 'INV/O-4/1';
+SELECT * FROM broken;
+-- the owner of a line wants more than there is: who asks for it is answered
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"r8","kind":"count","sku":"RES-D","site":"INV-1","quantity":5,"event_at":"2024-01-10T10:00:00Z"}', 'inv-wms');
+SELECT outcome FROM distsync.apply('demand', '{"demand_key":"INV/O-5/1","sku":"RES-D","site":"INV-1","ordered":8}', 'inv-wms');
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"RES-D","quantity":8,"demand_key":"INV/O-5/1"}]', '{"commit":true}');
+-- what is short once is not given to two lines of a call
+SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-D","sku":"RES-D","site":"INV-1","quantity":5,"expected_at":"2197-01-01T00:00:00Z"}', 'inv-wms');
+SELECT outcome FROM distsync.apply_all('demand', '[{"demand_key":"INV/O-5/1","sku":"RES-D","site":"INV-1","ordered":0},
+	{"demand_key":"INV/O-5/2","sku":"RES-D","site":"INV-1","ordered":5,"required_at":"2198-01-01T00:00:00Z"},{"demand_key":"INV/O-5/3","sku":"RES-D","site":"INV-1","ordered":5,"required_at":"2199-01-01T00:00:00Z"}]', 'inv-wms');
+SELECT atp FROM distsync.atp('RES-D');
+SELECT ordinal, outcome, quantity, available FROM distsync.reserve('[{"item":"RES-D","quantity":5,"demand_key":"INV/O-5/2"},{"item":"RES-D","quantity":5,"demand_key":"INV/O-5/3"}]', '{"commit":true,"mode":"take_up_to"}');
+SELECT * FROM pool WHERE sku = 'RES-D';
 SELECT * FROM broken;
 -- books changed by hand: verify() tells, a rebuild mends
 BEGIN;

@@ -132,6 +132,8 @@ BEGIN
 		results := results || distsync_internal.inventory_result(l.ordinal, l.doc->>'demand_key', l.fault);
 	END LOOP;
 	IF NOT bad THEN
+		PERFORM distsync_internal.inventory_lock_demand(array_agg(r.doc->>'demand_key'), array_agg(r.item_id), array_agg(r.site_id))
+		FROM distsync_internal.inventory_read_lines(docs, source) r JOIN unnest(results) x ON x.ordinal = r.ordinal AND x.outcome = 'applied';
 		FOR l IN
 			SELECT r.doc, r.item_id, r.site_id, distsync_internal.master_exact((r.doc->>'ordered')::numeric, r.numerator, r.denominator) AS ordered,
 				distsync_internal.master_exact((r.doc->>'allocated')::numeric, r.numerator, r.denominator) AS allocated, distsync_internal.master_party(r.doc->>'customer', 'customer', source) AS customer_id

@@ -106,11 +106,9 @@ BEGIN
 		events := distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source);
 		twice := distsync_internal.inventory_streams(events, source);
 		movements := distsync_internal.inventory_movements(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid);
-		SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-		FROM (SELECT m.item_id, m.site_id FROM unnest(movements) m
-			UNION SELECT d.item_id, d.site_id FROM unnest(movements) m JOIN dist.demand d ON d.demand_key = m.reference AND d.item_id = m.item_id WHERE m.kind = 'ship') k;
+		SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT m.reference FROM unnest(movements) m WHERE m.kind = 'ship' AND m.reference IS NOT NULL),
+			ARRAY(SELECT m.item_id FROM unnest(movements) m), ARRAY(SELECT m.site_id FROM unnest(movements) m)) k;
 		IF items IS NOT NULL THEN
-			PERFORM distsync_internal.inventory_lock(items, sites);
 			PERFORM distsync_internal.inventory_post(movements);
 			PERFORM distsync_internal.inventory_progress(movements);
 			PERFORM distsync_internal.inventory_refresh(items, sites, (ctx->>'correlation_id')::uuid);

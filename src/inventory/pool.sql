@@ -1,5 +1,6 @@
 -- Pools: the promise counter of an item at a site. Its row lock comes before everything else of the key, in the order of (item_id,
--- site_id), so that calls wait for each other but never in a circle.
+-- site_id), so that calls wait for each other but never in a circle. Before the pools comes the lock of the demands a call speaks of:
+-- only who has it may bring a demand to another site, so the sites of a demand that is locked are known.
 
 -- inventory_lock does the locking of pools, sorted; pools that are missing are made.
 CREATE FUNCTION distsync_internal.inventory_lock(item_ids bigint[], site_ids bigint[]) RETURNS void
@@ -18,6 +19,25 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_lock(bigint[], bigint[]) IS
 	'Locks the pools of pairs of item and site (arrays of equal length) in their order, until the end of the transaction. Call it once with all keys of a request, before anything else of them is touched.';
+
+-- inventory_lock_demand does the locking of demands, then of every pool where they are spoken of, and of further pools. The unit is the
+-- order, the key up to its last slash, in 4,096 classes: what a call can lock is bounded, and two orders seldom share a class.
+CREATE FUNCTION distsync_internal.inventory_lock_demand(demand_keys text[], more_items bigint[], more_sites bigint[], OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(hashtext('distsync.demand'), c.class)
+	FROM (SELECT DISTINCT hashtext(regexp_replace(u, '/[^/]*$', '')) & 4095 AS class FROM unnest(demand_keys) u WHERE u IS NOT NULL ORDER BY 1) c;
+	-- a statement of its own, so that it sees what was committed while we waited
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT d.item_id, d.site_id FROM dist.demand d WHERE d.demand_key = ANY (demand_keys)
+		UNION SELECT u.item_id, u.site_id FROM unnest(more_items, more_sites) AS u(item_id, site_id) WHERE u.item_id IS NOT NULL AND u.site_id IS NOT NULL) k;
+	IF items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock(items, sites);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_lock_demand(text[], bigint[], bigint[]) IS
+	'Locks demands by key, the pools where they stand and the given pairs of item and site, until the end of the transaction; returns all pairs as two arrays, NULL if there is none. Call it once with all keys of a request, before anything else of them is touched; a second call for a part of them locks nothing new.';
 
 -- inventory_expire does the ending of holds that are past their instant, under the pools' locks: from expires_at on they are gone.
 CREATE FUNCTION distsync_internal.inventory_expire(item_ids bigint[], site_ids bigint[], t timestamptz) RETURNS integer

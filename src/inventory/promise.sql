@@ -17,7 +17,7 @@ CREATE TYPE distsync_internal.inventory_free AS (
 	code		text,
 	free		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_free IS 'What may still be promised of an item at a site, base units; in the order in which sites are tried.';
+COMMENT ON TYPE distsync_internal.inventory_free IS 'What may still be promised of an item at a site, base units, below 0 where more is wanted than there is; in the order in which sites are tried.';
 
 CREATE TYPE distsync_internal.inventory_grant AS (
 	ordinal		integer,
@@ -73,19 +73,18 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_lines(jsonb) IS
 	'Lines of a promise: [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}], sorted by item and ordinal. Errors: SD001 unknown item, SD002 quantity not above 0, kit.';
 
--- inventory_keys does the listing of every pool a call may touch: the sites it may draw on, and those where others speak of its demand.
-CREATE FUNCTION distsync_internal.inventory_keys(lines distsync_internal.inventory_line[], company_id bigint, OUT items bigint[], OUT sites bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_lock_lines does the locking of everything that lines of a promise may touch: their demands, the sites they may draw on, and
+-- those where others speak of their demand.
+CREATE FUNCTION distsync_internal.inventory_lock_lines(lines distsync_internal.inventory_line[], company_id bigint, OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT l.item_id, s.site_id
-		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
-		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_keys.company_id) s
-		UNION
-		SELECT d.item_id, d.site_id FROM unnest(lines) u JOIN dist.demand d ON d.demand_key = u.demand_key AND d.item_id = u.item_id) k;
+	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
+	CROSS JOIN LATERAL (SELECT l.item_id, s.site_id FROM distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_lock_lines.company_id) s) k;
+	SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT u.demand_key FROM unnest(lines) u WHERE u.demand_key IS NOT NULL), items, sites) k;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_keys(distsync_internal.inventory_line[], bigint) IS 'Pairs of item and site that lines may touch, as two arrays; both NULL if there is none.';
+COMMENT ON FUNCTION distsync_internal.inventory_lock_lines(distsync_internal.inventory_line[], bigint) IS 'Locks the demands and pools that lines may touch; returns pairs of item and site as two arrays, both NULL if there is none.';
 
 -- inventory_free does the listing of what may be promised where, in the order in which sites are tried: rank, then code.
 CREATE FUNCTION distsync_internal.inventory_free(lines distsync_internal.inventory_line[], company_id bigint, at timestamptz) RETURNS distsync_internal.inventory_free[]
@@ -99,7 +98,7 @@ BEGIN
 		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_free.company_id) s
 	)
 	SELECT array_agg(ROW(k.item_id, k.site_id, k.code,
-			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed))::distsync_internal.inventory_free
+			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed)::distsync_internal.inventory_free
 		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
 	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
 	CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_free.at) m
@@ -111,7 +110,8 @@ COMMENT ON FUNCTION distsync_internal.inventory_free(distsync_internal.inventory
 	'What may be promised of the items of these lines, by site in the order of rank and code; base units. Under the pools'' locks it is exact, without them a preview.';
 
 -- inventory_own does the reckoning of how much of a line is counted as somebody else's demand already, although it is this one.
-CREATE FUNCTION distsync_internal.inventory_own(line distsync_internal.inventory_line, site_id bigint, at timestamptz) RETURNS numeric
+-- Together with what the call has granted before, because two lines cannot both be given the same way out of a shortage.
+CREATE FUNCTION distsync_internal.inventory_own(line distsync_internal.inventory_line, site_id bigint, granted distsync_internal.inventory_grant[], at timestamptz) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = line.demand_key AND d.item_id = line.item_id AND d.site_id = inventory_own.site_id
@@ -119,12 +119,14 @@ BEGIN
 		RETURN 0;
 	END IF;
 	RETURN (SELECT w.low - m.low
-		FROM distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at) m
-		CROSS JOIN distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, line.demand_key, line.quantity) w);
+		FROM (SELECT array_agg(u.demand_key) AS keys, array_agg(u.quantity) AS quantities FROM unnest(granted) u
+			WHERE u.item_id = line.item_id AND u.site_id = inventory_own.site_id AND u.demand_key IS NOT NULL) g
+		CROSS JOIN LATERAL distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, g.keys, g.quantities) m
+		CROSS JOIN LATERAL distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, g.keys || line.demand_key, g.quantities || line.quantity) w);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_own(distsync_internal.inventory_line, bigint, timestamptz) IS
-	'By how much the free stock of a site would grow if the external demand of this line became ours; base units, 0 = nobody else speaks of it there.';
+COMMENT ON FUNCTION distsync_internal.inventory_own(distsync_internal.inventory_line, bigint, distsync_internal.inventory_grant[], timestamptz) IS
+	'By how much the free stock of a site would grow if the external demand of this line became ours, after what is granted before it; base units, 0 = nobody else speaks of it there.';
 
 -- inventory_allocate does the decision: a site that can serve the whole line before several, sites by rank and code. Lines and free
 -- stock are sorted by item, so that each is walked once.
@@ -158,8 +160,8 @@ BEGIN
 		WHILE stop <= n AND (free[stop]).item_id = l.item_id LOOP
 			f := free[stop];
 			IF l.site_id IS NULL OR f.site_id = l.site_id THEN
-				own := CASE WHEN l.demand_key IS NULL THEN 0 ELSE distsync_internal.inventory_own(l, f.site_id, inventory_allocate.at) END;
-				total := total + f.free + own;
+				own := CASE WHEN l.demand_key IS NULL THEN 0 ELSE distsync_internal.inventory_own(l, f.site_id, result, inventory_allocate.at) END;
+				total := total + greatest(0, f.free + own);
 				IF f.free + own >= l.quantity AND best IS NULL THEN
 					best := stop;
 					best_own := own;
@@ -173,7 +175,7 @@ BEGIN
 			f := free[j];
 			got := CASE WHEN best IS NOT NULL THEN rest WHEN l.site_id IS NULL OR f.site_id = l.site_id THEN least(rest, f.free) ELSE 0 END;
 			CONTINUE WHEN got <= 0;
-			f.free := f.free - greatest(0, got - best_own);
+			f.free := f.free + best_own - got;
 			free[j] := f;
 			rest := rest - got;
 			result := result || ROW(l.ordinal, 'reserved', l.item_id, f.site_id, got, total, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;

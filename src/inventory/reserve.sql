@@ -40,8 +40,7 @@ DECLARE
 	k record;
 	t timestamptz;
 BEGIN
-	SELECT * INTO k FROM distsync_internal.inventory_keys(wanted, (options->>'company_id')::bigint);
-	PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(wanted, (options->>'company_id')::bigint);
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
 	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
@@ -170,7 +169,7 @@ BEGIN
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT jsonb_object_agg(g.ordinal || ':' || g.site_id, g.reservation_id) FROM g) INTO wanted, taken, made;
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
-			DETAIL = format('%s of %s pools were taken.', taken, wanted), HINT = 'Run the transaction again.';
+			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
 	END IF;
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t,
@@ -215,22 +214,27 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take_demand(distsync_internal.inventory_grant[], bigint, integer) IS 'Adds granted quantities to the demand rows they serve, and lays what others said of a line over the sites that serve it. Returns whether anybody had spoken of them, so that the caps change.';
 
 -- inventory_spread does the laying of an ordered quantity over the sites of its demand: first where it is reserved, the rest at home,
--- the site its owner names.
+-- the site its owner names. Where nobody names one it stays where it was, so that no site is asked for more than before.
 CREATE FUNCTION distsync_internal.inventory_spread(item_id bigint, demand_key text, ordered numeric, home bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	WITH r AS MATERIALIZED (
-		SELECT d.site_id, d.reserved, d.ordered AS was,
-			greatest(0, least(greatest(d.reserved, d.shipped), inventory_spread.ordered - COALESCE(sum(greatest(d.reserved, d.shipped)) OVER (ORDER BY d.site_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS share,
-			COALESCE(inventory_spread.home, first_value(d.site_id) OVER (ORDER BY d.ordered - d.reserved DESC, d.site_id)) AS home
-		FROM dist.demand d WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id
+		SELECT d.site_id, s.code COLLATE "C" AS code, d.ordered AS was,
+			greatest(0, least(greatest(d.reserved, d.shipped), inventory_spread.ordered - COALESCE(sum(greatest(d.reserved, d.shipped)) OVER (ORDER BY s.code COLLATE "C" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS share,
+			COALESCE(inventory_spread.home, first_value(d.site_id) OVER (ORDER BY d.ordered - d.reserved DESC, s.code COLLATE "C")) AS home
+		FROM dist.demand d JOIN dist.site s ON s.site_id = d.site_id
+		WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id
+	), o AS (
+		SELECT r.*, CASE WHEN inventory_spread.home IS NULL THEN greatest(0, r.was - r.share) ELSE 0 END AS open, inventory_spread.ordered - sum(r.share) OVER () AS rest FROM r
+	), k AS (
+		SELECT o.*, greatest(0, least(o.open, o.rest - COALESCE(sum(o.open) OVER (ORDER BY o.code ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS kept FROM o
 	), n AS (
-		SELECT r.site_id, r.share + CASE WHEN r.site_id = r.home THEN inventory_spread.ordered - sum(r.share) OVER () ELSE 0 END AS ordered FROM r
+		SELECT k.site_id, k.share + k.kept + CASE WHEN k.site_id = k.home THEN k.rest - sum(k.kept) OVER () ELSE 0 END AS ordered FROM k
 	)
 	UPDATE dist.demand d SET ordered = n.ordered, status = distsync_internal.inventory_demand_status(d.reserved, n.ordered, d.allocated, d.shipped)
 	FROM n WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id AND d.site_id = n.site_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_spread(bigint, text, numeric, bigint) IS
-	'Lays the ordered total of a demand line (base units) over its rows: up to what each site reserved or shipped, the rest at the home site (NULL = where most was open).';
+	'Lays the ordered total of a demand line (base units) over its rows: up to what each site reserved or shipped, the rest at the home site (NULL = where it was laid before, and more of it where most is open).';

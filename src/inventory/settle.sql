@@ -1,21 +1,5 @@
 -- Settling: giving a promise back, and facts about demand that come from other systems: ordered in the ERP, shipped by the warehouse.
 
--- inventory_demand_keys does the locking of every pool where a demand is spoken of, and of one more.
-CREATE FUNCTION distsync_internal.inventory_demand_keys(demand_key text, item_id bigint, site_id bigint, OUT items bigint[], OUT sites bigint[])
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT d.item_id, d.site_id FROM dist.demand d
-		WHERE d.demand_key = inventory_demand_keys.demand_key AND (inventory_demand_keys.item_id IS NULL OR d.item_id = inventory_demand_keys.item_id)
-		UNION SELECT inventory_demand_keys.item_id, inventory_demand_keys.site_id WHERE inventory_demand_keys.site_id IS NOT NULL) k;
-	IF items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_lock(items, sites);
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_demand_keys(text, bigint, bigint) IS
-	'Locks the pools of a demand (item NULL = of every item under this key) and of the given site; returns their pairs of item and site as arrays.';
-
 -- inventory_give_back does the taking back of part of one reservation: what is held first, then what is committed and has not left.
 CREATE FUNCTION distsync_internal.inventory_give_back(item_id bigint, reservation_id bigint, quantity numeric, end_state text) RETURNS numeric
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -69,7 +53,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be released', base_quantity), COLUMN = 'quantity',
 			DETAIL = format('Field: quantity. Demand "%s".', demand_key), HINT = 'Send a quantity of 0 or more, or NULL for all.';
 	END IF;
-	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(demand_key, NULL, NULL);
+	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[demand_key], NULL, NULL);
 	IF k.items IS NULL THEN
 		RETURN 0;
 	END IF;
@@ -98,7 +82,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = for
 DECLARE
 	k record;
 BEGIN
-	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(inventory_demand.demand_key, inventory_demand.item_id, inventory_demand.site_id);
+	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[inventory_demand.demand_key], ARRAY[inventory_demand.item_id], ARRAY[inventory_demand.site_id]);
 	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, ordered, required_at)
 	VALUES (inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.site_id, inventory_demand.customer_id, inventory_demand.ordered, inventory_demand.required_at)
 	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET customer_id = COALESCE(excluded.customer_id, d.customer_id);
@@ -126,7 +110,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be shipped', COALESCE(base_quantity::text, 'NULL')), COLUMN = 'quantity',
 			DETAIL = format('Field: quantity. Demand "%s".', COALESCE(demand_key, '')), HINT = 'Send the quantity that left, above 0; what came back is a receipt of state returns.';
 	END IF;
-	SELECT * INTO k FROM distsync_internal.inventory_demand_keys(inventory_ship.demand_key, inventory_ship.item_id, inventory_ship.site_id);
+	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[inventory_ship.demand_key], ARRAY[inventory_ship.item_id], ARRAY[inventory_ship.site_id]);
 	PERFORM distsync_internal.inventory_expire(k.items, k.sites, clock_timestamp());
 	allocated := COALESCE((SELECT least(inventory_ship.base_quantity, greatest(0, d.allocated - d.shipped)) FROM dist.demand d
 		WHERE d.demand_key = inventory_ship.demand_key AND d.item_id = inventory_ship.item_id AND d.site_id = inventory_ship.site_id AND d.phys_allocated), 0);

@@ -22,8 +22,8 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand, live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply or demand is to come.';
 
 -- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
--- or not somebody swept them. skip_key leaves out that much of what others say about one demand: what would be, if it were ours.
-CREATE FUNCTION distsync_internal.inventory_terms(item_ids bigint[], site_ids bigint[], at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
+-- or not somebody swept them. own_keys tell what would be if we had promised that much more of these demands.
+CREATE FUNCTION distsync_internal.inventory_terms(item_ids bigint[], site_ids bigint[], at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
 RETURNS SETOF distsync_internal.inventory_terms
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -47,7 +47,7 @@ BEGIN
 		SELECT sum(CASE WHEN w.phys < 0 THEN least(0, w.phys - w.book) ELSE greatest(0, w.phys - w.book) END) AS waiting
 		FROM dist.stock_in_flight w WHERE w.item_id = k.item_id AND w.site_id = k.site_id AND w.phys <> 0) f
 	CROSS JOIN LATERAL (
-		SELECT -sum(greatest(0, greatest(y.ordered, y.allocated) - greatest(y.reserved, y.shipped) - CASE WHEN y.demand_key = skip_key THEN skip_quantity ELSE 0 END))
+		SELECT -sum(greatest(0, greatest(y.ordered, y.allocated) - greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)))
 				FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at) AS due,
 			sum(greatest(0, y.allocated - y.shipped)) FILTER (WHERE y.phys_allocated) AS outside,
 			min(y.required_at) FILTER (WHERE y.required_at > inventory_terms.at) AS next_due
@@ -55,7 +55,7 @@ BEGIN
 	CROSS JOIN LATERAL (
 		SELECT min(z.running) AS low, min(z.moment) FILTER (WHERE z.supply) AS next_supply
 		FROM (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
-			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, skip_key, skip_quantity) s
+			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, own_keys, own_quantities) s
 			WHERE d.next_due IS NOT NULL OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
 			GROUP BY s.moment) z) t
 	CROSS JOIN LATERAL (
@@ -70,8 +70,17 @@ BEGIN
 		FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.site_id IN (k.site_id, 0)) m;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_terms(bigint[], bigint[], timestamptz, text, numeric) IS
-	'Terms of availability for pairs of item and site (arrays of equal length), as of an instant; base units. skip_key, skip_quantity: leave out that much of the external demand under this key. Reads only.';
+COMMENT ON FUNCTION distsync_internal.inventory_terms(bigint[], bigint[], timestamptz, text[], numeric[]) IS
+	'Terms of availability for pairs of item and site (arrays of equal length), as of an instant; base units. own_keys, own_quantities: as if that much more were reserved for these demands. Reads only.';
+
+-- inventory_more does the summing of what a call promises to one demand.
+CREATE FUNCTION distsync_internal.inventory_more(demand_key text, own_keys text[], own_quantities numeric[]) RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT COALESCE(sum(u.quantity), 0) FROM unnest(own_keys, own_quantities) AS u(key, quantity) WHERE u.key = inventory_more.demand_key);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_more(text, text[], numeric[]) IS 'Sum of the quantities (base units) beside this key.';
 
 -- inventory_doubt does the look at the streams that tell of a site: a gap in their numbers, or silence for too long.
 CREATE FUNCTION distsync_internal.inventory_doubt(site_id bigint, at timestamptz, OUT doubt text, OUT next_doubt timestamptz)
@@ -107,7 +116,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestam
 
 -- inventory_changes does the listing of what will come and go: open supply, and demand that we do not hold ourselves. Supply that is
 -- overdue counts for nothing until its owner gives a new date: nobody can ship what has not come.
-CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, skip_key text DEFAULT NULL, skip_quantity numeric DEFAULT 0)
+CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
 RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -119,11 +128,11 @@ BEGIN
 	UNION ALL
 	SELECT d.required_at, -e.external, 'demand', d.demand_key
 	FROM dist.demand d
-	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved, d.shipped) - CASE WHEN d.demand_key = inventory_changes.skip_key THEN inventory_changes.skip_quantity ELSE 0 END)) e(external)
+	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(d.demand_key, own_keys, own_quantities) END, d.shipped))) e(external)
 	WHERE d.item_id = inventory_changes.item_id AND d.site_id = inventory_changes.site_id AND d.status = 'open' AND d.required_at > inventory_changes.at AND e.external > 0;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text, numeric) IS
+COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text[], numeric[]) IS
 	'Future changes of an item at a site after an instant, base units: supply (positive) and demand that no reservation of ours covers (negative).';
 
 -- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for

@@ -78,27 +78,19 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_lock(bigint, bigint, bigint) IS 'Locks the order''s credit account with all above it and what waits in their trees, then the order itself. Stock pools come after it.';
 
--- order_lock_stock does the locking of every pool that lines of an order have to do with, in the order of all pools.
-CREATE FUNCTION distsync_internal.order_lock_stock(customer_id bigint, order_id bigint, item_ids bigint[] DEFAULT '{}', site_ids bigint[] DEFAULT '{}') RETURNS void
+-- order_lock_stock does the locking of the demands of an order and of every pool where they stand, in the order of all pools.
+CREATE FUNCTION distsync_internal.order_lock_stock(customer_id bigint, order_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	k record;
 BEGIN
-	SELECT array_agg(x.item_id) AS items, array_agg(x.site_id) AS sites INTO k FROM (
-		SELECT d.item_id, d.site_id
+	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
+		SELECT c.code || '/' || o.order_number || '/' || l.line_no
 		FROM dist.sales_order o
 		JOIN dist.company c ON c.company_id = o.company_id
 		JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id
-		JOIN dist.demand d ON d.item_id = l.item_id AND d.demand_key = c.code || '/' || o.order_number || '/' || l.line_no
-		WHERE o.customer_id = order_lock_stock.customer_id AND o.order_id = order_lock_stock.order_id
-		UNION
-		SELECT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) x;
-	IF k.items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
-	END IF;
+		WHERE o.customer_id = order_lock_stock.customer_id AND o.order_id = order_lock_stock.order_id), NULL, NULL);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_lock_stock(bigint, bigint, bigint[], bigint[]) IS 'Locks the pools where demand of an order stands, and further pairs of item and site, sorted.';
+COMMENT ON FUNCTION distsync_internal.order_lock_stock(bigint, bigint) IS 'Locks the demands of an order''s lines and the pools where they stand, sorted.';
 
 -- order_owner does the telling of who owns orders of a company.
 CREATE FUNCTION distsync_internal.order_owner(company text) RETURNS text[]

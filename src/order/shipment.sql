@@ -43,7 +43,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check_shipment(jsonb) IS 'The rejected row of a shipment that can not be booked (SD001, SD005), NULL if it can.';
 
--- order_lock_many does the locking for a bulk of documents: accounts, then orders, then pools, each sorted.
+-- order_lock_many does the locking for a bulk of documents: accounts, then orders, then demands and their pools, each sorted.
 CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb, stock boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -55,19 +55,16 @@ BEGIN
 	IF NOT stock THEN
 		RETURN;
 	END IF;
-	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO k FROM (
-		SELECT (l ->> 'item_id')::bigint AS item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l WHERE COALESCE(l ->> 'site_id', x ->> 'site_id') IS NOT NULL
+	SELECT array_agg((l ->> 'item_id')::bigint) AS items, array_agg((COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint) AS sites INTO k FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l;
+	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
+		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
 		UNION
-		SELECT d.item_id, d.site_id FROM jsonb_array_elements(docs) x
-		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint
-		JOIN dist.demand d ON d.item_id = l.item_id AND d.demand_key = (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || l.line_no) u;
-	IF k.items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
-	END IF;
+		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || l.line_no FROM jsonb_array_elements(docs) x
+		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint), k.items, k.sites);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb, boolean) IS
-	'Locks accounts, orders and, where stock is true, the stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, doc, lines [{item_id, line, site_id}]}], each kind sorted.';
+	'Locks accounts, orders and, where stock is true, demands and stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, doc, lines [{item_id, line, site_id}]}], each kind sorted.';
 
 -- order_apply_shipment does the handling of the entity: goods that left are booked, whatever they break.
 CREATE FUNCTION distsync_internal.order_apply_shipment(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result

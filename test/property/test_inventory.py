@@ -113,6 +113,33 @@ class Inventory(unittest.TestCase):
             lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', 'S{client}-{step}');\n",
             lambda: f"SELECT distsync_internal.inventory_release('{key}', 1);\n"))()
 
+    def test_lines_others_speak_of(self):
+        """Little stock, and lines that the ERP and the warehouse know already: each call is answered, alone as under fire."""
+        rng = random.Random(SEED)
+
+        def keys():
+            return f"PROP/L{rng.randrange(4)}/1"
+
+        def act(sku, name):
+            site, key = f"PROP-S{rng.choice((1, 2))}", keys()
+            ids = f"(SELECT item_id FROM dist.item WHERE sku = '{sku}'), (SELECT site_id FROM dist.site WHERE code = '{site}')"
+            lines = [dict({"item": sku, "quantity": rng.randrange(1, 6)}, **rng.choice(({"demand_key": key}, {"demand_key": key}, {"demand_key": keys()}, {})), **rng.choice(({}, {"site": site})))
+                     for _ in range(rng.randrange(1, 4))]
+            return rng.choice((
+                lambda: reserve(lines, commit=True, mode=rng.choice(("all_or_none", "take_up_to")), split=rng.choice((True, False))),
+                lambda: reserve(lines, commit=True),
+                lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.choice((0, 0, rng.randrange(8)))}, {rng.choice(('NULL', 'now() + interval $$1 day$$'))});\n",
+                lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', '{name}');\n",
+                lambda: f"SELECT distsync_internal.inventory_release('{key}', {rng.randrange(1, 4)});\n",
+                lambda: events([{"event_id": name, "sku": sku, "site": site, "kind": "count", "quantity": rng.randrange(20), "event_at": "2024-01-02T00:00:00Z"}])))()
+
+        psql(events([{"event_id": f"spoken{i}-{s}", "kind": "count", "sku": f"PROP-{i}", "site": f"PROP-S{s}", "quantity": 5, "event_at": "2024-01-01T00:00:00Z"} for i in (9, 10) for s in (1, 2)]))
+        for sku, scripts in (("PROP-9", 1), ("PROP-10", 6)):
+            out = together(["".join(act(sku, f"{sku}-{n}-{step}") for step in range(400 // scripts)) for n in range(scripts)])
+            self.assertEqual([line for line in out if "ERROR" in line], [])
+            self.assertIn("reserved", {line.split()[0] for line in out if line})
+            self.assert_whole()
+
     def test_feeds_in_any_order(self):
         """Deltas, counts and reversals, permuted, told twice, in batches of any size: the same balance."""
         rng = random.Random(SEED)
