@@ -64,11 +64,12 @@ is_next_due(const char *name)
 }
 
 /*
- * bind_tasks does the transfer of the registry into our list.
+ * bind_tasks does the transfer of the registry into our list. True: a task is new.
  */
-static void
+static bool
 bind_tasks(DsClerk *clerk, const DsHandlers *handlers)
 {
+	bool changed = false;
 	int n = 0;
 
 	for (int i = 0; i < handlers->n; i++)
@@ -79,8 +80,10 @@ bind_tasks(DsClerk *clerk, const DsHandlers *handlers)
 		if (is_next_due(handler->name))
 			continue;
 		snprintf(due, sizeof(due), "%s%s", handler->name, DS_NEXT_DUE_SUFFIX);
-		ds_worker_task_name(&clerk->task[n], handler->name, handler->function);
-		ds_worker_task_name(&clerk->due[n], due, ds_worker_handlers_function(handlers, due));
+		changed = ds_worker_task_name(&clerk->task[n], handler->name, handler->function) || changed;
+		changed =
+			ds_worker_task_name(&clerk->due[n], due, ds_worker_handlers_function(handlers, due)) ||
+			changed;
 		n++;
 	}
 	for (int i = n; i < clerk->ntasks; i++)
@@ -89,7 +92,7 @@ bind_tasks(DsClerk *clerk, const DsHandlers *handlers)
 		ds_worker_task_name(&clerk->due[i], "", "");
 	}
 	clerk->ntasks = n;
-	clerk->look = true;
+	return changed;
 }
 
 /*
@@ -108,7 +111,8 @@ note_failure(DsClerk *clerk, DsTask *task, const DsFailure *failure)
 }
 
 /*
- * read_tasks does the reading of the registry, now and then.
+ * read_tasks does the reading of the registry, now and then. There may be work if
+ * a task is new, or if we could not read for a while.
  */
 static void
 read_tasks(DsClerk *clerk)
@@ -116,16 +120,17 @@ read_tasks(DsClerk *clerk)
 	static DsHandlers handlers;
 	static TimestampTz read_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	bool reload = ds_worker_session_take_reload();
+	bool first = read_at == 0;
 	DsFailure failure;
 
-	if (!ds_worker_session_take_reload() &&
-		!TimestampDifferenceExceeds(read_at, now, DS_HANDLERS_AGE_MS))
+	if (!reload && !TimestampDifferenceExceeds(read_at, now, DS_HANDLERS_AGE_MS))
 		return;
 	read_at = now;
 	switch (ds_worker_handlers_read("clerk", &handlers, &failure))
 	{
 		case DS_DONE:
-			bind_tasks(clerk, &handlers);
+			clerk->look = bind_tasks(clerk, &handlers) || reload || first || clerk->look;
 			break;
 		case DS_IDLE:
 			read_at = 0;
@@ -267,17 +272,20 @@ round_of_tasks(DsClerk *clerk)
 }
 
 /*
- * wait_for_work does the wait for latch, time or the end of the postmaster.
+ * wait_for_work does the wait for latch, time or the end of the postmaster, and
+ * notes whether commits brought work.
  */
 static void
 wait_for_work(DsClerk *clerk, uint32 wait_event)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz next = Max(clerk->look ? now : clerk->next_look, clerk->transaction.not_before);
+	TimestampTz next;
 	long timeout;
 	int events;
 
 	Assert(!IsTransactionState());
+	clerk->look = ds_worker_slot_take_wake() || clerk->look;
+	next = Max(clerk->look ? now : clerk->next_look, clerk->transaction.not_before);
 	next = Min(next, TimestampTzPlusMilliseconds(now, ds_guc_clerk_poll_interval));
 	timeout = TimestampDifferenceMilliseconds(now, next);
 	if (timeout >= DS_REST_MS)
@@ -285,10 +293,8 @@ wait_for_work(DsClerk *clerk, uint32 wait_event)
 	events =
 		WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, timeout, wait_event);
 	if (events & WL_LATCH_SET)
-	{
 		ResetLatch(MyLatch);
-		clerk->look = true;
-	}
+	clerk->look = ds_worker_slot_take_wake() || clerk->look;
 }
 
 /*

@@ -65,8 +65,9 @@ create_courier(void)
 }
 
 /*
- * read_tasks does the binding of the tasks to what the rooms registered. What
- * claims without anybody to record is not run at all.
+ * read_tasks does the binding of the tasks to what the rooms registered, now and
+ * then. What claims without anybody to record is not run at all. There may be
+ * work if a task is new, or if we could not read for a while.
  */
 static void
 read_tasks(DsCourier *courier)
@@ -74,10 +75,11 @@ read_tasks(DsCourier *courier)
 	static DsHandlers handlers;
 	static TimestampTz read_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	bool reload = ds_worker_session_take_reload();
+	bool changed = reload || read_at == 0;
 	DsFailure failure;
 
-	if (!ds_worker_session_take_reload() &&
-		!TimestampDifferenceExceeds(read_at, now, DS_HANDLERS_AGE_MS))
+	if (!reload && !TimestampDifferenceExceeds(read_at, now, DS_HANDLERS_AGE_MS))
 		return;
 	read_at = now;
 	switch (ds_worker_handlers_read("courier", &handlers, &failure))
@@ -104,9 +106,9 @@ read_tasks(DsCourier *courier)
 			(kind == DS_COURIER_FEED_CLAIM &&
 			 ds_worker_handlers_function(&handlers, "feed_finish")[0] == '\0'))
 			function = "";
-		ds_worker_task_name(&courier->task[kind], task_names[kind], function);
+		changed = ds_worker_task_name(&courier->task[kind], task_names[kind], function) || changed;
 	}
-	courier->look = true;
+	courier->look = courier->look || changed;
 }
 
 /*
@@ -163,19 +165,20 @@ rest_between_looks(const DsCourier *courier, TimestampTz turn_began, TimestampTz
 }
 
 /*
- * wait_for_event does the one wait. True: somebody set our latch.
+ * wait_for_event does the one wait, and notes whether commits brought work.
  */
-static bool
+static void
 wait_for_event(DsCourier *courier, WaitEventSet *set, uint32 wait_event, bool leaving)
 {
 	static TimestampTz woken_at = 0;
 	TimestampTz turn_ended = GetCurrentTimestamp();
 	WaitEvent events[3];
-	long timeout = next_event(courier, leaving);
-	bool woken = false;
+	long timeout;
 	int n;
 
 	Assert(!IsTransactionState());
+	courier->look = ds_worker_slot_take_wake() || courier->look;
+	timeout = next_event(courier, leaving);
 	if (timeout >= DS_REST_MS)
 		ds_worker_session_rest();
 	n = WaitEventSetWait(set, timeout, events, lengthof(events), wait_event);
@@ -185,11 +188,10 @@ wait_for_event(DsCourier *courier, WaitEventSet *set, uint32 wait_event, bool le
 		{
 			rest_between_looks(courier, woken_at, turn_ended);
 			ResetLatch(MyLatch);
-			woken = true;
 		}
 	}
+	courier->look = ds_worker_slot_take_wake() || courier->look;
 	woken_at = GetCurrentTimestamp();
-	return woken;
 }
 
 /*
@@ -271,7 +273,6 @@ ds_worker_courier_main(Datum arg)
 	for (;;)
 	{
 		MemoryContextSwitchTo(courier->scratch);
-		if (wait_for_event(courier, set, wait_event, turn(courier)))
-			courier->look = true;
+		wait_for_event(courier, set, wait_event, turn(courier));
 	}
 }

@@ -93,6 +93,19 @@ ds_worker_slot_asked_to_leave(void)
 }
 
 /*
+ * ds_worker_slot_take_wake does the question whether a commit brought work since
+ * it was asked last. WHY not the latch alone: the server sets it for reasons of
+ * its own (signals between processes, an alarm clock that nobody needs any more),
+ * and each look for nothing is a transaction; and it resets it when it waits for
+ * a lock in the middle of ours, which would be a wake-up lost.
+ */
+bool
+ds_worker_slot_take_wake(void)
+{
+	return my_slot == NULL || pg_atomic_exchange_u32(&my_slot->wake, 0) != 0;
+}
+
+/*
  * ds_worker_slot_set_state does the publishing of state and reason; cheap when
  * nothing changed, since a loop calls it each time.
  */

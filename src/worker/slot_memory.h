@@ -25,6 +25,7 @@ typedef struct DsSlot
 	pg_atomic_uint32 dboid;
 	pg_atomic_uint32 proc; /* number of the PGPROC + 1 while attached, else 0 */
 	pg_atomic_uint32 leave;
+	pg_atomic_uint32 wake; /* a commit brought work, and the worker has not looked yet */
 	pg_atomic_uint64 last_loop_at;
 	pg_atomic_uint64 counters[DS_COUNTERS];
 	/* under the lock from here on */

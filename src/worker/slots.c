@@ -64,6 +64,7 @@ attach_slots(void *memory, LWLock *lock, bool found)
 		pg_atomic_init_u32(&slot->dboid, InvalidOid);
 		pg_atomic_init_u32(&slot->proc, 0);
 		pg_atomic_init_u32(&slot->leave, 0);
+		pg_atomic_init_u32(&slot->wake, 0);
 		pg_atomic_init_u64(&slot->last_loop_at, 0);
 		for (int c = 0; c < DS_COUNTERS; c++)
 			pg_atomic_init_u64(&slot->counters[c], 0);
@@ -438,8 +439,9 @@ ds_worker_slots_take_hint(Oid *dboid)
 /*
  * ds_worker_slots_wake does the wake-up of a database's workers, at every commit
  * that brought work: no lock, and nothing that can fail. WHY no wake-up is
- * lost: the commit is visible before we look for the process, and a worker
- * publishes its process before it looks for work.
+ * lost: the commit is visible before we look for the process, a worker
+ * publishes its process before it looks for work, and it asks for the mark
+ * before it waits, because a wait for a lock may have swallowed the latch.
  */
 void
 ds_worker_slots_wake(Oid dboid, int which)
@@ -458,6 +460,7 @@ ds_worker_slots_wake(Oid dboid, int which)
 
 			if (slot->kind == kinds[k] && pg_atomic_read_u32(&slot->dboid) == dboid)
 			{
+				pg_atomic_write_u32(&slot->wake, 1);
 				set_latch(slot);
 				break;
 			}

@@ -43,17 +43,18 @@ ds_worker_due(TimestampTz at, TimestampTz now, int64 horizon_ms)
 
 /*
  * ds_worker_task_name does the binding of a task to its function. A task whose
- * function stays the same keeps its plan and its backoff.
+ * function stays the same keeps its plan and its backoff. True: it is another.
  */
-void
+bool
 ds_worker_task_name(DsTask *task, const char *name, const char *function)
 {
 	if (strcmp(task->function, function) == 0 && strcmp(task->name, name) == 0)
-		return;
+		return false;
 	ds_worker_task_forget_plan(task);
 	memset(task, 0, sizeof(DsTask));
 	strlcpy(task->name, name, sizeof(task->name));
 	strlcpy(task->function, function, sizeof(task->function));
+	return true;
 }
 
 /*

@@ -25,7 +25,7 @@ typedef struct DsTask
 	char logged_message[DS_SLOT_TEXTLEN];
 } DsTask;
 
-extern void ds_worker_task_name(DsTask *task, const char *name, const char *function);
+extern bool ds_worker_task_name(DsTask *task, const char *name, const char *function);
 extern SPIPlanPtr ds_worker_task_plan(DsTask *task, int nargs, const Oid *argtypes);
 extern void ds_worker_task_forget_plan(DsTask *task);
 extern bool ds_worker_task_ready(const DsTask *task, TimestampTz now);

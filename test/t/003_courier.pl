@@ -68,6 +68,12 @@ $node->safe_psql('one', "BEGIN; INSERT INTO distsync_test.event (url, body) VALU
 is(looks(), $looks, 'a rollback wakes nobody');
 $node->safe_psql('one', "BEGIN; INSERT INTO distsync_test.event (url, body) VALUES ('" . $chaos->url('/prepared') . "', 'x'); PREPARE TRANSACTION 'p'");
 is(looks(), $looks, 'nor does PREPARE TRANSACTION');
+# the server itself sets a worker's latch now and then: that is no work
+my $loops = "SELECT loops FROM distsync_internal.worker_status() WHERE kind = 'courier' AND database = 'one'";
+my $turns = $node->safe_psql('one', $loops);
+kill 'USR1', $node->safe_psql('one', "SELECT pid FROM distsync_internal.worker_status() WHERE kind = 'courier' AND database = 'one'");
+wait_for_sql($node, 'one', "SELECT ($loops) > $turns", 'a signal between processes turns the loop');
+is(looks(), $looks, 'and wakes nobody');
 $node->safe_psql('one', "COMMIT PREPARED 'p'");
 all_done('/prepared', 1, 'COMMIT PREPARED does');
 cmp_ok(looks(), '>', $looks, 'and then it looks');
