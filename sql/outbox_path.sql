@@ -111,6 +111,18 @@ SELECT count(*) AS doubled FROM (SELECT message_id FROM sync.event GROUP BY 1 HA
 INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, origin) SELECT 'state', 'obx_state', 'thing', k, 0, o FROM (VALUES ('1', 'A'), ('2', 'A'), ('1', 'A'), ('2', 'B'), ('1', 'A')) v(k, o);
 SELECT distsync_internal.outbox_route(100);
 SELECT entity_key, entity_version, origin, convert_from(body, 'UTF8')::jsonb -> 'data' AS data FROM sync.event WHERE event_type = 'obx_state' ORDER BY position;
+-- also where a window is read in pieces: one event, at the place of the last marker, with the time of the first, of nobody in particular
+SELECT position AS before FROM sync.router_cursor \gset
+INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, origin, at) SELECT 'state', 'obx_piece', 'thing', k, 0, o, now() - interval '1 hour' FROM (VALUES ('1', 'A'), ('2', 'A'), ('3', 'A')) v(k, o);
+INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, origin, ring) SELECT 'state', 'obx_piece', 'thing', k, 0, o, 'courier' FROM (VALUES ('1', 'A'), ('2', 'B')) v(k, o);
+INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, origin, body) SELECT 'document', 'obx_piece', 'thing', '1', 0, 'A', '{}' FROM generate_series(1, 2);
+SELECT distsync_internal.outbox_route(1);
+SELECT distsync_internal.outbox_route(1);
+SELECT distsync_internal.outbox_route(1);
+SELECT distsync_internal.outbox_route(1);
+SELECT distsync_internal.outbox_route(1);
+SELECT distsync_internal.outbox_route(1);
+SELECT position - :before AS place, entity_key, at < now() - interval '1 minute' AS first_time, origin, convert_from(body, 'UTF8')::jsonb -> 'data' AS data FROM sync.event WHERE position > :before ORDER BY position;
 CREATE FUNCTION distsync_internal.regress_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb) LANGUAGE sql STABLE AS
 	$$SELECT k, 'T-' || k, 7::bigint, jsonb_build_object('half', 10 / (k::int - 2)) FROM unnest(keys) k WHERE k <> '3'$$;
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('render', 'obx_state', 'distsync_internal.regress_render');

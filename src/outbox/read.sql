@@ -7,10 +7,10 @@
 
 -- outbox_piece does the carrying of one captured row from the outbox to the router.
 CREATE TYPE distsync_internal.outbox_piece AS (
-	lane_group text, outbox_id bigint, at timestamptz, kind text, event_type text, entity text, entity_key text, group_id bigint, body jsonb,
+	lane_group text, outbox_id bigint, at timestamptz, first_at timestamptz, kind text, event_type text, entity text, entity_key text, group_id bigint, body jsonb,
 	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring text
 );
-COMMENT ON TYPE distsync_internal.outbox_piece IS 'A row of the outbox as the router reads it.';
+COMMENT ON TYPE distsync_internal.outbox_piece IS 'What the router reads of the outbox: a document, or all markers of one entity in a window: outbox_id, at and ids of the last, first_at of the first, ring courier if one says so, origin if all agree.';
 
 -- outbox_draft does the carrying of one event that has its data but no place in the stream yet.
 CREATE TYPE distsync_internal.outbox_draft AS (
@@ -36,56 +36,49 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_snapshot() IS 'Snapshot of the calling statement, with the own transaction among those that run.';
 
--- outbox_read_customer does the reading of one piece of a window from the customer outbox. The planner knows nothing of a snapshot,
--- so it is kept from reading whole partitions.
+-- outbox_read_customer does the reading of one piece of a window from the customer outbox. What has happened to one entity is told at
+-- the place of its last marker, so that a window tells it once, in however many pieces it is read. The planner knows nothing of a
+-- snapshot, so it is kept from reading whole partitions.
 CREATE FUNCTION distsync_internal.outbox_read_customer(before pg_snapshot, target pg_snapshot, late xid8[], after_id bigint, max_rows integer)
 RETURNS SETOF distsync_internal.outbox_piece
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-	IF cardinality(late) = 0 THEN
-		RETURN QUERY
-		SELECT 'customer'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.customer_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
-		FROM sync.outbox_customer o
-		WHERE o.xid >= pg_snapshot_xmax(before) AND o.xid < pg_snapshot_xmax(target) AND o.outbox_id > after_id AND pg_visible_in_snapshot(o.xid, target)
-		ORDER BY o.outbox_id LIMIT max_rows;
-	ELSE
-		RETURN QUERY
-		SELECT 'customer'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.customer_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
-		FROM (SELECT * FROM sync.outbox_customer c
-			  WHERE c.xid >= pg_snapshot_xmax(before) AND c.xid < pg_snapshot_xmax(target) AND c.outbox_id > after_id AND pg_visible_in_snapshot(c.xid, target)
-			  UNION ALL
-			  SELECT * FROM sync.outbox_customer c WHERE c.xid = ANY (late) AND c.outbox_id > after_id) o
-		ORDER BY o.outbox_id LIMIT max_rows;
-	END IF;
+	RETURN QUERY
+	SELECT 'customer'::text, s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.customer_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+	FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
+			CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+			CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
+		FROM (SELECT * FROM sync.outbox_customer x WHERE x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+			UNION ALL
+			SELECT * FROM sync.outbox_customer x WHERE x.xid = ANY (late)) o
+		WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C", CASE o.kind WHEN 'document' THEN o.outbox_id END)) s
+	WHERE s.nth = 1 AND s.outbox_id > after_id
+	ORDER BY s.outbox_id LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_read_customer(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS
-	'Rows of sync.outbox_customer visible in target and not in before, above outbox_id after_id, in its order, at most max_rows. late: transactions that ran in before and are visible in target.';
+	'What sync.outbox_customer says in rows visible in target and not in before: documents, and the markers of each entity as one; above outbox_id after_id, in its order, at most max_rows. late: transactions that ran in before and are visible in target.';
 
 -- outbox_read_item does the same for the item outbox.
 CREATE FUNCTION distsync_internal.outbox_read_item(before pg_snapshot, target pg_snapshot, late xid8[], after_id bigint, max_rows integer)
 RETURNS SETOF distsync_internal.outbox_piece
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
-	IF cardinality(late) = 0 THEN
-		RETURN QUERY
-		SELECT 'item'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
-		FROM sync.outbox_item o
-		WHERE o.xid >= pg_snapshot_xmax(before) AND o.xid < pg_snapshot_xmax(target) AND o.outbox_id > after_id AND pg_visible_in_snapshot(o.xid, target)
-		ORDER BY o.outbox_id LIMIT max_rows;
-	ELSE
-		RETURN QUERY
-		SELECT 'item'::text, o.outbox_id, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
-		FROM (SELECT * FROM sync.outbox_item i
-			  WHERE i.xid >= pg_snapshot_xmax(before) AND i.xid < pg_snapshot_xmax(target) AND i.outbox_id > after_id AND pg_visible_in_snapshot(i.xid, target)
-			  UNION ALL
-			  SELECT * FROM sync.outbox_item i WHERE i.xid = ANY (late) AND i.outbox_id > after_id) o
-		ORDER BY o.outbox_id LIMIT max_rows;
-	END IF;
+	RETURN QUERY
+	SELECT 'item'::text, s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.item_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+	FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
+			CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+			CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
+		FROM (SELECT * FROM sync.outbox_item x WHERE x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+			UNION ALL
+			SELECT * FROM sync.outbox_item x WHERE x.xid = ANY (late)) o
+		WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C", CASE o.kind WHEN 'document' THEN o.outbox_id END)) s
+	WHERE s.nth = 1 AND s.outbox_id > after_id
+	ORDER BY s.outbox_id LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_read_item(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS
-	'Rows of sync.outbox_item visible in target and not in before, above outbox_id after_id, in its order, at most max_rows.';
+	'What sync.outbox_item says in rows visible in target and not in before, as outbox_read_customer.';
 
 -- outbox_late does the listing of transactions that ran when the router last looked and have committed since.
 CREATE FUNCTION distsync_internal.outbox_late(before pg_snapshot, target pg_snapshot) RETURNS xid8[]
@@ -135,8 +128,8 @@ COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
 	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. error: why a key could not be rendered.';
 
 -- outbox_compose does the making of events out of captured rows: document events as they are, the markers of one entity as one event
--- that tells its state now. It takes the place of the last of them and the time of the first. The planner takes thousands of rows for a
--- handful and would join them by nested loops; renderers get their keys by the hundred, so that neither do they.
+-- that tells its state now, with the time of the first. The planner takes thousands of rows for a handful and would join them by nested
+-- loops; renderers get their keys by the hundred, so that neither do they.
 CREATE FUNCTION distsync_internal.outbox_compose(pieces distsync_internal.outbox_piece[]) RETURNS SETOF distsync_internal.outbox_draft
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 BEGIN
@@ -149,13 +142,7 @@ BEGIN
 		SELECT p.*, row_number() OVER (ORDER BY p.clock, p.lane_group, p.outbox_id) AS ordinal
 		FROM (SELECT u.*, max(u.at) OVER (PARTITION BY u.lane_group ORDER BY u.outbox_id) AS clock FROM unnest(pieces) u) p
 	), marker AS MATERIALIZED (
-		SELECT DISTINCT ON (p.event_type, p.entity, p.entity_key) p.*,
-			min(p.at) OVER same AS first_at, bool_or(p.ring = 'courier') OVER same AS rings, min(p.origin) OVER same AS one_origin,
-			count(*) OVER same = count(p.origin) OVER same AND min(p.origin) OVER same = max(p.origin) OVER same AS same_origin
-		FROM piece p
-		WHERE p.kind = 'state'
-		WINDOW same AS (PARTITION BY p.event_type, p.entity, p.entity_key)
-		ORDER BY p.event_type, p.entity, p.entity_key, p.ordinal DESC
+		SELECT * FROM piece p WHERE p.kind = 'state'
 	), rendered AS MATERIALIZED (
 		SELECT DISTINCT ON (t.event_type, t.entity, r.key) t.event_type, t.entity, r.*
 		FROM (SELECT m.event_type, m.entity, array_agg(m.entity_key ORDER BY m.entity_key) AS keys
@@ -170,10 +157,10 @@ BEGIN
 	WHERE p.kind = 'document'
 	UNION ALL
 	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
-		m.message_id, m.correlation_id, m.causation_id, CASE WHEN m.same_origin THEN m.one_origin END, m.rings, r.error
+		m.message_id, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error
 	FROM marker m
 	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_compose(distsync_internal.outbox_piece[]) IS
-	'Events of the given rows: documents as captured; markers of one type and entity as one, rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event.';
+	'Events of the given rows: documents as captured; markers rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event.';

@@ -255,7 +255,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_route(integer) IS
-	'Courier function: routes what has become visible in the outbox, about max_rows rows of each outbox a call. Returns rows read; max_rows when there may be more. 0 at once when another router works. Safe with late commits and prepared transactions.';
+	'Courier function: routes what has become visible in the outbox, about max_rows documents and changed entities of each outbox a call. Returns how many were read; max_rows when there may be more. 0 at once when another router works. Safe with late commits and prepared transactions.';
 
 -- outbox_piece_size does the choice of how much of a large window is read at once: each piece reads all of it, so there are few.
 CREATE FUNCTION distsync_internal.outbox_piece_size(before pg_snapshot, target pg_snapshot) RETURNS integer
