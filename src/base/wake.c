@@ -82,9 +82,12 @@ ds_sql_worker_wake(PG_FUNCTION_ARGS)
 		ds_worker_wake_at_commit(DS_WAKE_CLERK);
 	else if (strcmp(which, "both") == 0)
 		ds_worker_wake_at_commit(DS_WAKE_BOTH);
+	else if (strcmp(which, "states") == 0)
+		ds_worker_wake_at_commit(DS_WAKE_STATES);
 	else
-		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("unknown worker \"%s\"", which),
-						errdetail("Field: which."), errhint("Use courier, clerk or both.")));
+		ereport(ERROR,
+				(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("unknown worker \"%s\"", which),
+				 errdetail("Field: which."), errhint("Use courier, clerk, both or states.")));
 	PG_RETURN_VOID();
 }
 

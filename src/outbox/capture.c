@@ -354,7 +354,7 @@ capture_state(TriggerData *trigdata, char **args, Oid owner)
 	reduce_markers(&markers);
 	if (markers.n == 0)
 		return;
-	ds_worker_wake_at_commit(DS_WAKE_COURIER);
+	ds_worker_wake_at_commit(markers.item ? DS_WAKE_STATES : DS_WAKE_COURIER);
 	/* a writer that rings does so through the trigger of the outbox */
 	if (strcmp(ring, "trigger") != 0 && ds_outbox_append(&markers, owner, ring))
 		return;

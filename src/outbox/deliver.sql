@@ -156,8 +156,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
 	SELECT least(
 		(SELECT min(due.due_at) FROM distsync_internal.outbox_open_endpoints('http') o
 		 CROSS JOIN LATERAL (SELECT l.due_at FROM sync.lane l WHERE l.endpoint_id = o.endpoint_id AND l.state IN ('ready', 'waiting') ORDER BY l.due_at LIMIT 1) due),
-		(SELECT l.lease_until FROM sync.lane l WHERE l.state = 'leased' ORDER BY l.lease_until LIMIT 1),
-		(SELECT c.moved_at + distsync_internal.outbox_pace(c.busy) FROM sync.router_cursor c WHERE c.router = 'main' AND c.busy > '0'))
+		(SELECT l.lease_until FROM sync.lane l WHERE l.state = 'leased' ORDER BY l.lease_until LIMIT 1))
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_next_due() IS
 	'Courier function: earliest instant at which a lane that may be sent is due or a lease runs out; in the past if one is due already. NULL: nothing waits.';

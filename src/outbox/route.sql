@@ -291,15 +291,19 @@ CREATE FUNCTION distsync_internal.outbox_route_paced(max_rows integer) RETURNS i
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	c record;
+	rest interval;
 BEGIN
 	SELECT moved_at, busy, target, snapshot INTO c FROM sync.router_cursor WHERE router = 'main';
-	IF c.busy > '0' AND c.target IS NULL AND clock_timestamp() < c.moved_at + distsync_internal.outbox_pace(c.busy) AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
-		RETURN 0;
+	IF c.busy > '0' AND c.target IS NULL THEN
+		rest := c.moved_at + distsync_internal.outbox_pace(c.busy) - clock_timestamp();
+		IF rest > '0' AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
+			RETURN -ceil(extract(epoch FROM rest) * 1000);
+		END IF;
 	END IF;
 	RETURN distsync_internal.outbox_route(max_rows);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_route_paced(integer) IS
-	'Courier function: outbox_route(), unless only states of items are new and the last window was routed less than outbox_pace() ago. Returns rows read; 0 also while it waits, outbox_next_due() says how long.';
+	'Courier function: outbox_route(), unless only states of items are new and the last window was routed less than outbox_pace() ago. Returns how many were read; below 0: for so many milliseconds states are left alone, and nothing else is new.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('courier', 'route', 'distsync_internal.outbox_route_paced');

@@ -121,6 +121,21 @@ may_dispatch(const DsCourier *courier, TimestampTz now)
 }
 
 /*
+ * note_wakes does the question whether commits brought work. States that the
+ * router leaves alone for a while are none until then.
+ */
+static void
+note_wakes(DsCourier *courier)
+{
+	if (courier->states_at != 0 &&
+		ds_worker_due(courier->states_at, GetCurrentTimestamp(), DS_STATES_MAX_MS))
+		courier->states_at = 0;
+	ds_worker_slot_defer_states(courier->states_at != 0);
+	if (ds_worker_slot_take_wake())
+		courier->look = true;
+}
+
+/*
  * next_event does the computation of how long there is nothing to do, in
  * milliseconds, at most the poll interval.
  */
@@ -177,7 +192,7 @@ wait_for_event(DsCourier *courier, WaitEventSet *set, uint32 wait_event, bool le
 	int n;
 
 	Assert(!IsTransactionState());
-	courier->look = ds_worker_slot_take_wake() || courier->look;
+	note_wakes(courier);
 	timeout = next_event(courier, leaving);
 	if (timeout >= DS_REST_MS)
 		ds_worker_session_rest();
@@ -190,7 +205,7 @@ wait_for_event(DsCourier *courier, WaitEventSet *set, uint32 wait_event, bool le
 			ResetLatch(MyLatch);
 		}
 	}
-	courier->look = ds_worker_slot_take_wake() || courier->look;
+	note_wakes(courier);
 	woken_at = GetCurrentTimestamp();
 }
 

@@ -57,6 +57,9 @@ typedef struct DsFlight
 	char error[DS_HTTP_ERROR_LEN];
 } DsFlight;
 
+/* states wait no longer than this, whatever the router says */
+#define DS_STATES_MAX_MS 60000
+
 /* A claimed request, copied out of SQL into the scratch context */
 typedef struct DsClaim
 {
@@ -91,7 +94,8 @@ typedef struct DsCourier
 	int alone;	 /* whose turn it is */
 	bool look;	 /* there may be work: dispatch now */
 	TimestampTz next_look;
-	int room; /* flights that may be claimed for */
+	TimestampTz states_at; /* until then states wait, 0 they do not */
+	int room;			   /* flights that may be claimed for */
 	int feed_room;
 	bool round_up; /* who gets the odd one */
 	int nclaims;

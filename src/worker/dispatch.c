@@ -187,6 +187,20 @@ run_next_due(DsCourier *courier, DsTask *task)
 }
 
 /*
+ * note_routed does the reading of the router's answer: how many rows it read, or
+ * as a negative for how many milliseconds it leaves states alone.
+ */
+static void
+note_routed(DsCourier *courier, int32 answer)
+{
+	if (answer >= ds_guc_courier_route_batch)
+		courier->more = true;
+	else if (answer < 0)
+		courier->states_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														 Min(-(int64) answer, DS_STATES_MAX_MS));
+}
+
+/*
  * run_task does one task of the dispatch.
  */
 static void
@@ -197,8 +211,7 @@ run_task(DsCourier *courier, int kind)
 	switch (kind)
 	{
 		case DS_COURIER_ROUTE:
-			if (run_count(task, ds_guc_courier_route_batch) >= ds_guc_courier_route_batch)
-				courier->more = true;
+			note_routed(courier, run_count(task, ds_guc_courier_route_batch));
 			DS_FAILPOINT("worker.route.after");
 			break;
 		case DS_COURIER_RING:
@@ -296,6 +309,7 @@ prepare(DsCourier *courier)
 	courier->look = false;
 	courier->nclaims = 0;
 	courier->more = false;
+	courier->states_at = 0;
 	courier->next_due = DT_NOEND;
 	courier->claims = MemoryContextAlloc(courier->scratch, sizeof(DsClaim) * Max(courier->room, 1));
 }
@@ -310,6 +324,8 @@ plan_next_look(DsCourier *courier, TimestampTz now)
 
 	if (courier->next_due < next)
 		next = Max(courier->next_due, TimestampTzPlusMilliseconds(now, DS_DUE_PAUSE_MS));
+	if (courier->states_at != 0)
+		next = Min(next, courier->states_at);
 	for (int kind = 0; kind <= DS_COURIER_TRANSACTION; kind++)
 	{
 		if (courier->task[kind].not_before > now)
@@ -381,6 +397,7 @@ ds_worker_courier_dispatch(DsCourier *courier)
 		ds_worker_slot_set_state(DS_SLOT_IDLE, ds_worker_session_idle_reason());
 		courier->next_look = TimestampTzPlusMilliseconds(
 			now, Min(ds_guc_courier_poll_interval, ds_worker_session_idle_pause()));
+		courier->states_at = courier->next_look;
 		return;
 	}
 	ds_worker_slot_set_state(DS_SLOT_ACTIVE, NULL);

@@ -94,15 +94,34 @@ ds_worker_slot_asked_to_leave(void)
 
 /*
  * ds_worker_slot_take_wake does the question whether a commit brought work since
- * it was asked last. WHY not the latch alone: the server sets it for reasons of
- * its own (signals between processes, an alarm clock that nobody needs any more),
- * and each look for nothing is a transaction; and it resets it when it waits for
- * a lock in the middle of ours, which would be a wake-up lost.
+ * it was asked last; while states are deferred, work of another kind. WHY not
+ * the latch alone: the server sets it for reasons of its own (signals between
+ * processes, an alarm clock that nobody needs any more), and each look for
+ * nothing is a transaction; and it resets it when it waits for a lock in the
+ * middle of ours, which would be a wake-up lost.
  */
 bool
 ds_worker_slot_take_wake(void)
 {
-	return my_slot == NULL || pg_atomic_exchange_u32(&my_slot->wake, 0) != 0;
+	uint32 mask = DS_SLOT_WORK | DS_SLOT_STATES;
+
+	if (my_slot == NULL)
+		return true;
+	if (pg_atomic_read_u32(&my_slot->defers) != 0)
+		mask = DS_SLOT_WORK;
+	return (pg_atomic_fetch_and_u32(&my_slot->wake, ~mask) & mask) != 0;
+}
+
+/*
+ * ds_worker_slot_defer_states does the beginning or the end of a time in which
+ * commits that bring states only are noted and wake nobody.
+ */
+void
+ds_worker_slot_defer_states(bool defer)
+{
+	if (my_slot == NULL || pg_atomic_read_u32(&my_slot->defers) == (defer ? 1 : 0))
+		return;
+	pg_atomic_exchange_u32(&my_slot->defers, defer ? 1 : 0);
 }
 
 /*

@@ -17,6 +17,8 @@
 #define DS_SLOT_LAUNCHER 0
 #define DS_SLOT_PROBE 1
 #define DS_SLOT_FIRST 2
+#define DS_SLOT_WORK 0x01
+#define DS_SLOT_STATES 0x02
 #define DS_MAX_HINTS 32
 #define DS_MAX_BLOCKS 32
 
@@ -25,7 +27,8 @@ typedef struct DsSlot
 	pg_atomic_uint32 dboid;
 	pg_atomic_uint32 proc; /* number of the PGPROC + 1 while attached, else 0 */
 	pg_atomic_uint32 leave;
-	pg_atomic_uint32 wake; /* a commit brought work, and the worker has not looked yet */
+	pg_atomic_uint32 wake; /* DS_SLOT_WORK, DS_SLOT_STATES: commits brought it, nobody looked yet */
+	pg_atomic_uint32 defers; /* states need no latch: the worker looks by its own clock */
 	pg_atomic_uint64 last_loop_at;
 	pg_atomic_uint64 counters[DS_COUNTERS];
 	/* under the lock from here on */

@@ -65,6 +65,7 @@ attach_slots(void *memory, LWLock *lock, bool found)
 		pg_atomic_init_u32(&slot->proc, 0);
 		pg_atomic_init_u32(&slot->leave, 0);
 		pg_atomic_init_u32(&slot->wake, 0);
+		pg_atomic_init_u32(&slot->defers, 0);
 		pg_atomic_init_u64(&slot->last_loop_at, 0);
 		for (int c = 0; c < DS_COUNTERS; c++)
 			pg_atomic_init_u64(&slot->counters[c], 0);
@@ -437,6 +438,33 @@ ds_worker_slots_take_hint(Oid *dboid)
 }
 
 /*
+ * mark_of does the translation of what a transaction asks for into what a kind
+ * of worker is told.
+ */
+static uint32
+mark_of(DsWorkerKind kind, int which)
+{
+	if (which & (kind == DS_WORKER_COURIER ? DS_WAKE_COURIER : DS_WAKE_CLERK))
+		return DS_SLOT_WORK;
+	return kind == DS_WORKER_COURIER && (which & DS_WAKE_STATES) ? DS_SLOT_STATES : 0;
+}
+
+/*
+ * wake_slot does the mark and the latch. WHY states need no latch while they
+ * are deferred: who defers looks at the marks again when that is over, and says
+ * so before it asks for them. A mark that stands already is not written again,
+ * because every commit of a busy server would take the line from the others.
+ */
+static void
+wake_slot(DsSlot *slot, uint32 mark)
+{
+	if ((pg_atomic_read_u32(&slot->wake) & mark) != mark)
+		pg_atomic_fetch_or_u32(&slot->wake, mark);
+	if (mark == DS_SLOT_WORK || pg_atomic_read_u32(&slot->defers) == 0)
+		set_latch(slot);
+}
+
+/*
  * ds_worker_slots_wake does the wake-up of a database's workers, at every commit
  * that brought work: no lock, and nothing that can fail. WHY no wake-up is
  * lost: the commit is visible before we look for the process, a worker
@@ -452,7 +480,9 @@ ds_worker_slots_wake(Oid dboid, int which)
 	pg_memory_barrier();
 	for (int k = 0; k < 2; k++)
 	{
-		if ((which & (k == 0 ? DS_WAKE_COURIER : DS_WAKE_CLERK)) == 0)
+		uint32 mark = mark_of(kinds[k], which);
+
+		if (mark == 0)
 			continue;
 		for (int i = 0; i < ds_worker_slots_memory->nslots - DS_SLOT_FIRST; i++)
 		{
@@ -460,8 +490,7 @@ ds_worker_slots_wake(Oid dboid, int which)
 
 			if (slot->kind == kinds[k] && pg_atomic_read_u32(&slot->dboid) == dboid)
 			{
-				pg_atomic_write_u32(&slot->wake, 1);
-				set_latch(slot);
+				wake_slot(slot, mark);
 				break;
 			}
 			if (++found[k] == ds_worker_slots_memory->nslots)

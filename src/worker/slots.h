@@ -106,6 +106,7 @@ extern void ds_worker_slots_wake_launcher(void);
 extern bool ds_worker_slot_attach(const DsTicket *ticket);
 extern bool ds_worker_slot_asked_to_leave(void);
 extern bool ds_worker_slot_take_wake(void);
+extern void ds_worker_slot_defer_states(bool defer);
 extern void ds_worker_slot_set_state(DsSlotState state, const char *idle_reason);
 extern void ds_worker_slot_set_exit(DsSlotExit reason);
 extern void ds_worker_slot_set_error(const char *message);

@@ -78,6 +78,28 @@ $node->safe_psql('one', "COMMIT PREPARED 'p'");
 all_done('/prepared', 1, 'COMMIT PREPARED does');
 cmp_ok(looks(), '>', $looks, 'and then it looks');
 
+# while the router leaves states alone, commits that bring states only are noted and wake nobody; other work wakes, and takes nothing away
+sub wake { return $node->safe_psql('one', "SELECT distsync_internal.worker_wake('$_[0]')") }
+sub looks_more { my ($than, $what) = @_; return wait_for_sql($node, 'one', "SELECT last_value > $than FROM distsync_test.look", $what) }
+$looks = looks_at_rest();
+wake('states');
+looks_more($looks, 'states wake the courier');
+$node->safe_psql('one', "INSERT INTO distsync_test.knob VALUES ('route_answer', '-60000')");
+$looks = looks_at_rest();
+wake('courier');
+looks_more($looks, 'the router says that it leaves states alone');
+$looks = looks_at_rest();
+wake('states') for 1 .. 3;
+is(looks_at_rest(), $looks, 'then they wake nobody');
+$node->safe_psql('one', "UPDATE distsync_test.knob SET value = '-1000' WHERE name = 'route_answer'");
+wake('courier');
+looks_more($looks, 'other work does');
+$node->safe_psql('one', "DELETE FROM distsync_test.knob WHERE name = 'route_answer'");
+looks_more($looks + 1, 'and when the time is over, the courier looks by itself');
+$looks = looks_at_rest();
+wake('states');
+looks_more($looks, 'and states wake it again');
+
 # the clerk: woken, in rounds until there is nothing left, as the owner for good
 $node->safe_psql('one', 'INSERT INTO distsync_test.task SELECT FROM generate_series(1, 9)');
 wait_for_sql($node, 'one', 'SELECT count(*) = 9 FROM distsync_test.task WHERE done_at IS NOT NULL', 'the clerk works until nothing is left');

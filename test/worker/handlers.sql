@@ -53,7 +53,7 @@ BEGIN
 		WHERE id IN (SELECT id FROM distsync_test.event WHERE NOT routed ORDER BY id LIMIT max_rows) RETURNING id, url, body)
 	INSERT INTO distsync_test.job (id, url, body) SELECT id, url, body FROM e;
 	GET DIAGNOSTICS n = ROW_COUNT;
-	RETURN n;
+	RETURN COALESCE((SELECT k.value::int FROM distsync_test.knob k WHERE k.name = 'route_answer'), n);
 END
 $$;
 
