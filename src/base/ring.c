@@ -13,9 +13,9 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #include "base/export.h"
+#include "base/guc.h"
 #include "base/ring.h"
 
 static bool preloaded = false;
@@ -50,13 +50,17 @@ ds_base_preloaded(void)
 const char *
 ds_base_ring(void)
 {
-	const char *notify = GetConfigOption("distsync.notify", true, false);
-
-	if (notify == NULL || strcmp(notify, "auto") == 0)
-		return preloaded ? "courier" : "trigger";
-	if (strcmp(notify, "off") == 0)
-		return "none";
-	return strcmp(notify, "trigger") == 0 ? "trigger" : "courier";
+	switch (ds_guc_notify)
+	{
+		case DS_NOTIFY_OFF:
+			return "none";
+		case DS_NOTIFY_TRIGGER:
+			return "trigger";
+		case DS_NOTIFY_COURIER:
+			return "courier";
+		default:
+			return preloaded ? "courier" : "trigger";
+	}
 }
 
 /*

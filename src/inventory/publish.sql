@@ -12,13 +12,15 @@ BEGIN
 		SELECT i.item_id, i.sku, i.base_unit FROM dist.item i WHERE i.item_id = ANY (ARRAY(SELECT u::bigint FROM unnest(keys) u WHERE u ~ '^[0-9]{1,18}$'))
 	), p AS MATERIALIZED (
 		SELECT k.item_id, s.site_id, s.code, s.company_id FROM k JOIN dist.stock_pool x ON x.item_id = k.item_id JOIN dist.site s ON s.site_id = x.site_id AND s.can_promise AND s.status = 'active'
+	), v AS MATERIALIZED (
+		SELECT s.site_id, d.doubt FROM (SELECT DISTINCT p.site_id FROM p) s CROSS JOIN LATERAL distsync_internal.inventory_doubt(s.site_id, at) d
 	), n AS MATERIALIZED (
 		SELECT p.item_id, p.code, p.company_id, m.known_at, o.mode,
 			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, o.mode, v.doubt) + m.low + m.backorder - m.held - m.committed) AS atp
 		FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM p) a
 		CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, at) m
 		JOIN p ON p.item_id = m.item_id AND p.site_id = m.site_id
-		CROSS JOIN LATERAL distsync_internal.inventory_doubt(p.site_id, at) v
+		JOIN v ON v.site_id = p.site_id
 		CROSS JOIN (VALUES ('conservative'), ('physical'), ('book')) o(mode)
 	), total AS MATERIALIZED (
 		SELECT n.item_id, max(n.known_at) AS known_at, sum(n.atp) FILTER (WHERE n.mode = 'conservative') AS atp,

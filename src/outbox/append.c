@@ -37,12 +37,12 @@
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 #include "utils/xid8.h"
 
 #include "outbox/append.h"
@@ -332,6 +332,8 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 	IndexInfo **info = palloc(sizeof(IndexInfo *) * Max(nindexes, 1));
 	const int *column = o->column;
 	Datum *values = row->tts_values;
+	/* the router gives the event its own: a random one for each marker is dear */
+	pg_uuid_t nil = {{0}};
 
 	for (int i = 0; i < nindexes; i++)
 	{
@@ -348,6 +350,7 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 	values[column[COL_EVENT_TYPE]] = CStringGetTextDatum(markers->event_type);
 	values[column[COL_ENTITY]] = CStringGetTextDatum(markers->entity);
 	values[column[COL_RING]] = CStringGetTextDatum(ring);
+	values[column[COL_MESSAGE_ID]] = UUIDPGetDatum(&nil);
 	for (int i = 0; i < markers->n; i++)
 	{
 		char key[MAXINT8LEN + 1];
@@ -356,7 +359,6 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 		values[column[COL_OUTBOX_ID]] = Int64GetDatum(nextval_internal(o->sequence, false));
 		values[column[COL_ENTITY_KEY]] = CStringGetTextDatum(key);
 		values[column[COL_GROUP]] = Int64GetDatum(markers->marker[i].group);
-		values[column[COL_MESSAGE_ID]] = OidFunctionCall0(F_GEN_RANDOM_UUID);
 		ExecStoreVirtualTuple(row);
 		ExecCopySlot(slot, row);
 		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);

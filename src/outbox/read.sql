@@ -157,7 +157,7 @@ BEGIN
 	WHERE p.kind = 'document'
 	UNION ALL
 	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
-		m.message_id, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error
+		CASE m.message_id WHEN '00000000-0000-0000-0000-000000000000' THEN gen_random_uuid() ELSE m.message_id END, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error
 	FROM marker m
 	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key;
 END

@@ -217,14 +217,14 @@ BEGIN
 		PERFORM distsync_internal.outbox_stamp();
 		SELECT * INTO c FROM sync.router_cursor WHERE router = 'main';
 	END IF;
-	step := greatest(max_rows, c.piece, 1);
 	-- one statement, one snapshot: the window, its rows, and the state that markers are rendered from
-	SELECT r.until, r.pieces, ARRAY(SELECT d FROM distsync_internal.outbox_compose(r.pieces) d) INTO until, pieces, drafts
-	FROM (SELECT w.until, ARRAY(
-			SELECT p FROM distsync_internal.outbox_read_customer(c.snapshot, w.until, w.late, c.done_customer, step) p
+	SELECT r.until, r.step, r.pieces, ARRAY(SELECT d FROM distsync_internal.outbox_compose(r.pieces) d) INTO until, step, pieces, drafts
+	FROM (SELECT w.until, w.step, ARRAY(
+			SELECT p FROM distsync_internal.outbox_read_customer(c.snapshot, w.until, w.late, c.done_customer, w.step) p
 			UNION ALL
-			SELECT p FROM distsync_internal.outbox_read_item(c.snapshot, w.until, w.late, c.done_item, step) p) AS pieces
-		  FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late
+			SELECT p FROM distsync_internal.outbox_read_item(c.snapshot, w.until, w.late, c.done_item, w.step) p) AS pieces
+		  FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late,
+					greatest(max_rows, 1, COALESCE(c.piece, distsync_internal.outbox_first_piece(c.snapshot, s.until))) AS step
 				FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s) w
 		  OFFSET 0) r;
 	IF cardinality(pieces) = 0 AND c.target IS NULL THEN
@@ -257,7 +257,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.outbox_route(integer) IS
 	'Courier function: routes what has become visible in the outbox, about max_rows documents and changed entities of each outbox a call. Returns how many were read; max_rows when there may be more. 0 at once when another router works. Safe with late commits and prepared transactions.';
 
--- outbox_piece_size does the choice of how much of a large window is read at once: each piece reads all of it, so there are few.
+-- outbox_first_piece does the guess how much is read of a window that may be large: each piece reads all of it, so there are few. How
+-- many transactions there were is known without counting rows.
+CREATE FUNCTION distsync_internal.outbox_first_piece(before pg_snapshot, target pg_snapshot) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN least((pg_snapshot_xmax(target)::text::numeric - pg_snapshot_xmax(before)::text::numeric) / 8, 50000)::integer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_first_piece(pg_snapshot, pg_snapshot) IS 'An eighth of the transactions between two snapshots, at most 50,000.';
+
+-- outbox_piece_size does the choice of how much is read of a window that was larger than guessed, by its rows.
 CREATE FUNCTION distsync_internal.outbox_piece_size(before pg_snapshot, target pg_snapshot) RETURNS integer
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT least(greatest(

@@ -270,7 +270,7 @@ CREATE TABLE sync.outbox_customer (
 	entity_key	text NOT NULL,						-- its business key
 	customer_id	bigint NOT NULL DEFAULT 0,			-- distribution key, 0 = none
 	body		jsonb,								-- data of a document event; NULL for a marker
-	message_id	uuid NOT NULL DEFAULT gen_random_uuid(),	-- fixed at capture, constant over retries and replays
+	message_id	uuid NOT NULL DEFAULT gen_random_uuid(),	-- fixed at capture, constant over retries and replays; nil for a marker: fixed when it is told
 	correlation_id	uuid,							-- the cause, end to end
 	causation_id	uuid,							-- message that caused it
 	origin		text,								-- system it came from: it is not told its own news
@@ -290,7 +290,7 @@ CREATE TABLE sync.outbox_item (
 	entity_key	text NOT NULL,						-- its business key, or the id of the item for markers
 	item_id		bigint NOT NULL DEFAULT 0,			-- distribution key, 0 = none
 	body		jsonb,								-- data of a document event; NULL for a marker
-	message_id	uuid NOT NULL DEFAULT gen_random_uuid(),	-- fixed at capture, constant over retries and replays
+	message_id	uuid NOT NULL DEFAULT gen_random_uuid(),	-- fixed at capture, constant over retries and replays; nil for a marker: fixed when it is told
 	correlation_id	uuid,							-- the cause, end to end
 	causation_id	uuid,							-- message that caused it
 	origin		text,								-- system it came from: it is not told its own news
