@@ -17,11 +17,11 @@ CREATE FUNCTION pg_temp.of(who text) RETURNS bigint LANGUAGE sql AS $$ SELECT ma
 
 -- the same item twice adds up; one short line refuses all; what one site can serve is not split
 SELECT ordinal, outcome, item, site, quantity, unit, available FROM distsync.reserve('[{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":2}]', '{"holder":"cart"}');
-SELECT ordinal, outcome, item, site, quantity, unit, available, expires_at > now() AS held FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","idempotency_key":"res-1"}');
+SELECT ordinal, outcome, item, site, quantity, unit, available, expires_at > now() AS held FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","source":"inv-wms","idempotency_key":"res-1"}');
 SELECT * FROM pool;
 -- the same request again: the first answer; another body under the key: an error
-SELECT ordinal, outcome, item, site, quantity FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","idempotency_key":"res-1"}');
-SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":2}]', '{"holder":"cart","idempotency_key":"res-1"}');
+SELECT ordinal, outcome, item, site, quantity FROM distsync.reserve('[{"item":"RES-A","quantity":1,"unit":"INV-BX"},{"item":"RES-B","quantity":3},{"item":"RES-B","quantity":1}]', '{"holder":"cart","source":"inv-wms","idempotency_key":"res-1"}');
+SELECT * FROM distsync.reserve('[{"item":"RES-A","quantity":2}]', '{"holder":"cart","source":"inv-wms","idempotency_key":"res-1"}');
 \echo :LAST_ERROR_SQLSTATE
 -- a refused call does not burn its key
 SELECT outcome FROM distsync.reserve('[{"item":"RES-B","quantity":1}]', '{"holder":"other","idempotency_key":"res-2"}');

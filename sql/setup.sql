@@ -21,8 +21,10 @@ SELECT distsync.setup();
 SELECT currency FROM dist.currency;
 DELETE FROM dist.currency;
 -- a schema of somebody else is refused
-ALTER SCHEMA sync OWNER TO CURRENT_USER;
+CREATE ROLE somebody_else;
+ALTER SCHEMA sync OWNER TO somebody_else;
 SELECT distsync.setup();
 \echo :LAST_ERROR_SQLSTATE
 ALTER SCHEMA sync OWNER TO distsync_owner;
+DROP ROLE somebody_else;
 SELECT distsync.setup();
