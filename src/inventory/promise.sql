@@ -80,7 +80,11 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
-	CROSS JOIN LATERAL (SELECT l.item_id, s.site_id FROM distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_lock_lines.company_id) s) k;
+	CROSS JOIN LATERAL (
+		SELECT l.item_id, s.site_id FROM distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_lock_lines.company_id) s
+		UNION
+		-- a site that may not promise can still owe what is back-ordered there
+		SELECT l.item_id, l.site_id WHERE l.site_id IS NOT NULL) k;
 	SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT u.demand_key FROM unnest(lines) u WHERE u.demand_key IS NOT NULL), items, sites) k;
 END
 $$;
@@ -120,7 +124,7 @@ BEGIN
 	END IF;
 	RETURN (SELECT w.low - m.low
 		FROM (SELECT array_agg(u.demand_key) AS keys, array_agg(u.quantity) AS quantities FROM unnest(granted) u
-			WHERE u.item_id = line.item_id AND u.site_id = inventory_own.site_id AND u.demand_key IS NOT NULL) g
+			WHERE u.item_id = line.item_id AND u.site_id = inventory_own.site_id AND u.demand_key IS NOT NULL AND u.outcome <> 'short') g
 		CROSS JOIN LATERAL distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, g.keys, g.quantities) m
 		CROSS JOIN LATERAL distsync_internal.inventory_terms(ARRAY[line.item_id], ARRAY[inventory_own.site_id], inventory_own.at, g.keys || line.demand_key, g.quantities || line.quantity) w);
 END

@@ -55,7 +55,10 @@ BEGIN
 	IF NOT stock THEN
 		RETURN;
 	END IF;
-	SELECT array_agg((l ->> 'item_id')::bigint) AS items, array_agg((COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint) AS sites INTO k FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l;
+	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO k FROM (
+		SELECT (l ->> 'item_id')::bigint AS item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
+		UNION
+		SELECT l.item_id, l.site_id FROM jsonb_array_elements(docs) x JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint) u;
 	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
 		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
 		UNION

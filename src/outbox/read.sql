@@ -44,16 +44,24 @@ RETURNS SETOF distsync_internal.outbox_piece
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
 	RETURN QUERY
-	SELECT 'customer'::text, s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.customer_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
-	FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
-			CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
-			CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
-		FROM (SELECT * FROM sync.outbox_customer x WHERE x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+	(SELECT 'customer'::text, o.outbox_id, o.at, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.customer_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM (SELECT * FROM sync.outbox_customer x WHERE x.kind = 'document' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
 			UNION ALL
-			SELECT * FROM sync.outbox_customer x WHERE x.xid = ANY (late)) o
-		WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C", CASE o.kind WHEN 'document' THEN o.outbox_id END)) s
-	WHERE s.nth = 1 AND s.outbox_id > after_id
-	ORDER BY s.outbox_id LIMIT max_rows;
+			SELECT * FROM sync.outbox_customer x WHERE x.kind = 'document' AND x.xid = ANY (late)) o
+		WHERE o.outbox_id > after_id
+		ORDER BY o.outbox_id LIMIT max_rows)
+	UNION ALL
+	(SELECT 'customer', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.customer_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+		FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
+				CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+				CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
+			FROM (SELECT * FROM sync.outbox_customer x WHERE x.kind = 'state' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+				UNION ALL
+				SELECT * FROM sync.outbox_customer x WHERE x.kind = 'state' AND x.xid = ANY (late)) o
+			WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C")) s
+		WHERE s.nth = 1 AND s.outbox_id > after_id
+		ORDER BY s.outbox_id LIMIT max_rows)
+	ORDER BY 2 LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_read_customer(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS
@@ -65,16 +73,24 @@ RETURNS SETOF distsync_internal.outbox_piece
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 BEGIN
 	RETURN QUERY
-	SELECT 'item'::text, s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.item_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
-	FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
-			CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
-			CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
-		FROM (SELECT * FROM sync.outbox_item x WHERE x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+	(SELECT 'item'::text, o.outbox_id, o.at, o.at, o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.message_id, o.correlation_id, o.causation_id, o.origin, o.ring
+		FROM (SELECT * FROM sync.outbox_item x WHERE x.kind = 'document' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
 			UNION ALL
-			SELECT * FROM sync.outbox_item x WHERE x.xid = ANY (late)) o
-		WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C", CASE o.kind WHEN 'document' THEN o.outbox_id END)) s
-	WHERE s.nth = 1 AND s.outbox_id > after_id
-	ORDER BY s.outbox_id LIMIT max_rows;
+			SELECT * FROM sync.outbox_item x WHERE x.kind = 'document' AND x.xid = ANY (late)) o
+		WHERE o.outbox_id > after_id
+		ORDER BY o.outbox_id LIMIT max_rows)
+	UNION ALL
+	(SELECT 'item', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.item_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+		FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
+				CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+				CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
+			FROM (SELECT * FROM sync.outbox_item x WHERE x.kind = 'state' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
+				UNION ALL
+				SELECT * FROM sync.outbox_item x WHERE x.kind = 'state' AND x.xid = ANY (late)) o
+			WINDOW same AS (PARTITION BY o.entity_key COLLATE "C", o.event_type COLLATE "C", o.entity COLLATE "C")) s
+		WHERE s.nth = 1 AND s.outbox_id > after_id
+		ORDER BY s.outbox_id LIMIT max_rows)
+	ORDER BY 2 LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_read_item(pg_snapshot, pg_snapshot, xid8[], bigint, integer) IS

@@ -262,10 +262,10 @@ COMMENT ON FUNCTION distsync_internal.outbox_route(integer) IS
 CREATE FUNCTION distsync_internal.outbox_first_piece(before pg_snapshot, target pg_snapshot) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN least((pg_snapshot_xmax(target)::text::numeric - pg_snapshot_xmax(before)::text::numeric) / 8, 50000)::integer;
+	RETURN least((pg_snapshot_xmax(target)::text::numeric - pg_snapshot_xmax(before)::text::numeric) / 8, 10000)::integer;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.outbox_first_piece(pg_snapshot, pg_snapshot) IS 'An eighth of the transactions between two snapshots, at most 50,000.';
+COMMENT ON FUNCTION distsync_internal.outbox_first_piece(pg_snapshot, pg_snapshot) IS 'An eighth of the transactions between two snapshots, at most 10,000: they need not have written here.';
 
 -- outbox_piece_size does the choice of how much is read of a window that was larger than guessed, by its rows.
 CREATE FUNCTION distsync_internal.outbox_piece_size(before pg_snapshot, target pg_snapshot) RETURNS integer
@@ -306,7 +306,8 @@ BEGIN
 	SELECT moved_at, busy, target, snapshot INTO c FROM sync.router_cursor WHERE router = 'main';
 	IF c.busy > '0' AND c.target IS NULL THEN
 		rest := c.moved_at + distsync_internal.outbox_pace(c.busy) - clock_timestamp();
-		IF rest > '0' AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
+		-- a clock that was set back is no reason to wait
+		IF rest > '0' AND rest <= distsync_internal.outbox_pace(c.busy) AND NOT distsync_internal.outbox_pressing(c.snapshot) THEN
 			RETURN -ceil(extract(epoch FROM rest) * 1000);
 		END IF;
 	END IF;

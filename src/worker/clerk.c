@@ -105,6 +105,8 @@ note_failure(DsClerk *clerk, DsTask *task, const DsFailure *failure)
 		ds_worker_task_failed(task, failure);
 	else
 	{
+		/* nobody has looked for what we were woken for */
+		clerk->look = true;
 		ds_worker_task_failed(&clerk->transaction, failure);
 		ds_worker_slot_set_state(DS_SLOT_IDLE, failure->message);
 	}

@@ -335,15 +335,17 @@ plan_next_look(DsCourier *courier, TimestampTz now)
 }
 
 /*
- * next_turn does the step from one task to the next while they run alone.
+ * next_turn does the step from one task to the next while they run alone. After
+ * the last they run together once more: alone, some could not do all they had.
  */
 static void
 next_turn(DsCourier *courier)
 {
-	if (courier->split && ++courier->alone >= DS_COURIER_TRANSACTION)
+	if (!courier->split)
+		return;
+	if (++courier->alone >= DS_COURIER_TRANSACTION)
 		courier->split = false;
-	else if (courier->split)
-		courier->more = true;
+	courier->more = true;
 }
 
 /*

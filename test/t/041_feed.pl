@@ -58,7 +58,7 @@ is($lab->sql("SELECT state || ' ' || sqlstate || ' ' || convert_from(body, 'UTF8
     'quarantined SD020 ' . decode_base64(message(4)->{body_base64}), 'the one with a wrong signature is in quarantine with its bytes: nobody would send it again');
 is($lab->sql("SELECT state || ' ' || sqlstate FROM sync.inbox WHERE message_id = 'msg-8'"), 'quarantined SD005', 'so is the one that could not be decoded');
 
-my @pulls = $chaos->requests(path => '/queue');
+my @pulls = $chaos->wait_for(9, path => '/queue');
 my @asked = map { join '/', $_->{query} =~ /cursor=(\w+)&limit=(\d+)/ } @pulls;
 is(join(' ', @asked[0 .. 8]), '0/64 c1/64 c2/64 c2/32 c2/16 c3/64 c3/32 c3/16 c4/64', 'the cursor moves with what was taken; who fails is asked for less');
 is(scalar(grep { ($_->{headers}{authorization} // '') ne 'Bearer t0ken' } @pulls), 0, 'the token goes with every pull');
