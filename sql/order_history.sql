@@ -30,3 +30,9 @@ SELECT bucket, amount, items FROM distsync.aging('OH-1', '2025-04-01', '{"compan
 SELECT sum(amount) FROM distsync.statement('OH-2', options => '{"company":"OH"}');
 SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
 	UNION ALL SELECT * FROM distsync_internal.credit_verify_items()) v;
+-- a sender with a name of its own for the company: one order, one demand
+INSERT INTO sync.xref (system, entity, external_id, code) VALUES ('OH-ERP', 'company', '1000', 'OH');
+SELECT outcome, entity_key FROM distsync.apply('order', '{"company":"1000","order_number":"OH-X","customer":"OH-2","lines":[{"line":1,"item":"OH-A","quantity":3,"unit_price":"2"}]}', 'OH-ERP');
+SELECT outcome, entity_key FROM distsync.apply('shipment', '{"company":"OH","shipment_number":"OHS-X","order_number":"OH-X","site":"OH-W","shipped_at":"2026-01-01T00:00:00Z","lines":[{"order_line":1,"quantity":1}]}', 'OH-ERP');
+SELECT demand_key, ordered, shipped FROM dist.demand WHERE demand_key LIKE '%/OH-X/%' ORDER BY 1;
+SELECT count(*) AS over_shipped FROM sync.exception WHERE kind = 'over_shipped' AND trace_key LIKE '%OH-X%';

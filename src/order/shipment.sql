@@ -21,12 +21,13 @@ COMMENT ON FUNCTION distsync_internal.order_try(text, jsonb, text, text) IS 'Rea
 -- order_resolve does the look-up of companies for documents of a bulk call.
 CREATE FUNCTION distsync_internal.order_resolve(docs jsonb, source text) RETURNS SETOF jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT x || jsonb_build_object('company_id', c.id)
+	SELECT CASE WHEN o.code IS NULL THEN x ELSE jsonb_set(x, '{doc,company}', to_jsonb(o.code)) END || jsonb_build_object('company_id', c.id)
 	FROM jsonb_array_elements(docs) x
 	LEFT JOIN distsync_internal.master_companies(ARRAY(SELECT y -> 'doc' ->> 'company' FROM jsonb_array_elements(docs) y), order_resolve.source) c ON c.code = x -> 'doc' ->> 'company'
+	LEFT JOIN dist.company o ON o.company_id = c.id
 	ORDER BY (x ->> 'ordinal')::integer
 $$;
-COMMENT ON FUNCTION distsync_internal.order_resolve(jsonb, text) IS 'Documents {ordinal, doc} in their order with company_id (null = unknown).';
+COMMENT ON FUNCTION distsync_internal.order_resolve(jsonb, text) IS 'Documents {ordinal, doc} in their order with company_id (null = unknown), and our code of the company where the sender has another.';
 
 -- order_check_shipment does the checks of a shipment that was read.
 CREATE FUNCTION distsync_internal.order_check_shipment(s jsonb) RETURNS distsync_internal.apply_result
