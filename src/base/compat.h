@@ -44,4 +44,13 @@
 #define ds_compat_in_background_worker() IsBackgroundWorker
 #endif
 
+/* a scan reports to its instrumentation since 18 */
+#if PG_VERSION_NUM >= 180000
+#define ds_compat_index_beginscan(heap, index, snapshot, nkeys)                                    \
+	index_beginscan((heap), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define ds_compat_index_beginscan(heap, index, snapshot, nkeys)                                    \
+	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
+#endif
+
 #endif /* DS_BASE_COMPAT_H */

@@ -44,6 +44,7 @@
 /* pricing */
 #define DS_ERRCODE_AGREEMENT_OVERLAP MAKE_SQLSTATE('S', 'D', '0', '5', '1')
 #define DS_ERRCODE_AGREEMENT_STATE MAKE_SQLSTATE('S', 'D', '0', '5', '2')
+#define DS_ERRCODE_CIRCULAR_REFERENCE MAKE_SQLSTATE('S', 'D', '0', '5', '3')
 
 /* credit and orders */
 #define DS_ERRCODE_CREDIT_REFUSED MAKE_SQLSTATE('S', 'D', '0', '6', '0')

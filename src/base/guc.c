@@ -29,6 +29,8 @@ char *ds_guc_instance = NULL;
 int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
+int ds_guc_price_cache = 65536;
+bool ds_guc_price_through_sql = false;
 int ds_guc_probe_interval = 60;
 int ds_guc_release_inline = 100;
 int ds_guc_worker_lock_timeout = 900;
@@ -132,6 +134,22 @@ define_worker_numbers(void)
 		NULL, NULL, NULL);
 }
 
+/* define_prices does the settings of prices. */
+static void
+define_prices(void)
+{
+	DefineCustomIntVariable(
+		"distsync.price_cache", "Sets how much memory a backend may keep prices in.",
+		"Rates, items and customers that were read for prices are kept between calls up to this "
+		"size.",
+		&ds_guc_price_cache, 65536, 1024, 4194304, PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("distsync.price_through_sql",
+							 "Reads prices through SQL instead of directly.",
+							 "Direct reads are used where they are safe; this turns them off. For "
+							 "tests and to narrow down a problem.",
+							 &ds_guc_price_through_sql, false, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
 static void
 define_courier_numbers(void)
 {
@@ -176,5 +194,6 @@ ds_guc_init(void)
 	define_strings();
 	define_worker_numbers();
 	define_courier_numbers();
+	define_prices();
 	MarkGUCPrefixReserved("distsync");
 }

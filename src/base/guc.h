@@ -46,6 +46,8 @@ extern char *ds_guc_instance;
 extern int ds_guc_lease;
 extern int ds_guc_notify;
 extern int ds_guc_on_promote;
+extern int ds_guc_price_cache;
+extern bool ds_guc_price_through_sql;
 extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;
 extern int ds_guc_worker_lock_timeout;

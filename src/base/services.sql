@@ -156,4 +156,39 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UPDATE dist.epoch e SET n = e.n + 1, stamped_at = greatest(clock_timestamp(), e.stamped_at + interval '1 microsecond')
 	WHERE e.domain = base_touch_epoch.domain AND e.bucket = base_touch_epoch.bucket
 $$;
-COMMENT ON FUNCTION distsync_internal.base_touch_epoch(text, integer) IS 'Moves the epoch of a domain: bucket 0 for shared data, 1 + (customer_id mod 256) for a customer.';
+COMMENT ON FUNCTION distsync_internal.base_touch_epoch(text, integer) IS 'Moves the epoch of a domain that has no clock of its own: credit, bucket 0. What prices depend on moves with base_touch_prices().';
+
+-- base_lock_prices does the locking of the price clock: from here to its commit nobody else writes what prices depend on.
+CREATE FUNCTION distsync_internal.base_lock_prices() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM dist.epoch e WHERE e.domain = 'clock' AND e.bucket = 0 FOR UPDATE;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_lock_prices() IS 'Locks the price clock until the end of the transaction, without moving it. Take every other lock of the call before it.';
+
+-- base_touch_prices does the moving of the price clock and of the epoch rows of what a writer is about to change. The stamp is taken under
+-- the clock's lock, in a statement of its own, so that writers commit in the order of their stamps.
+CREATE FUNCTION distsync_internal.base_touch_prices(price_buckets integer[], item_buckets integer[]) RETURNS timestamptz
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	moved bigint;
+	stamp timestamptz;
+BEGIN
+	PERFORM FROM dist.epoch e WHERE e.domain = 'clock' AND e.bucket = 0 FOR UPDATE;
+	UPDATE dist.epoch e SET n = e.n + 1, stamped_at = greatest(clock_timestamp(), e.stamped_at + interval '1 microsecond')
+	WHERE e.domain = 'clock' AND e.bucket = 0 RETURNING e.n, e.stamped_at INTO moved, stamp;
+	UPDATE dist.epoch e SET n = moved, stamped_at = stamp
+	WHERE e.domain = 'price' AND e.bucket = ANY (price_buckets) OR e.domain = 'item' AND e.bucket = ANY (item_buckets);
+	RETURN stamp;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_touch_prices(integer[], integer[]) IS
+	'Moves the price clock, and the epoch rows of these buckets to its number: price 0 = shared, 1 + party_id mod 256; item 1 + item_id mod 256. Call it before the change, with the locks of the call taken; the stamp it returns is the instant of the change. It holds the clock until the end of the transaction and may be called again in it.';
+
+-- base_buckets does the turning of ids into the buckets of their epoch rows.
+CREATE FUNCTION distsync_internal.base_buckets(ids bigint[]) RETURNS integer[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT ARRAY(SELECT DISTINCT 1 + (i % 256)::integer FROM unnest(ids) i WHERE i IS NOT NULL ORDER BY 1)
+$$;
+COMMENT ON FUNCTION distsync_internal.base_buckets(bigint[]) IS 'Buckets of parties or items: 1 + id mod 256, each once, in order.';

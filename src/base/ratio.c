@@ -1,0 +1,451 @@
+/*-------------------------------------------------------------------------
+ *
+ * ratio.c
+ *		Exact fractions: prices, quantities and factors before rounding.
+ *
+ * The narrow form works in 128-bit integers with checked arithmetic. Where a
+ * product does not fit, both fractions are reduced; where that does not help
+ * either, the operation is done in numeric, which has no such limit.
+ *
+ * Process: any backend. Locks: none. Memory: the wide form allocates in the
+ * current context, the narrow form not at all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/ratio.h"
+
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+/* what a 10^n of 128 bits can hold */
+#define MAX_POWER 38
+
+#define NUMERIC(datum) DatumGetNumeric(datum)
+#define CALL(function, a, b)                                                                       \
+	NUMERIC(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
+
+/* power_of_ten does the look-up of 10^n, n from 0 to 38. */
+static int128
+power_of_ten(int n)
+{
+	int128 result = 1;
+
+	Assert(n >= 0 && n <= MAX_POWER);
+	while (n >= 15)
+	{
+		result *= INT64CONST(1000000000000000);
+		n -= 15;
+	}
+	while (n-- > 0)
+		result *= 10;
+	return result;
+}
+
+/* whole_to_numeric does the conversion of a 128-bit integer. */
+static Numeric
+whole_to_numeric(int128 value)
+{
+	char digits[48];
+	char *p = digits + sizeof(digits);
+	bool negative = value < 0;
+	unsigned __int128 rest = negative ? -(unsigned __int128) value : (unsigned __int128) value;
+
+	if (value >= PG_INT64_MIN && value <= PG_INT64_MAX)
+		return int64_to_numeric((int64) value);
+	*--p = '\0';
+	while (rest > 0)
+	{
+		*--p = '0' + (int) (rest % 10);
+		rest /= 10;
+	}
+	if (negative)
+		*--p = '-';
+	return NUMERIC(DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
+									   Int32GetDatum(-1)));
+}
+
+/* read_digits does the reading of a decimal number's text as mantissa and scale. */
+static bool
+read_digits(const char *text, int128 *mantissa, int *scale)
+{
+	bool negative = *text == '-';
+	bool point = false;
+
+	*mantissa = 0;
+	*scale = 0;
+	for (text += negative; *text != '\0'; text++)
+	{
+		if (*text == '.' && !point)
+		{
+			point = true;
+			continue;
+		}
+		if (*text < '0' || *text > '9')
+			return false;
+		if (__builtin_mul_overflow(*mantissa, (int128) 10, mantissa) ||
+			__builtin_add_overflow(*mantissa, (int128) (*text - '0'), mantissa))
+			return false;
+		*scale += point;
+	}
+	while (*scale > 0 && *mantissa % 10 == 0)
+	{
+		*mantissa /= 10;
+		(*scale)--;
+	}
+	if (negative)
+		*mantissa = -*mantissa;
+	return *scale <= MAX_POWER;
+}
+
+/*
+ * ds_decimal_read does the reading of a numeric as mantissa and scale, without
+ * trailing zeros. False: it is not finite or has too many digits.
+ */
+bool
+ds_decimal_read(Numeric value, DsDecimal *decimal)
+{
+	char *text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value)));
+	bool fits = read_digits(text, &decimal->mantissa, &decimal->scale);
+
+	pfree(text);
+	return fits;
+}
+
+/* ds_decimal_compare does the comparison of two stored decimals. */
+int
+ds_decimal_compare(DsDecimal a, DsDecimal b)
+{
+	if (a.scale == b.scale)
+		return a.mantissa < b.mantissa ? -1 : a.mantissa > b.mantissa;
+	return ds_ratio_compare(ds_ratio_decimal(a), ds_ratio_decimal(b));
+}
+
+/* narrow does the making of a fraction of two integers. */
+static DsRatio
+narrow(int128 num, int128 den)
+{
+	DsRatio r;
+
+	r.num = num;
+	r.den = den;
+	r.wide_num = NULL;
+	r.wide_den = NULL;
+	return r;
+}
+
+/* widen does the same fraction in numeric. */
+static DsRatio
+widen(DsRatio a)
+{
+	if (a.wide_num == NULL)
+	{
+		a.wide_num = whole_to_numeric(a.num);
+		a.wide_den = whole_to_numeric(a.den);
+	}
+	return a;
+}
+
+/* reduce does the division of both parts by their greatest common divisor. */
+static DsRatio
+reduce(DsRatio a)
+{
+	unsigned __int128 x = a.num < 0 ? -(unsigned __int128) a.num : (unsigned __int128) a.num;
+	unsigned __int128 y = (unsigned __int128) a.den;
+
+	while (y != 0)
+	{
+		unsigned __int128 rest = x % y;
+
+		x = y;
+		y = rest;
+	}
+	if (x > 1)
+	{
+		a.num /= (int128) x;
+		a.den /= (int128) x;
+	}
+	return a;
+}
+
+/* ds_ratio_of does the making of a whole number. */
+DsRatio
+ds_ratio_of(int64 whole)
+{
+	return narrow(whole, 1);
+}
+
+/* ds_ratio_fraction does the making of a fraction; den must be positive. */
+DsRatio
+ds_ratio_fraction(int64 num, int64 den)
+{
+	Assert(den > 0);
+	return narrow(num, den);
+}
+
+/* ds_ratio_decimal does the making of a fraction of a stored decimal. */
+DsRatio
+ds_ratio_decimal(DsDecimal decimal)
+{
+	return narrow(decimal.mantissa, power_of_ten(decimal.scale));
+}
+
+/* ds_ratio_numeric does the making of a fraction of a finite numeric. */
+DsRatio
+ds_ratio_numeric(Numeric value)
+{
+	DsDecimal decimal;
+	DsRatio r;
+	int scale;
+
+	if (ds_decimal_read(value, &decimal))
+		return ds_ratio_decimal(decimal);
+	scale = DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(value)));
+	r = narrow(0, 1);
+	r.wide_den = NUMERIC(DirectFunctionCall2(numeric_power, NumericGetDatum(int64_to_numeric(10)),
+											 NumericGetDatum(int64_to_numeric(scale))));
+	r.wide_num = CALL(numeric_mul, value, r.wide_den);
+	r.wide_num = CALL(numeric_div_trunc, r.wide_num, int64_to_numeric(1));
+	r.wide_den = CALL(numeric_div_trunc, r.wide_den, int64_to_numeric(1));
+	return r;
+}
+
+/* multiply_narrow does the product in 128 bits, or says that it does not fit. */
+static bool
+multiply_narrow(DsRatio a, DsRatio b, DsRatio *result)
+{
+	*result = narrow(0, 1);
+	return !__builtin_mul_overflow(a.num, b.num, &result->num) &&
+		   !__builtin_mul_overflow(a.den, b.den, &result->den);
+}
+
+/* ds_ratio_multiply does a × b. */
+DsRatio
+ds_ratio_multiply(DsRatio a, DsRatio b)
+{
+	DsRatio r;
+
+	if (a.wide_num == NULL && b.wide_num == NULL &&
+		(multiply_narrow(a, b, &r) || multiply_narrow(reduce(a), reduce(b), &r)))
+		return r;
+	a = widen(a);
+	b = widen(b);
+	r = narrow(0, 1);
+	r.wide_num = CALL(numeric_mul, a.wide_num, b.wide_num);
+	r.wide_den = CALL(numeric_mul, a.wide_den, b.wide_den);
+	return r;
+}
+
+/* ds_ratio_divide does a ÷ b; b must not be zero. */
+DsRatio
+ds_ratio_divide(DsRatio a, DsRatio b)
+{
+	DsRatio inverse = b;
+
+	if (ds_ratio_sign(b) == 0)
+		ereport(ERROR, (errcode(ERRCODE_DIVISION_BY_ZERO), errmsg("division by zero")));
+	if (b.wide_num == NULL)
+		inverse = b.num > 0 ? narrow(b.den, b.num) : narrow(-b.den, -b.num);
+	else
+	{
+		bool negative = ds_ratio_sign(b) < 0;
+
+		inverse.wide_num = b.wide_den;
+		inverse.wide_den = b.wide_num;
+		if (negative)
+		{
+			inverse.wide_num =
+				NUMERIC(DirectFunctionCall1(numeric_uminus, NumericGetDatum(inverse.wide_num)));
+			inverse.wide_den =
+				NUMERIC(DirectFunctionCall1(numeric_uminus, NumericGetDatum(inverse.wide_den)));
+		}
+	}
+	return ds_ratio_multiply(a, inverse);
+}
+
+/* add_narrow does the sum in 128 bits, or says that it does not fit. */
+static bool
+add_narrow(DsRatio a, DsRatio b, DsRatio *result)
+{
+	int128 left;
+	int128 right;
+
+	*result = narrow(0, 1);
+	if (a.den == b.den)
+	{
+		result->den = a.den;
+		return !__builtin_add_overflow(a.num, b.num, &result->num);
+	}
+	return !__builtin_mul_overflow(a.num, b.den, &left) &&
+		   !__builtin_mul_overflow(b.num, a.den, &right) &&
+		   !__builtin_add_overflow(left, right, &result->num) &&
+		   !__builtin_mul_overflow(a.den, b.den, &result->den);
+}
+
+/* ds_ratio_add does a + b. */
+DsRatio
+ds_ratio_add(DsRatio a, DsRatio b)
+{
+	DsRatio r;
+
+	if (a.wide_num == NULL && b.wide_num == NULL &&
+		(add_narrow(a, b, &r) || add_narrow(reduce(a), reduce(b), &r)))
+		return r;
+	a = widen(a);
+	b = widen(b);
+	r = narrow(0, 1);
+	r.wide_num = CALL(numeric_add, CALL(numeric_mul, a.wide_num, b.wide_den),
+					  CALL(numeric_mul, b.wide_num, a.wide_den));
+	r.wide_den = CALL(numeric_mul, a.wide_den, b.wide_den);
+	return r;
+}
+
+/* ds_ratio_subtract does a − b. */
+DsRatio
+ds_ratio_subtract(DsRatio a, DsRatio b)
+{
+	return ds_ratio_add(a, ds_ratio_multiply(b, narrow(-1, 1)));
+}
+
+/* ds_ratio_sign does the sign: -1, 0 or 1. */
+int
+ds_ratio_sign(DsRatio a)
+{
+	if (a.wide_num == NULL)
+		return a.num < 0 ? -1 : a.num > 0;
+	return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a.wide_num),
+											 NumericGetDatum(int64_to_numeric(0))));
+}
+
+/* ds_ratio_compare does the comparison: below 0, 0 or above 0. */
+int
+ds_ratio_compare(DsRatio a, DsRatio b)
+{
+	int128 left;
+	int128 right;
+
+	if (a.wide_num == NULL && b.wide_num == NULL)
+	{
+		if (a.den == b.den)
+			return a.num < b.num ? -1 : a.num > b.num;
+		if (!__builtin_mul_overflow(a.num, b.den, &left) &&
+			!__builtin_mul_overflow(b.num, a.den, &right))
+			return left < right ? -1 : left > right;
+	}
+	return ds_ratio_sign(ds_ratio_subtract(a, b));
+}
+
+/* step does the choice between the neighbours below (0) and above (1). */
+static int
+step(int half, bool exact, bool odd, bool negative, DsRounding mode)
+{
+	if (exact)
+		return 0;
+	switch (mode)
+	{
+		case DS_ROUND_UP:
+			return 1;
+		case DS_ROUND_DOWN:
+			return 0;
+		case DS_ROUND_HALF_EVEN:
+			return half > 0 || (half == 0 && odd);
+		default:
+			return half > 0 || (half == 0 && !negative);
+	}
+}
+
+/* round_wide does the same in numeric. */
+static DsRatio
+round_wide(DsRatio a, int scale, DsRounding mode)
+{
+	Numeric ten = int64_to_numeric(10);
+	Numeric power = CALL(numeric_div_trunc, CALL(numeric_power, ten, int64_to_numeric(scale)),
+						 int64_to_numeric(1));
+	Numeric below;
+	DsRatio rest;
+	DsRatio r = narrow(0, 1);
+	int half;
+	bool odd;
+
+	a = widen(a);
+	a.wide_num = CALL(numeric_mul, a.wide_num, power);
+	below = CALL(numeric_div_trunc, a.wide_num, a.wide_den);
+	rest = a;
+	rest.wide_num = CALL(numeric_sub, a.wide_num, CALL(numeric_mul, below, a.wide_den));
+	if (ds_ratio_sign(rest) < 0)
+	{
+		below = CALL(numeric_sub, below, int64_to_numeric(1));
+		rest.wide_num = CALL(numeric_add, rest.wide_num, a.wide_den);
+	}
+	half = ds_ratio_compare(rest, narrow(1, 2));
+	odd = DatumGetInt32(DirectFunctionCall2(
+			  numeric_cmp, NumericGetDatum(CALL(numeric_mod, below, int64_to_numeric(2))),
+			  NumericGetDatum(int64_to_numeric(0)))) != 0;
+	if (step(half, ds_ratio_sign(rest) == 0, odd, ds_ratio_sign(a) < 0, mode))
+		below = CALL(numeric_add, below, int64_to_numeric(1));
+	r.wide_num = below;
+	r.wide_den = power;
+	return r;
+}
+
+/* ds_ratio_round does the rounding to so many decimals; scale from 0 to 20. */
+DsRatio
+ds_ratio_round(DsRatio a, int scale, DsRounding mode)
+{
+	int128 power = power_of_ten(scale);
+	int128 num;
+	int128 below;
+	int128 rest;
+	int128 twice;
+
+	if (a.wide_num != NULL || __builtin_mul_overflow(a.num, power, &num))
+		return round_wide(a, scale, mode);
+	below = num / a.den;
+	rest = num % a.den;
+	if (rest < 0)
+	{
+		below--;
+		rest += a.den;
+	}
+	if (__builtin_mul_overflow(rest, (int128) 2, &twice))
+		return round_wide(a, scale, mode);
+	below += step(twice < a.den ? -1 : twice > a.den, rest == 0, below % 2 != 0, a.num < 0, mode);
+	return narrow(below, power);
+}
+
+/*
+ * ds_ratio_to_numeric does the rounding to so many decimals and gives it as
+ * numeric with that scale.
+ */
+Numeric
+ds_ratio_to_numeric(DsRatio a, int scale, DsRounding mode)
+{
+	DsRatio r = ds_ratio_round(a, scale, mode);
+
+	if (r.wide_num == NULL && r.num >= PG_INT64_MIN && r.num <= PG_INT64_MAX)
+		return int64_div_fast_to_numeric((int64) r.num, scale);
+	/* the denominator is 10^scale: a product with its inverse is exact, a quotient in numeric need not be */
+	r = widen(r);
+	return NUMERIC(DirectFunctionCall2(
+		numeric_round,
+		NumericGetDatum(CALL(numeric_mul, r.wide_num, int64_div_fast_to_numeric(1, scale))),
+		Int32GetDatum(scale)));
+}
+
+/*
+ * ds_ratio_shown does a fraction as a number for eyes: rounded half up to at
+ * most so many decimals, without zeros at the end but for the least.
+ */
+Numeric
+ds_ratio_shown(DsRatio a, int least, int most)
+{
+	DsRatio r = ds_ratio_round(a, most, DS_ROUND_HALF_UP);
+
+	if (r.wide_num != NULL)
+		return ds_ratio_to_numeric(a, most, DS_ROUND_HALF_UP);
+	while (most > least && r.num % 10 == 0)
+	{
+		r.num /= 10;
+		most--;
+	}
+	return ds_ratio_to_numeric(narrow(r.num, power_of_ten(most)), most, DS_ROUND_HALF_UP);
+}

@@ -1,0 +1,400 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.c
+ *		Rows of a table by the leading columns of one of its indexes, as the
+ *		caller's snapshot sees them.
+ *
+ * Directly: an index scan without planner and executor, about a microsecond.
+ * That needs a plain local heap table without row security, and the expected
+ * valid btree index over the expected columns; anything else (a distributed
+ * or partitioned table, an index that was dropped) goes through a prepared
+ * statement with the same keys. Columns are found by name, so that a user may
+ * add some. The table's privileges are not asked: the functions that read
+ * through here are what a role is granted, as with SECURITY DEFINER; the
+ * statement runs as the owner of the table, with a pinned search_path.
+ *
+ * Process: any backend. Locks: AccessShareLock on table and index, kept until
+ * the end of the transaction. Memory: the reader in the context that is
+ * current when it is opened; plans in the SPI cache context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/reader.h"
+
+#include "access/heapam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/guc.h"
+
+/* every table that was resolved, so that an invalidation can reach it */
+static DsTable **known_tables = NULL;
+static int known_count = 0;
+static int known_room = 0;
+
+/* table_changed does the forgetting of what we know of a relation that changed; it only sets flags. */
+static void
+table_changed(Datum arg, Oid relid)
+{
+	int i;
+
+	for (i = 0; i < known_count; i++)
+	{
+		if (!OidIsValid(relid) || known_tables[i]->relid == relid ||
+			known_tables[i]->indexid == relid)
+			known_tables[i]->resolved = false;
+	}
+}
+
+/* remember_table does the entering of a table into the list above, once. */
+static void
+remember_table(DsTable *table)
+{
+	int i;
+
+	for (i = 0; i < known_count; i++)
+	{
+		if (known_tables[i] == table)
+			return;
+	}
+	if (known_tables == NULL)
+	{
+		known_room = 32;
+		known_tables = MemoryContextAlloc(TopMemoryContext, known_room * sizeof(DsTable *));
+		CacheRegisterRelcacheCallback(table_changed, (Datum) 0);
+	}
+	else if (known_count == known_room)
+	{
+		known_room *= 2;
+		known_tables = repalloc(known_tables, known_room * sizeof(DsTable *));
+	}
+	known_tables[known_count++] = table;
+}
+
+/* ds_dist_relid does the look-up of a relation of schema dist, or the error that setup() is missing. */
+Oid
+ds_dist_relid(const char *name)
+{
+	Oid namespace = get_namespace_oid("dist", true);
+	Oid relid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(DS_ERRCODE_NOT_SET_UP), errmsg("table dist.%s does not exist", name),
+				 errdetail("The tables of distsync are not there, or not all of them."),
+				 errhint("Call distsync.setup().")));
+	return relid;
+}
+
+/* find_columns does the look-up of the wanted columns by name. */
+static void
+find_columns(DsTable *table)
+{
+	table->last = 0;
+	for (table->ncolumns = 0; table->columns[table->ncolumns] != NULL; table->ncolumns++)
+	{
+		AttrNumber attno = get_attnum(table->relid, table->columns[table->ncolumns]);
+
+		if (attno == InvalidAttrNumber)
+			ereport(ERROR, (errcode(DS_ERRCODE_NOT_SET_UP),
+							errmsg("column dist.%s.%s does not exist", table->name,
+								   table->columns[table->ncolumns]),
+							errdetail("The tables are of another version than the library."),
+							errhint("Call distsync.setup().")));
+		table->attnos[table->ncolumns] = attno;
+		table->last = Max(table->last, attno);
+	}
+	for (table->nkeys = 0; table->keys[table->nkeys] != NULL; table->nkeys++)
+		table->keytypes[table->nkeys] =
+			get_atttype(table->relid, get_attnum(table->relid, table->keys[table->nkeys]));
+}
+
+/* index_fits does the check that an index is the one that a direct scan needs. */
+static bool
+index_fits(DsTable *table, Relation index)
+{
+	int i;
+
+	if (index->rd_rel->relam != BTREE_AM_OID || !index->rd_index->indisvalid ||
+		!index->rd_index->indisready || index->rd_index->indnkeyatts < table->nkeys)
+		return false;
+	for (i = 0; i < table->nkeys; i++)
+	{
+		AttrNumber attno = index->rd_index->indkey.values[i];
+		char *name = attno > 0 ? get_attname(table->relid, attno, true) : NULL;
+		Oid opfamily = index->rd_opfamily[i];
+		Oid intype = index->rd_opcintype[i];
+		Oid operator= get_opfamily_member(opfamily, intype, intype, BTEqualStrategyNumber);
+
+		if (name == NULL || strcmp(name, table->keys[i]) != 0 || !OidIsValid(operator))
+			return false;
+		table->equal[i] = get_opcode(operator);
+		table->collations[i] = index->rd_indcollation[i];
+	}
+	return true;
+}
+
+/* may_go_direct does the decision, and finds the index. */
+static bool
+may_go_direct(DsTable *table)
+{
+	Relation relation = table_open(table->relid, AccessShareLock);
+	bool fits = relation->rd_rel->relkind == RELKIND_RELATION &&
+				relation->rd_rel->relam == HEAP_TABLE_AM_OID && !relation->rd_rel->relrowsecurity &&
+				!relation->rd_rel->relispartition &&
+				relation->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
+
+	table->indexid = InvalidOid;
+	if (fits)
+	{
+		table->indexid = get_relname_relid(table->index, get_namespace_oid("dist", false));
+		fits = OidIsValid(table->indexid);
+	}
+	if (fits)
+	{
+		Relation index = relation_open(table->indexid, AccessShareLock);
+
+		fits = index->rd_rel->relkind == RELKIND_INDEX &&
+			   index->rd_index->indrelid == table->relid && index_fits(table, index);
+		relation_close(index, NoLock);
+	}
+	table_close(relation, NoLock);
+	return fits;
+}
+
+/* ds_table_resolve does the look-up of everything by name, where something changed. Returns whether it may be read directly. */
+bool
+ds_table_resolve(DsTable *table)
+{
+	if (!table->resolved)
+	{
+		remember_table(table);
+		if (table->plan != NULL)
+		{
+			SPI_freeplan(table->plan);
+			table->plan = NULL;
+		}
+		table->relid = ds_dist_relid(table->name);
+		find_columns(table);
+		table->direct = may_go_direct(table);
+		table->resolved = true;
+	}
+	return table->direct && !ds_guc_price_through_sql;
+}
+
+/* ds_reader_open does the start: a reader may be sought any number of times. */
+DsReader *
+ds_reader_open(DsTable *table)
+{
+	DsReader *reader = palloc0(sizeof(DsReader));
+
+	reader->table = table;
+	reader->context = CurrentMemoryContext;
+	reader->snapshot = GetActiveSnapshot();
+	if (ds_table_resolve(table))
+	{
+		reader->relation = table_open(table->relid, AccessShareLock);
+		reader->index = index_open(table->indexid, AccessShareLock);
+		reader->slot = table_slot_create(reader->relation, NULL);
+	}
+	return reader;
+}
+
+/* prepare_statement does the making of the statement that reads what the index scan would. */
+static void
+prepare_statement(DsTable *table, int nkeys)
+{
+	StringInfoData sql;
+	SPIPlanPtr plan;
+	int i;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (i = 0; i < table->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(table->columns[i]));
+	appendStringInfo(&sql, " FROM dist.%s WHERE true", quote_identifier(table->name));
+	for (i = 0; i < nkeys; i++)
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) $%d",
+						 quote_identifier(table->keys[i]), i + 1);
+	if (table->where != NULL)
+		appendStringInfo(&sql, " AND %s", table->where);
+	plan = SPI_prepare(sql.data, nkeys, table->keytypes);
+	if (plan == NULL || SPI_keepplan(plan) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not prepare \"%s\"", sql.data)));
+	table->plan = plan;
+}
+
+/* seek_through_sql does the reading of all rows through SPI, as the owner of the table. */
+static void
+seek_through_sql(DsReader *reader, const Datum *keys, int nkeys)
+{
+	DsTable *table = reader->table;
+	MemoryContext old = CurrentMemoryContext;
+	Oid user;
+	int context;
+	int nest;
+	uint64 i;
+	Datum values[DS_TABLE_MAX_KEYS];
+
+	memcpy(values, keys, sizeof(Datum) * nkeys);
+	GetUserIdAndSecContext(&user, &context);
+	nest = NewGUCNestLevel();
+	set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+					  GUC_ACTION_SAVE, true, 0, false);
+	SetUserIdAndSecContext(get_rel_relkind(table->relid) != '\0'
+							   ? DatumGetObjectId(GetSysCacheOid1(RELOID, Anum_pg_class_relowner,
+																  ObjectIdGetDatum(table->relid)))
+							   : user,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not connect to SPI")));
+	/* a full scan and a look-up are two statements; only the last one is kept */
+	if (table->plan != NULL && SPI_getargcount(table->plan) != nkeys)
+	{
+		SPI_freeplan(table->plan);
+		table->plan = NULL;
+	}
+	if (table->plan == NULL)
+		prepare_statement(table, nkeys);
+	if (SPI_execute_snapshot(table->plan, values, NULL, reader->snapshot, InvalidSnapshot, true,
+							 false, 0) != SPI_OK_SELECT)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read dist.%s", table->name)));
+	MemoryContextSwitchTo(reader->context);
+	reader->nrows = SPI_processed;
+	reader->next = 0;
+	reader->desc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+	reader->rows = palloc_extended(sizeof(HeapTuple) * Max(reader->nrows, 1), MCXT_ALLOC_HUGE);
+	for (i = 0; i < reader->nrows; i++)
+		reader->rows[i] = heap_copytuple(SPI_tuptable->vals[i]);
+	SPI_finish();
+	MemoryContextSwitchTo(old);
+	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, nest);
+}
+
+/* ds_reader_seek does the positioning before the first row with these values of the first nkeys key columns; 0 = all rows. */
+void
+ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys)
+{
+	DsTable *table = reader->table;
+	ScanKeyData scankeys[DS_TABLE_MAX_KEYS];
+	int i;
+
+	Assert(nkeys <= table->nkeys);
+	if (reader->relation == NULL)
+	{
+		seek_through_sql(reader, keys, nkeys);
+		return;
+	}
+	for (i = 0; i < nkeys; i++)
+		ScanKeyEntryInitialize(&scankeys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
+							   table->collations[i], table->equal[i], keys[i]);
+	if (reader->scan != NULL && reader->scan->numberOfKeys != nkeys)
+	{
+		index_endscan(reader->scan);
+		reader->scan = NULL;
+	}
+	if (reader->scan == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+		reader->scan =
+			ds_compat_index_beginscan(reader->relation, reader->index, reader->snapshot, nkeys);
+		MemoryContextSwitchTo(old);
+	}
+	index_rescan(reader->scan, scankeys, nkeys, NULL, 0);
+}
+
+/* take_row does the splitting of the current row into the wanted columns. */
+static void
+take_row(DsReader *reader)
+{
+	DsTable *table = reader->table;
+	int i;
+
+	slot_getsomeattrs(reader->slot, table->last);
+	for (i = 0; i < table->ncolumns; i++)
+	{
+		reader->values[i] = reader->slot->tts_values[table->attnos[i] - 1];
+		reader->nulls[i] = reader->slot->tts_isnull[table->attnos[i] - 1];
+	}
+}
+
+/* ds_reader_next does the step to the next row; its columns are valid until the next step. False: there is none. */
+bool
+ds_reader_next(DsReader *reader)
+{
+	int i;
+
+	if (reader->relation != NULL)
+	{
+		if (!index_getnext_slot(reader->scan, ForwardScanDirection, reader->slot))
+			return false;
+		take_row(reader);
+		return true;
+	}
+	if (reader->next >= reader->nrows)
+		return false;
+	for (i = 0; i < reader->table->ncolumns; i++)
+		reader->values[i] =
+			heap_getattr(reader->rows[reader->next], i + 1, reader->desc, &reader->nulls[i]);
+	reader->next++;
+	return true;
+}
+
+/*
+ * ds_reader_next_tid does the same for a caller that wants to find the row
+ * again: tid is where the index points, the root of its chain. Only for a
+ * direct reader.
+ */
+bool
+ds_reader_next_tid(DsReader *reader, ItemPointer tid)
+{
+	ItemPointer found;
+
+	Assert(reader->relation != NULL);
+	while ((found = index_getnext_tid(reader->scan, ForwardScanDirection)) != NULL)
+	{
+		*tid = *found;
+		if (index_fetch_heap(reader->scan, reader->slot))
+		{
+			take_row(reader);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ds_reader_close does the end; locks stay until the transaction ends. */
+void
+ds_reader_close(DsReader *reader)
+{
+	if (reader->scan != NULL)
+		index_endscan(reader->scan);
+	if (reader->relation != NULL)
+	{
+		ExecDropSingleTupleTableSlot(reader->slot);
+		index_close(reader->index, NoLock);
+		table_close(reader->relation, NoLock);
+	}
+	pfree(reader);
+}

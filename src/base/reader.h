@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * reader.h
+ *		Rows of a table by the leading columns of one of its indexes, as the
+ *		caller's snapshot sees them: directly where that is safe, otherwise
+ *		through SPI, with the same result.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_BASE_READER_H
+#define DS_BASE_READER_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "executor/tuptable.h"
+#include "utils/rel.h"
+
+#define DS_TABLE_MAX_COLUMNS 32
+#define DS_TABLE_MAX_KEYS 4
+
+/* What to read: static, one for each access path. The lower part is filled in and forgotten by itself. */
+typedef struct DsTable
+{
+	const char *name;  /* table of schema dist */
+	const char *index; /* index of schema dist whose first columns are the keys */
+	const char *keys[DS_TABLE_MAX_KEYS + 1];   /* key columns, NULL at the end */
+	const char *columns[DS_TABLE_MAX_COLUMNS]; /* columns wanted, NULL at the end */
+	const char *where;						   /* predicate of a partial index, NULL = none */
+
+	bool resolved;
+	bool direct; /* may be read directly */
+	Oid relid;
+	Oid indexid;
+	int nkeys;
+	int ncolumns;
+	AttrNumber attnos[DS_TABLE_MAX_COLUMNS];
+	AttrNumber last; /* the greatest of them */
+	Oid keytypes[DS_TABLE_MAX_KEYS];
+	RegProcedure equal[DS_TABLE_MAX_KEYS];
+	Oid collations[DS_TABLE_MAX_KEYS];
+	struct _SPI_plan *plan;
+} DsTable;
+
+typedef struct DsReader
+{
+	DsTable *table;
+	Relation relation;
+	Relation index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;
+	MemoryContext context; /* where the reader and what SPI brings live */
+	Snapshot snapshot;
+	HeapTuple *rows; /* what SPI brought */
+	TupleDesc desc;
+	uint64 nrows;
+	uint64 next;
+	Datum values[DS_TABLE_MAX_COLUMNS];
+	bool nulls[DS_TABLE_MAX_COLUMNS];
+} DsReader;
+
+extern DsReader *ds_reader_open(DsTable *table);
+extern void ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys);
+extern bool ds_reader_next(DsReader *reader);
+extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
+extern void ds_reader_close(DsReader *reader);
+extern bool ds_table_resolve(DsTable *table);
+extern Oid ds_dist_relid(const char *name);
+
+#endif /* DS_BASE_READER_H */
