@@ -49,7 +49,7 @@ BEGIN
 		WHERE r.scope_kind = 'all'
 			OR r.scope_kind = 'customer' AND r.scope_key = (SELECT p.code FROM dist.party p WHERE p.party_id = credit_rules_at.customer_id)
 			OR r.scope_kind = 'group' AND EXISTS (SELECT FROM dist.party_member m JOIN dist.party_group g ON g.group_id = m.group_id
-				WHERE m.party_id = credit_rules_at.customer_id AND m.valid @> credit_rules_at.at AND g.code = r.scope_key)
+				WHERE m.party_id = credit_rules_at.customer_id AND m.valid @> credit_rules_at.at AND upper_inf(m.known) AND g.code = r.scope_key)
 	)
 	SELECT s.code, s.type, s.threshold, s.currency, s.grace_days,
 		CASE WHEN NOT s.valid_now THEN 'later'

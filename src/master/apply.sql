@@ -134,11 +134,8 @@ BEGIN
 		EXECUTE format('SELECT array_agg(x.ordinal) FROM distsync_internal.%I($1, $2) x', extra) INTO more USING good, ctx;
 		touched := touched || more;
 	END LOOP;
-	IF cardinality(touched) > 0 THEN
-		PERFORM distsync_internal.base_touch_epoch('master', 0);
-		IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
-			PERFORM distsync_internal.master_tell(target, ARRAY(SELECT w ->> 'id' FROM jsonb_array_elements(written) w WHERE (w ->> 'ordinal')::integer = ANY (touched)), ctx);
-		END IF;
+	IF cardinality(touched) > 0 AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+		PERFORM distsync_internal.master_tell(target, ARRAY(SELECT w ->> 'id' FROM jsonb_array_elements(written) w WHERE (w ->> 'ordinal')::integer = ANY (touched)), ctx);
 	END IF;
 	RETURN QUERY SELECT r.* FROM jsonb_array_elements(written) w,
 		distsync_internal.master_result((w ->> 'ordinal')::integer, CASE WHEN (w ->> 'ordinal')::integer = ANY (touched) THEN 'applied' ELSE 'unchanged' END, w ->> 'key') r;

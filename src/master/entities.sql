@@ -2,25 +2,33 @@
 
 -- master_units does the look-up of unit codes, for documents: the unit is its own id.
 CREATE FUNCTION distsync_internal.master_units(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(u.unit, v.unit)
 	FROM (SELECT DISTINCT n.code FROM unnest(codes) AS n(code) WHERE n.code IS NOT NULL) c
 	LEFT JOIN dist.unit u ON u.unit = c.code
 	LEFT JOIN sync.xref x ON u.unit IS NULL AND x.system = master_units.source AND x.entity = 'unit' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.unit v ON v.unit = x.code
+	LEFT JOIN dist.unit v ON v.unit = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_units(text[], text) IS 'Our units by code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 
 -- master_categories does the look-up of category codes.
 CREATE FUNCTION distsync_internal.master_categories(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(s.category_id, t.category_id)
 	FROM (SELECT DISTINCT n.code FROM unnest(codes) AS n(code) WHERE n.code IS NOT NULL) c
 	LEFT JOIN dist.category s ON s.code = c.code
 	LEFT JOIN sync.xref x ON s.category_id IS NULL AND x.system = master_categories.source AND x.entity = 'category' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.category t ON t.code = x.code
+	LEFT JOIN dist.category t ON t.code = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_categories(text[], text) IS 'Ids of categories by our code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 

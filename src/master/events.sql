@@ -7,7 +7,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		'price_class', p.price_class, 'segment', p.segment, 'payment_terms', p.payment_terms, 'address', p.address, 'order_policy', p.order_policy, 'status', p.status,
 		'roles', (SELECT COALESCE(jsonb_agg(r.role ORDER BY r.role COLLATE "C"), '[]') FROM dist.party_role r WHERE r.party_id = p.party_id),
 		'groups', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', g.kind, 'code', g.code) ORDER BY g.kind COLLATE "C", g.code COLLATE "C"), '[]')
-			FROM dist.party_member m JOIN dist.party_group g ON g.group_id = m.group_id WHERE m.party_id = p.party_id AND m.valid @> clock_timestamp()),
+			FROM dist.party_member m JOIN dist.party_group g ON g.group_id = m.group_id WHERE m.party_id = p.party_id AND upper_inf(m.known)
+				AND m.valid @> greatest(clock_timestamp(), (SELECT e.stamped_at FROM dist.epoch e WHERE e.domain = 'clock'))),
 		'ext', p.ext)
 	FROM dist.party p
 	LEFT JOIN dist.party a ON a.party_id = p.parent_id

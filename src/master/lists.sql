@@ -75,45 +75,67 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.master_write_roles(jsonb, jsonb) IS 'Replaces the roles of parties whose documents have some. Returns the ordinals that changed.';
 
--- master_write_groups does the replacing of memberships: what ends, ends now and stays on record.
+-- master_changed_groups does the finding of the parties whose list of groups differs from what they are members of.
+CREATE FUNCTION distsync_internal.master_changed_groups(docs jsonb, source text) RETURNS TABLE (ordinal integer, party_id bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH input AS MATERIALIZED (
+		SELECT i.ordinal, p.party_id, CASE WHEN jsonb_typeof(i.doc -> 'groups') = 'array' THEN i.doc -> 'groups' ELSE '[]' END AS groups
+		FROM distsync_internal.master_input('party', docs, source) i JOIN dist.party p ON p.code = i.key WHERE i.doc ? 'groups'),
+	wanted AS MATERIALIZED (
+		SELECT DISTINCT i.ordinal, i.party_id, e ->> 'kind' AS kind, e ->> 'code' AS code FROM input i, jsonb_array_elements(i.groups) e),
+	held AS MATERIALIZED (
+		SELECT i.ordinal, m.party_id, g.kind, g.code FROM input i JOIN dist.party_member m ON m.party_id = i.party_id AND upper_inf(m.known) AND upper_inf(m.valid)
+		JOIN dist.party_group g ON g.group_id = m.group_id)
+	SELECT DISTINCT d.ordinal, d.party_id FROM ((TABLE wanted EXCEPT TABLE held) UNION ALL (TABLE held EXCEPT TABLE wanted)) d
+$$;
+COMMENT ON FUNCTION distsync_internal.master_changed_groups(jsonb, text) IS 'Party documents whose groups are not those that the party is a member of now.';
+
+-- master_write_groups does the replacing of memberships: what we held true is closed at the stamp and stays on record; what ends, ends
+-- then in business too, so that a price of yesterday still finds it.
 CREATE FUNCTION distsync_internal.master_write_groups(docs jsonb, ctx jsonb) RETURNS TABLE (ordinal integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	t timestamptz := clock_timestamp();
-	since timestamptz := CASE WHEN (ctx ->> 'backfill')::boolean THEN '-infinity' ELSE t END;
+	ordinals integer[];
+	parties bigint[];
+	t timestamptz;
+	since timestamptz;
 BEGIN
+	SELECT array_agg(c.ordinal), array_agg(c.party_id) INTO ordinals, parties FROM distsync_internal.master_changed_groups(docs, ctx ->> 'source') c;
+	IF parties IS NULL THEN
+		RETURN;
+	END IF;
+	t := distsync_internal.base_touch_prices(distsync_internal.base_buckets(parties), '{}');
+	since := CASE WHEN (ctx ->> 'backfill')::boolean THEN NULL ELSE t END;
 	INSERT INTO dist.party_group (kind, code)
 	SELECT DISTINCT g.value ->> 'kind', g.value ->> 'code'
 	FROM jsonb_array_elements(docs) d, jsonb_array_elements(CASE WHEN jsonb_typeof(d -> 'doc' -> 'groups') = 'array' THEN d -> 'doc' -> 'groups' END) g
+	WHERE NOT EXISTS (SELECT FROM dist.party_group k WHERE k.kind = g.value ->> 'kind' AND k.code = g.value ->> 'code')
 	ORDER BY 1, 2 ON CONFLICT DO NOTHING;
-	RETURN QUERY
-	WITH input AS MATERIALIZED (
-		SELECT i.ordinal, p.party_id, i.doc -> 'groups' AS groups
-		FROM distsync_internal.master_input('party', docs, ctx ->> 'source') i JOIN dist.party p ON p.code = i.key WHERE i.doc ? 'groups'),
-	wanted AS MATERIALIZED (
-		SELECT DISTINCT i.ordinal, i.party_id, g.group_id
-		FROM input i, jsonb_array_elements(CASE WHEN jsonb_typeof(i.groups) = 'array' THEN i.groups END) e
+	WITH wanted AS MATERIALIZED (
+		SELECT DISTINCT p.party_id, g.group_id
+		FROM distsync_internal.master_input('party', docs, ctx ->> 'source') i JOIN dist.party p ON p.code = i.key AND p.party_id = ANY (parties)
+		CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(i.doc -> 'groups') = 'array' THEN i.doc -> 'groups' END) e
 		JOIN dist.party_group g ON g.kind = e ->> 'kind' AND g.code = e ->> 'code'),
 	held AS MATERIALIZED (
-		SELECT i.ordinal, m.party_id, m.group_id, m.valid FROM dist.party_member m JOIN input i ON i.party_id = m.party_id WHERE upper_inf(m.valid)),
+		SELECT m.party_id, m.group_id, m.valid FROM dist.party_member m WHERE m.party_id = ANY (parties) AND upper_inf(m.known) AND upper_inf(m.valid)),
 	gone AS (
-		UPDATE dist.party_member m SET valid = tstzrange(lower(m.valid), greatest(t, lower(m.valid) + interval '1 microsecond'))
-		FROM held h WHERE m.party_id = h.party_id AND m.group_id = h.group_id AND m.valid = h.valid
-			AND NOT EXISTS (SELECT FROM wanted w WHERE w.party_id = h.party_id AND w.group_id = h.group_id) RETURNING h.ordinal),
-	come AS (
-		INSERT INTO dist.party_member (party_id, group_id, valid)
-		SELECT w.party_id, w.group_id, tstzrange(CASE WHEN EXISTS (SELECT FROM dist.party_member o WHERE o.party_id = w.party_id AND o.group_id = w.group_id)
-			THEN greatest(t, (SELECT max(upper(o.valid)) FROM dist.party_member o WHERE o.party_id = w.party_id AND o.group_id = w.group_id))
-			ELSE NULLIF(since, '-infinity') END, NULL)
-		FROM wanted w WHERE NOT EXISTS (SELECT FROM held h WHERE h.party_id = w.party_id AND h.group_id = w.group_id) RETURNING party_id)
-	SELECT g.ordinal FROM gone g
-	UNION
-	SELECT i.ordinal FROM come c JOIN input i ON i.party_id = c.party_id;
+		UPDATE dist.party_member m SET known = tstzrange(lower(m.known), t) FROM held h
+		WHERE m.party_id = h.party_id AND m.group_id = h.group_id AND m.valid = h.valid AND upper_inf(m.known)
+			AND NOT EXISTS (SELECT FROM wanted w WHERE w.party_id = h.party_id AND w.group_id = h.group_id)
+		RETURNING m.party_id, m.group_id, lower(m.valid) AS start)
+	INSERT INTO dist.party_member (party_id, group_id, valid, known)
+	SELECT g.party_id, g.group_id, tstzrange(g.start, t), tstzrange(t, NULL) FROM gone g WHERE g.start IS NULL OR g.start < t
+	UNION ALL
+	SELECT w.party_id, w.group_id, tstzrange(CASE WHEN o.ended IS NULL THEN since ELSE greatest(t, o.ended) END, NULL), tstzrange(t, NULL)
+	FROM wanted w
+	LEFT JOIN LATERAL (SELECT max(upper(m.valid)) AS ended FROM dist.party_member m WHERE m.party_id = w.party_id AND m.group_id = w.group_id AND upper_inf(m.known)) o ON true
+	WHERE NOT EXISTS (SELECT FROM held h WHERE h.party_id = w.party_id AND h.group_id = w.group_id);
+	RETURN QUERY SELECT unnest(ordinals);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_write_groups(jsonb, jsonb) IS
-	'Replaces the group memberships of parties whose documents have some; a new one holds from now (backfill: always), an ended one keeps its past. Returns the ordinals that changed.';
+	'Replaces the group memberships of parties whose documents have some; a new one holds from the stamp (backfill: always), an ended one until the stamp; what was held true before stays with its known time. Returns the ordinals that changed.';
 
 -- master_write_units does the replacing of an item's other units.
 CREATE FUNCTION distsync_internal.master_write_units(docs jsonb, ctx jsonb) RETURNS TABLE (ordinal integer)

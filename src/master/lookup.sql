@@ -15,63 +15,83 @@ COMMENT ON FUNCTION distsync_internal.master_unknown(text, text, text, text) IS 
 
 -- master_parties does the look-up of party codes.
 CREATE FUNCTION distsync_internal.master_parties(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(p.party_id, q.party_id)
 	FROM (SELECT DISTINCT u.code FROM unnest(codes) AS u(code) WHERE u.code IS NOT NULL) c
 	LEFT JOIN dist.party p ON p.code = c.code
 	LEFT JOIN sync.xref x ON p.party_id IS NULL AND x.system = master_parties.source AND x.entity = 'party' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.party q ON q.code = x.code
+	LEFT JOIN dist.party q ON q.code = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_parties(text[], text) IS 'Ids of parties by our code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 
 -- master_items does the look-up of item codes: SKU, the sender's own name, GTIN. A GTIN may mean another unit than the base unit.
 CREATE FUNCTION distsync_internal.master_items(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint, unit text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(i.item_id, j.item_id, g.item_id), CASE WHEN i.item_id IS NULL AND j.item_id IS NULL THEN g.unit END
 	FROM (SELECT DISTINCT u.code FROM unnest(codes) AS u(code) WHERE u.code IS NOT NULL) c
 	LEFT JOIN dist.item i ON i.sku = c.code
 	LEFT JOIN sync.xref x ON i.item_id IS NULL AND x.system = master_items.source AND x.entity = 'item' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
 	LEFT JOIN dist.item j ON j.sku = x.code
-	LEFT JOIN dist.item_identifier g ON i.item_id IS NULL AND j.item_id IS NULL AND g.kind = 'gtin' AND g.party_id = 0 AND g.identifier = c.code
+	LEFT JOIN dist.item_identifier g ON i.item_id IS NULL AND j.item_id IS NULL AND g.kind = 'gtin' AND g.party_id = 0 AND g.identifier = c.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_items(text[], text) IS
 	'Ids of items by SKU, by the name a system uses, or by GTIN; one row for each distinct code, id NULL = unknown. unit: the unit that a GTIN means, NULL = the document says.';
 
 -- master_sites does the look-up of site codes.
 CREATE FUNCTION distsync_internal.master_sites(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(s.site_id, t.site_id)
 	FROM (SELECT DISTINCT u.code FROM unnest(codes) AS u(code) WHERE u.code IS NOT NULL) c
 	LEFT JOIN dist.site s ON s.code = c.code
 	LEFT JOIN sync.xref x ON s.site_id IS NULL AND x.system = master_sites.source AND x.entity = 'site' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.site t ON t.code = x.code
+	LEFT JOIN dist.site t ON t.code = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_sites(text[], text) IS 'Ids of sites by our code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 
 -- master_companies does the look-up of company codes.
 CREATE FUNCTION distsync_internal.master_companies(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(s.company_id, t.company_id)
 	FROM (SELECT DISTINCT u.code FROM unnest(codes) AS u(code) WHERE u.code IS NOT NULL) c
 	LEFT JOIN dist.company s ON s.code = c.code
 	LEFT JOIN sync.xref x ON s.company_id IS NULL AND x.system = master_companies.source AND x.entity = 'company' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.company t ON t.code = x.code
+	LEFT JOIN dist.company t ON t.code = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_companies(text[], text) IS 'Ids of companies by our code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 
 -- master_channels does the look-up of channel codes.
 CREATE FUNCTION distsync_internal.master_channels(codes text[], source text DEFAULT NULL) RETURNS TABLE (code text, id bigint)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
 	SELECT c.code, COALESCE(s.channel_id, t.channel_id)
 	FROM (SELECT DISTINCT u.code FROM unnest(codes) AS u(code) WHERE u.code IS NOT NULL) c
 	LEFT JOIN dist.channel s ON s.code = c.code
 	LEFT JOIN sync.xref x ON s.channel_id IS NULL AND x.system = master_channels.source AND x.entity = 'channel' AND x.external_id = c.code
 		AND x.status IN ('active', 'merged') AND x.valid @> statement_timestamp()
-	LEFT JOIN dist.channel t ON t.code = x.code
+	LEFT JOIN dist.channel t ON t.code = x.code;
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_channels(text[], text) IS 'Ids of channels by our code or by the name a system uses; one row for each distinct code, id NULL = unknown.';
 

@@ -23,22 +23,19 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('party_group', 'code', 'code', true, 'any', 'Business code.', NULL),
 	('party_group', 'name', 'text', false, 'any', 'Name for people.', NULL);
 
--- master_apply_exchange_rate does the laying of new rates over the timeline that we hold true now.
-CREATE FUNCTION distsync_internal.master_apply_exchange_rate(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	t timestamptz;
-	fresh integer[];
-BEGIN
-	IF ctx ->> 'operation' = 'deactivate' THEN
-		PERFORM distsync_internal.master_deactivated('exchange_rate', docs);
-	END IF;
-	PERFORM pg_advisory_xact_lock(hashtextextended('distsync.master:exchange_rate', 0));
-	t := greatest(clock_timestamp(), (SELECT max(lower(r.known)) FROM dist.exchange_rate r) + interval '1 microsecond');
-	WITH told AS MATERIALIZED (
-		SELECT DISTINCT ON (1, 2, 3, 5) d -> 'doc' ->> 'from_currency' AS f, d -> 'doc' ->> 'to_currency' AS o, COALESCE(d -> 'doc' ->> 'kind', 'spot') AS kind,
-			(d -> 'doc' ->> 'rate')::numeric(24,12) AS rate, (d -> 'doc' ->> 'valid_from')::timestamptz AS start, (d ->> 'ordinal')::integer AS ordinal
-		FROM jsonb_array_elements(docs) d ORDER BY 1, 2, 3, 5, 6 DESC),
+-- master_told_rates does the reading of exchange rate documents: of two for one instant the later one counts.
+CREATE FUNCTION distsync_internal.master_told_rates(docs jsonb) RETURNS TABLE (f text, o text, kind text, rate numeric, start timestamptz, ordinal integer)
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT DISTINCT ON (1, 2, 3, 5) d -> 'doc' ->> 'from_currency', d -> 'doc' ->> 'to_currency', COALESCE(d -> 'doc' ->> 'kind', 'spot'),
+		(d -> 'doc' ->> 'rate')::numeric(24,12), (d -> 'doc' ->> 'valid_from')::timestamptz, (d ->> 'ordinal')::integer
+	FROM jsonb_array_elements(docs) d ORDER BY 1, 2, 3, 5, 6 DESC
+$$;
+COMMENT ON FUNCTION distsync_internal.master_told_rates(jsonb) IS 'Exchange rate documents as rows: from, to, kind, rate, start, ordinal.';
+
+-- master_lay_rates does the laying of rates over the timeline that we hold true now.
+CREATE FUNCTION distsync_internal.master_lay_rates(docs jsonb, t timestamptz) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	WITH told AS MATERIALIZED (SELECT * FROM distsync_internal.master_told_rates(docs)),
 	held AS MATERIALIZED (
 		SELECT r.* FROM dist.exchange_rate r WHERE upper_inf(r.known) AND EXISTS (SELECT FROM told d WHERE d.f = r.from_currency AND d.o = r.to_currency AND d.kind = r.kind)),
 	line AS (
@@ -51,18 +48,28 @@ BEGIN
 	ended AS (
 		UPDATE dist.exchange_rate r SET known = tstzrange(lower(r.known), t) FROM held h WHERE r.exchange_rate_id = h.exchange_rate_id
 			AND NOT EXISTS (SELECT FROM line l WHERE l.f = h.from_currency AND l.o = h.to_currency AND l.kind = h.kind AND l.rate = h.rate AND l.valid = h.valid)
-		RETURNING r.exchange_rate_id),
-	come AS (
-		INSERT INTO dist.exchange_rate (from_currency, to_currency, kind, rate, valid, known)
-		SELECT l.f, l.o, l.kind, l.rate, l.valid, tstzrange(t, NULL) FROM line l
-		WHERE (SELECT count(*) FROM ended) >= 0
-			AND NOT EXISTS (SELECT FROM held h WHERE l.f = h.from_currency AND l.o = h.to_currency AND l.kind = h.kind AND l.rate = h.rate AND l.valid = h.valid)
-		RETURNING exchange_rate_id)
-	SELECT array_agg(d.ordinal) INTO fresh FROM told d
-	WHERE (SELECT count(*) FROM come) >= 0
-		AND NOT EXISTS (SELECT FROM held h WHERE d.f = h.from_currency AND d.o = h.to_currency AND d.kind = h.kind AND d.rate = h.rate AND d.start = lower(h.valid));
-	IF fresh IS NOT NULL THEN
-		PERFORM distsync_internal.base_touch_epoch('master', 0);
+		RETURNING r.exchange_rate_id)
+	INSERT INTO dist.exchange_rate (from_currency, to_currency, kind, rate, valid, known)
+	SELECT l.f, l.o, l.kind, l.rate, l.valid, tstzrange(t, NULL) FROM line l
+	WHERE (SELECT count(*) FROM ended) >= 0
+		AND NOT EXISTS (SELECT FROM held h WHERE l.f = h.from_currency AND l.o = h.to_currency AND l.kind = h.kind AND l.rate = h.rate AND l.valid = h.valid)
+$$;
+COMMENT ON FUNCTION distsync_internal.master_lay_rates(jsonb, timestamptz) IS 'Writes exchange rates that are known from a stamp on.';
+
+-- master_apply_exchange_rate does the taking of exchange rates: what we held true before stays on record.
+CREATE FUNCTION distsync_internal.master_apply_exchange_rate(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	fresh integer[];
+BEGIN
+	IF ctx ->> 'operation' = 'deactivate' THEN
+		PERFORM distsync_internal.master_deactivated('exchange_rate', docs);
+	END IF;
+	PERFORM pg_advisory_xact_lock(hashtextextended('distsync.master:exchange_rate', 0));
+	fresh := ARRAY(SELECT d.ordinal FROM distsync_internal.master_told_rates(docs) d
+		WHERE NOT EXISTS (SELECT FROM dist.exchange_rate h WHERE upper_inf(h.known) AND d.f = h.from_currency AND d.o = h.to_currency AND d.kind = h.kind AND d.rate = h.rate AND d.start = lower(h.valid)));
+	IF cardinality(fresh) > 0 THEN
+		PERFORM distsync_internal.master_lay_rates(docs, distsync_internal.base_touch_prices('{0}', '{}'));
 	END IF;
 	RETURN QUERY SELECT r.* FROM jsonb_array_elements(docs) d
 	CROSS JOIN LATERAL distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN (d ->> 'ordinal')::integer = ANY (fresh) THEN 'applied' ELSE 'unchanged' END, NULL) r;
@@ -89,8 +96,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.master_costs(jsonb, text) IS 'Cost documents as rows with ids; fault: the field whose code nobody knows.';
 
+-- master_fresh_costs does the finding of the costs that say something new; of two for one instant the later one counts.
+CREATE FUNCTION distsync_internal.master_fresh_costs(docs jsonb, source text) RETURNS TABLE (ordinal integer, item_id bigint)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT d.ordinal, d.item_id
+	FROM (SELECT DISTINCT ON (c.item_id, c.company_id, c.site_id, c.kind, c.start) c.* FROM distsync_internal.master_costs(docs, source) c
+		ORDER BY c.item_id, c.company_id, c.site_id, c.kind, c.start, c.ordinal DESC) d
+	WHERE NOT EXISTS (SELECT FROM dist.item_cost h WHERE upper_inf(h.known) AND h.item_id = d.item_id AND h.company_id = d.company_id AND h.site_id = d.site_id AND h.kind = d.kind
+		AND lower(h.valid) = d.start AND (h.unit, h.cost, h.currency) = (d.unit, d.cost, d.currency))
+$$;
+COMMENT ON FUNCTION distsync_internal.master_fresh_costs(jsonb, text) IS 'Ordinals and items of checked cost documents that differ from what we hold true.';
+
 -- master_lay_costs does the laying of checked costs over the timeline that we hold true now.
-CREATE FUNCTION distsync_internal.master_lay_costs(docs jsonb, source text, t timestamptz) RETURNS TABLE (ordinal integer)
+CREATE FUNCTION distsync_internal.master_lay_costs(docs jsonb, source text, t timestamptz) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WITH told AS MATERIALIZED (
 		SELECT DISTINCT ON (c.item_id, c.company_id, c.site_id, c.kind, c.start) c.* FROM distsync_internal.master_costs(docs, source) c
@@ -111,20 +129,14 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		WHERE upper_inf(c.known) AND (c.item_id, c.company_id, c.site_id, c.kind, c.valid) = (h.item_id, h.company_id, h.site_id, h.kind, h.valid)
 			AND NOT EXISTS (SELECT FROM line l WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
 				= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
-		RETURNING c.item_id),
-	come AS (
-		INSERT INTO dist.item_cost (item_id, company_id, site_id, kind, unit, cost, currency, valid, known)
-		SELECT l.item_id, l.company_id, l.site_id, l.kind, l.unit, l.cost, l.currency, l.valid, tstzrange(t, NULL) FROM line l
-		WHERE (SELECT count(*) FROM ended) >= 0
-			AND NOT EXISTS (SELECT FROM held h WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
-				= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
-		RETURNING item_cost.item_id)
-	SELECT d.ordinal FROM told d
-	WHERE (SELECT count(*) FROM come) >= 0
-		AND NOT EXISTS (SELECT FROM held h WHERE (d.item_id, d.company_id, d.site_id, d.kind, d.start, d.unit, d.cost, d.currency)
-			= (h.item_id, h.company_id, h.site_id, h.kind, lower(h.valid), h.unit, h.cost, h.currency))
+		RETURNING c.item_id)
+	INSERT INTO dist.item_cost (item_id, company_id, site_id, kind, unit, cost, currency, valid, known)
+	SELECT l.item_id, l.company_id, l.site_id, l.kind, l.unit, l.cost, l.currency, l.valid, tstzrange(t, NULL) FROM line l
+	WHERE (SELECT count(*) FROM ended) >= 0
+		AND NOT EXISTS (SELECT FROM held h WHERE (l.item_id, l.company_id, l.site_id, l.kind, l.valid, l.unit, l.cost, l.currency)
+			= (h.item_id, h.company_id, h.site_id, h.kind, h.valid, h.unit, h.cost, h.currency))
 $$;
-COMMENT ON FUNCTION distsync_internal.master_lay_costs(jsonb, text, timestamptz) IS 'Writes costs that are known from an instant on; returns the ordinals of the documents that said something new.';
+COMMENT ON FUNCTION distsync_internal.master_lay_costs(jsonb, text, timestamptz) IS 'Writes checked costs that are known from a stamp on.';
 
 -- master_apply_item_cost does the taking of costs.
 CREATE FUNCTION distsync_internal.master_apply_item_cost(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
@@ -134,6 +146,7 @@ DECLARE
 	bad integer[];
 	good jsonb;
 	fresh integer[];
+	items bigint[];
 BEGIN
 	IF ctx ->> 'operation' = 'deactivate' THEN
 		PERFORM distsync_internal.master_deactivated('item_cost', docs);
@@ -149,10 +162,9 @@ BEGIN
 		RETURN;
 	END IF;
 	good := (SELECT COALESCE(jsonb_agg(d), '[]') FROM jsonb_array_elements(docs) d WHERE (d ->> 'ordinal')::integer <> ALL (bad));
-	fresh := ARRAY(SELECT l.ordinal FROM distsync_internal.master_lay_costs(good, source,
-		greatest(clock_timestamp(), (SELECT max(lower(c.known)) FROM dist.item_cost c) + interval '1 microsecond')) l);
-	IF cardinality(fresh) > 0 THEN
-		PERFORM distsync_internal.base_touch_epoch('master', 0);
+	SELECT array_agg(f.ordinal), array_agg(f.item_id) INTO fresh, items FROM distsync_internal.master_fresh_costs(good, source) f;
+	IF fresh IS NOT NULL THEN
+		PERFORM distsync_internal.master_lay_costs(good, source, distsync_internal.base_touch_prices('{}', distsync_internal.base_buckets(items)));
 	END IF;
 	RETURN QUERY SELECT r.* FROM jsonb_array_elements(good) d
 	CROSS JOIN LATERAL distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN (d ->> 'ordinal')::integer = ANY (fresh) THEN 'applied' ELSE 'unchanged' END, NULL) r;
