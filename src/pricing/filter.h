@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * filter.h
+ *		Which targets a rate set names, in a few bytes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_PRICING_FILTER_H
+#define DS_PRICING_FILTER_H
+
+#include "postgres.h"
+
+extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
+extern bool ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id);
+
+#endif /* DS_PRICING_FILTER_H */

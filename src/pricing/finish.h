@@ -1,0 +1,48 @@
+/*-------------------------------------------------------------------------
+ *
+ * finish.h
+ *		The numbers of an answer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_PRICING_FINISH_H
+#define DS_PRICING_FINISH_H
+
+#include "base/json.h"
+#include "pricing/engine.h"
+
+typedef struct DsFinish
+{
+	bool priced;
+	const char *code;
+	const char *guard; /* at_floor, at_ceiling, below_floor, above_ceiling; NULL = nothing */
+	int32 price_per;
+	DsRatio resolved;	/* before guard and rounding, for one unit */
+	Numeric unit_price; /* for price_per units */
+	DsRatio extension;	/* rounded to minor units, negative for a return */
+	DsRatio net_amount; /* the same less what order discounts take */
+	bool off_multiple;
+	DsRatio next_quantity;
+} DsFinish;
+
+extern void ds_pricing_finish(DsCall *call, DsLine *line, DsDecision *decision, DsFinish *finish);
+extern DsRatio ds_pricing_round_up(const DsRule *rule, DsRatio price);
+
+/* A line of a call with its decision and numbers. */
+typedef struct DsResult
+{
+	DsLine *line;
+	DsDecision *decision;
+	DsFinish finish;
+} DsResult;
+
+/* level.c: discounts off the sum of the lines */
+extern bool ds_pricing_has_order_level(DsCall *call);
+extern void ds_pricing_order_level(DsCall *call, DsResult *results, int n);
+
+/* tell.c: what the answer says beside its columns */
+extern void ds_pricing_detail(DsCall *call, DsJson *json, const char *key, DsLine *line,
+							  DsDecision *decision, const DsFinish *finish);
+extern const char *ds_pricing_miss(DsCall *call, DsLine *line, DsDecision *decision);
+
+#endif /* DS_PRICING_FINISH_H */

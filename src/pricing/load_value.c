@@ -1,0 +1,129 @@
+/*-------------------------------------------------------------------------
+ *
+ * load_value.c
+ *		Small readings that the loaders share: texts, numbers, periods.
+ *
+ * Process: any backend. Locks: none. Memory: texts in the current context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/load.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
+#include "base/compat.h"
+#include "base/errors.h"
+
+/* ds_pricing_text does the copying of a text column; NULL = SQL null. */
+const char *
+ds_pricing_text(DsReader *reader, int column)
+{
+	return reader->nulls[column] ? NULL : TextDatumGetCString(reader->values[column]);
+}
+
+/* ds_pricing_int64 does the reading of a bigint column. */
+int64
+ds_pricing_int64(DsReader *reader, int column, int64 otherwise)
+{
+	return reader->nulls[column] ? otherwise : DatumGetInt64(reader->values[column]);
+}
+
+/*
+ * ds_pricing_decimal does the reading of a numeric column. False = null. The
+ * tables keep numbers within 24 digits, so that one that does not fit is damage.
+ */
+bool
+ds_pricing_decimal(DsReader *reader, int column, DsDecimal *decimal)
+{
+	decimal->mantissa = 0;
+	decimal->scale = 0;
+	if (reader->nulls[column])
+		return false;
+	if (!ds_decimal_read(DatumGetNumeric(reader->values[column]), decimal))
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("dist.%s.%s is no number that fits", reader->table->name,
+							   reader->table->columns[column]),
+						errhint("Call distsync.verify().")));
+	return true;
+}
+
+/* ds_pricing_decimal_or_null does the same into memory of its own; NULL = null. */
+const DsDecimal *
+ds_pricing_decimal_or_null(DsReader *reader, int column)
+{
+	DsDecimal *d;
+
+	if (reader->nulls[column])
+		return NULL;
+	d = palloc(sizeof(DsDecimal));
+	ds_pricing_decimal(reader, column, d);
+	return d;
+}
+
+/* ds_pricing_small does the same as it lies in memory; null is 0. */
+DsSmall
+ds_pricing_small(DsReader *reader, int column, int8 *scale)
+{
+	DsSmall small;
+	DsDecimal d;
+
+	ds_pricing_decimal(reader, column, &d);
+	small.mantissa = (int64) d.mantissa;
+	*scale = d.scale;
+	if (d.mantissa < PG_INT64_MIN || d.mantissa > PG_INT64_MAX)
+	{
+		DsDecimal *large = palloc(sizeof(DsDecimal));
+
+		*large = d;
+		small.large = large;
+		*scale = DS_SCALE_LARGE;
+	}
+	return small;
+}
+
+/* read_period does the splitting of a range into its first instant and the first one after it. */
+static void
+read_period(Datum value, TimestampTz *from, TimestampTz *to)
+{
+	static TypeCacheEntry *type = NULL;
+	RangeBound lower;
+	RangeBound upper;
+	bool empty;
+
+	if (type == NULL)
+		type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	range_deserialize(type, DatumGetRangeTypeP(value), &lower, &upper, &empty);
+	if (empty)
+	{
+		*from = *to = DT_NOBEGIN;
+		return;
+	}
+	*from = lower.infinite ? DT_NOBEGIN : DatumGetTimestampTz(lower.val);
+	*to = upper.infinite ? DT_NOEND : DatumGetTimestampTz(upper.val);
+	if (!TIMESTAMP_NOT_FINITE(*from) && !lower.inclusive)
+		(*from)++;
+	if (!TIMESTAMP_NOT_FINITE(*to) && upper.inclusive)
+		(*to)++;
+}
+
+/* ds_pricing_period does the reading of a tstzrange column. */
+void
+ds_pricing_period(DsReader *reader, int column, TimestampTz *from, TimestampTz *to)
+{
+	read_period(reader->values[column], from, to);
+}
+
+/* ds_pricing_known does the question whether something is held true: now, or at the known_at of the call. */
+bool
+ds_pricing_known(DsCall *call, Datum range)
+{
+	TimestampTz from;
+	TimestampTz to;
+
+	read_period(range, &from, &to);
+	if (!call->request.has_known_at)
+		return to == DT_NOEND;
+	return from <= call->request.known_at && call->request.known_at < to;
+}

@@ -1,0 +1,344 @@
+/*-------------------------------------------------------------------------
+ *
+ * lookup.c
+ *		What a price reads on demand and never keeps: codes, exchange rates,
+ *		costs, locked prices, used volumes.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * current context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/load.h"
+
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "base/compat.h"
+
+static DsTable party_code_table = {
+	.name = "party", .index = "party_code_uq", .keys = {"code"}, .columns = {"party_id"}};
+static DsTable item_code_table = {
+	.name = "item", .index = "item_sku_uq", .keys = {"sku"}, .columns = {"item_id"}};
+static DsTable site_code_table = {
+	.name = "site", .index = "site_code_uq", .keys = {"code"}, .columns = {"site_id"}};
+
+static DsTable exchange_table = {
+	.name = "exchange_rate",
+	.index = "exchange_rate_pair_idx",
+	.keys = {"from_currency", "to_currency", "kind"},
+	.columns = {"rate", "valid", "known"},
+};
+
+static DsTable cost_table = {
+	.name = "item_cost",
+	.index = "item_cost_item_idx",
+	.keys = {"item_id", "company_id"},
+	.columns = {"site_id", "kind", "unit", "cost", "currency", "valid", "known"},
+};
+
+static DsTable lock_table = {
+	.name = "price_lock",
+	.index = "price_lock_document_idx",
+	.keys = {"customer_id", "document_type", "document_key"},
+	.columns = {"item_id", "unit", "min_quantity", "max_quantity", "unit_price", "currency",
+				"price_per", "valid"},
+};
+
+static DsTable commitment_table = {
+	.name = "commitment",
+	.index = "commitment_pk",
+	.keys = {"agreement_id"},
+	.columns = {"quantity", "amount"},
+};
+
+/* find_through_sql does the look-up of a name that another system uses, or the error that names the field. */
+static int64
+find_through_sql(DsCall *call, const char *kind, const char *code, const char *field)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Oid function = LookupFuncName(
+		list_make2(makeString("distsync_internal"), makeString("pricing_find")), 4, types, false);
+	FmgrInfo flinfo;
+	LOCAL_FCINFO(fcinfo, 4);
+	Datum result;
+
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 4, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = CStringGetTextDatum(kind);
+	fcinfo->args[1].value = CStringGetTextDatum(code);
+	fcinfo->args[2].value = CStringGetTextDatum(field);
+	fcinfo->args[3].value =
+		call->request.source != NULL ? CStringGetTextDatum(call->request.source) : (Datum) 0;
+	fcinfo->args[0].isnull = fcinfo->args[1].isnull = fcinfo->args[2].isnull = false;
+	fcinfo->args[3].isnull = call->request.source == NULL;
+	result = FunctionCallInvoke(fcinfo);
+	return fcinfo->isnull ? 0 : DatumGetInt64(result);
+}
+
+/* ds_pricing_find does the look-up of a party, item or site by its code, or the error that names the field. */
+int64
+ds_pricing_find(DsCall *call, const char *kind, const char *code, const char *field)
+{
+	DsReader *reader = ds_reader_open(kind[0] == 'p'   ? &party_code_table
+									  : kind[0] == 'i' ? &item_code_table
+													   : &site_code_table);
+	Datum key = CStringGetTextDatum(code);
+	int64 id = 0;
+
+	ds_reader_seek(reader, &key, 1);
+	if (ds_reader_next(reader))
+		id = DatumGetInt64(reader->values[0]);
+	ds_reader_close(reader);
+	return id != 0 ? id : find_through_sql(call, kind, code, field);
+}
+
+/* exchange_rate does the look-up of one direction of a pair. */
+static bool
+exchange_rate(DsCall *call, const char *from, const char *to, DsDecimal *rate,
+			  TimestampTz *valid_until)
+{
+	DsReader *reader = ds_reader_open(&exchange_table);
+	Datum keys[3] = {CStringGetTextDatum(from), CStringGetTextDatum(to),
+					 CStringGetTextDatum("spot")};
+	bool found = false;
+
+	ds_reader_seek(reader, keys, 3);
+	while (ds_reader_next(reader))
+	{
+		TimestampTz start;
+		TimestampTz end;
+
+		if (!ds_pricing_known(call, reader->values[2]))
+			continue;
+		ds_pricing_period(reader, 1, &start, &end);
+		ds_pricing_until(start, call->request.at, valid_until);
+		ds_pricing_until(end, call->request.at, valid_until);
+		if (start <= call->request.at && call->request.at < end)
+			found = ds_pricing_decimal(reader, 0, rate);
+	}
+	ds_reader_close(reader);
+	return found;
+}
+
+/* ds_pricing_exchange does the look-up of the factor from a currency to the asked one. False: there is no rate. */
+bool
+ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz *valid_until)
+{
+	DsDecimal rate;
+
+	*factor = ds_ratio_of(1);
+	if (strcmp(from, call->request.currency) == 0)
+		return true;
+	if (exchange_rate(call, from, call->request.currency, &rate, valid_until))
+	{
+		*factor = ds_ratio_decimal(rate);
+		return true;
+	}
+	if (exchange_rate(call, call->request.currency, from, &rate, valid_until))
+	{
+		*factor = ds_ratio_divide(*factor, ds_ratio_decimal(rate));
+		return true;
+	}
+	return false;
+}
+
+/* unit_factor does the look-up of a unit of an item as base units; false: it has no such unit. */
+static bool
+unit_factor(const DsItem *item, const char *unit, DsRatio *factor)
+{
+	int i;
+
+	*factor = ds_ratio_of(1);
+	if (strcmp(unit, item->base_unit) == 0)
+		return true;
+	for (i = 0; i < item->nunits; i++)
+	{
+		if (strcmp(unit, item->units[i].unit) == 0)
+		{
+			*factor = ds_ratio_fraction(item->units[i].num, item->units[i].den);
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * ds_pricing_cost does the look-up of what one unit of a line costs us, in the
+ * asked currency: the average cost at its site, else of the company.
+ */
+bool
+ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *valid_until)
+{
+	DsReader *reader = ds_reader_open(&cost_table);
+	Datum keys[2] = {Int64GetDatum(line->item->item_id), Int64GetDatum(call->request.company_id)};
+	int64 best = -1;
+
+	ds_reader_seek(reader, keys, 2);
+	while (ds_reader_next(reader))
+	{
+		int64 site = DatumGetInt64(reader->values[0]);
+		TimestampTz start;
+		TimestampTz end;
+		DsDecimal value;
+		DsRatio factor;
+		DsRatio unit;
+
+		if ((site != 0 && site != line->site_id) ||
+			strcmp(ds_pricing_text(reader, 1), "average") != 0 ||
+			!ds_pricing_known(call, reader->values[6]))
+			continue;
+		ds_pricing_period(reader, 5, &start, &end);
+		ds_pricing_until(start, call->request.at, valid_until);
+		ds_pricing_until(end, call->request.at, valid_until);
+		if (start > call->request.at || call->request.at >= end || site <= best ||
+			!unit_factor(line->item, ds_pricing_text(reader, 2), &unit) ||
+			!ds_pricing_exchange(call, ds_pricing_text(reader, 4), &factor, valid_until))
+			continue;
+		best = site;
+		ds_pricing_decimal(reader, 3, &value);
+		*cost = ds_ratio_multiply(ds_ratio_decimal(value), factor);
+		*cost = ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)),
+								unit);
+	}
+	ds_reader_close(reader);
+	return best >= 0;
+}
+
+/* ds_pricing_locked does the look-up of a price that was promised for the document, for one unit of the line. */
+bool
+ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, int32 *price_per,
+				  TimestampTz *valid_until)
+{
+	DsRequest *q = &call->request;
+	DsReader *reader;
+	Datum keys[3];
+	bool found = false;
+	DsDecimal best = {0, 0};
+
+	if (q->document_key == NULL)
+		return false;
+	reader = ds_reader_open(&lock_table);
+	keys[0] = Int64GetDatum(q->customer_id);
+	keys[1] = CStringGetTextDatum(q->document_type);
+	keys[2] = CStringGetTextDatum(q->document_key);
+	ds_reader_seek(reader, keys, 3);
+	while (ds_reader_next(reader))
+	{
+		TimestampTz start;
+		TimestampTz end;
+		DsDecimal least;
+		DsDecimal most;
+		DsDecimal value;
+		bool bounded;
+
+		if (DatumGetInt64(reader->values[0]) != line->item->item_id ||
+			strcmp(ds_pricing_text(reader, 1), line->unit) != 0 ||
+			strcmp(ds_pricing_text(reader, 5), q->currency) != 0)
+			continue;
+		ds_pricing_decimal(reader, 2, &least);
+		bounded = ds_pricing_decimal(reader, 3, &most);
+		if (ds_ratio_compare(line->amount, ds_ratio_decimal(least)) < 0 ||
+			(bounded && ds_ratio_compare(line->amount, ds_ratio_decimal(most)) > 0))
+			continue;
+		ds_pricing_period(reader, 7, &start, &end);
+		ds_pricing_until(start, q->at, valid_until);
+		ds_pricing_until(end, q->at, valid_until);
+		if (start > q->at || q->at >= end || (found && ds_decimal_compare(least, best) < 0))
+			continue;
+		found = true;
+		best = least;
+		ds_pricing_decimal(reader, 4, &value);
+		*price_per = DatumGetInt32(reader->values[6]);
+		*price = ds_ratio_divide(ds_ratio_decimal(value), ds_ratio_of(*price_per));
+	}
+	ds_reader_close(reader);
+	return found;
+}
+
+/* ds_pricing_commitment does the look-up of what an agreement's volume has been used. */
+void
+ds_pricing_commitment(int64 agreement_id, DsRatio *quantity, DsRatio *amount)
+{
+	DsReader *reader = ds_reader_open(&commitment_table);
+	Datum key = Int64GetDatum(agreement_id);
+	DsDecimal value;
+
+	*quantity = *amount = ds_ratio_of(0);
+	ds_reader_seek(reader, &key, 1);
+	if (ds_reader_next(reader))
+	{
+		if (ds_pricing_decimal(reader, 0, &value))
+			*quantity = ds_ratio_decimal(value);
+		if (ds_pricing_decimal(reader, 1, &value))
+			*amount = ds_ratio_decimal(value);
+	}
+	ds_reader_close(reader);
+}
+
+static DsTable target_table = {
+	.name = "target", .index = "target_pk", .keys = {"target_id"}, .columns = {"what_key"}};
+static DsTable category_table = {
+	.name = "category", .index = "category_pk", .keys = {"category_id"}, .columns = {"code"}};
+
+/* target_key does the look-up of what a target names: an id as text, or a code. */
+static const char *
+target_key(int64 target_id)
+{
+	DsReader *reader = ds_reader_open(&target_table);
+	Datum key = Int64GetDatum(target_id);
+	const char *result = "";
+
+	ds_reader_seek(reader, &key, 1);
+	if (ds_reader_next(reader))
+		result = ds_pricing_text(reader, 0);
+	ds_reader_close(reader);
+	return result;
+}
+
+/* category_code does the look-up of a category's code. */
+static const char *
+category_code(int64 category_id)
+{
+	DsReader *reader = ds_reader_open(&category_table);
+	Datum key = Int64GetDatum(category_id);
+	const char *result = "";
+
+	ds_reader_seek(reader, &key, 1);
+	if (ds_reader_next(reader))
+		result = ds_pricing_text(reader, 0);
+	ds_reader_close(reader);
+	return result;
+}
+
+/* ds_pricing_target_key does the naming of a target by its business code: ids stay inside. */
+const char *
+ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
+{
+	const char *key = "";
+
+	if (target->what == DS_WHAT_ITEM)
+		key = line->item->sku;
+	else if (target->what != DS_WHAT_ALL)
+	{
+		key = target_key(target->target_id);
+		if (target->what == DS_WHAT_VARIANT_PARENT)
+		{
+			const DsItem *item = ds_pricing_item(call, strtoll(key, NULL, 10));
+
+			key = item != NULL ? item->sku : "";
+		}
+		else if (target->what == DS_WHAT_CATEGORY)
+			key = category_code(strtoll(key, NULL, 10));
+		else if (target->what == DS_WHAT_VENDOR)
+		{
+			const DsParty *party = ds_pricing_party(call, strtoll(key, NULL, 10));
+
+			key = party != NULL ? party->code : "";
+		}
+	}
+	return key;
+}

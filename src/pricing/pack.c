@@ -1,0 +1,175 @@
+/*-------------------------------------------------------------------------
+ *
+ * pack.c
+ *		What was read, laid closely into the store.
+ *
+ * Loaders read rows into arrays that grow, in a context that is emptied; here
+ * each value gets exactly the room it needs.
+ *
+ * Process: any backend. Locks: none. Memory: the store.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/pack.h"
+
+#include "base/compat.h"
+
+#define COPY(what, n) ds_pricing_store_copy(store, class, (what), sizeof(*(what)) * (n))
+#define STRING(text) ds_pricing_store_string(store, class, (text))
+#define WORD(text) ds_pricing_store_intern(store, class, (text))
+
+/* pack_decimal does the copying of a number that may be missing. */
+static const DsDecimal *
+pack_decimal(DsStore *store, DsStoreClass class, const DsDecimal *read)
+{
+	return read == NULL ? NULL : COPY(read, 1);
+}
+
+/* ds_pricing_pack_shared does what everybody shares. */
+DsShared *
+ds_pricing_pack_shared(DsStore *store, DsStoreClass class, const DsShared *read)
+{
+	DsShared *s = COPY(read, 1);
+	int i;
+
+	s->companies = COPY(read->companies, read->ncompanies);
+	for (i = 0; i < s->ncompanies; i++)
+	{
+		s->companies[i].code = STRING(read->companies[i].code);
+		s->companies[i].currency = WORD(read->companies[i].currency);
+	}
+	s->currencies = COPY(read->currencies, read->ncurrencies);
+	for (i = 0; i < s->ncurrencies; i++)
+		s->currencies[i].currency = WORD(read->currencies[i].currency);
+	s->channels = COPY(read->channels, read->nchannels);
+	for (i = 0; i < s->nchannels; i++)
+		s->channels[i].code = STRING(read->channels[i].code);
+	s->rules = COPY(read->rules, read->nrules);
+	for (i = 0; i < s->nrules; i++)
+		s->rules[i].name = STRING(read->rules[i].name);
+	return s;
+}
+
+/* ds_pricing_pack_parts does rate sets with their versions; versions of one agreement share its code. */
+void
+ds_pricing_pack_parts(DsStore *store, DsStoreClass class, const DsParts *read, DsParts *parts)
+{
+	const char *code = NULL;
+	int i;
+	int j;
+
+	parts->nparts = read->nparts;
+	parts->parts = COPY(read->parts, read->nparts);
+	for (i = 0; i < parts->nparts; i++)
+	{
+		DsPart *p = &parts->parts[i];
+
+		p->filter = ds_pricing_store_copy(store, class, p->filter, p->filter_size);
+		p->versions = COPY(p->versions, p->nversions);
+		for (j = 0; j < p->nversions; j++)
+		{
+			DsVersion *v = &p->versions[j];
+
+			if (code == NULL || strcmp(code, v->agreement) != 0)
+				code = STRING(v->agreement);
+			v->agreement = code;
+			v->currency = WORD(v->currency);
+			v->stack_group = WORD(v->stack_group);
+			v->rounding = WORD(v->rounding);
+			v->commit_quantity = pack_decimal(store, class, v->commit_quantity);
+			v->commit_amount = pack_decimal(store, class, v->commit_amount);
+		}
+	}
+}
+
+/* ds_pricing_pack_party does a party. */
+DsParty *
+ds_pricing_pack_party(DsStore *store, DsStoreClass class, const DsParty *read)
+{
+	DsParty *p = COPY(read, 1);
+	int i;
+
+	p->code = STRING(read->code);
+	p->currency = WORD(read->currency);
+	p->price_class = WORD(read->price_class);
+	p->ancestors = COPY(read->ancestors, read->nancestors);
+	p->memberships = COPY(read->memberships, read->nmemberships);
+	for (i = 0; i < p->nmemberships; i++)
+		p->memberships[i].code = WORD(read->memberships[i].code);
+	ds_pricing_pack_parts(store, class, &read->own, &p->own);
+	return p;
+}
+
+/* ds_pricing_pack_item does an item. */
+DsItem *
+ds_pricing_pack_item(DsStore *store, DsStoreClass class, const DsItem *read)
+{
+	DsItem *t = COPY(read, 1);
+	int i;
+
+	t->sku = STRING(read->sku);
+	t->base_unit = WORD(read->base_unit);
+	t->family = WORD(read->family);
+	t->tax_class = WORD(read->tax_class);
+	t->weight = pack_decimal(store, class, read->weight);
+	t->targets = COPY(read->targets, read->ntargets);
+	t->periods = COPY(read->periods, read->nperiods);
+	t->units = COPY(read->units, read->nunits);
+	for (i = 0; i < t->nunits; i++)
+		t->units[i].unit = WORD(read->units[i].unit);
+	if (read->multiples != NULL)
+	{
+		t->multiples = COPY(read->multiples, read->nunits);
+		for (i = 0; i < t->nunits; i++)
+			t->multiples[i] = pack_decimal(store, class, read->multiples[i]);
+	}
+	return t;
+}
+
+/* ds_pricing_pack_assignments does the agreements of a kind of buyer. */
+DsAssignments *
+ds_pricing_pack_assignments(DsStore *store, DsStoreClass class, const DsAssignments *read)
+{
+	DsAssignments *a = COPY(read, 1);
+
+	a->list = COPY(read->list, read->n);
+	return a;
+}
+
+/* pack_small does a decimal that may be large. */
+static DsSmall
+pack_small(DsStore *store, DsStoreClass class, DsSmall small, int scale)
+{
+	if (scale == DS_SCALE_LARGE)
+		small.large = COPY(small.large, 1);
+	return small;
+}
+
+/* ds_pricing_pack_cell does the rates of a cell. */
+DsCell *
+ds_pricing_pack_cell(DsStore *store, DsStoreClass class, const DsCell *read)
+{
+	DsCell *cell = ds_pricing_store_copy(store, class, read,
+										 offsetof(DsCell, rates) + sizeof(DsRate) * read->nrates);
+	int i;
+
+	for (i = 0; i < cell->nrates; i++)
+	{
+		DsRate *r = &cell->rates[i];
+
+		r->value = pack_small(store, class, r->value, r->value_scale);
+		r->min_quantity = pack_small(store, class, r->min_quantity, r->min_scale);
+		r->line_key = STRING(r->line_key);
+		r->unit = WORD(r->unit);
+		if (r->more != NULL)
+		{
+			DsRateMore *more = COPY(r->more, 1);
+
+			if (more->condition != NULL)
+				more->condition =
+					ds_pricing_store_copy(store, class, more->condition, VARSIZE(more->condition));
+			r->more = more;
+		}
+	}
+	return cell;
+}

@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * price.c
+ *		The verbs price(), prices() and explain_price() as SQL calls them.
+ *
+ * All are reads: they write nothing, run on a standby, and answer from the
+ * caller's snapshot. One line is a bulk of one.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * call in the function's context, each line in a context that is emptied
+ * after it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/finish.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/export.h"
+#include "base/json.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_pricing_price);
+DS_FUNCTION_INFO_V1(ds_sql_pricing_explain);
+DS_FUNCTION_INFO_V1(ds_sql_pricing_prices);
+DS_FUNCTION_INFO_V1(ds_sql_pricing_prices_of);
+
+enum
+{
+	A_ORDINAL,
+	A_OUTCOME,
+	A_ITEM,
+	A_QUANTITY,
+	A_UNIT,
+	A_UNIT_PRICE,
+	A_CURRENCY,
+	A_PRICE_PER,
+	A_NET_AMOUNT,
+	A_AGREEMENT,
+	A_VALID_UNTIL,
+	A_AS_OF,
+	A_KNOWN_AT,
+	A_CODE,
+	A_DETAIL,
+	A_COUNT
+};
+
+/*
+ * decide does the decision for a line and its numbers. Where there is no price
+ * it is done once more with everything that explains why.
+ */
+static DsDecision *
+decide(DsCall *call, DsLine *line, DsFinish *f)
+{
+	DsDecision *d = ds_pricing_decision(call);
+
+	ds_pricing_decide(call, line, d);
+	if (!d->has_price && !call->explain)
+	{
+		DsBuyer buyer = call->buyer;
+
+		call->explain = true;
+		call->buyer.sources = NULL;
+		call->buyer.room = 0;
+		ds_pricing_buyer(call);
+		d = ds_pricing_decision(call);
+		ds_pricing_decide(call, line, d);
+		ds_pricing_finish(call, line, d, f);
+		call->explain = false;
+		call->buyer = buyer;
+	}
+	else
+		ds_pricing_finish(call, line, d, f);
+	return d;
+}
+
+/* agreement_of does the code of the last agreement that replaced the price. */
+static const char *
+agreement_of(const DsDecision *d)
+{
+	return d->winner == NULL || d->locked || !d->has_price ? NULL
+														   : d->winner->source->version->agreement;
+}
+
+/* known_at_of does the stamp of what was known; DT_NOBEGIN = nothing was ever written. */
+static TimestampTz
+known_at_of(const DsCall *call)
+{
+	return call->request.has_known_at ? call->request.known_at : call->stamp;
+}
+
+/* fill does the columns of an answer. */
+static void
+fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values, bool *nulls)
+{
+	DsJson json = {NULL, NULL};
+
+	memset(nulls, 0, sizeof(bool) * A_COUNT);
+	values[A_ORDINAL] = Int32GetDatum(line->ordinal);
+	values[A_OUTCOME] = CStringGetTextDatum(f->priced ? "priced" : "no_price");
+	values[A_ITEM] = CStringGetTextDatum(line->item->sku);
+	values[A_QUANTITY] = line->quantity;
+	values[A_UNIT] = CStringGetTextDatum(line->unit);
+	values[A_UNIT_PRICE] = NumericGetDatum(f->unit_price);
+	values[A_CURRENCY] = CStringGetTextDatum(call->request.currency);
+	values[A_PRICE_PER] = Int32GetDatum(f->price_per);
+	values[A_NET_AMOUNT] =
+		f->priced ? NumericGetDatum(ds_ratio_to_numeric(f->net_amount, call->request.minor_units,
+														DS_ROUND_HALF_UP))
+				  : (Datum) 0;
+	nulls[A_UNIT_PRICE] = nulls[A_NET_AMOUNT] = !f->priced;
+	nulls[A_AGREEMENT] = agreement_of(d) == NULL;
+	if (!nulls[A_AGREEMENT])
+		values[A_AGREEMENT] = CStringGetTextDatum(agreement_of(d));
+	values[A_VALID_UNTIL] = TimestampTzGetDatum(d->valid_until);
+	nulls[A_VALID_UNTIL] = d->valid_until == DT_NOEND;
+	values[A_AS_OF] = TimestampTzGetDatum(call->request.at);
+	values[A_KNOWN_AT] = TimestampTzGetDatum(known_at_of(call));
+	nulls[A_KNOWN_AT] = TIMESTAMP_IS_NOBEGIN(known_at_of(call));
+	values[A_CODE] = CStringGetTextDatum(f->code);
+	ds_pricing_detail(call, &json, NULL, line, d, f);
+	values[A_DETAIL] = ds_json_finish(&json);
+}
+
+/* argument_text does the reading of a text argument; NULL = null. */
+static const char *
+argument_text(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(n));
+}
+
+/* argument_at does the reading of the instant: the statement's, where none is given. */
+static TimestampTz
+argument_at(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? GetCurrentStatementStartTimestamp() : PG_GETARG_TIMESTAMPTZ(n);
+}
+
+/* argument_options does the reading of the options; NULL = none. */
+static Jsonb *
+argument_options(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
+}
+
+/* row_desc does the look-up of the row type, once a call site. */
+static TupleDesc
+row_desc(FunctionCallInfo fcinfo)
+{
+	TupleDesc desc = fcinfo->flinfo->fn_extra;
+
+	if (desc == NULL)
+	{
+		MemoryContext old;
+
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+			desc->natts != A_COUNT)
+			ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
+							errmsg("price_result is not what the library expects"),
+							errhint("Update the extension to the version of the library: ALTER "
+									"EXTENSION distsync UPDATE.")));
+		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		desc = BlessTupleDesc(CreateTupleDescCopy(desc));
+		MemoryContextSwitchTo(old);
+		fcinfo->flinfo->fn_extra = desc;
+	}
+	return desc;
+}
+
+/* one_line does the call of price() and explain_price() up to the answer. */
+static DsResult *
+one_line(FunctionCallInfo fcinfo, DsCall *call)
+{
+	Datum quantity = PG_ARGISNULL(2) ? NumericGetDatum(int64_to_numeric(1)) : PG_GETARG_DATUM(2);
+	DsResult *r = palloc(sizeof(DsResult));
+
+	call->context = CurrentMemoryContext;
+	ds_pricing_request(call, argument_text(fcinfo, 0), argument_at(fcinfo, 4),
+					   argument_options(fcinfo, 5));
+	ds_pricing_line_one(call, argument_text(fcinfo, 1), quantity, argument_text(fcinfo, 3));
+	ds_pricing_buyer(call);
+	r->line = call->request.lines;
+	r->decision = decide(call, r->line, &r->finish);
+	if (ds_pricing_has_order_level(call))
+		ds_pricing_order_level(call, r, 1);
+	return r;
+}
+
+/* ds_sql_pricing_price does price(customer, item, quantity, unit, at, options). */
+Datum
+ds_sql_pricing_price(PG_FUNCTION_ARGS)
+{
+	TupleDesc desc = row_desc(fcinfo);
+	DsCall *call = palloc0(sizeof(DsCall));
+	DsResult *r = one_line(fcinfo, call);
+	Datum values[A_COUNT];
+	bool nulls[A_COUNT];
+
+	fill(call, r->line, r->decision, &r->finish, values, nulls);
+	ds_pricing_end(call);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/*
+ * ds_sql_pricing_explain does explain_price(customer, item, quantity, unit,
+ * at, options): the row of price() with the whole waterfall. Members come in
+ * the order of jsonb, which saves sorting them.
+ */
+Datum
+ds_sql_pricing_explain(PG_FUNCTION_ARGS)
+{
+	DsCall *call = palloc0(sizeof(DsCall));
+	DsJson json = {NULL, NULL};
+	DsResult *r;
+	DsFinish f;
+	DsDecision *d;
+	DsLine *line;
+
+	call->explain = true;
+	r = one_line(fcinfo, call);
+	f = r->finish;
+	d = r->decision;
+	line = r->line;
+	ds_json_open_object(&json, NULL);
+	ds_json_text(&json, "code", f.code);
+	ds_json_text(&json, "item", line->item->sku);
+	ds_json_text(&json, "unit", line->unit);
+	ds_json_instant(&json, "as_of", call->request.at);
+	ds_pricing_detail(call, &json, "detail", line, d, &f);
+	ds_json_integer(&json, "ordinal", line->ordinal);
+	ds_json_text(&json, "outcome", f.priced ? "priced" : "no_price");
+	ds_json_text(&json, "currency", call->request.currency);
+	ds_json_instant(&json, "known_at", known_at_of(call));
+	ds_json_number(&json, "quantity", DatumGetNumeric(line->quantity));
+	ds_json_text(&json, "agreement", agreement_of(d));
+	ds_json_integer(&json, "price_per", f.price_per);
+	ds_json_number(
+		&json, "net_amount",
+		f.priced ? ds_ratio_to_numeric(f.net_amount, call->request.minor_units, DS_ROUND_HALF_UP)
+				 : NULL);
+	ds_json_number(&json, "unit_price", f.unit_price);
+	ds_json_instant(&json, "valid_until", d->valid_until);
+	ds_json_close_object(&json);
+	ds_pricing_end(call);
+	return ds_json_finish(&json);
+}
+
+/* put does one row of the answer. */
+static void
+put(DsCall *call, ReturnSetInfo *set, DsLine *line, DsDecision *d, const DsFinish *f)
+{
+	Datum values[A_COUNT];
+	bool nulls[A_COUNT];
+
+	fill(call, line, d, f, values, nulls);
+	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+}
+
+/* run_apart does the lines one after the other, each in a context that is emptied after it. */
+static void
+run_apart(DsCall *call, ReturnSetInfo *set)
+{
+	int i;
+
+	call->line_context =
+		AllocSetContextCreate(CurrentMemoryContext, "distsync price line", ALLOCSET_DEFAULT_SIZES);
+	for (i = 0; i < call->request.nlines; i++)
+	{
+		DsLine *line = &call->request.lines[i];
+		MemoryContext old = MemoryContextSwitchTo(call->line_context);
+		DsFinish f;
+		DsDecision *d;
+
+		CHECK_FOR_INTERRUPTS();
+		d = decide(call, line, &f);
+		put(call, set, line, d, &f);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(call->line_context);
+	}
+	MemoryContextDelete(call->line_context);
+}
+
+/* run_together does the lines where discounts off their sum concern the buyer: all are decided before any is told. */
+static void
+run_together(DsCall *call, ReturnSetInfo *set)
+{
+	int n = call->request.nlines;
+	DsResult *results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(DsResult) * n);
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		results[i].line = &call->request.lines[i];
+		results[i].decision = decide(call, results[i].line, &results[i].finish);
+	}
+	ds_pricing_order_level(call, results, n);
+	for (i = 0; i < n; i++)
+		put(call, set, results[i].line, results[i].decision, &results[i].finish);
+}
+
+/* run_lines does the lines of a call. */
+static void
+run_lines(DsCall *call, FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (ds_pricing_has_order_level(call))
+		run_together(call, set);
+	else
+		run_apart(call, set);
+}
+
+/* ds_sql_pricing_prices does prices(customer, lines, at, options). */
+Datum
+ds_sql_pricing_prices(PG_FUNCTION_ARGS)
+{
+	DsCall *call = palloc0(sizeof(DsCall));
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
+	call->context = CurrentMemoryContext;
+	ds_pricing_request(call, argument_text(fcinfo, 0), argument_at(fcinfo, 2),
+					   argument_options(fcinfo, 3));
+	ds_pricing_lines(call, argument_options(fcinfo, 1));
+	ds_pricing_buyer(call);
+	run_lines(call, fcinfo);
+	ds_pricing_end(call);
+	PG_RETURN_VOID();
+}
+
+/* ds_sql_pricing_prices_of does the same for a customer's id, for other rooms: (customer_id, lines, at, options). */
+Datum
+ds_sql_pricing_prices_of(PG_FUNCTION_ARGS)
+{
+	DsCall *call = palloc0(sizeof(DsCall));
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
+	call->context = CurrentMemoryContext;
+	call->request.customer_id = PG_GETARG_INT64(0);
+	ds_pricing_request(call, NULL, argument_at(fcinfo, 2), argument_options(fcinfo, 3));
+	ds_pricing_lines(call, argument_options(fcinfo, 1));
+	ds_pricing_buyer(call);
+	run_lines(call, fcinfo);
+	ds_pricing_end(call);
+	PG_RETURN_VOID();
+}
