@@ -7,10 +7,13 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o
+OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/reader.o src/base/json.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
-OBJS_pricing =
+OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
+	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/load_cell.o src/pricing/lookup.o src/pricing/request.o \
+	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
+	src/pricing/rounding.o src/pricing/finish.o src/pricing/level.o src/pricing/tell.o src/pricing/price.o
 OBJS_inventory =
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
@@ -31,8 +34,9 @@ SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/contract.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
-SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
-SQL_pricing = src/pricing/policy.sql src/pricing/candidates.sql src/pricing/decide.sql src/pricing/price.sql src/pricing/publish.sql src/pricing/agreement.sql src/pricing/events.sql
+SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
+SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/lint.sql \
+	src/pricing/agreement_document.sql src/pricing/rates.sql src/pricing/agreement_check.sql src/pricing/agreement.sql src/pricing/rounding.sql src/pricing/lock.sql src/pricing/guard.sql src/pricing/events.sql
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
@@ -55,7 +59,7 @@ REGRESS_base = setup
 REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
-REGRESS_pricing = pricing_price
+REGRESS_pricing = pricing_publish pricing_price
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history
@@ -116,10 +120,11 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
-# make soak [N=100] [SEED=...]: the kill loop of the tests for N cycles; not in CI
+# make soak [N=100] [CASES=1000 N] [SEED=...]: the kill loop of the tests for N cycles, and so many prices against the oracle; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
-	@PG_CONFIG="$(PG_CONFIG)" KILL_CYCLES=$(or $(N),100) LIMIT=$$(($(or $(N),100) * 30 + 900)) $(srcdir)/test/run.sh tap:060_kill_loop
+	@PG_CONFIG="$(PG_CONFIG)" KILL_CYCLES=$(or $(N),100) CASES=$(or $(CASES),$$(($(or $(N),100) * 1000))) LIMIT=$$(($(or $(N),100) * 30 + 900)) \
+		$(srcdir)/test/run.sh tap:060_kill_loop property:test_pricing
 
 # make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI
 bench:

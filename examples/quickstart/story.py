@@ -86,7 +86,7 @@ class Day:
               AND (SELECT headroom FROM distsync.credit(c.code, 0, 'USD', '{"company":"CM"}')) > 20000 ORDER BY c.code LIMIT 1""")
         name = self.value("SELECT name FROM dist.party WHERE code = $1", customer)
         items = self.session.run("""SELECT i.sku FROM dist.customer_rate r JOIN dist.party p ON p.party_id = r.customer_id AND p.code = $1
-            JOIN dist.item i ON i.item_id::text = r.what_key AND r.what_kind = 'item' ORDER BY i.sku LIMIT 2""", customer)
+            JOIN dist.target g ON g.target_id = r.target_id AND g.what_kind = 'item' JOIN dist.item i ON i.item_id::text = g.what_key ORDER BY i.sku LIMIT 2""", customer)
         lines = [{"line": n + 1, "item": item["sku"], "quantity": "12", "unit": "EA"} for n, item in enumerate(items)]
         since = {partner: self.place.mark(partner) for partner in ("erp", "wms", "shop", "crm")}
         title("%s (%s) orders in the shop: price + stock + credit + order in one transaction" % (name, customer))
@@ -173,7 +173,7 @@ class Day:
             FROM dist.party p
             CROSS JOIN LATERAL distsync.credit(p.code, 0, 'USD', '{"company":"CM"}') c
             CROSS JOIN LATERAL (SELECT x.document_number, x.open_amount FROM distsync.open_items(p.code) x WHERE x.kind = 'invoice' ORDER BY x.open_amount DESC LIMIT 1) o
-            CROSS JOIN LATERAL (SELECT t.sku FROM dist.customer_rate r JOIN dist.item t ON t.item_id::text = r.what_key
+            CROSS JOIN LATERAL (SELECT t.sku FROM dist.customer_rate r JOIN dist.target g ON g.target_id = r.target_id JOIN dist.item t ON t.item_id::text = g.what_key
                 JOIN dist.stock_pool s ON s.item_id = t.item_id AND s.cap > 2000 WHERE r.customer_id = p.party_id ORDER BY t.sku LIMIT 1) i
             WHERE c.outcome = 'approved' AND c.headroom BETWEEN 1000 AND 60000 AND o.open_amount > 5000 ORDER BY p.code LIMIT 1""")[0]
         price = float(self.value("SELECT unit_price FROM distsync.price($1, $2, 1, 'EA', NULL, '{\"company\":\"CM\"}')", customer["code"], customer["sku"]))

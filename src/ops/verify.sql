@@ -78,6 +78,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		(ARRAY['carrier_id'], 'dist.carrier', 'carrier_id', '0'),
 		(ARRAY['account_id'], 'dist.credit_account', 'account_id', '0'),
 		(ARRAY['agreement_id', 'base_agreement_id'], 'dist.agreement', 'agreement_id', '0'),
+		(ARRAY['target_id'], 'dist.target', 'target_id', NULL),
 		(ARRAY['version_id', 'supersedes_id', 'rate_set_id'], 'dist.agreement_version', 'version_id', '0'),
 		(ARRAY['endpoint_id'], 'sync.endpoint', 'endpoint_id', '0'),
 		(ARRAY['route_id'], 'sync.route', 'route_id', '0'),

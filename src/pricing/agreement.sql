@@ -1,249 +1,266 @@
--- The door for agreements: apply('agreement', ...). A document makes a new draft version with its rates; a fact of the owner, or a
--- document that says so, is published with it.
+-- The door for agreements: apply('agreement', ...). Every document of a call is checked whole before anything of any is written; then
+-- heads and drafts are written and proved, and last, at one stamp of the price clock, all of them take effect.
 
-INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES
-	('agreement', '{code}', 'agreement', 'A price list, book, contract, promotion, adjustment or guard. With rates it makes a new version; without, it changes the head only.');
-INSERT INTO distsync_internal.document_field (entity, field, type, required, sign, description, choices, at_creation) VALUES
-	('agreement', 'code', 'code', true, 'any', 'Business code.', NULL, false),
-	('agreement', 'name', 'text', false, 'any', 'Name for people.', NULL, false),
-	('agreement', 'slot', 'text', false, 'any', 'Where it stands in the waterfall.', '{list,book,contract,promotion,adjustment,guard,charge,rebate,claim}', true),
-	('agreement', 'company', 'code', false, 'any', 'Company that sells; without it every company.', NULL, false),
-	('agreement', 'currency', 'currency', false, 'any', 'Currency of its rates.', NULL, true),
-	('agreement', 'tz', 'text', false, 'any', 'Time zone in which date-only ends become instants.', NULL, false),
-	('agreement', 'combine', 'text', false, 'any', 'How it meets others of its slot.', '{override,best,additive,compound,exclusive,always}', false),
-	('agreement', 'stack_group', 'text', false, 'any', 'Adjustments of one group stand against each other.', NULL, false),
-	('agreement', 'priority', 'integer', false, 'any', 'Explicit priority, higher wins where the policy asks.', NULL, false),
-	('agreement', 'fx_allowed', 'boolean', false, 'any', 'May be converted at a dated rate.', NULL, false),
-	('agreement', 'rounding', 'code', false, 'any', 'Code of the rounding; without it the policy''s.', NULL, false),
-	('agreement', 'commit_quantity', 'quantity', false, 'nonnegative', 'Volume agreed, base units.', NULL, false),
-	('agreement', 'commit_amount', 'amount', false, 'nonnegative', 'Volume agreed, in its currency.', NULL, false),
-	('agreement', 'cap_behavior', 'text', false, 'any', 'What happens when the volume is used up.', '{stop,continue,warn}', false),
-	('agreement', 'status', 'text', false, 'any', 'active or inactive.', '{active,inactive}', false),
-	('agreement', 'version', 'integer', false, 'nonnegative', 'The sender''s version: an older one is ignored.', NULL, false),
-	('agreement', 'valid_from', 'instant_or_date', false, 'any', 'From when the version holds; a date is its first day. Without it: since ever.', NULL, false),
-	('agreement', 'valid_to', 'instant_or_date', false, 'any', 'Until when; an instant is not part of it, a date is its last day. Without it: for ever.', NULL, false),
-	('agreement', 'publish', 'boolean', false, 'any', 'Publish the version at once, replacing what it overlaps.', NULL, false),
-	('agreement', 'assignments', 'list', false, 'any', 'Who may use it; replaces the earlier list.', NULL, false),
-	('agreement', 'assignments[].who_kind', 'text', true, 'any', 'What who names.', '{customer,parent,buying_group,price_class,region,channel,all}', false),
-	('agreement', 'assignments[].who', 'text', false, 'any', 'Its code; nothing for all.', NULL, false),
-	('agreement', 'assignments[].rank', 'integer', false, 'any', 'Among lists of the same level, lower first.', NULL, false),
-	('agreement', 'rates', 'list', false, 'any', 'The rates of the new version.', NULL, false),
-	('agreement', 'rates[].line', 'code', false, 'any', 'Key of the line in the source; without it its place.', NULL, false),
-	('agreement', 'rates[].customer', 'code', false, 'any', 'Party the rate is for; without it everybody the agreement is assigned to.', NULL, false),
-	('agreement', 'rates[].what_kind', 'text', false, 'any', 'What "what" names; item if missing.', '{item,variant_parent,category,brand,family,vendor,all}', false),
-	('agreement', 'rates[].what', 'text', false, 'any', 'SKU, category, vendor, brand or family code; nothing for all.', NULL, false),
-	('agreement', 'rates[].channel', 'code', false, 'any', 'Only on this channel.', NULL, false),
-	('agreement', 'rates[].site', 'code', false, 'any', 'Only from this site.', NULL, false),
-	('agreement', 'rates[].unit', 'unit', false, 'any', 'Unit of price and tier; without it the base unit.', NULL, false),
-	('agreement', 'rates[].min_quantity', 'quantity', false, 'nonnegative', 'Tier: from this quantity on, in unit.', NULL, false),
-	('agreement', 'rates[].calc', 'text', false, 'any', 'net if missing.', '{net,percent_off,amount_off,markup,margin,formula,reference,per_weight}', false),
-	('agreement', 'rates[].value', 'number', true, 'any', 'Price, percent or amount.', NULL, false),
-	('agreement', 'rates[].price_per', 'integer', false, 'positive', 'The price is for 1, 100 or 1000 units.', NULL, false),
-	('agreement', 'rates[].base', 'code', false, 'any', 'Agreement that a percentage starts from; without it the list.', NULL, false),
-	('agreement', 'rates[].floor_price', 'price', false, 'nonnegative', 'Never below, for one unit.', NULL, false),
-	('agreement', 'rates[].ceiling_price', 'price', false, 'nonnegative', 'Never above, for one unit.', NULL, false),
-	('agreement', 'rates[].min_margin', 'number', false, 'any', 'Least margin as a fraction below 1.', NULL, false),
-	('agreement', 'rates[].condition', 'json', false, 'any', 'Context that must be present.', NULL, false);
-
--- pricing_period does the making of a version's period: a date-only start is its first instant, a date-only end its last day.
-CREATE FUNCTION distsync_internal.pricing_period(doc jsonb, tz text) RETURNS tstzrange
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH e AS (
-		SELECT CASE WHEN doc->>'valid_from' ~ '^\d{4}-\d{2}-\d{2}$' THEN (doc->>'valid_from')::date::timestamp AT TIME ZONE tz ELSE (doc->>'valid_from')::timestamptz END AS low,
-			CASE WHEN doc->>'valid_to' ~ '^\d{4}-\d{2}-\d{2}$' THEN distsync_internal.master_due_instant((doc->>'valid_to')::date, tz) ELSE (doc->>'valid_to')::timestamptz END AS high
-	)
-	SELECT CASE WHEN low >= high THEN 'empty' ELSE tstzrange(low, high) END FROM e
+-- pricing_lock_agreements does the locking of the agreements of a call, in order; where one is new, of the right to make one.
+CREATE FUNCTION distsync_internal.pricing_lock_agreements(codes text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM unnest(codes) c WHERE NOT EXISTS (SELECT FROM dist.agreement a WHERE a.code = c)) THEN
+		PERFORM pg_advisory_xact_lock(hashtextextended('distsync.pricing:agreement', 0));
+	END IF;
+	PERFORM FROM dist.agreement a WHERE a.code = ANY (codes) ORDER BY a.code COLLATE "C" FOR NO KEY UPDATE;
+END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_period(jsonb, text) IS 'Half-open period of valid_from and valid_to of a document; empty where the end is not after the start.';
+COMMENT ON FUNCTION distsync_internal.pricing_lock_agreements(text[]) IS 'Locks agreements by code until the end of the transaction. Call it once with all of a request, before the price clock.';
 
--- pricing_rate_rows does the reading of a document's rates, codes resolved; problem names the first field that cannot be taken.
-CREATE FUNCTION distsync_internal.pricing_rate_rows(doc jsonb, source text)
-RETURNS TABLE (n bigint, customer_id bigint, line_key text, what_kind text, what_key text, channel_id bigint, site_id bigint, unit text, min_quantity numeric, calc text, value numeric,
-	price_per integer, base_agreement_id bigint, floor_price numeric, ceiling_price numeric, min_margin numeric, condition jsonb, sqlstate text, field text, problem text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH r AS MATERIALIZED (
-		SELECT x.ordinality - 1 AS n, x.value AS d, COALESCE(x.value->>'what_kind', 'item') AS kind, x.value->>'what' AS what, COALESCE(x.value->>'calc', 'net') AS calc
-		FROM jsonb_array_elements(CASE WHEN jsonb_typeof(doc->'rates') = 'array' THEN doc->'rates' ELSE '[]' END) WITH ORDINALITY x
-	), items AS MATERIALIZED (
-		SELECT * FROM distsync_internal.master_items(ARRAY(SELECT DISTINCT what FROM r WHERE kind IN ('item', 'variant_parent') AND what IS NOT NULL), pricing_rate_rows.source)
-	), parties AS MATERIALIZED (
-		SELECT * FROM distsync_internal.master_parties(ARRAY(SELECT DISTINCT d->>'customer' FROM r WHERE d->>'customer' IS NOT NULL
-			UNION SELECT what FROM r WHERE kind = 'vendor' AND what IS NOT NULL), pricing_rate_rows.source)
-	), joined AS (
-		SELECT r.*, c.id AS customer_id, CASE r.kind WHEN 'all' THEN '' WHEN 'brand' THEN r.what WHEN 'family' THEN r.what WHEN 'category' THEN k.category_id::text
-				WHEN 'vendor' THEN v.id::text ELSE i.id::text END AS what_key,
-			h.channel_id, s.site_id, b.agreement_id AS base_id
-		FROM r
-		LEFT JOIN parties c ON c.code = r.d->>'customer'
-		LEFT JOIN items i ON r.kind IN ('item', 'variant_parent') AND i.code = r.what
-		LEFT JOIN parties v ON r.kind = 'vendor' AND v.code = r.what
-		LEFT JOIN dist.category k ON r.kind = 'category' AND k.code = r.what
-		LEFT JOIN dist.channel h ON h.code = r.d->>'channel'
-		LEFT JOIN dist.site s ON s.code = r.d->>'site'
-		LEFT JOIN dist.agreement b ON b.code = r.d->>'base'
-	)
-	SELECT n, customer_id, COALESCE(d->>'line', (n + 1)::text), kind, what_key, COALESCE(channel_id, 0), COALESCE(site_id, 0), d->>'unit', COALESCE((d->>'min_quantity')::numeric, 0), calc,
-		(d->>'value')::numeric, COALESCE((d->>'price_per')::integer, 1), base_id, (d->>'floor_price')::numeric, (d->>'ceiling_price')::numeric, (d->>'min_margin')::numeric, d->'condition',
-		p.sqlstate, p.field, p.problem
-	FROM joined
-	LEFT JOIN LATERAL (
-		SELECT * FROM (VALUES
-			(1, 'SD001', 'customer', format('customer "%s" is not known', d->>'customer'), d->>'customer' IS NOT NULL AND customer_id IS NULL),
-			(2, 'SD001', 'what', format('%s "%s" is not known', kind, what), what_key IS NULL),
-			(3, 'SD001', 'channel', format('channel "%s" is not known', d->>'channel'), d->>'channel' IS NOT NULL AND channel_id IS NULL),
-			(4, 'SD001', 'site', format('site "%s" is not known', d->>'site'), d->>'site' IS NOT NULL AND site_id IS NULL),
-			(5, 'SD001', 'base', format('agreement "%s" is not known', d->>'base'), d->>'base' IS NOT NULL AND base_id IS NULL),
-			(6, 'SD004', 'unit', format('unit "%s" is not known', d->>'unit'), d->>'unit' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.unit u WHERE u.unit = d->>'unit')),
-			(7, 'SD002', 'value', format('%s %s is not a price', calc, d->>'value'), calc IN ('net', 'amount_off') AND (d->>'value')::numeric < 0),
-			(8, 'SD002', 'value', format('%s %s is not between 0 and 100', calc, d->>'value'), calc = 'percent_off' AND (d->>'value')::numeric NOT BETWEEN 0 AND 100
-				OR calc = 'margin' AND ((d->>'value')::numeric < 0 OR (d->>'value')::numeric >= 100)),
-			(9, 'SD002', 'price_per', format('price_per %s is not 1, 100 or 1000', d->>'price_per'), COALESCE((d->>'price_per')::integer, 1) NOT IN (1, 100, 1000)),
-			(10, 'SD002', 'min_margin', format('min_margin %s is not below 1', d->>'min_margin'), (d->>'min_margin')::numeric >= 1)
-		) q(no, sqlstate, field, problem, bad) WHERE q.bad ORDER BY q.no LIMIT 1
-	) p ON true
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_rate_rows(jsonb, text) IS 'Rates of an agreement document with codes resolved; sqlstate, field and problem of the first thing wrong with each, NULL = nothing.';
-
--- pricing_check_agreement does the finding of the first thing wrong with a document, before anything is written.
-CREATE FUNCTION distsync_internal.pricing_check_agreement(doc jsonb, source text, OUT sqlstate text, OUT field text, OUT message text, OUT hint text)
+-- pricing_check_agreements does the check of all documents of a call. What starts from the price of a rejected one is rejected with it.
+CREATE FUNCTION distsync_internal.pricing_check_agreements(docs jsonb, source text) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	r record;
+	good jsonb := docs;
+	codes text[];
+	bad integer[];
+	c record;
+	r distsync_internal.apply_result;
 BEGIN
-	IF doc->>'currency' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc->>'currency') THEN
-		sqlstate := 'SD003'; field := 'currency'; message := format('currency "%s" is not known', doc->>'currency'); hint := 'Send the currency first: distsync.apply(''currency'', ...).';
-	ELSIF doc->>'company' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.company c WHERE c.code = doc->>'company') THEN
-		sqlstate := 'SD001'; field := 'company'; message := format('company "%s" is not known', doc->>'company'); hint := 'Send the company first: distsync.apply(''company'', ...).';
-	ELSIF doc->>'tz' IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names t WHERE t.name = doc->>'tz') THEN
-		sqlstate := 'SD002'; field := 'tz'; message := format('time zone "%s" is not known', doc->>'tz'); hint := 'Use a name of pg_timezone_names, for example Europe/Paris.';
-	ELSIF doc->>'rounding' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.rounding x WHERE x.rounding = doc->>'rounding') THEN
-		sqlstate := 'SD001'; field := 'rounding'; message := format('rounding "%s" is not known', doc->>'rounding'); hint := 'Insert it into dist.rounding first.';
-	ELSIF isempty(distsync_internal.pricing_period(doc, COALESCE(doc->>'tz', 'UTC'))) THEN
-		sqlstate := 'SD002'; field := 'valid_to'; message := 'valid_to is not after valid_from'; hint := 'Give a period that contains at least one instant; periods are half-open.';
+	LOOP
+		codes := ARRAY(SELECT x->'doc'->>'code' FROM jsonb_array_elements(good) x);
+		bad := '{}';
+		FOR c IN SELECT (x->>'ordinal')::integer AS ordinal, x->'doc'->>'code' AS code, f.* FROM jsonb_array_elements(good) x
+			CROSS JOIN LATERAL distsync_internal.pricing_check_agreement(x->'doc', pricing_check_agreements.source, codes) f WHERE f.sqlstate IS NOT NULL
+		LOOP
+			RETURN NEXT distsync_internal.master_result(c.ordinal, 'rejected', c.code, c.sqlstate, c.field, c.message, c.hint);
+			bad := bad || c.ordinal;
+		END LOOP;
+		EXIT WHEN cardinality(bad) = 0 OR NOT jsonb_path_exists(good, '$[*].doc.rates[*].base');
+		good := (SELECT COALESCE(jsonb_agg(x), '[]') FROM jsonb_array_elements(good) x WHERE (x->>'ordinal')::integer <> ALL (bad));
+	END LOOP;
+	IF NOT jsonb_path_exists(good, '$[*].doc.rates[*].base') THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	WITH edge AS MATERIALIZED (
+		SELECT DISTINCT (x->>'ordinal')::integer AS ordinal, x->'doc'->>'code' AS f, e->>'base' AS t
+		FROM jsonb_array_elements(good) x, jsonb_array_elements(CASE WHEN jsonb_typeof(x->'doc'->'rates') = 'array' THEN x->'doc'->'rates' ELSE '[]' END) e WHERE e->>'base' IS NOT NULL)
+	SELECT m.* FROM distsync_internal.pricing_circles(ARRAY(SELECT e.f FROM edge e ORDER BY e.f, e.t), ARRAY(SELECT e.t FROM edge e ORDER BY e.f, e.t)) k
+	JOIN (SELECT DISTINCT e.ordinal, e.f FROM edge e) d ON d.f = k.code
+	CROSS JOIN LATERAL distsync_internal.master_result(d.ordinal, 'rejected', k.code, 'SD053', 'rates.base', k.message, format('Start the rates from another agreement than "%s", or from the list.', k.base)) m;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_check_agreements(jsonb, text) IS 'Rejections of agreement documents [{"ordinal","doc"}]: SD001-SD005, SD008, SD052, SD053; no row = all can be taken.';
+
+-- pricing_write_head does the upsert of the agreement itself.
+CREATE FUNCTION distsync_internal.pricing_write_head(head jsonb, source text, OUT id bigint, OUT changed boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF head->'was' = 'null' THEN
+		INSERT INTO dist.agreement (code, name, slot, company_id, currency, tz, approval, vendor_id, vendor_reference, status, owner_system, ext)
+		SELECT h.code, h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.status, NULLIF(pricing_write_head.source, 'distsync'), h.ext
+		FROM jsonb_populate_record(NULL::dist.agreement, head) h RETURNING agreement_id INTO id;
+		changed := true;
 	ELSE
-		WITH x AS MATERIALIZED (
-			SELECT * FROM distsync_internal.pricing_rate_rows(doc, source)
-		), problem AS (
-			SELECT x.sqlstate, x.n, x.n AS m, x.field, x.problem FROM x WHERE x.problem IS NOT NULL ORDER BY x.n LIMIT 1
-		), twin AS (
-			SELECT 'SD008', min(x.n), max(x.n), 'min_quantity', NULL FROM x
-			GROUP BY x.customer_id, x.what_kind, x.what_key, x.channel_id, x.site_id, COALESCE(x.unit, ''), x.min_quantity HAVING count(*) > 1 ORDER BY 2 LIMIT 1
-		)
-		SELECT * INTO r FROM problem UNION ALL SELECT * FROM twin WHERE NOT EXISTS (SELECT FROM problem);
-		IF FOUND THEN
-			sqlstate := r.sqlstate;
-			field := format('rates[%s].%s', r.m, r.field);
-			message := COALESCE(r.problem, format('rates[%s] and rates[%s] are for the same buyer, target and tier', r.n, r.m));
-			hint := CASE WHEN r.problem IS NULL THEN 'Keep one rate for each tier.' ELSE 'Correct this rate, or send what it names first; nothing of the document was taken.' END;
-		END IF;
+		id := (head->>'agreement_id')::bigint;
+		UPDATE dist.agreement a SET name = h.name, slot = h.slot, company_id = h.company_id, currency = h.currency, tz = h.tz, approval = h.approval, vendor_id = h.vendor_id,
+			vendor_reference = h.vendor_reference, status = h.status, ext = h.ext
+		FROM jsonb_populate_record(NULL::dist.agreement, head) h
+		WHERE a.agreement_id = id AND (a.name, a.slot, a.company_id, a.currency, a.tz, a.approval, a.vendor_id, a.vendor_reference, a.status, a.ext)
+			IS DISTINCT FROM (h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.status, h.ext);
+		changed := FOUND;
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_check_agreement(jsonb, text) IS 'First thing wrong with an agreement document: SQLSTATE, field, message, hint; all NULL where it can be taken.';
+COMMENT ON FUNCTION distsync_internal.pricing_write_head(jsonb, text) IS 'Creates or changes an agreement as pricing_head() says. Returns its id and whether anything changed.';
 
--- pricing_write_head does the upsert of the agreement itself and of its assignments: absent fields stay, null ones are cleared.
-CREATE FUNCTION distsync_internal.pricing_write_head(doc jsonb, source text) RETURNS bigint
+-- pricing_write_rates does the writing of a document's rates into a rate set of a draft. A target that has no number yet gets one under the
+-- price clock, as everywhere.
+CREATE FUNCTION distsync_internal.pricing_write_rates(rate_set bigint, rates distsync_internal.price_rate[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	a dist.agreement%ROWTYPE;
-	fields jsonb := doc - ARRAY['assignments', 'rates', 'publish', 'valid_from', 'valid_to', 'version', 'company', 'schema', 'ext', 'updated_at'];
+	kinds text[];
+	keys text[];
 BEGIN
-	SELECT * INTO a FROM dist.agreement x WHERE x.code = doc->>'code' FOR UPDATE;
-	IF NOT FOUND THEN
-		a := jsonb_populate_record(NULL::dist.agreement, '{"name":"","tz":"UTC","combine":"override","stack_group":"","priority":0,"tier_scope":"own","tier_basis":"line","tier_mode":"all_units","price_date":"order","fx_allowed":false,"tax_included":false,"cap_behavior":"stop","on_tie":"lowest","status":"active","ext":{}}');
-		a.agreement_id := nextval('dist.agreement_agreement_id_seq');
-		a.owner_system := CASE WHEN source <> 'distsync' THEN source END;
+	SELECT array_agg(m.what_kind), array_agg(m.what_key) INTO kinds, keys FROM (
+		SELECT DISTINCT r.what_kind, r.what_key FROM unnest(rates) r
+		WHERE NOT EXISTS (SELECT FROM dist.target g WHERE g.what_kind = r.what_kind AND g.what_key = r.what_key)) m;
+	IF kinds IS NOT NULL THEN
+		PERFORM distsync_internal.base_lock_prices();
+		PERFORM distsync_internal.master_make_targets(kinds, keys);
 	END IF;
-	a := jsonb_populate_record(a, fields);
-	a.ext := a.ext || COALESCE(doc->'ext', '{}');
-	IF doc ? 'company' THEN
-		a.company_id := (SELECT c.company_id FROM dist.company c WHERE c.code = doc->>'company');
-	END IF;
-	INSERT INTO dist.agreement SELECT a.*
-	ON CONFLICT (agreement_id) DO UPDATE SET name = excluded.name, slot = excluded.slot, company_id = excluded.company_id, currency = excluded.currency, tz = excluded.tz,
-		combine = excluded.combine, stack_group = excluded.stack_group, priority = excluded.priority, fx_allowed = excluded.fx_allowed, rounding = excluded.rounding,
-		commit_quantity = excluded.commit_quantity, commit_amount = excluded.commit_amount, cap_behavior = excluded.cap_behavior, status = excluded.status, ext = excluded.ext;
-	IF doc ? 'assignments' THEN
-		DELETE FROM dist.agreement_assignment s WHERE s.agreement_id = a.agreement_id;
-		INSERT INTO dist.agreement_assignment (agreement_id, who_kind, who_key, rank)
-		SELECT a.agreement_id, x->>'who_kind', COALESCE(x->>'who', ''), COALESCE((x->>'rank')::integer, 100)
-		FROM jsonb_array_elements(CASE WHEN jsonb_typeof(doc->'assignments') = 'array' THEN doc->'assignments' ELSE '[]' END) x;
-		PERFORM distsync_internal.base_touch_epoch('price', 0);
-	END IF;
-	RETURN a.agreement_id;
+	WITH r AS MATERIALIZED (
+		SELECT x.*, g.target_id, (x.d->>'floor_price')::numeric AS floor_price, (x.d->>'ceiling_price')::numeric AS ceiling_price, (x.d->>'min_margin')::numeric AS min_margin,
+			NULLIF(x.d->'condition', 'null') AS condition
+		FROM unnest(rates) x JOIN dist.target g ON g.what_kind = x.what_kind AND g.what_key = x.what_key
+	), own AS (
+		INSERT INTO dist.customer_rate (version_id, customer_id, target_id, line_key, calc, value, value2, unit, min_quantity, price_per, channel_id, site_id, base_agreement_id,
+			floor_price, ceiling_price, min_margin, valid_from, valid_to, condition, extra)
+		SELECT rate_set, r.customer_id, r.target_id, r.line_key, r.calc, r.value, r.value2, r.unit, r.min_quantity, r.price_per, r.channel_id, r.site_id, r.base_agreement_id,
+			r.floor_price, r.ceiling_price, r.min_margin, lower(r.valid), upper(r.valid), r.condition, r.extra
+		FROM r WHERE r.customer_id IS NOT NULL ORDER BY r.customer_id, r.target_id
+	), shared AS (
+		INSERT INTO dist.book_rate (version_id, target_id, line_key, calc, value, value2, unit, min_quantity, price_per, channel_id, site_id, base_agreement_id,
+			floor_price, ceiling_price, min_margin, valid_from, valid_to, condition, extra)
+		SELECT rate_set, r.target_id, r.line_key, r.calc, r.value, r.value2, r.unit, r.min_quantity, r.price_per, r.channel_id, r.site_id, r.base_agreement_id,
+			r.floor_price, r.ceiling_price, r.min_margin, lower(r.valid), upper(r.valid), r.condition, r.extra
+		FROM r WHERE r.customer_id IS NULL ORDER BY r.target_id)
+	INSERT INTO dist.rate_base (version_id, base_agreement_id) SELECT DISTINCT rate_set, r.base_agreement_id FROM r WHERE r.base_agreement_id IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_write_head(jsonb, text) IS 'Creates or changes an agreement and its assignments from a checked document. Returns its id.';
+COMMENT ON FUNCTION distsync_internal.pricing_write_rates(bigint, distsync_internal.price_rate[]) IS 'Writes checked rates into customer_rate, book_rate and rate_base.';
 
--- pricing_write_version does the making of a draft version with the rates of a checked document.
-CREATE FUNCTION distsync_internal.pricing_write_version(agreement_id bigint, doc jsonb, source text) RETURNS bigint
+-- pricing_rates_differ does the comparison of a document's rates with those of a rate set, so that what is sent again is no news.
+CREATE FUNCTION distsync_internal.pricing_rates_differ(rate_set bigint, rates distsync_internal.price_rate[]) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+	WITH wanted AS MATERIALIZED (
+		SELECT x.customer_id, g.target_id, x.line_key, x.calc, x.value, x.value2, x.unit, x.min_quantity, x.price_per, x.channel_id, x.site_id, x.base_agreement_id, (x.d->>'floor_price')::numeric AS floor_price,
+			(x.d->>'ceiling_price')::numeric AS ceiling_price, (x.d->>'min_margin')::numeric AS min_margin, lower(x.valid) AS valid_from, upper(x.valid) AS valid_to, NULLIF(x.d->'condition', 'null') AS condition, x.extra
+		FROM unnest(rates) x LEFT JOIN dist.target g ON g.what_kind = x.what_kind AND g.what_key = x.what_key
+	), held AS MATERIALIZED (
+		SELECT c.customer_id, c.target_id, c.line_key, c.calc, c.value, c.value2, c.unit, c.min_quantity, c.price_per, c.channel_id, c.site_id, c.base_agreement_id, c.floor_price,
+			c.ceiling_price, c.min_margin, c.valid_from, c.valid_to, c.condition, c.extra FROM dist.customer_rate c WHERE c.version_id = rate_set
+		UNION ALL
+		SELECT NULL, b.target_id, b.line_key, b.calc, b.value, b.value2, b.unit, b.min_quantity, b.price_per, b.channel_id, b.site_id, b.base_agreement_id, b.floor_price,
+			b.ceiling_price, b.min_margin, b.valid_from, b.valid_to, b.condition, b.extra FROM dist.book_rate b WHERE b.version_id = rate_set)
+	SELECT (SELECT count(*) FROM wanted) <> (SELECT count(*) FROM held) OR EXISTS (TABLE wanted EXCEPT TABLE held));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_rates_differ(bigint, distsync_internal.price_rate[]) IS 'Whether the rates of a document are others than those of a rate set.';
+
+-- pricing_write_draft does the making of a draft version: with the document's rates, or with other terms or another period over the rates
+-- of the newest version. Terms that come before any rates wait in a draft without rates.
+CREATE FUNCTION distsync_internal.pricing_write_draft(agreement_id bigint, doc jsonb, source text, tz text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	v bigint := nextval('dist.agreement_version_version_id_seq');
-	tz text;
+	newest jsonb := distsync_internal.pricing_newest(agreement_id);
+	terms dist.agreement_version%ROWTYPE := jsonb_populate_record(NULL::dist.agreement_version, distsync_internal.pricing_terms(doc, newest));
+	before dist.agreement_version%ROWTYPE := jsonb_populate_record(NULL::dist.agreement_version, distsync_internal.pricing_terms('{}', newest));
+	period tstzrange := distsync_internal.pricing_period(doc, tz, CASE WHEN NOT doc ? 'rates' THEN (newest->>'valid')::tstzrange END);
+	rates distsync_internal.price_rate[] := CASE WHEN doc ? 'rates' THEN distsync_internal.pricing_rate_rows(doc, pricing_write_draft.source, tz) END;
+	id bigint;
 BEGIN
-	SELECT a.tz INTO tz FROM dist.agreement a WHERE a.agreement_id = pricing_write_version.agreement_id;
-	INSERT INTO dist.agreement_version (version_id, agreement_id, version_no, valid, rate_set_id, source)
-	SELECT v, pricing_write_version.agreement_id, COALESCE(max(x.version_no), 0) + 1, distsync_internal.pricing_period(doc, tz), v, pricing_write_version.source
-	FROM dist.agreement_version x WHERE x.agreement_id = pricing_write_version.agreement_id;
-	WITH r AS MATERIALIZED (
-		SELECT * FROM distsync_internal.pricing_rate_rows(doc, pricing_write_version.source)
-	), own AS (
-		INSERT INTO dist.customer_rate (customer_id, version_id, line_key, what_kind, what_key, channel_id, site_id, unit, min_quantity, calc, value, price_per, base_agreement_id, floor_price, ceiling_price, min_margin, condition)
-		SELECT r.customer_id, v, r.line_key, r.what_kind, r.what_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition
-		FROM r WHERE r.customer_id IS NOT NULL
-	)
-	INSERT INTO dist.book_rate (version_id, line_key, what_kind, what_key, channel_id, site_id, unit, min_quantity, calc, value, price_per, base_agreement_id, floor_price, ceiling_price, min_margin, condition)
-	SELECT v, r.line_key, r.what_kind, r.what_key, r.channel_id, r.site_id, r.unit, r.min_quantity, r.calc, r.value, r.price_per, r.base_agreement_id, r.floor_price, r.ceiling_price, r.min_margin, r.condition
-	FROM r WHERE r.customer_id IS NULL;
-	RETURN v;
+	IF terms IS NOT DISTINCT FROM before AND (CASE
+		WHEN newest IS NULL THEN NOT doc ?| '{rates,valid_from,valid_to}'
+		WHEN period <> (newest->>'valid')::tstzrange THEN false
+		WHEN NOT doc ? 'rates' THEN true
+		ELSE newest->>'status' IN ('draft', 'approved', 'published') AND upper_inf((newest->>'known')::tstzrange)
+			AND NOT distsync_internal.pricing_rates_differ((newest->>'rate_set_id')::bigint, rates) END) THEN
+		RETURN NULL;
+	END IF;
+	id := nextval('dist.agreement_version_version_id_seq');
+	INSERT INTO dist.agreement_version (version_id, agreement_id, version_no, valid, rate_set_id, combine, stack_group, priority, tier_measure, tier_basis, tier_mode, tier_scope, price_date,
+		fx_allowed, tax_included, rounding, on_breach, commit_quantity, commit_amount, cap_behavior, source, drafted_by)
+	SELECT id, pricing_write_draft.agreement_id, COALESCE((SELECT max(x.version_no) FROM dist.agreement_version x WHERE x.agreement_id = pricing_write_draft.agreement_id), 0) + 1, period,
+		CASE WHEN doc ? 'rates' OR newest IS NULL THEN id ELSE (newest->>'rate_set_id')::bigint END, terms.combine, terms.stack_group, terms.priority, terms.tier_measure, terms.tier_basis,
+		terms.tier_mode, terms.tier_scope, terms.price_date, terms.fx_allowed, terms.tax_included, terms.rounding, terms.on_breach, terms.commit_quantity, terms.commit_amount, terms.cap_behavior,
+		pricing_write_draft.source, CASE WHEN pricing_write_draft.source = 'distsync' THEN distsync_internal.pricing_person() ELSE pricing_write_draft.source END;
+	IF doc ? 'rates' THEN
+		PERFORM distsync_internal.pricing_write_rates(id, rates);
+	END IF;
+	RETURN id;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_write_version(bigint, jsonb, text) IS 'Makes a draft version of an agreement with the rates of a checked document. Returns its id.';
+COMMENT ON FUNCTION distsync_internal.pricing_write_draft(bigint, jsonb, text, text) IS
+	'Makes a draft version of an agreement from a checked document. Returns its id, NULL where the document says nothing new about rates, terms and period.';
 
--- pricing_apply_agreement does the taking of agreement documents: each is checked whole before anything of any is written.
+-- pricing_write_assignments does the replacing of who may use an agreement: what is gone was held true until the stamp, what is new from it.
+CREATE FUNCTION distsync_internal.pricing_write_assignments(agreement_id bigint, doc jsonb, source text, tz text, stamp timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	WITH wanted AS MATERIALIZED (SELECT a.who_kind, a.who_key, a.rank::integer AS rank, a.blocking, a.valid FROM distsync_internal.pricing_assignment_rows(doc, source, tz) a),
+	held AS MATERIALIZED (
+		SELECT s.who_kind, s.who_key, s.rank, s.blocking, s.valid FROM dist.agreement_assignment s WHERE s.agreement_id = pricing_write_assignments.agreement_id AND upper_inf(s.known)),
+	gone AS (
+		UPDATE dist.agreement_assignment s SET known = tstzrange(lower(s.known), stamp) FROM (TABLE held EXCEPT TABLE wanted) g
+		WHERE s.agreement_id = pricing_write_assignments.agreement_id AND upper_inf(s.known) AND (s.who_kind, s.who_key, s.valid) = (g.who_kind, g.who_key, g.valid) RETURNING 1)
+	INSERT INTO dist.agreement_assignment (agreement_id, who_kind, who_key, rank, blocking, valid, known)
+	SELECT pricing_write_assignments.agreement_id, c.who_kind, c.who_key, c.rank, c.blocking, c.valid, tstzrange(stamp, NULL)
+	FROM (TABLE wanted EXCEPT TABLE held) c WHERE (SELECT count(*) FROM gone) >= 0;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_write_assignments(bigint, jsonb, text, text, timestamptz) IS 'Replaces the assignments of an agreement at a stamp; what stays the same is not touched.';
+
+-- pricing_assignments_change does the question whether a document's list of buyers differs from what is held true.
+CREATE FUNCTION distsync_internal.pricing_assignments_change(agreement_id bigint, doc jsonb, source text, tz text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+	WITH wanted AS MATERIALIZED (SELECT a.who_kind, a.who_key, a.rank::integer AS rank, a.blocking, a.valid FROM distsync_internal.pricing_assignment_rows(doc, source, tz) a),
+	held AS MATERIALIZED (
+		SELECT s.who_kind, s.who_key, s.rank, s.blocking, s.valid FROM dist.agreement_assignment s WHERE s.agreement_id = pricing_assignments_change.agreement_id AND upper_inf(s.known))
+	SELECT doc ? 'assignments' AND (EXISTS (TABLE wanted EXCEPT TABLE held) OR EXISTS (TABLE held EXCEPT TABLE wanted)));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_assignments_change(bigint, jsonb, text, text) IS 'Whether a document changes who may use an agreement.';
+
+-- pricing_write_agreement does the writing of everything of one document that has no effect yet, and says what is to take effect.
+CREATE FUNCTION distsync_internal.pricing_write_agreement(id bigint, head jsonb, doc jsonb, source text) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	newest jsonb := distsync_internal.pricing_newest(id);
+	draft bigint := distsync_internal.pricing_write_draft(id, doc, source, head->>'tz');
+	active boolean := head->>'status' = 'active';
+	publish boolean := active AND COALESCE((doc->>'publish')::boolean, source <> 'distsync' AND (doc ? 'rates' OR draft IS NOT NULL AND newest->>'published_at' IS NOT NULL));
+BEGIN
+	IF draft IS NULL AND publish AND newest->>'status' IN ('draft', 'approved') THEN
+		draft := (newest->>'version_id')::bigint;
+	END IF;
+	RETURN jsonb_build_object('id', id, 'tz', head->'tz', 'version', draft, 'publish', publish AND draft IS NOT NULL,
+		'withdraw', NOT active AND head #>> '{was,status}' = 'active', 'revive', active AND head #>> '{was,status}' = 'inactive',
+		'assign', distsync_internal.pricing_assignments_change(id, doc, source, head->>'tz'));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_write_agreement(bigint, jsonb, jsonb, text) IS
+	'Writes the draft that a checked document asks for. Returns {"id","tz","version","publish","withdraw","revive","assign"}: what is to be done at the stamp.';
+
+-- pricing_apply_agreement does the taking of agreement documents.
 CREATE FUNCTION distsync_internal.pricing_apply_agreement(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	d record;
-	bad record;
-	r distsync_internal.apply_result;
-	results distsync_internal.apply_result[] := '{}';
 	source text := ctx->>'source';
-	failed boolean := false;
-	id bigint;
+	good jsonb := docs;
+	bad distsync_internal.apply_result[];
+	plans jsonb := '[]';
 	p record;
+	moved record;
 BEGIN
-	FOR d IN SELECT (x->>'ordinal')::integer AS ordinal, x->'doc' AS doc FROM jsonb_array_elements(docs) x LOOP
-		SELECT * INTO bad FROM distsync_internal.pricing_check_agreement(d.doc, source);
-		r := ROW(d.ordinal, CASE WHEN bad.sqlstate IS NULL THEN 'applied' ELSE 'rejected' END, d.doc->>'code', bad.sqlstate, bad.field, bad.message, bad.hint, NULL);
-		failed := failed OR bad.sqlstate IS NOT NULL;
-		results := results || r;
-	END LOOP;
-	IF failed AND ctx->>'on_error' IS DISTINCT FROM 'collect' THEN
-		RETURN QUERY SELECT * FROM unnest(results);
-		RETURN;
+	IF ctx->>'operation' = 'deactivate' THEN
+		good := (SELECT jsonb_agg(jsonb_build_object('ordinal', d->'ordinal', 'doc', jsonb_build_object('code', d->'doc'->'code', 'status', 'inactive'))) FROM jsonb_array_elements(docs) d);
 	END IF;
-	FOR d IN SELECT (x->>'ordinal')::integer AS ordinal, x->'doc' AS doc FROM jsonb_array_elements(docs) x LOOP
-		SELECT x.* INTO r FROM unnest(results) x WHERE x.ordinal = d.ordinal;
-		IF r.outcome = 'applied' THEN
-			id := distsync_internal.pricing_write_head(d.doc, source);
-			IF d.doc ? 'rates' THEN
-				id := distsync_internal.pricing_write_version(id, d.doc, source);
-				IF COALESCE((d.doc->>'publish')::boolean, source <> 'distsync') THEN
-					SELECT * INTO p FROM distsync_internal.pricing_publish(id, true, NULL);
-					r.detail := jsonb_build_object('version', p.version_no, 'published_at', p.stamp, 'superseded', p.cut);
-				ELSE
-					r.detail := jsonb_build_object('version', (SELECT v.version_no FROM dist.agreement_version v WHERE v.version_id = id), 'draft', true);
-				END IF;
-			END IF;
+	PERFORM distsync_internal.pricing_lock_agreements(ARRAY(SELECT d->'doc'->>'code' FROM jsonb_array_elements(good) d));
+	bad := ARRAY(SELECT c FROM distsync_internal.pricing_check_agreements(good, source) c);
+	IF cardinality(bad) > 0 THEN
+		RETURN QUERY SELECT b.* FROM unnest(bad) b;
+		IF ctx->>'on_error' IS DISTINCT FROM 'collect' THEN
+			RETURN;
 		END IF;
-		RETURN NEXT r;
+		good := (SELECT COALESCE(jsonb_agg(d), '[]') FROM jsonb_array_elements(good) d WHERE NOT EXISTS (SELECT FROM unnest(bad) b WHERE b.ordinal = (d->>'ordinal')::integer));
+	END IF;
+	-- all heads first: rates of one document may start from the price of another
+	plans := (SELECT COALESCE(jsonb_agg(jsonb_build_object('ordinal', e.d->'ordinal', 'doc', e.d->'doc', 'head', h.head, 'id', w.id, 'changed', w.changed) ORDER BY e.n), '[]')
+		FROM jsonb_array_elements(good) WITH ORDINALITY e(d, n) CROSS JOIN LATERAL distsync_internal.pricing_head(e.d->'doc', source) h(head) CROSS JOIN LATERAL distsync_internal.pricing_write_head(h.head, source) w);
+	plans := (SELECT COALESCE(jsonb_agg(e || distsync_internal.pricing_write_agreement((e->>'id')::bigint, e->'head', e->'doc', source) ORDER BY n), '[]') FROM jsonb_array_elements(plans) WITH ORDINALITY u(e, n));
+	SELECT * INTO moved FROM distsync_internal.pricing_take_effect(
+		ARRAY(SELECT (e->>'version')::bigint FROM jsonb_array_elements(plans) e WHERE (e->>'publish')::boolean), ARRAY(SELECT (e->>'id')::bigint FROM jsonb_array_elements(plans) e WHERE (e->>'withdraw')::boolean),
+		ARRAY(SELECT (e->>'id')::bigint FROM jsonb_array_elements(plans) e WHERE (e->>'revive')::boolean), ARRAY(SELECT (e->>'id')::bigint FROM jsonb_array_elements(plans) e WHERE (e->>'assign')::boolean));
+	FOR p IN SELECT (e->>'ordinal')::integer AS ordinal, e, v.version_no, moved.cuts->(e->>'version') AS cut
+		FROM jsonb_array_elements(plans) e LEFT JOIN dist.agreement_version v ON v.version_id = (e->>'version')::bigint ORDER BY 1
+	LOOP
+		IF (p.e->>'assign')::boolean THEN
+			PERFORM distsync_internal.pricing_write_assignments((p.e->>'id')::bigint, p.e->'doc', source, p.e->>'tz', moved.stamp);
+			PERFORM distsync_internal.pricing_write_boundaries((p.e->>'id')::bigint, moved.stamp);
+		END IF;
+		RETURN NEXT distsync_internal.master_result(p.ordinal, CASE WHEN p.version_no IS NOT NULL OR 'true' IN (p.e->'changed', p.e->'assign', p.e->'withdraw', p.e->'revive') THEN 'applied' ELSE 'unchanged' END,
+			p.e->'doc'->>'code', NULL, NULL, NULL, NULL, CASE WHEN (p.e->>'publish')::boolean THEN jsonb_build_object('version', p.version_no, 'published_at', moved.stamp, 'superseded', p.cut)
+				WHEN p.version_no IS NOT NULL THEN jsonb_build_object('version', p.version_no, 'draft', true) END);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_apply_agreement(jsonb, jsonb) IS
-	'Entity handler for agreement. A document with rates makes a new version; published at once if it says so or if it is a fact of another system, replacing what it overlaps. detail: {"version","published_at","superseded"} or {"version","draft"}.';
+	'Entity handler for agreement. Rates, other terms or another period make a new version; published at once if the document says so or is a fact of another system, replacing what it overlaps. detail: {"version","published_at","superseded"} or {"version","draft"}.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'agreement', 'distsync_internal.pricing_apply_agreement');

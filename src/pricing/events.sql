@@ -7,10 +7,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'versions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('version', v.version_no, 'valid_from', lower(v.valid), 'valid_to', upper(v.valid), 'published_at', v.published_at, 'sha256', encode(v.content_sha256, 'hex'))
 				ORDER BY v.version_no), '[]') FROM dist.agreement_version v WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known)),
 		'buyers', (SELECT COALESCE(jsonb_agg(DISTINCT b.who), '[]') FROM (
-			SELECT s.who_kind || ':' || s.who_key AS who FROM dist.agreement_assignment s WHERE s.agreement_id = a.agreement_id
+			SELECT s.who_kind || ':' || s.who_key AS who FROM dist.agreement_assignment s WHERE s.agreement_id = a.agreement_id AND upper_inf(s.known)
 			UNION
-			SELECT 'customer:' || p.code FROM dist.agreement_version v JOIN dist.customer_rate r ON r.version_id = v.rate_set_id JOIN dist.party p ON p.party_id = r.customer_id
-			WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known) LIMIT 1000) b))
+			SELECT 'customer:' || p.code FROM dist.agreement_version v JOIN dist.rate_part r ON r.version_id = v.rate_set_id AND r.customer_id > 0 JOIN dist.party p ON p.party_id = r.customer_id
+			WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known) ORDER BY 1 LIMIT 1000) b))
 	FROM unnest(keys) k JOIN dist.agreement a ON a.agreement_id = k::bigint
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_render(text[]) IS 'Renderer of price.changed: keys are agreement ids; entity_key is the agreement''s code; buyers lists at most 1,000.';
@@ -22,18 +22,22 @@ DECLARE
 	b record;
 	n integer := 0;
 BEGIN
-	FOR b IN SELECT p.version_id, p.rate_id, p.edge, p.at, v.agreement_id, a.code, v.version_no
+	FOR b IN SELECT p.version_id, p.edge, p.at, a.code, v.version_no,
+			EXISTS (SELECT FROM dist.agreement_version h WHERE (h.version_id = p.version_id OR h.rate_set_id = p.version_id) AND h.status = 'published' AND upper_inf(h.known)) AS held
 		FROM dist.price_boundary p JOIN dist.agreement_version v ON v.version_id = p.version_id JOIN dist.agreement a ON a.agreement_id = v.agreement_id
 		WHERE p.fired_at IS NULL AND p.at <= clock_timestamp() ORDER BY p.at, p.version_id LIMIT max_rows FOR UPDATE OF p SKIP LOCKED
 	LOOP
-		UPDATE dist.price_boundary p SET fired_at = clock_timestamp() WHERE p.version_id = b.version_id AND p.rate_id = b.rate_id AND p.edge = b.edge;
-		PERFORM distsync_internal.base_emit('customer', 0, 'price.boundary', 'agreement', b.code, jsonb_build_object('agreement', b.code, 'version', b.version_no, 'edge', b.edge, 'at', b.at));
-		n := n + 1;
+		UPDATE dist.price_boundary p SET fired_at = clock_timestamp() WHERE p.version_id = b.version_id AND p.at = b.at AND p.edge = b.edge;
+		-- what is no longer held true starts and ends for nobody
+		IF b.held THEN
+			PERFORM distsync_internal.base_emit('customer', 0, 'price.boundary', 'agreement', b.code, jsonb_build_object('agreement', b.code, 'version', b.version_no, 'edge', b.edge, 'at', b.at));
+			n := n + 1;
+		END IF;
 	END LOOP;
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_boundaries(integer) IS 'Clerk task: emits price.boundary for versions that start or end now. Returns how many.';
+COMMENT ON FUNCTION distsync_internal.pricing_boundaries(integer) IS 'Clerk task: emits price.boundary for versions, assignments and rates that start or end now. Returns how many.';
 
 -- pricing_next_boundary does the answer to "when is the next one".
 CREATE FUNCTION distsync_internal.pricing_next_boundary() RETURNS timestamptz
@@ -57,8 +61,24 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	UNION ALL
 	SELECT 'price.rate_customer', 'party', r.customer_id::text, jsonb_build_object('rates', count(*))
 	FROM dist.customer_rate r WHERE NOT EXISTS (SELECT FROM dist.party p WHERE p.party_id = r.customer_id) GROUP BY r.customer_id
+	UNION ALL
+	SELECT 'price.rate_part', 'agreement_version', COALESCE(s.set_id, p.version_id)::text, jsonb_build_object('customer_id', COALESCE(s.customer_id, p.customer_id), 'rates', s.rates, 'told', p.rates,
+		'filter', s.filter IS NOT DISTINCT FROM p.filter, 'held', s.held, 'ended_at', p.ended_at)
+	FROM (
+		SELECT v.set_id, r.customer_id, v.held, count(*) AS rates, distsync_internal.pricing_filter(array_agg(DISTINCT r.target_id)) AS filter
+		FROM (SELECT x.rate_set_id AS set_id, bool_or(x.status = 'published' AND upper_inf(x.known)) AS held FROM dist.agreement_version x WHERE x.published_at IS NOT NULL GROUP BY 1) v
+		JOIN (SELECT c.version_id, c.customer_id, c.target_id FROM dist.customer_rate c UNION ALL SELECT b.version_id, 0, b.target_id FROM dist.book_rate b) r ON r.version_id = v.set_id
+		GROUP BY 1, 2, 3
+	) s FULL JOIN dist.rate_part p ON p.version_id = s.set_id AND p.customer_id = s.customer_id
+	WHERE (s.rates, s.filter) IS DISTINCT FROM (p.rates, p.filter) OR s.held <> (p.ended_at IS NULL)
+	UNION ALL
+	SELECT 'price.assignment', 'agreement', a.code, jsonb_build_object('who_kind', s.who_kind, 'who', s.who_key)
+	FROM dist.agreement_assignment s JOIN dist.agreement a ON a.agreement_id = s.agreement_id
+	WHERE upper_inf(s.known) AND CASE WHEN s.who_kind IN ('customer', 'ship_to', 'job', 'parent') THEN NOT EXISTS (SELECT FROM dist.party p WHERE p.code = s.who_key)
+		WHEN s.who_kind = 'channel' THEN NOT EXISTS (SELECT FROM dist.channel h WHERE h.code = s.who_key) ELSE s.who_kind = 'all' AND s.who_key <> '' END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_verify() IS 'Invariants of prices: a published version''s rates still have the hash they were published with; every rate has its version and its party. No row = all hold.';
+COMMENT ON FUNCTION distsync_internal.pricing_verify() IS
+	'Invariants of prices: the rates of a published version still have the hash they were published with; every rate has its version and its party; the parts of published rate sets are complete, their filters know every target, and they say rightly whether they are held; who an agreement is assigned to is there. No row = all hold.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
 	('render', 'price.changed', 100, 'distsync_internal.pricing_render'),
