@@ -34,8 +34,8 @@ SELECT outcome FROM distsync.apply('item', '{"sku":"MA-A","brand":null,"name":nu
 SELECT outcome FROM distsync.apply('party', '{"code":"MA-C","roles":[],"groups":null,"tz":null,"other":true}', 'ma-erp');
 SELECT i.name, i.brand, i.family, (SELECT array_agg(u.unit) FROM dist.item_unit u WHERE u.item_id = i.item_id) AS units FROM dist.item i WHERE i.sku = 'MA-A';
 SELECT p.tz, p.ext, (SELECT count(*) FROM dist.party_role r WHERE r.party_id = p.party_id) AS roles FROM dist.party p WHERE p.code = 'MA-C';
--- a membership that ended keeps its past
-SELECT g.code, upper_inf(m.valid) AS current, lower(m.valid) < upper(m.valid) AS past FROM dist.party_member m JOIN dist.party_group g USING (group_id) JOIN dist.party p USING (party_id) WHERE p.code = 'MA-C';
+-- a membership that ended keeps its past, and what we knew of it before stays on record
+SELECT g.code, upper_inf(m.known) AS held, upper_inf(m.valid) AS current, lower(m.valid) < upper(m.valid) AS past FROM dist.party_member m JOIN dist.party_group g USING (group_id) JOIN dist.party p USING (party_id) WHERE p.code = 'MA-C' ORDER BY held;
 SELECT event_type, entity_key, body ->> 'name' AS name, body -> 'units' AS units, origin FROM sync.outbox WHERE entity_key = 'MA-A' ORDER BY at DESC, outbox_id DESC LIMIT 1;
 
 -- what is refused, all in one call, and nothing of it written

@@ -15,7 +15,6 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attidentity = '' AND a.atttypid 
 	AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey))
 	AND NOT EXISTS (SELECT FROM distsync_internal.ops_references() r WHERE r.child = n.nspname || '.' || c.relname AND a.attname = ANY (r.child_columns))
 	AND n.nspname || '.' || c.relname || '.' || a.attname NOT IN (
-		'dist.price_boundary.rate_id',			-- of customer_rate or book_rate
 		'dist.stock_event.corrects_id',			-- the event it reverses may be archived
 		'sync.attempt.delivery_id', 'sync.dead_letter.delivery_id', 'sync.dedupe.inbox_id', 'sync.lane.head_id',	-- partitions of the parent are dropped after retention
 		'sync.partition_policy.step_id')		-- a width

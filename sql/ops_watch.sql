@@ -33,7 +33,7 @@ CREATE TRIGGER inbox_spy_trg AFTER INSERT ON sync.inbox FOR EACH ROW EXECUTE FUN
 CREATE RULE outbox_none AS ON DELETE TO sync.outbox_item DO INSTEAD NOTHING;
 ALTER EXTENSION btree_gist ADD TABLE dist.carrier;
 INSERT INTO sync.outbox_customer (at, kind, event_type, entity, entity_key) VALUES ('2001-01-01', 'document', 'order.accepted', 'order', 'OPS-1');
-UPDATE dist.epoch SET stamped_at = clock_timestamp() + interval '1 hour' WHERE domain = 'stock';
+UPDATE dist.epoch SET stamped_at = clock_timestamp() + interval '1 hour' WHERE domain = 'clock';
 UPDATE sync.partition_policy SET ahead = 3 WHERE table_name = 'sync.audit';
 INSERT INTO sync.endpoint (code, system, url, failing_since) VALUES ('ops-wms-2', 'wms', 'https://wms.example', clock_timestamp() - interval '4 minutes');
 INSERT INTO sync.endpoint (code, system, url, state, state_reason) VALUES ('ops-shop', 'shop', 'https://shop.example', 'disabled', '410 Gone');

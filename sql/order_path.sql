@@ -18,8 +18,6 @@ SELECT distsync.apply_all('site', '[{"code":"OT-W1","name":"one","company":"OT",
 SELECT distsync.apply_all('item', '[{"sku":"OT-A","name":"Article A","base_unit":"EA","units":[{"unit":"BX","numerator":6,"denominator":1}]},{"sku":"OT-B","name":"Article B","base_unit":"EA"},{"sku":"OT-C","name":"no price","base_unit":"EA"}]', 'OT-ERP');
 SELECT distsync.apply('agreement', '{"code":"OT-LIST","slot":"list","company":"OT","currency":"USD","valid_from":"2020-01-01","assignments":[{"who_kind":"all"}],"publish":true,"rates":[{"what":"OT-A","value":"10"},{"what":"OT-B","value":"3.333"}]}', 'OT-ERP');
 SELECT distsync.apply('credit_account', '{"code":"OT-CUST","customer":"OT-CUST","company":"OT","limit":1000}', 'OT-ERP');
-INSERT INTO dist.item_target (item_id, what_kind, what_key, depth) SELECT item_id, 'item', item_id::text, 0 FROM dist.item WHERE sku LIKE 'OT-%' ON CONFLICT DO NOTHING;
-INSERT INTO dist.party_ancestor (party_id, ancestor_id, depth) SELECT party_id, party_id, 0 FROM dist.party WHERE code LIKE 'OT-%' ON CONFLICT DO NOTHING;
 WITH s AS (SELECT x.*, i.item_id, s.site_id FROM (VALUES (1, 'OT-A', 'OT-W1', 60), (2, 'OT-A', 'OT-W2', 100), (3, 'OT-B', 'OT-W1', 500)) x(n, sku, site, q) JOIN dist.item i ON i.sku = x.sku JOIN dist.site s ON s.code = x.site),
 l AS (SELECT distsync_internal.inventory_lock(array_agg(item_id), array_agg(site_id)) FROM s)
 SELECT distsync_internal.inventory_post(array_agg(ROW(n, item_id, site_id, 'phys', 'available', '', 0, 'receive', q, NULL, now(), 'OT-WMS', '', NULL, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_movement)) FROM s, l;

@@ -54,13 +54,15 @@ SELECT unit_price FROM distsync.price('PR-X', 'PR-A', options => '{"company":"PR
 \set VERBOSITY terse
 SELECT * FROM distsync.price('PR-NOBODY', 'PR-A');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM distsync.price('PR-C', 'PR-NOTHING');
+SELECT * FROM distsync.price('PR-C', 'PR-NOTHING', options => '{"company":"PR-US"}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM distsync.price('PR-C', 'PR-A', 1, 'CRATE');
+SELECT * FROM distsync.price('PR-C', 'PR-A', 1, 'CRATE', options => '{"company":"PR-US"}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM distsync.price('PR-C', 'PR-A', 'NaN');
+SELECT * FROM distsync.price('PR-C', 'PR-A', 'NaN', options => '{"company":"PR-US"}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM distsync.price('PR-C', 'PR-A', -1);
+-- a negative quantity is a return, priced without promotions
+SELECT quantity, unit_price, net_amount, agreement FROM distsync.price('PR-C', 'PR-A', -1, options => '{"company":"PR-US"}');
+SELECT * FROM distsync.price('PR-C', 'PR-A', 0, options => '{"company":"PR-US"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.price('PR-C', 'PR-A', options => '{"currency":"QQQ"}');
 \echo :LAST_ERROR_SQLSTATE
@@ -71,6 +73,6 @@ SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contra
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","rates":[{"customer":"PR-C","what":"PR-A","value":"NaN"}]}', 'pr-erp');
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","rates":[{"customer":"PR-C","what":"PR-A","value":"1"},{"customer":"PR-C","what":"PR-A","value":"2"}]}', 'pr-erp');
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","valid_from":"2030-01-02","valid_to":"2030-01-01","rates":[]}', 'pr-erp');
-SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","rates":[{"customer":"PR-C","what":"PR-A","calc":"formula","value":"1"}]}', 'pr-erp');
+SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","rates":[{"customer":"PR-C","what":"PR-A","calc":"guess","value":"1"}]}', 'pr-erp');
 SELECT count(*) FROM dist.agreement WHERE code = 'PR-BAD';
 SELECT * FROM distsync_internal.pricing_verify();

@@ -11,7 +11,7 @@
 # library is built there with its fail-points (DISTSYNC_TEST=1, never in what "make install" installs) and installed
 # into that copy. PostgreSQL refuses to run as root: root hands everything to an unprivileged user.
 #
-# KEEP=1 keeps the folder. KILL_CYCLES sets how often the kill loop kills, SEED with which sequence, LIMIT how many seconds a TAP file may take. The last line is "N passed, N failed"; the exit status says the same.
+# KEEP=1 keeps the folder. KILL_CYCLES sets how often the kill loop kills, CASES how many prices are compared, SEED with which sequence, LIMIT how many seconds a TAP file may take. The last line is "N passed, N failed"; the exit status says the same.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tools/private_tree.sh"
@@ -43,4 +43,4 @@ temporary=$work/tmp
 [ ${#temporary} -le 64 ] || temporary=/tmp
 cd "$work/src"
 "${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR="$temporary" DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" \
-	${JOBS:+JOBS="$JOBS"} ${SEED:+SEED="$SEED"} ${KILL_CYCLES:+KILL_CYCLES="$KILL_CYCLES"} ${LIMIT:+LIMIT="$LIMIT"} test/legs.sh "$@" </dev/null
+	${JOBS:+JOBS="$JOBS"} ${SEED:+SEED="$SEED"} ${CASES:+CASES="$CASES"} ${KILL_CYCLES:+KILL_CYCLES="$KILL_CYCLES"} ${LIMIT:+LIMIT="$LIMIT"} test/legs.sh "$@" </dev/null

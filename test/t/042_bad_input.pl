@@ -96,14 +96,14 @@ my @cases = (
     ['submit_order: key used for another body', qq{SELECT * FROM distsync.submit_order('} . ($order =~ s/C6/C7/r) . q{', 'taken')}, 'SD010', 'idempotency_key'],
     ['submit_order: key too long', qq{SELECT * FROM distsync.submit_order('$order', repeat('k', 256))}, 'SD002', 'idempotency_key'],
 
-    # one price is a bulk of one, and its fields are those of the line
+    # the fields of one price are its arguments
     ['price: unknown customer', q{SELECT * FROM distsync.price('nobody', 'I1', 1, 'EA')}, 'SD001', 'customer'],
-    ['price: unknown item', q{SELECT * FROM distsync.price('C6', 'nothing', 1, 'EA')}, 'SD001', 'lines\[0\]\.item'],
-    ['price: unknown unit', q{SELECT * FROM distsync.price('C6', 'I1', 1, 'BARREL')}, 'SD004', 'lines\[0\]\.unit'],
+    ['price: unknown item', q{SELECT * FROM distsync.price('C6', 'nothing', 1, 'EA')}, 'SD001', 'item'],
+    ['price: unknown unit', q{SELECT * FROM distsync.price('C6', 'I1', 1, 'BARREL')}, 'SD004', 'unit'],
     ['price: unknown currency', q{SELECT * FROM distsync.price('C6', 'I1', 1, 'EA', NULL, '{"currency":"XXX"}')}, 'SD003', '(?:options\.)?currency'],
-    ['price: NaN', q{SELECT * FROM distsync.price('C6', 'I1', 'NaN', 'EA')}, 'SD002', 'lines\[0\]\.quantity'],
-    ['price: Infinity', q{SELECT * FROM distsync.price('C6', 'I1', 'Infinity', 'EA')}, 'SD002', 'lines\[0\]\.quantity'],
-    ['price: sign', q{SELECT * FROM distsync.price('C6', 'I1', -1, 'EA')}, 'SD002', 'lines\[0\]\.quantity'],
+    ['price: NaN', q{SELECT * FROM distsync.price('C6', 'I1', 'NaN', 'EA')}, 'SD002', 'quantity'],
+    ['price: Infinity', q{SELECT * FROM distsync.price('C6', 'I1', 'Infinity', 'EA')}, 'SD002', 'quantity'],
+    ['price: zero', q{SELECT * FROM distsync.price('C6', 'I1', 0, 'EA')}, 'SD002', 'quantity'],
     ['prices: no lines', q{SELECT * FROM distsync.prices('C6', '{}')}, 'SD005', 'lines'],
 
     ['atp: unknown item', q{SELECT * FROM distsync.atp('nothing', 1, 'EA')}, 'SD001', 'item'],
