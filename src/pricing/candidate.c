@@ -101,7 +101,8 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 		int place = call->shared->policy.what[t->what];
 		const DsCell *cell;
 
-		if (place == 0 || !ds_target_valid(line->item, t, at) ||
+		if ((part->kinds & (1 << t->what)) == 0 || place == 0 ||
+			!ds_target_valid(line->item, t, at) ||
 			!ds_pricing_filter_may_have(part->filter, part->filter_size, t->target_id))
 			continue;
 		if (only_when)

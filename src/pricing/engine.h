@@ -329,13 +329,13 @@ extern bool ds_pricing_list_price(DsCall *call, DsLine *line, DsRatio *price,
 extern DsDecision *ds_pricing_decision(DsCall *call);
 
 /* stack.c */
-extern void ds_pricing_stack(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
+extern bool ds_pricing_stack(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
 							 DsCandidate **list, int n);
 extern void ds_pricing_step(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
 							DsCandidate *candidate, DsRatio after, bool replaces);
 extern void ds_pricing_guard(DsDecision *decision, DsCandidate *candidate);
 extern void ds_pricing_limits(DsCall *call, DsLine *line, DsDecision *decision);
-extern void ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *decision,
+extern void ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
 								  DsCandidate *candidate);
 
 /* finish.c */

@@ -65,12 +65,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'price.rate_part', 'agreement_version', COALESCE(s.set_id, p.version_id)::text, jsonb_build_object('customer_id', COALESCE(s.customer_id, p.customer_id), 'rates', s.rates, 'told', p.rates,
 		'filter', s.filter IS NOT DISTINCT FROM p.filter, 'held', s.held, 'ended_at', p.ended_at)
 	FROM (
-		SELECT v.set_id, r.customer_id, v.held, count(*) AS rates, distsync_internal.pricing_filter(array_agg(DISTINCT r.target_id)) AS filter
+		SELECT v.set_id, r.customer_id, v.held, count(*) AS rates, bool_or(r.dated) AS dated, array_agg(DISTINCT t.what_kind ORDER BY t.what_kind) AS what_kinds,
+			distsync_internal.pricing_filter(array_agg(DISTINCT r.target_id)) AS filter
 		FROM (SELECT x.rate_set_id AS set_id, bool_or(x.status = 'published' AND upper_inf(x.known)) AS held FROM dist.agreement_version x WHERE x.published_at IS NOT NULL GROUP BY 1) v
-		JOIN (SELECT c.version_id, c.customer_id, c.target_id FROM dist.customer_rate c UNION ALL SELECT b.version_id, 0, b.target_id FROM dist.book_rate b) r ON r.version_id = v.set_id
+		JOIN (SELECT c.version_id, c.customer_id, c.target_id, c.valid_from IS NOT NULL OR c.valid_to IS NOT NULL AS dated FROM dist.customer_rate c
+			UNION ALL SELECT b.version_id, 0, b.target_id, b.valid_from IS NOT NULL OR b.valid_to IS NOT NULL FROM dist.book_rate b) r ON r.version_id = v.set_id
+		JOIN dist.target t ON t.target_id = r.target_id
 		GROUP BY 1, 2, 3
 	) s FULL JOIN dist.rate_part p ON p.version_id = s.set_id AND p.customer_id = s.customer_id
-	WHERE (s.rates, s.filter) IS DISTINCT FROM (p.rates, p.filter) OR s.held <> (p.ended_at IS NULL)
+	WHERE (s.rates, s.dated, s.what_kinds, s.filter) IS DISTINCT FROM (p.rates, p.dated, p.what_kinds, p.filter) OR s.held <> (p.ended_at IS NULL)
 	UNION ALL
 	SELECT 'price.assignment', 'agreement', a.code, jsonb_build_object('who_kind', s.who_kind, 'who', s.who_key)
 	FROM dist.agreement_assignment s JOIN dist.agreement a ON a.agreement_id = s.agreement_id

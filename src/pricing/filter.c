@@ -24,7 +24,7 @@
 
 #include "fmgr.h"
 #include "catalog/pg_type.h"
-#include "port/pg_bitutils.h"
+#include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "base/compat.h"
 #include "base/export.h"
@@ -40,15 +40,17 @@
 
 DS_FUNCTION_INFO_V1(ds_sql_pricing_filter);
 
-/* read_number does the reading of a little endian number. */
-static uint64
-read_number(const uint8 *at, int bytes)
+/* word_at does the reading of eight bytes, whatever their alignment and order. */
+static inline uint64
+word_at(const uint8 *bytes)
 {
-	uint64 number = 0;
+	uint64 word;
 
-	while (bytes-- > 0)
-		number = number << 8 | at[bytes];
-	return number;
+	memcpy(&word, bytes, 8);
+#ifdef WORDS_BIGENDIAN
+	word = pg_bswap64(word);
+#endif
+	return word;
 }
 
 /* write_number does the writing of one. */
@@ -68,16 +70,22 @@ bit(const uint8 *bits, uint64 at)
 	return (bits[at / 8] & (1 << (at % 8))) != 0;
 }
 
-/* low_bits does the reading of the l bits of an id from at on. */
-static uint64
+/* low_bits does the reading of the l bits of an id from at on; l is at most 40, and eight bytes may be read there. */
+static inline uint64
 low_bits(const uint8 *bits, uint64 at, int l)
 {
-	uint64 value = 0;
-	int i;
+	return (word_at(bits + at / 8) >> (at % 8)) & (((uint64) 1 << l) - 1);
+}
 
-	for (i = 0; i < l; i++)
-		value |= (uint64) bit(bits, at + i) << i;
-	return value;
+/* ones does the counting of the ones of a word, in place: the server's function is called through a pointer. */
+static inline int
+ones(uint64 word)
+{
+	word -= (word >> 1) & UINT64CONST(0x5555555555555555);
+	word =
+		(word & UINT64CONST(0x3333333333333333)) + ((word >> 2) & UINT64CONST(0x3333333333333333));
+	word = (word + (word >> 4)) & UINT64CONST(0x0f0f0f0f0f0f0f0f);
+	return (int) ((word * UINT64CONST(0x0101010101010101)) >> 56);
 }
 
 /* after_zeros does the place behind the n-th zero: where the ids with that rest begin. */
@@ -88,15 +96,21 @@ after_zeros(const uint8 *bits, uint64 nbits, uint64 n)
 
 	while (n > 0 && at + 64 <= nbits)
 	{
-		uint64 word;
-		uint64 zeros;
+		uint64 zeros = 64 - ones(word_at(bits + at / 8));
 
-		memcpy(&word, bits + at / 8, 8);
-		zeros = 64 - pg_popcount64(word);
 		if (zeros >= n)
 			break;
 		n -= zeros;
 		at += 64;
+	}
+	while (n > 8 && at + 8 <= nbits)
+	{
+		int zeros = 8 - ones(bits[at / 8]);
+
+		if ((uint64) zeros >= n)
+			break;
+		n -= zeros;
+		at += 8;
 	}
 	for (; n > 0 && at < nbits; at++)
 		n -= !bit(bits, at);
@@ -108,15 +122,16 @@ static bool
 in_elias_fano(const uint8 *filter, Size size, int64 target_id)
 {
 	int l = filter[1];
-	uint64 v = (uint64) target_id - read_number(filter + 2, 8);
-	uint64 n = read_number(filter + 10, 4);
+	int64 first = (int64) word_at(filter + 2);
+	uint64 n = word_at(filter + 10) & PG_UINT32_MAX;
 	const uint8 *low = filter + ELIAS_FANO_HEADER;
 	const uint8 *high = low + (n * l + 7) / 8;
 	uint64 nbits = (uint64) (filter + size - high) * 8;
+	uint64 v = (uint64) target_id - (uint64) first;
 	uint64 rest = v >> l;
 	uint64 at;
 
-	if (target_id < (int64) read_number(filter + 2, 8) || rest >= nbits)
+	if (target_id < first || rest >= nbits)
 		return false;
 	v &= ((uint64) 1 << l) - 1;
 	for (at = after_zeros(high, nbits, rest); at < nbits && bit(high, at); at++)
@@ -141,7 +156,7 @@ ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id)
 {
 	if (size > BITMAP_HEADER && filter[0] == LAYOUT_BITMAP)
 	{
-		uint64 at = (uint64) target_id - read_number(filter + 1, 8);
+		uint64 at = (uint64) target_id - word_at(filter + 1);
 
 		return at < (size - BITMAP_HEADER) * 8 && bit(filter + BITMAP_HEADER, at);
 	}
@@ -250,8 +265,8 @@ ds_sql_pricing_filter(PG_FUNCTION_ARGS)
 
 	while (l < 40 && n > 0 && (span >> (l + 1)) >= (uint64) n)
 		l++;
-	/* a byte more, so that the walk in words ends before the end */
-	elias_fano = ELIAS_FANO_HEADER + ((uint64) n * l + 7) / 8 + ((span >> l) + n + 8) / 8;
+	/* the high bits take at least eight bytes, so that a word can be read at each of the low ones */
+	elias_fano = ELIAS_FANO_HEADER + ((uint64) n * l + 7) / 8 + Max(((span >> l) + n + 8) / 8, 8);
 	bitmap = BITMAP_HEADER + span / 8 + 1;
 	size = n > 0 && (bitmap <= elias_fano || (n > WALK_TARGETS && bitmap / 4 <= elias_fano))
 			   ? bitmap

@@ -209,15 +209,17 @@ left_of(const Named *m, DsRatio total)
 static bool
 before(const Level *l, const Named *a, const Named *b)
 {
-	int result =
-		ds_pricing_compare_keys(l->call, l->results[a->places[0]].line, a->first, b->first);
+	int result = ds_pricing_compare_keys(l->call, NULL, a->first, b->first);
 
 	if (result == 0)
 		result = ds_ratio_compare(left_of(a, sum_of(l, a, NULL, true)),
 								  left_of(b, sum_of(l, b, NULL, true)));
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
-	return (result != 0 ? result : strcmp(a->first->rate->line_key, b->first->rate->line_key)) < 0;
+	if (result == 0)
+		result = strcmp(a->first->rate->line_key, b->first->rate->line_key);
+	return result != 0 ? result < 0
+					   : a->source->version->version_no > b->source->version->version_no;
 }
 
 /* contest does the choice of one rate an agreement, in order. */

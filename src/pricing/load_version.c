@@ -11,6 +11,8 @@
  */
 #include "pricing/load.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/errors.h"
@@ -20,7 +22,7 @@ static DsTable held_table = {
 	.name = "rate_part",
 	.index = "rate_part_held_idx",
 	.keys = {"customer_id"},
-	.columns = {"version_id", "agreement_id", "filter", "dated"},
+	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds"},
 	.where = "ended_at IS NULL",
 };
 
@@ -28,7 +30,7 @@ static DsTable part_table = {
 	.name = "rate_part",
 	.index = "rate_part_pk",
 	.keys = {"customer_id", "version_id"},
-	.columns = {"version_id", "agreement_id", "filter", "dated"},
+	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds"},
 };
 
 /* versions of an agreement */
@@ -164,6 +166,20 @@ add_versions(DsCall *call, DsReader *versions, const DsVersion *model, DsPart *p
 	}
 }
 
+/* kinds_of does the reading of a list of target kinds as bits. */
+static uint8
+kinds_of(Datum list)
+{
+	Datum *words;
+	int n;
+	uint8 bits = 0;
+
+	deconstruct_array(DatumGetArrayTypeP(list), TEXTOID, -1, false, TYPALIGN_INT, &words, NULL, &n);
+	while (n-- > 0)
+		bits |= 1 << ds_pricing_word_datum(ds_pricing_what_words, words[n], "target kind");
+	return bits;
+}
+
 /* add_part does the reading of one rate set; one without a version in force is left out again. */
 static void
 add_part(DsCall *call, DsReader *reader, DsReader *versions, DsReader *agreements,
@@ -193,6 +209,7 @@ add_part(DsCall *call, DsReader *reader, DsReader *versions, DsReader *agreement
 	if (part->nversions == 0)
 		return;
 	part->dated = DatumGetBool(reader->values[3]);
+	part->kinds = kinds_of(reader->values[4]);
 	part->filter_size = VARSIZE_ANY_EXHDR(filter);
 	part->filter =
 		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);

@@ -166,46 +166,77 @@ unit_factor(const DsItem *item, const char *unit, DsRatio *factor)
 	return false;
 }
 
-/*
- * ds_pricing_cost does the look-up of what one unit of a line costs us, in the
- * asked currency: the average cost at its site, else of the company.
- */
-bool
-ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *valid_until)
+/* A cost that holds, as it was told. */
+typedef struct DsCost
+{
+	bool found;
+	DsDecimal value;
+	const char *unit;
+	const char *currency;
+	TimestampTz until;
+} DsCost;
+
+/* read_costs does the reading of the average costs of a line: that of its site, then that of the company. */
+static void
+read_costs(DsCall *call, const DsLine *line, DsCost *costs)
 {
 	DsReader *reader = ds_reader_open(&cost_table);
 	Datum keys[2] = {Int64GetDatum(line->item->item_id), Int64GetDatum(call->request.company_id)};
-	int64 best = -1;
 
+	memset(costs, 0, sizeof(DsCost) * 2);
+	costs[0].until = costs[1].until = DT_NOEND;
 	ds_reader_seek(reader, keys, 2);
 	while (ds_reader_next(reader))
 	{
 		int64 site = DatumGetInt64(reader->values[0]);
+		DsCost *cost = &costs[site == 0];
 		TimestampTz start;
 		TimestampTz end;
-		DsDecimal value;
-		DsRatio factor;
-		DsRatio unit;
 
 		if ((site != 0 && site != line->site_id) ||
 			strcmp(ds_pricing_text(reader, 1), "average") != 0 ||
 			!ds_pricing_known(call, reader->values[6]))
 			continue;
 		ds_pricing_period(reader, 5, &start, &end);
-		ds_pricing_until(start, call->request.at, valid_until);
-		ds_pricing_until(end, call->request.at, valid_until);
-		if (start > call->request.at || call->request.at >= end || site <= best ||
-			!unit_factor(line->item, ds_pricing_text(reader, 2), &unit) ||
-			!ds_pricing_exchange(call, ds_pricing_text(reader, 4), &factor, valid_until))
+		ds_pricing_until(start, call->request.at, &cost->until);
+		ds_pricing_until(end, call->request.at, &cost->until);
+		if (start > call->request.at || call->request.at >= end)
 			continue;
-		best = site;
-		ds_pricing_decimal(reader, 3, &value);
-		*cost = ds_ratio_multiply(ds_ratio_decimal(value), factor);
-		*cost = ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)),
-								unit);
+		cost->found = true;
+		cost->unit = ds_pricing_text(reader, 2);
+		ds_pricing_decimal(reader, 3, &cost->value);
+		cost->currency = ds_pricing_text(reader, 4);
 	}
 	ds_reader_close(reader);
-	return best >= 0;
+}
+
+/*
+ * ds_pricing_cost does the look-up of what one unit of a line costs us, in the
+ * asked currency: the average cost at its site, else of the company. Where the
+ * site has one, that of the company is not looked at.
+ */
+bool
+ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *valid_until)
+{
+	DsCost costs[2];
+	const DsCost *c = &costs[0];
+	DsRatio factor;
+	DsRatio unit;
+
+	read_costs(call, line, costs);
+	*valid_until = Min(*valid_until, costs[0].until);
+	if (!costs[0].found)
+	{
+		c = &costs[1];
+		*valid_until = Min(*valid_until, costs[1].until);
+	}
+	if (!c->found || !unit_factor(line->item, c->unit, &unit) ||
+		!ds_pricing_exchange(call, c->currency, &factor, valid_until))
+		return false;
+	*cost = ds_ratio_multiply(ds_ratio_decimal(c->value), factor);
+	*cost =
+		ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)), unit);
+	return true;
 }
 
 /* ds_pricing_locked does the look-up of a price that was promised for the document, for one unit of the line. */

@@ -260,7 +260,8 @@ typedef struct DsPart
 	int64 set_id;
 	const uint8 *filter;
 	uint32 filter_size;
-	bool dated; /* some of its rates have periods of their own */
+	uint8 kinds; /* of targets that it names, a bit each: DsWhat */
+	bool dated;	 /* some of its rates have periods of their own */
 	int32 nversions;
 	DsVersion *versions;
 } DsPart;

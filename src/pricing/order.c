@@ -25,11 +25,11 @@ start_of(const DsCandidate *c)
 	return c->source->version->valid_from;
 }
 
-/* other_unit does the question whether a rate is in another unit than the line. */
+/* other_unit does the question whether a rate is in another unit than the line; without a line (order level) it is not asked. */
 static int
 other_unit(const DsLine *line, const DsCandidate *c)
 {
-	return strcmp(c->unit, line->unit) != 0;
+	return line != NULL && strcmp(c->unit, line->unit) != 0;
 }
 
 /* compare_key does the comparison by one key: below 0 = a comes first. */
@@ -60,8 +60,8 @@ compare_key(DsCall *call, const DsLine *line, DsOrderKey key, const DsCandidate 
 		case DS_KEY_PRIORITY:
 			return sign(b->source->version->priority, a->source->version->priority);
 		case DS_KEY_MIN_QUANTITY:
-			if (ds_rate_any(a->rate) || ds_rate_any(b->rate))
-				return (ds_rate_any(a->rate)) - (ds_rate_any(b->rate));
+			if (ds_rate_any(a->rate) && ds_rate_any(b->rate))
+				return 0;
 			return ds_ratio_compare(ds_pricing_tier(b), ds_pricing_tier(a));
 		case DS_KEY_VALID_FROM:
 			return sign(start_of(b), start_of(a));

@@ -166,10 +166,14 @@ BEGIN
 			DETAIL = format('Field: rates.min_quantity. Lines "%s" and "%s" of version %s.', bad.first_line, bad.second_line, v.version_no), HINT = 'Keep one rate for each tier at any time.';
 	END IF;
 	DELETE FROM dist.rate_part p WHERE p.version_id = v.rate_set_id;
-	INSERT INTO dist.rate_part (customer_id, version_id, agreement_id, rates, dated, filter)
-	SELECT r.customer_id, v.rate_set_id, v.agreement_id, count(*), bool_or(r.dated), distsync_internal.pricing_filter(array_agg(DISTINCT r.target_id))
-	FROM (SELECT c.customer_id, c.target_id, c.valid_from IS NOT NULL OR c.valid_to IS NOT NULL AS dated FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id
-		UNION ALL SELECT 0, b.target_id, b.valid_from IS NOT NULL OR b.valid_to IS NOT NULL FROM dist.book_rate b WHERE b.version_id = v.rate_set_id) r GROUP BY r.customer_id;
+	INSERT INTO dist.rate_part (customer_id, version_id, agreement_id, rates, dated, what_kinds, filter)
+	SELECT r.customer_id, v.rate_set_id, v.agreement_id, sum(r.rates), bool_or(r.dated), array_agg(DISTINCT t.what_kind ORDER BY t.what_kind), distsync_internal.pricing_filter(array_agg(r.target_id))
+	FROM (
+		SELECT c.customer_id, c.target_id, count(*) AS rates, bool_or(c.valid_from IS NOT NULL OR c.valid_to IS NOT NULL) AS dated FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id GROUP BY 1, 2
+		UNION ALL
+		SELECT 0, b.target_id, count(*), bool_or(b.valid_from IS NOT NULL OR b.valid_to IS NOT NULL) FROM dist.book_rate b WHERE b.version_id = v.rate_set_id GROUP BY 2) r
+	JOIN dist.target t ON t.target_id = r.target_id
+	GROUP BY r.customer_id;
 	INSERT INTO dist.rate_base (version_id, base_agreement_id)
 	SELECT v.rate_set_id, c.base_agreement_id FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id AND c.base_agreement_id IS NOT NULL
 	UNION SELECT v.rate_set_id, b.base_agreement_id FROM dist.book_rate b WHERE b.version_id = v.rate_set_id AND b.base_agreement_id IS NOT NULL

@@ -245,8 +245,9 @@ next_group(DsCandidate **list, int n, const char *last)
 /*
  * ds_pricing_stack does the putting of rates on top of the running price: an
  * exclusive one alone, otherwise group by group; those that always apply last.
+ * Returns whether one was exclusive.
  */
-void
+bool
 ds_pricing_stack(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot, DsCandidate **list,
 				 int n)
 {
@@ -287,11 +288,12 @@ ds_pricing_stack(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot, DsC
 		if (list[i]->source->version->combine == DS_COMBINE_ALWAYS)
 			on_top(call, line, d, slot, list[i]);
 	}
+	return alone != NULL;
 }
 
 /* ds_pricing_free_goods does what buy_get says: free units of the same item make the price lower, another item is given. */
 void
-ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
+ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot, DsCandidate *c)
 {
 	const DsRateMore *m = c->rate->more;
 	DsRatio buy = ds_ratio_decimal(ds_rate_value(c->rate));
@@ -313,7 +315,7 @@ ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
 			d->free_goods[d->nfree].quantity = free;
 			d->nfree++;
 		}
-		ds_pricing_step(call, line, d, DS_SLOT_PROMOTION, c, d->price, false);
+		ds_pricing_step(call, line, d, slot, c, d->price, false);
 		return;
 	}
 	free = ds_ratio_multiply(
@@ -325,7 +327,7 @@ ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
 																		   : (DsDecimal){100, 0})),
 						ds_ratio_of(100));
 	ds_pricing_step(
-		call, line, d, DS_SLOT_PROMOTION, c,
+		call, line, d, slot, c,
 		ds_ratio_divide(ds_ratio_multiply(d->price, ds_ratio_subtract(line->base_quantity, free)),
 						line->base_quantity),
 		false);

@@ -31,7 +31,7 @@
 #define MAX_WORD_LENGTH 31
 
 /* the share of the limit that a class may use whatever the others do, in percent */
-static const int class_share[DS_STORE_COUNT] = {6, 35, 40, 15, 4};
+static const int class_share[DS_STORE_COUNT] = {5, 30, 46, 15, 4};
 
 /* the template of the server shadows a variable of its own */
 #if defined(__GNUC__) && !defined(__clang__)

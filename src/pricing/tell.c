@@ -187,7 +187,11 @@ tell_price(DsCall *call, DsJson *json, const char *key, DsLine *line, DsDecision
 		   const DsFinish *f)
 {
 	DsRatio cost = ds_ratio_of(0);
+	TimestampTz until = d->valid_until;
 	bool has_cost = call->explain && ds_pricing_line_cost(call, line, d, &cost);
+
+	/* it is told, the price does not depend on it */
+	d->valid_until = until;
 
 	ds_json_open_object(json, key);
 	if (call->explain)

@@ -182,37 +182,54 @@ take(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate 
 	winner->reason = DS_REASON_OUTRANKED;
 }
 
-/* replace does a slot whose winner takes the place of the running price. */
-static void
-replace(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
+/*
+ * compete does the contest of a slot: its winner replaces the running price,
+ * in an if_lower slot only where it is lower. Returns what did, or NULL.
+ */
+static DsCandidate *
+compete(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
 {
 	DsRatio price = ds_ratio_of(0);
 	DsCandidate *taken;
 	DsCandidate *winner = pick(call, line, d, slot, list, n, &taken, &price);
 
-	if (winner == NULL)
-		return;
-	take(call, line, d, slot, winner, taken, price);
-	lose(list, n, DS_REASON_OUTRANKED);
-	if (slot->name == DS_SLOT_LIST)
+	if (winner != NULL && slot->combine == DS_SLOT_IF_LOWER && d->has_price &&
+		ds_ratio_compare(price, d->price) >= 0)
 	{
-		d->has_list = true;
-		d->list_price = d->price;
+		winner->reason = DS_REASON_NOT_LOWER;
+		taken = NULL;
 	}
+	if (taken != NULL)
+		take(call, line, d, slot, winner, taken, price);
+	lose(list, n, DS_REASON_OUTRANKED);
+	return taken;
 }
 
-/* if_lower does a slot whose winner counts only if it is lower; then stackable ones on top, then free goods. */
+/* give does the free goods of a slot, after everything else of it. */
 static void
-if_lower(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
+give(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
+{
+	int i;
+
+	ds_pricing_sort(call, line, d, list, n, NULL);
+	for (i = 0; i < n; i++)
+		ds_pricing_free_goods(call, line, d, slot->name, list[i]);
+}
+
+/*
+ * replace does a slot whose winner takes the place of the running price; then,
+ * in an if_lower slot, stackable ones on top; then free goods.
+ */
+static void
+replace(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
 {
 	DsCandidate **sorts[3]; /* competing, stackable, free goods */
 	int counts[3] = {0, 0, 0};
 	DsCandidate *taken;
-	DsCandidate *winner;
-	DsRatio price = ds_ratio_of(0);
+	bool lower = slot->combine == DS_SLOT_IF_LOWER;
 	int i;
 
-	if (d->winner != NULL && d->winner->source->version->combine == DS_COMBINE_EXCLUSIVE)
+	if (lower && d->winner != NULL && d->winner->source->version->combine == DS_COMBINE_EXCLUSIVE)
 	{
 		lose(list, n, DS_REASON_EXCLUDED);
 		return;
@@ -222,30 +239,41 @@ if_lower(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandid
 	for (i = 0; i < n; i++)
 	{
 		DsCombine combine = list[i]->source->version->combine;
-		int sort = list[i]->rate->calc == DS_CALC_BUY_GET							  ? 2
-				   : combine == DS_COMBINE_ADDITIVE || combine == DS_COMBINE_COMPOUND ? 1
-																					  : 0;
+		bool stackable = combine == DS_COMBINE_ADDITIVE || combine == DS_COMBINE_COMPOUND;
+		int sort = list[i]->rate->calc == DS_CALC_BUY_GET ? 2 : lower && stackable ? 1 : 0;
 
 		sorts[sort][counts[sort]++] = list[i];
 	}
-	winner = pick(call, line, d, slot, sorts[0], counts[0], &taken, &price);
-	if (winner != NULL && d->has_price && ds_ratio_compare(price, d->price) >= 0)
-	{
-		winner->reason = DS_REASON_NOT_LOWER;
-		winner = NULL;
-	}
-	if (winner != NULL)
-		take(call, line, d, slot, winner, taken, price);
-	lose(sorts[0], counts[0], DS_REASON_OUTRANKED);
-	if (winner != NULL && taken->source->version->combine == DS_COMBINE_EXCLUSIVE)
+	taken = compete(call, line, d, slot, sorts[0], counts[0]);
+	if (taken != NULL && taken->source->version->combine == DS_COMBINE_EXCLUSIVE)
 	{
 		lose(list, n, DS_REASON_EXCLUDED);
 		return;
 	}
 	ds_pricing_stack(call, line, d, slot->name, sorts[1], counts[1]);
-	ds_pricing_sort(call, line, d, sorts[2], counts[2], NULL);
-	for (i = 0; i < counts[2]; i++)
-		ds_pricing_free_goods(call, line, d, sorts[2][i]);
+	give(call, line, d, slot, sorts[2], counts[2]);
+}
+
+/* stack does a slot whose rates apply on top of the running price; then free goods, unless one is exclusive. */
+static void
+stack(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot, DsCandidate **list, int n)
+{
+	DsCandidate **sorts[2]; /* on top, free goods */
+	int counts[2] = {0, 0};
+	int i;
+
+	for (i = 0; i < 2; i++)
+		sorts[i] = palloc(sizeof(DsCandidate *) * n);
+	for (i = 0; i < n; i++)
+	{
+		int sort = list[i]->rate->calc == DS_CALC_BUY_GET;
+
+		sorts[sort][counts[sort]++] = list[i];
+	}
+	if (ds_pricing_stack(call, line, d, slot->name, sorts[0], counts[0]))
+		lose(sorts[1], counts[1], DS_REASON_EXCLUDED);
+	else
+		give(call, line, d, slot, sorts[1], counts[1]);
 }
 
 /* one_slot does one slot of the policy. */
@@ -254,6 +282,7 @@ one_slot(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot)
 {
 	DsCandidate **list;
 	int n = ds_pricing_slot_candidates(d, slot->name, &list);
+	int nsteps = d->nsteps;
 	int i;
 
 	if (n == 0)
@@ -261,13 +290,11 @@ one_slot(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot)
 	switch (slot->combine)
 	{
 		case DS_SLOT_OVERRIDE:
+		case DS_SLOT_IF_LOWER:
 			replace(call, line, d, slot, list, n);
 			break;
-		case DS_SLOT_IF_LOWER:
-			if_lower(call, line, d, slot, list, n);
-			break;
 		case DS_SLOT_STACK:
-			ds_pricing_stack(call, line, d, slot->name, list, n);
+			stack(call, line, d, slot, list, n);
 			break;
 		case DS_SLOT_CLAMP:
 			for (i = 0; i < n; i++)
@@ -278,6 +305,11 @@ one_slot(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot)
 			break;
 		default:
 			break;
+	}
+	if (slot->name == DS_SLOT_LIST && d->nsteps > nsteps)
+	{
+		d->has_list = true;
+		d->list_price = d->price;
 	}
 }
 

@@ -166,16 +166,17 @@ CREATE TABLE dist.book_rate (
 	CONSTRAINT book_rate_calc_chk CHECK (calc IN ('net', 'percent_off', 'amount_off', 'markup', 'margin', 'formula', 'reference', 'per_weight', 'buy_get'))
 );
 
--- dist.rate_part: the rates of one rate set for one customer: how many, and a filter that says which targets they are surely not for,
--- so that a price looks only where there is something. Written when the set is published.
+-- dist.rate_part: the rates of one rate set for one customer: how many, and the set of targets they name, so that a
+-- price looks only where there is something. Written when the set is published.
 CREATE TABLE dist.rate_part (
 	customer_id		bigint NOT NULL,				-- party the rates are for, 0 = shared ones (book_rate)
 	version_id		bigint NOT NULL,				-- rate set
 	agreement_id	bigint NOT NULL,				-- agreement
 	rates			bigint NOT NULL,				-- number of rates
 	ended_at		timestamptz,					-- since when no version over the set is held true any more, NULL = one is
-	dated			boolean NOT NULL DEFAULT true,	-- some of the rates have periods of their own
-	filter			bytea NOT NULL,					-- Bloom filter over target_id: see src/pricing/filter.c
+	dated			boolean NOT NULL,				-- some of the rates have periods of their own
+	what_kinds		text[] NOT NULL,				-- kinds of targets they name, sorted
+	filter			bytea NOT NULL,					-- the set of their target ids: see src/pricing/filter.c
 	CONSTRAINT rate_part_pk PRIMARY KEY (customer_id, version_id),
 	CONSTRAINT rate_part_agreement_fk FOREIGN KEY (agreement_id) REFERENCES dist.agreement,
 	CONSTRAINT rate_part_chk CHECK (rates > 0)
