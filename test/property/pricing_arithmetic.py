@@ -128,7 +128,7 @@ def base_price(line, rate, running, nest):
     elif running is not None:
         base = running
     else:
-        base = line.list_price()
+        base = line.list_price
     if base is None:
         raise NoPrice("no_base_price")
     return base
@@ -182,13 +182,12 @@ def rate_price(line, version, rate, running=None, nest=0):
 def candidate_price(line, candidate, running=None, nest=0):
     """The price a candidate gives: its rate's, or with incremental tiers the mean over the bands of its ladder."""
     version = candidate.version
-    own = rate_price(line, version, candidate.rate, running, nest)
     if version.terms["tier_mode"] != "incremental":
-        return own
+        return rate_price(line, version, candidate.rate, running, nest)
     used = line.used(version) if version.terms["tier_basis"] == "period" else Fraction(0)
     upto = candidate.measure
-    if upto <= used:
-        return own
+    if upto <= used or candidate.rate.min_quantity is None:
+        return rate_price(line, version, candidate.rate, running, nest)
     bands = [(step.minimum, step.rate) for step in candidate.ladder if step.minimum < candidate.minimum] + [(candidate.minimum, candidate.rate)]
     bands.sort(key=lambda band: band[0])
     total = Fraction(0)

@@ -94,7 +94,7 @@ class Line:
         self.quantity, self.is_return, self.weight = abs(self.signed), self.signed < 0, line.get("weight")
         self.factor = self.item.factor(self.unit)
         self.base_quantity = self.quantity * self.factor
-        self.bounds, self.refused, self.list_state = set(call.bounds), False, UNKNOWN
+        self.bounds, self.refused, self.list_price, self.list_alone = set(call.bounds), False, None, UNKNOWN
         self.targets = {}
         for row in call.world.targets:
             if row.item == self.item.sku:
@@ -223,15 +223,14 @@ class Line:
             return abs(self.weight) / self.quantity
         return None if self.item.weight is None else self.item.weight * self.factor
 
-    def list_price(self):
-        """The price of the list slot; None while it is being found, and where there is none."""
-        if self.list_state is UNKNOWN:
+    def measured_price(self):
+        """What the list slot alone gives: amounts are measured with it. None where there is none."""
+        if self.list_alone is UNKNOWN:
             again = Line(self.call, self.asked)
-            self.list_state = again.list_state = None
-            self.list_state = self.call.find_list_price(again)
+            self.list_alone = self.call.find_list_price(again)
             self.list_bounds = again.bounds
             self.bounds |= again.bounds
-        return self.list_state
+        return self.list_alone
 
     def _measure_alone(self, version):
         kind = version.terms["tier_measure"]
@@ -239,7 +238,7 @@ class Line:
             return self.base_quantity
         if kind == "weight":
             return (self.unit_weight() or 0) * self.quantity
-        price = self.list_price()
+        price = None if version.slot == "list" else self.measured_price()
         return Fraction(0) if price is None else price * self.quantity / (exchange(self, version.currency, self.call.currency) or 1)
 
     def used(self, version):

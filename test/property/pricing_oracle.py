@@ -24,8 +24,7 @@ class Waterfall:
 
     def run(self):
         for slot in self.policy["slots"]:
-            if slot["slot"] == "list":
-                self.line.list_state = None
+            before = len(self.steps)
             if slot["combine"] in REPLACE:
                 self.replace(slot)
             elif slot["combine"] == "stack":
@@ -33,8 +32,8 @@ class Waterfall:
             elif slot["combine"] == "clamp":
                 self.guards += [c for c in self.line.candidates(slot["slot"]) if c.reason is None]
                 self.lose(self.line.candidates(slot["slot"]))
-            if slot["slot"] == "list":
-                self.line.list_state = self.price
+            if slot["slot"] == "list" and len(self.steps) > before:
+                self.line.list_price = self.price
         return self
 
     def lose(self, candidates, running=None):
@@ -77,9 +76,7 @@ class Waterfall:
         found = self.pick(slot, [c for c in alive if c not in free and c not in on_top])
         if found:
             c, price, merged = self.merge(*found)
-            if lower and self.winner and self.winner.version.terms["combine"] == "exclusive":
-                found[0].reason = "excluded"
-            elif lower and self.price is not None and price >= self.price:
+            if lower and self.price is not None and price >= self.price:
                 found[0].reason = "not_lower"
             else:
                 if merged:
@@ -152,11 +149,17 @@ class Waterfall:
 
     def stacked(self, slot):
         every, entered = self.line.candidates(slot["slot"]), self.price
-        self.stack(slot["slot"], [c for c in every if c.reason is None])
+        alive = [c for c in every if c.reason is None]
+        free = [c for c in alive if c.rate.calc == "buy_get"]
+        alone = self.stack(slot["slot"], [c for c in alive if c not in free])
+        for c in free if alone else ():
+            c.reason = "excluded"
+        if not alone:
+            self.give(slot["slot"], free)
         self.lose(every, entered)
 
     def stack(self, slot, candidates):
-        """Applies candidates on the running price: exclusive alone, else group by group, always last."""
+        """Applies candidates on the running price: exclusive alone, else group by group, always last. Tells whether one was exclusive."""
         entered, usable = self.price, []
         for c in self.line.ordered(candidates, entered):
             try:
@@ -176,6 +179,7 @@ class Waterfall:
                 self.step(slot, c, self.price + candidate_price(self.line, c, entered) - entered if mode == "additive" else candidate_price(self.line, c, self.price))
             if self.price < 0:
                 self.price = self.steps[-1]["after"] = Fraction(0)
+        return any(c.version.terms["combine"] == "exclusive" for c in usable)
 
     def give(self, slot, candidates):
         """Free goods: of the same item they lower the price, of another one they are told."""

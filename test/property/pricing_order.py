@@ -61,7 +61,7 @@ def contest(call, answers, rates):
         for one in ladder:
             one.reason = "lower_tier" if one.minimum < highest else None
     alive = [one for one in rates if one.reason is None]
-    alive.sort(key=lambda one: (order_key(call.lines[one.places[0]], one), one.result(first, sum_of(answers, one, "extension")), one.version.agreement.encode(), one.rate.line.encode()))
+    alive.sort(key=lambda one: (order_key(first, one, unit=False), one.result(first, sum_of(answers, one, "extension")), one.version.agreement.encode(), one.rate.line.encode(), -one.version.number))
     seen = set()
     for one in alive:
         if one.version.agreement in seen:

@@ -5,11 +5,12 @@ def ended(version, date):
     return version.valid[1] is not None and version.valid[1] <= date
 
 
-def order_key(line, c):
+def order_key(line, c, unit=True):
+    """What the policy looks at, smaller first; unit: whether that of the line is asked."""
     low = c.version.valid[0]
     keys = {
         "who": c.who, "list_rank": c.list_rank, "what": c.what, "channel": c.rate.channel is None, "site": c.rate.site is None,
-        "unit": (c.rate.unit or line.item.base_unit) != line.unit, "currency": c.version.currency != line.call.currency,
+        "unit": unit and (c.rate.unit or line.item.base_unit) != line.unit, "currency": c.version.currency != line.call.currency,
         "priority": -c.version.terms["priority"], "min_quantity": -c.minimum, "valid_from": (low is None, -(low or 0)), "version_no": -c.version.number}
     return tuple(keys[name] for name in line.call.policy["order"])
 
