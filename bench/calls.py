@@ -17,8 +17,8 @@ def call(cluster, report, verb, script, keys):
 
 def price_call(cluster, report):
     """price_call prices one line of a random customer and item."""
-    cluster.script("bench/data/price.sql", rates=10000000 if cluster.full else 1000000)
-    customers, items = (int(n) for n in cluster.sql("SELECT (SELECT count(*) FROM dist.party WHERE code LIKE 'PC-%') || ' ' || (SELECT count(*) FROM dist.item WHERE sku LIKE 'PI-%')").split())
+    customers, items = 20000 if cluster.full else 2000, 100000
+    cluster.script("bench/data/price.sql", customers=customers, items=items, book_rates=100 * customers)
     keys = "\\set c random(1, %d)\n\\set i random(1, %d)\n" % (customers, items)
     call(cluster, report, "price", "SELECT * FROM distsync.price('PC-' || :c, 'PI-' || :i);\n", keys)
 
