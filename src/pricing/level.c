@@ -38,7 +38,7 @@ typedef struct Level
 	DsRatio *entered; /* net amounts before the slot */
 } Level;
 
-/* ds_pricing_has_order_level does the question whether discounts off the sum may concern the buyer. */
+/* ds_pricing_has_order_level does the question whether discounts off the sum concern the buyer, or will once an assignment begins. */
 bool
 ds_pricing_has_order_level(DsCall *call)
 {
@@ -54,6 +54,11 @@ ds_pricing_has_order_level(DsCall *call)
 		for (j = 0; j < call->buyer.nsources; j++)
 		{
 			if (call->buyer.sources[j].version->slot == p->slots[i].name)
+				return true;
+		}
+		for (j = 0; j < call->buyer.nedges; j++)
+		{
+			if (call->buyer.edges[j].slot == p->slots[i].name)
 				return true;
 		}
 	}
