@@ -123,7 +123,7 @@ test:
 # make soak [N=100] [CASES=1000 N] [SEED=...]: the kill loop of the tests for N cycles, and so many prices against the oracle; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
-	@PG_CONFIG="$(PG_CONFIG)" KILL_CYCLES=$(or $(N),100) CASES=$(or $(CASES),$$(($(or $(N),100) * 1000))) LIMIT=$$(($(or $(N),100) * 30 + 900)) \
+	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) CASES=$(or $(CASES),$$(($(or $(N),100) * 1000))) LIMIT=$$(($(or $(N),100) * 30 + 900)) \
 		$(srcdir)/test/run.sh tap:060_kill_loop property:test_pricing
 
 # make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI

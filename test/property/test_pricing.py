@@ -1,7 +1,7 @@
 """The pricing engine against the oracle: random worlds, loaded through the write door, asked near every boundary.
 
-SEED=n repeats a run, CASES=n asks that many lines (10,000 if not said), WORLD=n one world only, DIFFERENCES=n goes on until so many worlds
-differ, SHRINK=0 tells a difference as it is, SKIP=valid_until,losers leaves fields out. A difference is told with its world, question,
+SEED=n asks in other worlds (make soak takes new ones each time), CASES=n asks that many lines (10,000 if not said), WORLD=n one world only,
+DIFFERENCES=n goes on until so many worlds differ, SHRINK=0 tells a difference as it is, SKIP=valid_until,losers leaves fields out. A difference is told with its world, question,
 both answers and the few agreements it needs.
 """
 from collections import Counter
@@ -17,7 +17,7 @@ from pricing_oracle import prices
 from pricing_questions import Questions, asked
 from pricing_world import read, text_of
 
-SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+SEED = int(os.environ.get("SEED") or 22)
 CASES = int(os.environ.get("CASES") or 10000)
 ONLY = os.environ.get("WORLD")
 ENOUGH = int(os.environ.get("DIFFERENCES") or 1)
