@@ -14,8 +14,8 @@ DROPPED = ("promotion", "adjustment", "order")      # slots that options.without
 class Candidate:
     """A rate that names a line, with what the order looks at."""
 
-    def __init__(self, version, rate, who, list_rank, blocking, what, date):
-        self.version, self.rate, self.who, self.list_rank, self.blocking, self.what, self.date = version, rate, who, list_rank, blocking, what, date
+    def __init__(self, line, version, rate, who, list_rank, blocking, what, date):
+        self.base_unit, self.version, self.rate, self.who, self.list_rank, self.blocking, self.what, self.date = line.item.base_unit, version, rate, who, list_rank, blocking, what, date
         self.reason, self.minimum, self.measure, self.ladder, self.key = None, Fraction(0), Fraction(0), [self], None
 
     def named(self, reason=None):
@@ -137,7 +137,7 @@ class Line:
                 if reach:
                     if not ended(version, date) and date == self.call.at:
                         self.note(version.valid, rate.valid)
-                    c = Candidate(version, rate, reach[0], reach[1], reach[3], what, date)
+                    c = Candidate(self, version, rate, reach[0], reach[1], reach[3], what, date)
                     c.minimum = (rate.min_quantity or 0) * ((self.item.factor(rate.unit) or 0) if version.terms["tier_measure"] == "quantity" else Fraction(1))
                     yield c
 
@@ -152,7 +152,7 @@ class Line:
             for c in found:
                 if c.reason is None and self.is_return and slot == "promotion":
                     c.reason = "return"
-            reduce_ladders(self, found)
+            reduce_ladders(found)
             self._slots[slot] = found
         return self._slots[slot]
 
@@ -173,7 +173,7 @@ class Line:
         below = self.call.policy.get("below_tier", "skip")
         if below == "skip":
             return
-        for ladder in ladders(self, [c for c in found if c.reason in (None, "below_tier")]):
+        for ladder in ladders([c for c in found if c.reason in (None, "below_tier")]):
             if all(c.reason == "below_tier" for c in ladder):
                 if below == "lowest":
                     min(ladder, key=lambda c: c.minimum).reason = None
@@ -266,7 +266,7 @@ class Line:
         """The price in an agreement that is named as base, None where there is none. Who it is assigned to is not asked."""
         found = list(self._named(lambda v: v.agreement == agreement, everybody=True))
         self._reject(found, refuse=False)
-        reduce_ladders(self, found)
+        reduce_ladders(found)
         for c in self.ordered([c for c in found if c.reason is None], nest=nest):
             try:
                 return candidate_price(self, c, None, nest)

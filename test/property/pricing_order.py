@@ -8,22 +8,20 @@ from pricing_ranking import ladders, order_key, stack_groups
 class Named:
     """A rate of an order agreement with the lines it names, standing in for a candidate of a line."""
 
-    def __init__(self, members):
+    def __init__(self, call, members):
         self.places = [place for place, _ in members]
-        first = min((c for _, c in members), key=lambda c: c.what)
+        nearest, first = min(members, key=lambda member: member[1].what)
+        self.line, self.base_unit = call.lines[nearest], first.base_unit
         self.version, self.rate, self.who, self.list_rank, self.what = first.version, first.rate, first.who, first.list_rank, first.what
         self.reason, self.minimum, self.key, self.ladder = None, first.rate.min_quantity or Fraction(0), None, []
         if self.version.terms["tier_measure"] == "quantity":
             self.minimum = first.minimum
 
-    def result(self, line, total):
+    def result(self, total):
         """What is left of a sum."""
         if self.rate.calc == "percent_off":
             return total * (100 - self.rate.value) / 100
-        return max(total - self.off(line), Fraction(0))
-
-    def off(self, line):
-        return self.rate.value / (self.rate.price_per or 1) * exchange(line, self.version.currency, line.call.currency)
+        return max(total - self.rate.value / (self.rate.price_per or 1) * exchange(self.line, self.version.currency, self.line.call.currency), Fraction(0))
 
 
 def named(call, answers, slot):
@@ -37,7 +35,7 @@ def named(call, answers, slot):
                 found.setdefault((id(c.version), id(c.rate)), []).append((place, c))
             else:
                 one["losers"].append(c.named())
-    return [Named(members) for members in found.values()]
+    return [Named(call, members) for members in found.values()]
 
 
 def measure(call, answers, one):
@@ -47,21 +45,20 @@ def measure(call, answers, one):
         return sum(line.base_quantity for line in lines)
     if kind == "weight":
         return sum((line.unit_weight() or 0) * line.quantity for line in lines)
-    return sum(answers[n]["extension"] for n in one.places) / exchange(lines[0], one.version.currency, call.currency)
+    return sum(answers[n]["extension"] for n in one.places) / exchange(one.line, one.version.currency, call.currency)
 
 
 def contest(call, answers, rates):
     """One candidate an agreement: the first by order of those whose tier is reached and the highest of its ladder."""
-    first = call.lines[0]
     for one in rates:
         if one.rate.min_quantity is not None and measure(call, answers, one) < one.minimum:
             one.reason = "below_tier"
-    for ladder in ladders(first, [one for one in rates if one.reason is None]):
+    for ladder in ladders([one for one in rates if one.reason is None]):
         highest = max(one.minimum for one in ladder)
         for one in ladder:
             one.reason = "lower_tier" if one.minimum < highest else None
     alive = [one for one in rates if one.reason is None]
-    alive.sort(key=lambda one: (order_key(first, one, unit=False), one.result(first, sum_of(answers, one, "extension")), one.version.agreement.encode(), one.rate.line.encode(), -one.version.number))
+    alive.sort(key=lambda one: (order_key(one.line, one, unit=False), one.result(sum_of(answers, one, "extension")), one.version.agreement.encode(), one.rate.line.encode(), -one.version.number))
     seen = set()
     for one in alive:
         if one.version.agreement in seen:
@@ -98,13 +95,13 @@ def discount(call, answers):
         entered = [dict(a) for a in answers]
         for group, mode in stack_groups(contest(call, answers, rates)):
             if mode == "best":
-                best = min(group, key=lambda one: one.result(call.lines[0], sum_of(answers, one, "net_amount")) - sum_of(answers, one, "net_amount"))
+                best = min(group, key=lambda one: one.result(sum_of(answers, one, "net_amount")) - sum_of(answers, one, "net_amount"))
                 for one in group:
                     one.reason = None if one is best else "outranked"
                 group = [best]
             for one in group:
                 total = sum_of(entered if mode == "additive" else answers, one, "net_amount")
-                apply(call, answers, one, total - one.result(call.lines[0], total))
+                apply(call, answers, one, total - one.result(total))
         for one in rates:
             for n in one.places if one.reason else ():
                 answers[n]["losers"].append((one.version.agreement, one.version.number, one.rate.line, one.reason))

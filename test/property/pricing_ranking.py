@@ -15,18 +15,18 @@ def order_key(line, c, unit=True):
     return tuple(keys[name] for name in line.call.policy["order"])
 
 
-def ladders(line, candidates):
+def ladders(candidates):
     """Candidates by ladder: one version, buyer, target, channel, site, unit and period."""
     found = {}
     for c in candidates:
         r = c.rate
-        found.setdefault((id(c.version), r.customer, r.what_kind, r.what, r.channel, r.site, r.unit or line.item.base_unit, r.valid), []).append(c)
+        found.setdefault((id(c.version), r.customer, r.what_kind, r.what, r.channel, r.site, r.unit or c.base_unit, r.valid), []).append(c)
     return list(found.values())
 
 
-def reduce_ladders(line, candidates):
+def reduce_ladders(candidates):
     """Only the highest tier reached of a ladder competes."""
-    for ladder in ladders(line, [c for c in candidates if c.reason is None]):
+    for ladder in ladders([c for c in candidates if c.reason is None]):
         highest = max(c.minimum for c in ladder)
         for c in ladder:
             c.ladder = ladder
