@@ -1,4 +1,4 @@
-"""price_call, atp_call, credit_call: a decision over the protocol against an empty C function that returns the same row."""
+"""atp_call, credit_call: a decision over the protocol against an empty C function that returns the same row."""
 
 
 def floor(cluster, name, like):
@@ -13,14 +13,6 @@ def call(cluster, report, verb, script, keys):
     empty = keys + "SELECT * FROM floor_%s('C', 'A');\n" % verb
     ours, peer, ratio = cluster.compare(keys + script, empty, clients=2, seconds=4, rounds=5)
     report(round(ours), "tps", peer="empty C function", peer_value=round(peer), ratio=round(ratio, 4))
-
-
-def price_call(cluster, report):
-    """price_call prices one line of a random customer and item."""
-    customers, items = 20000 if cluster.full else 2000, 100000
-    cluster.script("bench/data/price.sql", customers=customers, items=items, book_rates=100 * customers)
-    keys = "\\set c random(1, %d)\n\\set i random(1, %d)\n" % (customers, items)
-    call(cluster, report, "price", "SELECT * FROM distsync.price('PC-' || :c, 'PI-' || :i);\n", keys)
 
 
 def atp_call(cluster, report):

@@ -28,6 +28,7 @@ class Cluster:
         self.work = os.environ["WORK"]
         self.run = os.path.join(self.work, "run")
         self.name = self.dsn = None
+        self.datasets = set()
         self.full = os.environ.get("SCALE") == "full"
 
     def build(self):
@@ -44,12 +45,30 @@ class Cluster:
         self._call(["pg_ctl", "-D", data, "-l", os.path.join(self.work, "server.log"), "-w", "start"])
 
     def database(self, name):
-        """database makes a database for one figure, set up and with workers, and ends the one before."""
-        if self.dsn:
-            self._call(["dropdb", "-h", self.run, "-U", "postgres", self.name])
-        self.name, self.dsn = name, "host=%s dbname=%s user=postgres" % (self.run, name)
+        """database makes a database for one figure, set up and with workers, and ends the one before; data sets stay."""
+        self._go_to(name)
         self._call(["createdb", "-h", self.run, "-U", "postgres", name])
         self.sql("CREATE EXTENSION distsync", "SELECT distsync.setup()")
+
+    def dataset(self, name, load):
+        """dataset goes to the database of a data set; the first time it makes it and calls load()."""
+        if name in self.datasets:
+            self._go_to(name)
+        else:
+            self.database(name)
+            load()
+            self.datasets.add(name)
+
+    def forget(self):
+        """forget ends the database of this moment: a data set is made anew when it is asked for again."""
+        self._call(["dropdb", "--force", "-h", self.run, "-U", "postgres", self.name])
+        self.datasets.discard(self.name)
+        self.name = self.dsn = None
+
+    def _go_to(self, name):
+        if self.dsn and self.name not in self.datasets:
+            self.forget()
+        self.name, self.dsn = name, "host=%s dbname=%s user=postgres" % (self.run, name)
 
     def sql(self, *statements):
         """sql runs statements, each in a transaction of its own, and returns what the last one printed."""

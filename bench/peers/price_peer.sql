@@ -56,7 +56,7 @@ SELECT $step$
 		edge := least(edge, r.edge);
 		CONTINUE WHEN NOT r.ok;
 		IF r.slot <= 4 THEN
-			CONTINUE WHEN ladders <> '{}' AND concat_ws('/', r.version_id, r.owner, r.target_id, r.unit, r.rate_from, r.rate_to) = ANY (ladders);
+			CONTINUE WHEN barred AND concat_ws('/', r.version_id, r.owner, r.target_id, r.unit, r.rate_from, r.rate_to) = ANY (ladders);
 			IF r.slot = slot AND (slot < 4 OR r.grp = grp) THEN
 				-- not the first of its slot, of promotions of its agreement: only if nothing but the price separates them
 				CONTINUE WHEN NOT (r.tier = w.tier AND r.who = w.who AND r.what = w.what AND r.priority = w.priority AND r.valid_from IS NOT DISTINCT FROM w.valid_from AND r.version_no = w.version_no);
@@ -70,7 +70,7 @@ SELECT $step$
 			END IF;
 			IF p IS NULL THEN
 				-- nor do lower tiers of the ladder come in its place
-				ladders := ladders || concat_ws('/', r.version_id, r.owner, r.target_id, r.unit, r.rate_from, r.rate_to);
+				barred := true; ladders := ladders || concat_ws('/', r.version_id, r.owner, r.target_id, r.unit, r.rate_from, r.rate_to);
 				CONTINUE;
 			END IF;
 			IF r.slot <> slot THEN
@@ -173,7 +173,7 @@ $finish$ AS finish, $vars$
 	k record; r record; w record;
 	t timestamptz := coalesce(at, statement_timestamp());
 	item_id bigint; num bigint := 1; den bigint := 1; base numeric; edge timestamptz;
-	slot integer := 0; grp integer; mode integer := 0; before integer; ladder text; ladders text[] := '{}';
+	slot integer := 0; grp integer; mode integer := 0; before integer; ladder text; ladders text[] := '{}'; barred boolean := false;
 	p numeric; q numeric; price numeric; list_price numeric; entered numeric; best numeric;
 	low numeric; low_clamps boolean; high numeric; high_clamps boolean; low0 numeric; low0_clamps boolean; high0 numeric; high0_clamps boolean;
 	w_agreement text; w_combine integer; w_per integer; w_scale integer; w_rounding text;
@@ -299,7 +299,7 @@ DECLARE
 			END IF;
 			a.ordinal := r.n; a.item := r.sku; a.quantity := r.quantity; a.unit := r.line_unit;
 			item_id := r.item_id; unit := r.line_unit; num := r.num; den := r.den; base := r.quantity * num / den; edge := r.line_edge;
-			slot := 0; grp := NULL; mode := 0; before := NULL; ladders := '{}'; price := NULL; list_price := NULL; entered := NULL; best := NULL; low := NULL; high := NULL;
+			slot := 0; grp := NULL; mode := 0; before := NULL; ladders := '{}'; barred := false; price := NULL; list_price := NULL; entered := NULL; best := NULL; low := NULL; high := NULL;
 			low_clamps := NULL; high_clamps := NULL; w_agreement := NULL; w_combine := NULL;
 		END IF;
 		CONTINUE WHEN r.slot IS NULL;$next$ || :'step' || '	END LOOP;
