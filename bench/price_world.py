@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import libpq
 
 # customers (500 contract rates each), shared rates, items
-WORLDS = {"small": (200, 20000, 5000), "quick": (2000, 200000, 100000), "full": (20000, 2000000, 100000)}
+WORLDS = {"small": (200, 20000, 1000), "quick": (2000, 200000, 100000), "full": (20000, 2000000, 100000)}
 ORDERS = 100
 LINES = 1000
 LOOP = """CREATE OR REPLACE FUNCTION bench.%(name)s(n integer, seed double precision) RETURNS double precision LANGUAGE plpgsql AS $$

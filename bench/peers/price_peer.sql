@@ -146,7 +146,7 @@ $step$ AS step, $finish$
 		a.outcome := 'no_price';
 		a.detail := jsonb_build_object('near_misses', peer.why_not(k.buyer_id, item_id, unit, base, t));
 		a.code := coalesce(a.detail #>> '{near_misses,0,reason}', 'no_rate');
-		a.agreement := NULL; a.unit_price := NULL; a.price_per := NULL; a.net_amount := NULL;
+		a.agreement := NULL; a.unit_price := NULL; a.price_per := 1; a.net_amount := NULL;
 	ELSE
 		a.outcome := 'priced';
 		a.code := 'ok';
