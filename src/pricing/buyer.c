@@ -24,6 +24,7 @@ typedef struct Link
 	int depth;
 } Link;
 
+/* master keeps hierarchies within 16 steps, so that the chain always fits */
 #define MAX_LINKS 64
 
 /* as much of a filter is asked for ahead */
@@ -40,12 +41,10 @@ rank_of(DsCall *call, DsWho who, int depth)
 
 /* until does the narrowing of the answer's end by a period that was looked at. */
 static void
-until(DsCall *call, TimestampTz from, TimestampTz to, TimestampTz at)
+until(DsCall *call, TimestampTz from, TimestampTz to)
 {
-	if (at != call->request.at)
-		return;
-	ds_pricing_until(from, at, &call->buyer.valid_until);
-	ds_pricing_until(to, at, &call->buyer.valid_until);
+	ds_pricing_until(from, call->request.at, &call->buyer.valid_until);
+	ds_pricing_until(to, call->request.at, &call->buyer.valid_until);
 }
 
 /* ds_pricing_whole_reason does the test of what keeps a whole version from counting. */
@@ -72,6 +71,17 @@ better(int32 who_rank, int32 list_rank, const char *key, const DsSource *than)
 	return strcmp(key, than->who_key) < 0;
 }
 
+/* set_way does the noting of how a version is reached. */
+static void
+set_way(DsSource *s, DsWho who, const char *key, int32 who_rank, int32 list_rank, bool blocking)
+{
+	s->who = who;
+	s->who_key = key;
+	s->who_rank = who_rank;
+	s->list_rank = list_rank;
+	s->blocking = blocking;
+}
+
 /* add_source does the entering of a version, or the shortening of the way to it. */
 static void
 add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, const char *key,
@@ -93,11 +103,7 @@ add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, cons
 			continue;
 		if (!better(who_rank, list_rank, key, s))
 			return;
-		s->who = who;
-		s->who_key = key;
-		s->who_rank = who_rank;
-		s->list_rank = list_rank;
-		s->blocking = blocking;
+		set_way(s, who, key, who_rank, list_rank, blocking);
 		return;
 	}
 	if (buyer->nsources == buyer->room)
@@ -111,11 +117,7 @@ add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, cons
 	memset(s, 0, sizeof(DsSource));
 	s->part = part;
 	s->version = v;
-	s->who = who;
-	s->who_key = key;
-	s->who_rank = who_rank;
-	s->list_rank = list_rank;
-	s->blocking = blocking;
+	set_way(s, who, key, who_rank, list_rank, blocking);
 	s->reason = reason;
 	s->at = at;
 }
@@ -254,7 +256,7 @@ add_groups(DsCall *call, const Link *links, int nlinks)
 
 			if (rank_of(call, m->kind, depth) < 0)
 				continue;
-			until(call, m->valid_from, m->valid_to, at);
+			until(call, m->valid_from, m->valid_to);
 			if (m->valid_from > at || at >= m->valid_to)
 				continue;
 			for (k = 0; k < nlinks && nearest; k++)

@@ -332,7 +332,7 @@ ds_pricing_assigned(DsCall *call, DsWho who, const char *key)
 	return kept.value;
 }
 
-/* ds_pricing_cell does the look-up of the rates of a part for a target; an empty cell where the filter was too optimistic. */
+/* ds_pricing_cell does the look-up of the rates of a part for a target; an empty cell where there are none. */
 const DsCell *
 ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
 {

@@ -15,8 +15,15 @@
 /* how deep a price may start from the price of another agreement, which starts from another one ... */
 #define MAX_DEPTH 8
 
-static bool calc_one(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c,
-					 const DsRatio *running, DsRatio *price, DsReason *why);
+/* converted does an amount of a rate in the asked currency, without tax. */
+static DsRatio
+converted(DsCall *call, const DsLine *line, const DsCandidate *c, DsRatio amount)
+{
+	if (c->source->fx_known)
+		amount = ds_ratio_multiply(amount, c->source->fx);
+	return c->source->version->tax_included ? ds_ratio_divide(amount, ds_pricing_tax(call, line))
+											: amount;
+}
 
 /* ds_pricing_amount does the conversion of a rate's amount into the price of one line unit in the asked currency, without tax. */
 DsRatio
@@ -31,9 +38,7 @@ ds_pricing_amount(DsCall *call, const DsLine *line, const DsCandidate *c, DsDeci
 		r = ds_ratio_multiply(r, ds_ratio_fraction(line->num, line->den));
 		r = ds_ratio_multiply(r, ds_ratio_fraction(c->unit_den, c->unit_num));
 	}
-	if (c->source->fx_known)
-		r = ds_ratio_multiply(r, c->source->fx);
-	return c->source->version->tax_included ? ds_ratio_divide(r, ds_pricing_tax(call, line, c)) : r;
+	return converted(call, line, c, r);
 }
 
 /* weight_price does the price by weight of one line unit. */
@@ -46,10 +51,7 @@ weight_price(DsCall *call, const DsLine *line, const DsCandidate *c, DsRatio *pr
 		return false;
 	r = ds_ratio_divide(r, ds_ratio_of(c->rate->price_per));
 	r = ds_ratio_multiply(r, ds_ratio_divide(line->weight, line->amount));
-	if (c->source->fx_known)
-		r = ds_ratio_multiply(r, c->source->fx);
-	*price =
-		c->source->version->tax_included ? ds_ratio_divide(r, ds_pricing_tax(call, line, c)) : r;
+	*price = converted(call, line, c, r);
 	return true;
 }
 
@@ -166,7 +168,7 @@ base_of(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c, const DsRatio
 	return d->has_list;
 }
 
-/* percent does the share of a price: base × (100 − sign × percent) / 100. */
+/* percent does the share of a price: base × rest / 100. */
 static DsRatio
 percent(DsRatio base, DsRatio rest)
 {

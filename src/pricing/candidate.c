@@ -4,7 +4,7 @@
  *		The rates that name a line, and the first thing that keeps each from
  *		applying.
  *
- * Filters say where there is surely nothing, so that only cells with rates are
+ * Filters say which targets have rates, so that only cells with rates are
  * looked at. Candidates of one cell and source stand together: ladders are
  * found among neighbours.
  *
@@ -19,26 +19,6 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "pricing/filter.h"
-
-/* set_unit does the look-up of the rate's unit as base units; 0 = the item has no such unit. */
-static void
-set_unit(DsCandidate *c, const DsItem *item)
-{
-	int i;
-
-	c->unit_num = c->unit_den = 1;
-	if (c->rate->unit == NULL || strcmp(c->unit, item->base_unit) == 0)
-		return;
-	c->unit_num = 0;
-	for (i = 0; i < item->nunits; i++)
-	{
-		if (strcmp(item->units[i].unit, c->unit) == 0)
-		{
-			c->unit_num = item->units[i].num;
-			c->unit_den = item->units[i].den;
-		}
-	}
-}
 
 /* add does the entering of a candidate. */
 static DsCandidate *
@@ -60,7 +40,8 @@ add(DsDecision *d, const DsItem *item, DsSource *source, const DsRate *rate, con
 	c->target = target;
 	c->what_rank = what_rank;
 	c->unit = rate->unit != NULL ? rate->unit : item->base_unit;
-	set_unit(c, item);
+	if (!ds_pricing_unit(item, c->unit, &c->unit_num, &c->unit_den))
+		c->unit_num = 0;
 	c->reason = DS_REASON_NONE;
 	c->done = false;
 	return c;
@@ -83,12 +64,20 @@ look(DsCall *call, DsDecision *d, const DsSource *source, const DsRate *rate)
 	}
 }
 
+/* names does the question whether a part has rates for a target that means the line; it asks no table. */
+static inline bool
+names(const DsCall *call, const DsLine *line, const DsPart *part, const DsTarget *t)
+{
+	return (part->kinds & (1 << t->what)) != 0 && call->shared->policy.what[t->what] != 0 &&
+		   ds_target_valid(line->item, t, call->request.closure_at) &&
+		   ds_pricing_filter_may_have(part->filter, part->filter_size, t->target_id);
+}
+
 /* ds_pricing_candidates_of does the finding of the rates of one source that name the line. */
 void
 ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecision *d)
 {
 	const DsPart *part = source->part;
-	TimestampTz at = call->request.closure_at;
 	bool only_when; /* of what begins later it is enough to know that it names the line */
 	int i;
 	int j;
@@ -98,12 +87,9 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 	for (i = 0; i < line->item->ntargets; i++)
 	{
 		const DsTarget *t = &line->item->targets[i];
-		int place = call->shared->policy.what[t->what];
 		const DsCell *cell;
 
-		if ((part->kinds & (1 << t->what)) == 0 || place == 0 ||
-			!ds_target_valid(line->item, t, at) ||
-			!ds_pricing_filter_may_have(part->filter, part->filter_size, t->target_id))
+		if (!names(call, line, part, t))
 			continue;
 		if (only_when)
 		{
@@ -113,7 +99,8 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 		cell = ds_pricing_cell(call, part, t->target_id);
 		for (j = 0; j < cell->nrates; j++)
 		{
-			add(d, line->item, source, &cell->rates[j], t, place * 100 + t->depth);
+			add(d, line->item, source, &cell->rates[j], t,
+				call->shared->policy.what[t->what] * 100 + t->depth);
 			look(call, d, source, &cell->rates[j]);
 		}
 	}
@@ -155,12 +142,7 @@ ds_pricing_look_at_edges(DsCall *call, const DsLine *line, DsDecision *d, int sl
 			continue;
 		for (j = 0; j < line->item->ntargets; j++)
 		{
-			const DsTarget *t = &line->item->targets[j];
-
-			if (call->shared->policy.what[t->what] == 0 ||
-				!ds_target_valid(line->item, t, call->request.closure_at) ||
-				!ds_pricing_filter_may_have(edge->part->filter, edge->part->filter_size,
-											t->target_id))
+			if (!names(call, line, edge->part, &line->item->targets[j]))
 				continue;
 			ds_pricing_until(edge->from, at, &d->valid_until);
 			ds_pricing_until(edge->to, at, &d->valid_until);
@@ -259,11 +241,11 @@ tax_rate(DsCall *call, const DsLine *line, DsRatio *rate)
 
 /* ds_pricing_tax does the factor by which an amount that contains tax is divided. */
 DsRatio
-ds_pricing_tax(DsCall *call, const DsLine *line, const DsCandidate *c)
+ds_pricing_tax(DsCall *call, const DsLine *line)
 {
 	DsRatio rate;
 
-	if (!c->source->version->tax_included || !tax_rate(call, line, &rate))
+	if (!tax_rate(call, line, &rate))
 		return ds_ratio_of(1);
 	return ds_ratio_divide(ds_ratio_add(rate, ds_ratio_of(100)), ds_ratio_of(100));
 }
@@ -281,11 +263,7 @@ used_up(DsSource *s, const DsLine *line)
 {
 	const DsVersion *v = s->version;
 
-	if (!s->commitment_known)
-	{
-		ds_pricing_commitment(v->agreement_id, &s->used_quantity, &s->used_amount);
-		s->commitment_known = true;
-	}
+	ds_pricing_commitment(s);
 	if (v->commit_quantity != NULL &&
 		ds_ratio_compare(ds_ratio_add(s->used_quantity, line->base_quantity),
 						 ds_ratio_decimal(*v->commit_quantity)) > 0)

@@ -6,7 +6,8 @@
  *
  * Data flows one way: request.c reads what is asked; buyer.c finds who asks
  * and which versions concern him; candidate.c finds and judges the rates of a
- * line; waterfall.c decides slot after slot; answer.c tells it. load_*.c fill
+ * line; waterfall.c decides slot after slot; finish.c makes numbers of it and
+ * tell.c tells it. load_*.c fill
  * the cache, epoch.c says what of it is current.
  *
  *-------------------------------------------------------------------------
@@ -126,7 +127,7 @@ typedef struct DsCandidate
 	const DsTarget *target;
 	int32 what_rank;
 	const char *unit; /* of the rate: its own, else the item's base unit */
-	int64 unit_num;	  /* rate unit in base units */
+	int64 unit_num;	  /* rate unit in base units; 0 = the item has no such unit */
 	int64 unit_den;
 	DsReason reason;
 	bool done; /* took part in a step */
@@ -255,8 +256,9 @@ extern bool ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost,
 							TimestampTz *valid_until);
 extern bool ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, int32 *price_per,
 							  TimestampTz *valid_until);
+extern bool ds_pricing_unit(const DsItem *item, const char *unit, int64 *num, int64 *den);
 extern const char *ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target);
-extern void ds_pricing_commitment(int64 agreement_id, DsRatio *quantity, DsRatio *amount);
+extern void ds_pricing_commitment(DsSource *source);
 
 /* words.c */
 extern const char *const ds_pricing_who_words[];
@@ -300,7 +302,7 @@ extern DsReason ds_pricing_reason(DsCall *call, DsLine *line, DsDecision *decisi
 								  DsCandidate *candidate);
 extern bool ds_pricing_same_ladder(const DsCandidate *a, const DsCandidate *b);
 extern bool ds_pricing_over_commitment(DsSource *source, const DsLine *line);
-extern DsRatio ds_pricing_tax(DsCall *call, const DsLine *line, const DsCandidate *candidate);
+extern DsRatio ds_pricing_tax(DsCall *call, const DsLine *line);
 
 /* order.c */
 extern int ds_pricing_compare_keys(DsCall *call, const DsLine *line, const DsCandidate *a,
@@ -331,6 +333,7 @@ extern DsDecision *ds_pricing_decision(DsCall *call);
 /* stack.c */
 extern bool ds_pricing_stack(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
 							 DsCandidate **list, int n);
+extern void ds_pricing_next_group(const DsVersion *version, const char *last, const char **next);
 extern void ds_pricing_step(DsCall *call, DsLine *line, DsDecision *decision, DsSlotName slot,
 							DsCandidate *candidate, DsRatio after, bool replaces);
 extern void ds_pricing_guard(DsDecision *decision, DsCandidate *candidate);

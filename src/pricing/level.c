@@ -401,14 +401,7 @@ one_slot(Level *l)
 		int m = 0;
 
 		for (i = 0; i < n; i++)
-		{
-			const char *name = chosen[i]->source->version->stack_group;
-
-			if (chosen[i]->source->version->combine != DS_COMBINE_ALWAYS &&
-				(last == NULL || strcmp(name, last) > 0) &&
-				(next == NULL || strcmp(name, next) < 0))
-				next = name;
-		}
+			ds_pricing_next_group(chosen[i]->source->version, last, &next);
 		if (next == NULL)
 			break;
 		for (i = 0; i < n; i++)

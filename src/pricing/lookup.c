@@ -146,20 +146,22 @@ ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz
 	return false;
 }
 
-/* unit_factor does the look-up of a unit of an item as base units; false: it has no such unit. */
-static bool
-unit_factor(const DsItem *item, const char *unit, DsRatio *factor)
+/* ds_pricing_unit does the look-up of a unit of an item as base units, num / den. False: it has no such unit. */
+bool
+ds_pricing_unit(const DsItem *item, const char *unit, int64 *num, int64 *den)
 {
 	int i;
 
-	*factor = ds_ratio_of(1);
-	if (strcmp(unit, item->base_unit) == 0)
+	*num = *den = 1;
+	/* kept words are kept once, so that most comparisons end at the pointer */
+	if (unit == item->base_unit || strcmp(unit, item->base_unit) == 0)
 		return true;
 	for (i = 0; i < item->nunits; i++)
 	{
 		if (strcmp(unit, item->units[i].unit) == 0)
 		{
-			*factor = ds_ratio_fraction(item->units[i].num, item->units[i].den);
+			*num = item->units[i].num;
+			*den = item->units[i].den;
 			return true;
 		}
 	}
@@ -221,7 +223,8 @@ ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *va
 	DsCost costs[2];
 	const DsCost *c = &costs[0];
 	DsRatio factor;
-	DsRatio unit;
+	int64 num;
+	int64 den;
 
 	read_costs(call, line, costs);
 	*valid_until = Min(*valid_until, costs[0].until);
@@ -230,12 +233,12 @@ ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *va
 		c = &costs[1];
 		*valid_until = Min(*valid_until, costs[1].until);
 	}
-	if (!c->found || !unit_factor(line->item, c->unit, &unit) ||
+	if (!c->found || !ds_pricing_unit(line->item, c->unit, &num, &den) ||
 		!ds_pricing_exchange(call, c->currency, &factor, valid_until))
 		return false;
 	*cost = ds_ratio_multiply(ds_ratio_decimal(c->value), factor);
-	*cost =
-		ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)), unit);
+	*cost = ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)),
+							ds_ratio_fraction(num, den));
 	return true;
 }
 
@@ -290,24 +293,28 @@ ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, int32 *price
 	return found;
 }
 
-/* ds_pricing_commitment does the look-up of what an agreement's volume has been used. */
+/* ds_pricing_commitment does the look-up of what a source's agreed volume has been used, once a call. */
 void
-ds_pricing_commitment(int64 agreement_id, DsRatio *quantity, DsRatio *amount)
+ds_pricing_commitment(DsSource *source)
 {
-	DsReader *reader = ds_reader_open(&commitment_table);
-	Datum key = Int64GetDatum(agreement_id);
+	DsReader *reader;
+	Datum key = Int64GetDatum(source->version->agreement_id);
 	DsDecimal value;
 
-	*quantity = *amount = ds_ratio_of(0);
+	if (source->commitment_known)
+		return;
+	reader = ds_reader_open(&commitment_table);
+	source->used_quantity = source->used_amount = ds_ratio_of(0);
 	ds_reader_seek(reader, &key, 1);
 	if (ds_reader_next(reader))
 	{
 		if (ds_pricing_decimal(reader, 0, &value))
-			*quantity = ds_ratio_decimal(value);
+			source->used_quantity = ds_ratio_decimal(value);
 		if (ds_pricing_decimal(reader, 1, &value))
-			*amount = ds_ratio_decimal(value);
+			source->used_amount = ds_ratio_decimal(value);
 	}
 	ds_reader_close(reader);
+	source->commitment_known = true;
 }
 
 static DsTable target_table = {
@@ -315,27 +322,12 @@ static DsTable target_table = {
 static DsTable category_table = {
 	.name = "category", .index = "category_pk", .keys = {"category_id"}, .columns = {"code"}};
 
-/* target_key does the look-up of what a target names: an id as text, or a code. */
+/* text_of_id does the look-up of a row's text by its id; "" = there is none. */
 static const char *
-target_key(int64 target_id)
+text_of_id(DsTable *table, int64 id)
 {
-	DsReader *reader = ds_reader_open(&target_table);
-	Datum key = Int64GetDatum(target_id);
-	const char *result = "";
-
-	ds_reader_seek(reader, &key, 1);
-	if (ds_reader_next(reader))
-		result = ds_pricing_text(reader, 0);
-	ds_reader_close(reader);
-	return result;
-}
-
-/* category_code does the look-up of a category's code. */
-static const char *
-category_code(int64 category_id)
-{
-	DsReader *reader = ds_reader_open(&category_table);
-	Datum key = Int64GetDatum(category_id);
+	DsReader *reader = ds_reader_open(table);
+	Datum key = Int64GetDatum(id);
 	const char *result = "";
 
 	ds_reader_seek(reader, &key, 1);
@@ -355,7 +347,7 @@ ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
 		key = line->item->sku;
 	else if (target->what != DS_WHAT_ALL)
 	{
-		key = target_key(target->target_id);
+		key = text_of_id(&target_table, target->target_id);
 		if (target->what == DS_WHAT_VARIANT_PARENT)
 		{
 			const DsItem *item = ds_pricing_item(call, strtoll(key, NULL, 10));
@@ -363,7 +355,7 @@ ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
 			key = item != NULL ? item->sku : "";
 		}
 		else if (target->what == DS_WHAT_CATEGORY)
-			key = category_code(strtoll(key, NULL, 10));
+			key = text_of_id(&category_table, strtoll(key, NULL, 10));
 		else if (target->what == DS_WHAT_VENDOR)
 		{
 			const DsParty *party = ds_pricing_party(call, strtoll(key, NULL, 10));

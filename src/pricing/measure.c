@@ -57,11 +57,7 @@ ds_pricing_measure(DsCall *call, DsLine *line, DsSource *s, TimestampTz *valid_u
 
 	if (basis == DS_BASIS_PERIOD)
 	{
-		if (!s->commitment_known)
-		{
-			ds_pricing_commitment(s->version->agreement_id, &s->used_quantity, &s->used_amount);
-			s->commitment_known = true;
-		}
+		ds_pricing_commitment(s);
 		if (s->version->tier_measure != DS_MEASURE_WEIGHT)
 			measure = ds_ratio_add(measure, s->version->tier_measure == DS_MEASURE_AMOUNT
 												? s->used_amount

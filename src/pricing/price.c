@@ -96,6 +96,15 @@ known_at_of(const DsCall *call)
 	return call->request.has_known_at ? call->request.known_at : call->stamp;
 }
 
+/* net_amount_of does the amount of a line in the decimals of its currency; NULL = no price. */
+static Numeric
+net_amount_of(const DsCall *call, const DsFinish *f)
+{
+	return f->priced
+			   ? ds_ratio_to_numeric(f->net_amount, call->request.minor_units, DS_ROUND_HALF_UP)
+			   : NULL;
+}
+
 /* fill does the columns of an answer. */
 static void
 fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values, bool *nulls)
@@ -111,10 +120,7 @@ fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values
 	values[A_UNIT_PRICE] = NumericGetDatum(f->unit_price);
 	values[A_CURRENCY] = CStringGetTextDatum(call->request.currency);
 	values[A_PRICE_PER] = Int32GetDatum(f->price_per);
-	values[A_NET_AMOUNT] =
-		f->priced ? NumericGetDatum(ds_ratio_to_numeric(f->net_amount, call->request.minor_units,
-														DS_ROUND_HALF_UP))
-				  : (Datum) 0;
+	values[A_NET_AMOUNT] = NumericGetDatum(net_amount_of(call, f));
 	nulls[A_UNIT_PRICE] = nulls[A_NET_AMOUNT] = !f->priced;
 	nulls[A_AGREEMENT] = agreement_of(d) == NULL;
 	if (!nulls[A_AGREEMENT])
@@ -241,10 +247,7 @@ ds_sql_pricing_explain(PG_FUNCTION_ARGS)
 	ds_json_number(&json, "quantity", DatumGetNumeric(line->quantity));
 	ds_json_text(&json, "agreement", agreement_of(d));
 	ds_json_integer(&json, "price_per", f.price_per);
-	ds_json_number(
-		&json, "net_amount",
-		f.priced ? ds_ratio_to_numeric(f.net_amount, call->request.minor_units, DS_ROUND_HALF_UP)
-				 : NULL);
+	ds_json_number(&json, "net_amount", net_amount_of(call, &f));
 	ds_json_number(&json, "unit_price", f.unit_price);
 	ds_json_instant(&json, "valid_until", d->valid_until);
 	ds_json_close_object(&json);
@@ -306,48 +309,40 @@ run_together(DsCall *call, ReturnSetInfo *set)
 		put(call, set, results[i].line, results[i].decision, &results[i].finish);
 }
 
-/* run_lines does the lines of a call. */
-static void
-run_lines(DsCall *call, FunctionCallInfo fcinfo)
+/*
+ * answer_lines does the call of prices() and of its twin for an id, whose
+ * arguments after the customer are the same: (lines, at, options).
+ */
+static Datum
+answer_lines(FunctionCallInfo fcinfo, const char *customer, int64 customer_id)
 {
+	DsCall *call = palloc0(sizeof(DsCall));
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
+	call->context = CurrentMemoryContext;
+	call->request.customer_id = customer_id;
+	ds_pricing_request(call, customer, argument_at(fcinfo, 2), argument_options(fcinfo, 3));
+	ds_pricing_lines(call, argument_options(fcinfo, 1));
+	ds_pricing_buyer(call);
 	if (ds_pricing_has_order_level(call))
 		run_together(call, set);
 	else
 		run_apart(call, set);
+	ds_pricing_end(call);
+	return (Datum) 0;
 }
 
 /* ds_sql_pricing_prices does prices(customer, lines, at, options). */
 Datum
 ds_sql_pricing_prices(PG_FUNCTION_ARGS)
 {
-	DsCall *call = palloc0(sizeof(DsCall));
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
-	call->context = CurrentMemoryContext;
-	ds_pricing_request(call, argument_text(fcinfo, 0), argument_at(fcinfo, 2),
-					   argument_options(fcinfo, 3));
-	ds_pricing_lines(call, argument_options(fcinfo, 1));
-	ds_pricing_buyer(call);
-	run_lines(call, fcinfo);
-	ds_pricing_end(call);
-	PG_RETURN_VOID();
+	return answer_lines(fcinfo, argument_text(fcinfo, 0), 0);
 }
 
 /* ds_sql_pricing_prices_of does the same for a customer's id, for other rooms: (customer_id, lines, at, options). */
 Datum
 ds_sql_pricing_prices_of(PG_FUNCTION_ARGS)
 {
-	DsCall *call = palloc0(sizeof(DsCall));
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
-	call->context = CurrentMemoryContext;
-	call->request.customer_id = PG_GETARG_INT64(0);
-	ds_pricing_request(call, NULL, argument_at(fcinfo, 2), argument_options(fcinfo, 3));
-	ds_pricing_lines(call, argument_options(fcinfo, 1));
-	ds_pricing_buyer(call);
-	run_lines(call, fcinfo);
-	ds_pricing_end(call);
-	PG_RETURN_VOID();
+	return answer_lines(fcinfo, NULL, PG_GETARG_INT64(0));
 }

@@ -224,6 +224,15 @@ usable(DsCall *call, DsLine *line, DsDecision *d, DsCandidate **list, int n)
 	return m;
 }
 
+/* ds_pricing_next_group does the taking of a version's stack group, if it comes by name after the last one and before the next known so far. */
+void
+ds_pricing_next_group(const DsVersion *v, const char *last, const char **next)
+{
+	if (v->combine != DS_COMBINE_ALWAYS && (last == NULL || strcmp(v->stack_group, last) > 0) &&
+		(*next == NULL || strcmp(v->stack_group, *next) < 0))
+		*next = v->stack_group;
+}
+
 /* next_group does the finding of the next stack group by name; NULL = there is none. */
 static const char *
 next_group(DsCandidate **list, int n, const char *last)
@@ -232,13 +241,7 @@ next_group(DsCandidate **list, int n, const char *last)
 	int i;
 
 	for (i = 0; i < n; i++)
-	{
-		const char *name = list[i]->source->version->stack_group;
-
-		if (list[i]->source->version->combine != DS_COMBINE_ALWAYS &&
-			(last == NULL || strcmp(name, last) > 0) && (next == NULL || strcmp(name, next) < 0))
-			next = name;
-	}
+		ds_pricing_next_group(list[i]->source->version, last, &next);
 	return next;
 }
 
