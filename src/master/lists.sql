@@ -53,8 +53,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	JOIN distsync_internal.master_units(ARRAY(SELECT x.doc ->> 'base_unit' FROM input x), source) u ON u.code = i.doc ->> 'base_unit' AND u.id <> t.base_unit,
 		distsync_internal.master_result(i.ordinal, 'rejected', i.key, 'SD004', 'base_unit', format('base unit of item "%s" is %s and stays so', i.key, t.base_unit),
 		'Stock and prices count in the base unit. Add the new unit to units, or make a new item and name it as successor.') r
+	UNION ALL
+	-- as many as a price reads: MAX_UNITS of src/pricing/load_item.c
+	SELECT r.* FROM input i, distsync_internal.master_result(i.ordinal, 'rejected', i.key, 'SD006', 'units', format('%s units of one item, at most 1024 are taken', jsonb_array_length(i.doc -> 'units')),
+		'Leave out units that nobody uses.') r
+	WHERE jsonb_typeof(i.doc -> 'units') = 'array' AND jsonb_array_length(i.doc -> 'units') > 1024
 $$;
-COMMENT ON FUNCTION distsync_internal.master_check_item(jsonb, text) IS 'Rejections of item documents: unknown unit (SD004), party or component (SD001) in a list, another base unit (SD004).';
+COMMENT ON FUNCTION distsync_internal.master_check_item(jsonb, text) IS 'Rejections of item documents: unknown unit (SD004), party or component (SD001) in a list, too many units (SD006), another base unit (SD004).';
 
 -- master_write_roles does the replacing of party roles.
 CREATE FUNCTION distsync_internal.master_write_roles(docs jsonb, ctx jsonb) RETURNS TABLE (ordinal integer)

@@ -47,7 +47,7 @@ BEGIN
 	CROSS JOIN LATERAL distsync_internal.master_result(d.ordinal, 'rejected', k.code, 'SD053', 'rates.base', k.message, format('Start the rates from another agreement than "%s", or from the list.', k.base)) m;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_check_agreements(jsonb, text) IS 'Rejections of agreement documents [{"ordinal","doc"}]: SD001-SD005, SD008, SD052, SD053; no row = all can be taken.';
+COMMENT ON FUNCTION distsync_internal.pricing_check_agreements(jsonb, text) IS 'Rejections of agreement documents [{"ordinal","doc"}]: SD001-SD006, SD008, SD052, SD053; no row = all can be taken.';
 
 -- pricing_write_head does the upsert of the agreement itself.
 CREATE FUNCTION distsync_internal.pricing_write_head(head jsonb, source text, OUT id bigint, OUT changed boolean)

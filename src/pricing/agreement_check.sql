@@ -99,6 +99,10 @@ BEGIN
 		SELECT r.sqlstate, r.field, r.problem, 'Correct this rate, or send what it names first; nothing of the document was taken.' INTO sqlstate, field, message, hint
 		FROM distsync_internal.pricing_rate_faults(rates, head->>'slot', codes) r WHERE r.sqlstate IS NOT NULL;
 	END IF;
+	IF sqlstate IS NULL AND cardinality(rates) > distsync_internal.pricing_most_rates()
+		AND EXISTS (SELECT FROM unnest(rates) r GROUP BY r.customer_id, r.what_kind, r.what_key HAVING count(*) > distsync_internal.pricing_most_rates()) THEN
+		sqlstate := 'SD006'; field := 'rates'; message := format('more than %s rates for one buyer and target', distsync_internal.pricing_most_rates()); hint := 'Spread the rates over several agreements.';
+	END IF;
 	IF sqlstate IS NULL AND doc ? 'rates' THEN
 		SELECT 'SD008', t.field, t.problem, 'Keep one rate for each tier, and one key for each line.' INTO sqlstate, field, message, hint
 		FROM distsync_internal.pricing_rate_twins(rates) t WHERE t.field IS NOT NULL;

@@ -246,24 +246,28 @@ calc_one(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c, const DsRati
 	}
 }
 
+/* compare_bands does the order of two tiers of a ladder, for qsort. */
+static int
+compare_bands(const void *a, const void *b)
+{
+	return ds_rate_compare((*(DsCandidate *const *) a)->rate, (*(DsCandidate *const *) b)->rate);
+}
+
 /* gather_bands does the listing of the reached tiers of a ladder, lowest first. */
 static int
-gather_bands(DsDecision *d, DsCandidate *c, DsCandidate **bands, int room)
+gather_bands(DsDecision *d, DsCandidate *c, DsCandidate **bands)
 {
 	int n = 0;
 	int i;
-	int j;
 
-	for (i = 0; i < d->ncandidates && n < room; i++)
+	for (i = 0; i < d->ncandidates; i++)
 	{
 		DsCandidate *o = &d->candidates[i];
 
-		if (o != c && (o->reason != DS_REASON_LOWER_TIER || !ds_pricing_same_ladder(c, o)))
-			continue;
-		for (j = n++; j > 0 && ds_rate_compare(o->rate, bands[j - 1]->rate) < 0; j--)
-			bands[j] = bands[j - 1];
-		bands[j] = o;
+		if (o == c || (o->reason == DS_REASON_LOWER_TIER && ds_pricing_same_ladder(c, o)))
+			bands[n++] = o;
 	}
+	qsort(bands, n, sizeof(DsCandidate *), compare_bands);
 	return n;
 }
 
@@ -275,11 +279,11 @@ static bool
 incremental(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c, const DsRatio *running,
 			DsRatio *price, DsReason *why)
 {
-	DsCandidate *bands[256];
+	DsCandidate **bands = palloc(sizeof(DsCandidate *) * d->ncandidates);
 	DsRatio from = ds_ratio_of(0);
 	DsRatio to;
 	DsRatio sum = ds_ratio_of(0);
-	int n = gather_bands(d, c, bands, lengthof(bands));
+	int n = gather_bands(d, c, bands);
 	int i;
 
 	to = ds_pricing_measure(call, line, c->source, &d->valid_until);

@@ -179,10 +179,11 @@ typedef struct DsDecision
 	DsReason failure; /* a reason that ends everything, such as below_tier refused */
 	bool ambiguous;
 	int nfree;
-	DsFreeGood free_goods[4];
 	TimestampTz valid_until;
 	int nsteps;
-	DsStep steps[DS_MAX_STEPS]; /* last, because an empty decision leaves it as it is */
+	/* last, because an empty decision leaves them as they are; what is given takes a step */
+	DsStep steps[DS_MAX_STEPS];
+	DsFreeGood free_goods[DS_MAX_STEPS];
 } DsDecision;
 
 /* One call: everything that its parts share. */

@@ -54,6 +54,7 @@ static DsTable book_rate_table = {
 	.columns = {RATE_COLUMNS},
 };
 
+/* more for one buyer and target is refused; pricing_most_rates() tells it to those who write */
 #define MAX_RATES 100000
 
 /* read_extra does the reading of what buy_get needs. */
@@ -148,8 +149,12 @@ ds_pricing_load_cell(DsCall *call, const DsPart *part, int64 target_id)
 	keys[1] = own ? Int64GetDatum(part->customer_id) : Int64GetDatum(target_id);
 	keys[2] = Int64GetDatum(target_id);
 	ds_reader_seek(reader, keys, own ? 3 : 2);
-	while (ds_reader_next(reader) && n < MAX_RATES)
+	while (ds_reader_next(reader))
 	{
+		if (n == MAX_RATES)
+			ds_pricing_too_many(MAX_RATES, "rates for one buyer and target",
+								psprintf("Agreement \"%s\"", part->versions[0].agreement),
+								"Spread the rates over several agreements.");
 		if (n == room)
 		{
 			DsRate *more = palloc(sizeof(DsRate) * room * 2);

@@ -33,7 +33,7 @@ static DsTable unit_table = {
 	.columns = {"unit", "numerator", "denominator", "sell_multiple"},
 };
 
-/* the most that one item may have of a thing; beyond it is damage */
+/* the most that one item may have of a thing: more is refused */
 #define MAX_TARGETS 4095
 #define MAX_UNITS 1024
 
@@ -70,10 +70,15 @@ load_targets(DsItem *item)
 	Datum key = Int64GetDatum(item->item_id);
 
 	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader) && item->ntargets < MAX_TARGETS)
+	while (ds_reader_next(reader))
 	{
 		DsTarget *t;
 		DsPeriod period;
+
+		if (item->ntargets == MAX_TARGETS)
+			ds_pricing_too_many(
+				MAX_TARGETS, "targets mean one item", psprintf("Item \"%s\"", item->sku),
+				"Its category, brand or vendor moved too often: give it a new item.");
 
 		if (item->ntargets == room)
 		{
@@ -107,10 +112,13 @@ load_units(DsItem *item)
 
 	item->units = palloc(sizeof(DsItemUnit) * room);
 	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader) && item->nunits < MAX_UNITS)
+	while (ds_reader_next(reader))
 	{
 		DsItemUnit *u;
 
+		if (item->nunits == MAX_UNITS)
+			ds_pricing_too_many(MAX_UNITS, "units of one item", psprintf("Item \"%s\"", item->sku),
+								"Leave out units that nobody uses.");
 		if (item->nunits == room)
 		{
 			room *= 2;

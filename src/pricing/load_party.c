@@ -41,7 +41,7 @@ static DsTable group_table = {
 	.columns = {"kind", "code"},
 };
 
-/* the most that one party may have of a thing; beyond it is damage */
+/* the most that one party may have of a thing, all times together: more is refused */
 #define MAX_ANCESTORS 4096
 #define MAX_MEMBERSHIPS 65536
 
@@ -55,12 +55,16 @@ load_ancestors(DsParty *party)
 
 	party->ancestors = palloc(sizeof(DsAncestor) * room);
 	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader) && party->nancestors < MAX_ANCESTORS)
+	while (ds_reader_next(reader))
 	{
 		DsAncestor *a;
 
 		if (DatumGetInt16(reader->values[1]) == 0)
 			continue;
+		if (party->nancestors == MAX_ANCESTORS)
+			ds_pricing_too_many(MAX_ANCESTORS, "parties above one party",
+								psprintf("Party \"%s\"", party->code),
+								"Its parent moved too often: give it a new party.");
 		if (party->nancestors == room)
 			party->ancestors = repalloc(party->ancestors, sizeof(DsAncestor) * (room *= 2));
 		a = &party->ancestors[party->nancestors++];
@@ -106,13 +110,17 @@ load_memberships(DsCall *call, DsParty *party)
 
 	party->memberships = palloc(sizeof(DsMembership) * room);
 	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader) && party->nmemberships < MAX_MEMBERSHIPS)
+	while (ds_reader_next(reader))
 	{
 		TimestampTz from;
 		TimestampTz to;
 
 		if (!ds_pricing_known(call, reader->values[2]))
 			continue;
+		if (party->nmemberships == MAX_MEMBERSHIPS)
+			ds_pricing_too_many(MAX_MEMBERSHIPS, "memberships of one party",
+								psprintf("Party \"%s\"", party->code),
+								"Take it out of some groups.");
 		if (groups == NULL)
 			groups = ds_reader_open(&group_table);
 		ds_pricing_period(reader, 1, &from, &to);

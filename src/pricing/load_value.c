@@ -83,6 +83,14 @@ ds_pricing_small(DsReader *reader, int column, int8 *scale)
 	return small;
 }
 
+/* ds_pricing_too_many does the refusing of more than we can keep of a thing: leaving any out would make a wrong price. */
+void
+ds_pricing_too_many(int most, const char *what, const char *of, const char *hint)
+{
+	ereport(ERROR, (errcode(DS_ERRCODE_TOO_LARGE), errmsg("more than %d %s", most, what),
+					errdetail("%s.", of), errhint("%s", hint)));
+}
+
 /* read_period does the splitting of a range into its first instant and the first one after it. */
 static void
 read_period(Datum value, TimestampTz *from, TimestampTz *to)

@@ -174,6 +174,12 @@ BEGIN
 		SELECT 0, b.target_id, count(*), bool_or(b.valid_from IS NOT NULL OR b.valid_to IS NOT NULL) FROM dist.book_rate b WHERE b.version_id = v.rate_set_id GROUP BY 2) r
 	JOIN dist.target t ON t.target_id = r.target_id
 	GROUP BY r.customer_id;
+	IF EXISTS (SELECT FROM dist.rate_part p WHERE p.version_id = v.rate_set_id AND p.rates > distsync_internal.pricing_most_rates())
+		AND (EXISTS (SELECT FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id GROUP BY c.customer_id, c.target_id HAVING count(*) > distsync_internal.pricing_most_rates())
+			OR EXISTS (SELECT FROM dist.book_rate b WHERE b.version_id = v.rate_set_id GROUP BY b.target_id HAVING count(*) > distsync_internal.pricing_most_rates())) THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD006', MESSAGE = format('more than %s rates for one buyer and target', distsync_internal.pricing_most_rates()), COLUMN = 'rates',
+			DETAIL = format('Field: rates. Version %s.', v.version_no), HINT = 'Spread the rates over several agreements.';
+	END IF;
 	INSERT INTO dist.rate_base (version_id, base_agreement_id)
 	SELECT v.rate_set_id, c.base_agreement_id FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id AND c.base_agreement_id IS NOT NULL
 	UNION SELECT v.rate_set_id, b.base_agreement_id FROM dist.book_rate b WHERE b.version_id = v.rate_set_id AND b.base_agreement_id IS NOT NULL
@@ -187,7 +193,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_prove(bigint) IS
-	'Proves the rates of a draft version and writes dist.rate_part, dist.rate_base, dist.price_boundary and its hash. Errors: SD052 state; SD001, SD002, SD004 a rate that the door would not take; SD051 two that nothing separates.';
+	'Proves the rates of a draft version and writes dist.rate_part, dist.rate_base, dist.price_boundary and its hash. Errors: SD052 state; SD001, SD002, SD004, SD006 rates that the door would not take; SD051 two that nothing separates.';
 
 -- pricing_refuse_circles does the refusing of versions whose rates would start from their own price.
 CREATE FUNCTION distsync_internal.pricing_refuse_circles(ids bigint[]) RETURNS void

@@ -136,6 +136,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_rate_faults(distsync_internal.price_rate[], text, text[]) IS
 	'First rate of a document that cannot be taken: SQLSTATE, field (rates[n].field), what is wrong; all NULL where all can.';
 
+-- pricing_most_rates does the telling of how many rates one buyer and target may have: as many as a price reads (MAX_RATES of load_cell.c).
+CREATE FUNCTION distsync_internal.pricing_most_rates() RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 100000
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_most_rates() IS 'Most rates that a rate set may have for one buyer and one target.';
+
 -- pricing_rate_twins does the finding of two rates of a document that nothing separates, or that have one key.
 CREATE FUNCTION distsync_internal.pricing_rate_twins(rates distsync_internal.price_rate[], OUT field text, OUT problem text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

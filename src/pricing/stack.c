@@ -312,13 +312,14 @@ ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot
 	{
 		free = ds_ratio_multiply(
 			ds_ratio_round(ds_ratio_divide(line->base_quantity, buy), 0, DS_ROUND_DOWN), get);
-		if (ds_ratio_sign(free) > 0 && d->nfree < lengthof(d->free_goods))
+		/* the step first: it refuses what would be too many */
+		ds_pricing_step(call, line, d, slot, c, d->price, false);
+		if (ds_ratio_sign(free) > 0)
 		{
 			d->free_goods[d->nfree].item_id = m->free_item_id;
 			d->free_goods[d->nfree].quantity = free;
 			d->nfree++;
 		}
-		ds_pricing_step(call, line, d, slot, c, d->price, false);
 		return;
 	}
 	free = ds_ratio_multiply(
