@@ -27,13 +27,49 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_guard_rates() IS 'Statement trigger of dist.customer_rate and dist.book_rate: refuses (SD052) changes to rates of published versions.';
 
--- pricing_guard_versions does the same for the versions themselves: of a published one only status and known change.
+-- pricing_guard_truncate does the same for TRUNCATE, which shows no rows: a table is emptied only where nothing of it is published.
+CREATE FUNCTION distsync_internal.pricing_guard_truncate() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	found boolean;
+BEGIN
+	-- %I is the table that the trigger stands on
+	EXECUTE CASE TG_TABLE_NAME WHEN 'agreement_version' THEN 'SELECT EXISTS (SELECT FROM dist.agreement_version v WHERE v.published_at IS NOT NULL)'
+		ELSE format('SELECT EXISTS (SELECT FROM dist.agreement_version v WHERE v.published_at IS NOT NULL AND EXISTS (SELECT FROM dist.%I r WHERE r.version_id = v.rate_set_id))', TG_TABLE_NAME) END INTO found;
+	IF found THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD052', MESSAGE = 'rates of a published version never change', COLUMN = 'version_id', DETAIL = format('Field: version_id. TRUNCATE of dist.%s.', TG_TABLE_NAME),
+			HINT = 'End what an agreement says with distsync.withdraw(), forget a draft with distsync.drop_draft().';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_guard_truncate() IS 'Statement trigger, before TRUNCATE of the tables of rates and versions: refuses (SD052) where anything published has rows there.';
+
+-- pricing_touch_versions does the moving of the epoch rows of those whose prices stand on rate sets. The verbs moved them before: a row
+-- that this transaction has moved is not moved again.
+CREATE FUNCTION distsync_internal.pricing_touch_versions(sets bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	missed integer[] := ARRAY(
+		SELECT b.bucket FROM (SELECT DISTINCT CASE WHEN p.customer_id = 0 THEN 0 ELSE 1 + (p.customer_id % 256)::integer END AS bucket FROM dist.rate_part p WHERE p.version_id = ANY (sets)) b
+		WHERE NOT EXISTS (SELECT FROM dist.epoch e WHERE e.domain = 'price' AND e.bucket = b.bucket AND e.xmin = pg_current_xact_id()::xid) ORDER BY 1);
+BEGIN
+	IF cardinality(missed) > 0 THEN
+		PERFORM distsync_internal.base_touch_prices(missed, '{}');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_touch_versions(bigint[]) IS 'Moves the price epoch of the buyers of these rate sets, those rows that the transaction has not moved yet.';
+
+-- pricing_guard_versions does the guarding of the versions themselves: of a published one only status and known change, and who changes
+-- those past the verbs moves the price epoch, so that nobody goes on answering from memory.
 CREATE FUNCTION distsync_internal.pricing_guard_versions() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	bad text;
+	sets bigint[];
 BEGIN
-	EXECUTE CASE TG_OP WHEN 'DELETE' THEN 'SELECT g.version_no FROM gone g WHERE g.published_at IS NOT NULL ORDER BY g.version_id LIMIT 1'
+	EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT NULL' WHEN 'DELETE' THEN 'SELECT g.version_no FROM gone g WHERE g.published_at IS NOT NULL ORDER BY g.version_id LIMIT 1'
 		ELSE $q$SELECT d.version_no FROM (
 			SELECT g.version_id, g.version_no, to_jsonb(g) - '{status,known,approved_by}'::text[] FROM gone g WHERE g.published_at IS NOT NULL
 			EXCEPT SELECT c.version_id, c.version_no, to_jsonb(c) - '{status,known,approved_by}'::text[] FROM come c) d ORDER BY d.version_id LIMIT 1$q$ END INTO bad;
@@ -41,10 +77,17 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD052', MESSAGE = format('version %s is published and never changes', bad), COLUMN = 'version_id', DETAIL = 'Field: version_id. Table dist.agreement_version.',
 			HINT = 'Send a new version of the agreement, or end it with distsync.withdraw().';
 	END IF;
+	IF TG_OP <> 'DELETE' THEN
+		EXECUTE CASE TG_OP WHEN 'INSERT' THEN 'SELECT array_agg(DISTINCT c.rate_set_id) FROM come c WHERE c.published_at IS NOT NULL'
+			ELSE 'SELECT array_agg(DISTINCT c.rate_set_id) FROM come c JOIN gone g ON g.version_id = c.version_id WHERE c.published_at IS NOT NULL AND (c.published_at, c.known) IS DISTINCT FROM (g.published_at, g.known)' END INTO sets;
+		IF sets IS NOT NULL THEN
+			PERFORM distsync_internal.pricing_touch_versions(sets);
+		END IF;
+	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_guard_versions() IS 'Statement trigger of dist.agreement_version: refuses (SD052) to change or delete what was published.';
+COMMENT ON FUNCTION distsync_internal.pricing_guard_versions() IS 'Statement trigger of dist.agreement_version: refuses (SD052) to change or delete what was published, and moves the price epoch where what is held true changed.';
 
 -- pricing_guard_heads does the same for what a published version relies on: the identity of its agreement, and its rounding.
 CREATE FUNCTION distsync_internal.pricing_guard_heads() RETURNS trigger
@@ -79,6 +122,10 @@ BEGIN
 		EXECUTE format('CREATE OR REPLACE TRIGGER %2$I AFTER UPDATE ON dist.%1$I REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_rates()', t, t || '_guard_update_trg');
 		EXECUTE format('CREATE OR REPLACE TRIGGER %2$I AFTER DELETE ON dist.%1$I REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_rates()', t, t || '_guard_delete_trg');
 	END LOOP;
+	FOREACH t IN ARRAY '{customer_rate,book_rate,rate_part,rate_base,agreement_version}'::text[] LOOP
+		EXECUTE format('CREATE OR REPLACE TRIGGER %2$I BEFORE TRUNCATE ON dist.%1$I FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_truncate()', t, t || '_guard_truncate_trg');
+	END LOOP;
+	CREATE OR REPLACE TRIGGER agreement_version_guard_insert_trg AFTER INSERT ON dist.agreement_version REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_versions();
 	CREATE OR REPLACE TRIGGER agreement_version_guard_update_trg AFTER UPDATE ON dist.agreement_version REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_versions();
 	CREATE OR REPLACE TRIGGER agreement_version_guard_delete_trg AFTER DELETE ON dist.agreement_version REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_versions();
 	CREATE OR REPLACE TRIGGER agreement_guard_update_trg AFTER UPDATE ON dist.agreement REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.pricing_guard_heads();

@@ -211,7 +211,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.publish(text, jsonb) IS
-	'Publishes the newest draft of an agreement: from now on it decides prices and never changes. options: supersede (replace what it overlaps), approved_by, reason. Returns version, instant, versions cut, and rates of other agreements that differ from these only by content ties. Errors: SD001, SD051 overlap or twin rates, SD052 nothing to publish, not approved or inactive, SD053; SD002, SD004 a rate that the door would not take.';
+	'Publishes the newest draft of an agreement: from now on it decides prices and never changes. options: supersede (replace what it overlaps), approved_by, reason. Returns version, instant, versions cut, and rates of other agreements that differ from these only by content ties. Errors: SD001, SD051 overlap or twin rates, SD052 nothing to publish, not approved or inactive, SD053; SD002, SD004, SD006 rates that the door would not take.';
 
 -- approve does the approval of an agreement's newest draft by a second person.
 CREATE FUNCTION distsync.approve(agreement text, options jsonb DEFAULT '{}') RETURNS integer
@@ -258,4 +258,38 @@ $$;
 COMMENT ON FUNCTION distsync.withdraw(text, jsonb) IS
 	'Ends all versions of an agreement that are held true, from now on, and makes it inactive; prices as they were known before do not move. options: reason. Returns how many versions. Errors: SD001, SD052 there is none.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('publish', '{integrator,admin}'), ('approve', '{integrator,admin}'), ('withdraw', '{integrator,admin}');
+-- drop_draft does the forgetting of an agreement's newest draft, with its rates. Where another version stands on those, the draft stays
+-- in their place as a withdrawn one that was never published.
+CREATE FUNCTION distsync.drop_draft(agreement text, options jsonb DEFAULT '{}') RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	id bigint;
+	v record;
+	rates bigint := 0;
+BEGIN
+	options := distsync_internal.base_options(options, '{reason:text}');
+	id := distsync_internal.pricing_draft_of(distsync_internal.pricing_agreement_of(agreement), agreement);
+	SELECT x.version_no, x.status, x.valid, x.drafted_by, x.approved_by, x.rate_set_id = id AS own,
+		EXISTS (SELECT FROM dist.agreement_version o WHERE o.rate_set_id = id AND o.version_id <> id) AS shared INTO v
+	FROM dist.agreement_version x WHERE x.version_id = id FOR UPDATE;
+	IF v.shared THEN
+		UPDATE dist.agreement_version x SET status = 'withdrawn' WHERE x.version_id = id;
+	ELSE
+		IF v.own THEN
+			WITH own AS (DELETE FROM dist.customer_rate r WHERE r.version_id = id RETURNING 1), shared AS (DELETE FROM dist.book_rate r WHERE r.version_id = id RETURNING 1)
+			SELECT (SELECT count(*) FROM own) + (SELECT count(*) FROM shared) INTO rates;
+			DELETE FROM dist.rate_part p WHERE p.version_id = id;
+			DELETE FROM dist.rate_base b WHERE b.version_id = id;
+		END IF;
+		DELETE FROM dist.price_boundary b WHERE b.version_id = id;
+		DELETE FROM dist.agreement_version x WHERE x.version_id = id;
+	END IF;
+	PERFORM distsync_internal.base_audit('drop_draft', 'agreement', agreement, jsonb_build_object('version', v.version_no, 'status', v.status, 'valid', v.valid, 'drafted_by', v.drafted_by,
+		'approved_by', v.approved_by, 'rates', rates), NULL, options->>'reason');
+	RETURN v.version_no;
+END
+$$;
+COMMENT ON FUNCTION distsync.drop_draft(text, jsonb) IS
+	'Forgets the newest draft or approved version of an agreement, and its rates where no other version stands on them; call it again for the one before. What is published is not touched. options: reason. Returns the version. Errors: SD001, SD052 no draft.';
+
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('publish', '{integrator,admin}'), ('approve', '{integrator,admin}'), ('withdraw', '{integrator,admin}'), ('drop_draft', '{integrator,admin}');
