@@ -16,7 +16,7 @@ BEGIN
 		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'ordinal')::integer)
 		 FROM jsonb_array_elements(o -> 'lines') l),
 		(o ->> 'ordered_at')::timestamptz,
-		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source'))) p;
+		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts'))) p;
 	SELECT jsonb_agg(l.value || jsonb_build_object('unit_price', p.value -> 'unit_price', 'price_per', COALESCE(p.value -> 'price_per', '1'), 'agreement', p.value -> 'agreement', 'price_code', p.value -> 'code',
 			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail', 'price_proof', encode(sha256(convert_to((p.value - 'as_of' - 'known_at')::text, 'UTF8')), 'hex'))
 		|| CASE

@@ -153,7 +153,7 @@ COMMENT ON FUNCTION distsync.submit_order(jsonb, text) IS
 	'Takes an order: prices it, promises stock, checks credit and stores it, all or nothing, once for each key. document {order_number?, company, customer, ship_to, job, channel, currency, customer_po, ordered_at, requested_at, source, policy, lines [{line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount}]}. One row: state accepted | booked | held | refused (nothing was written, the key is not burnt), credit_state none | approved | held, amounts in currency, lines with disposition, price, site and promise, reasons. Emits order.accepted or order.held. Errors: SD001 unknown code, SD002 number or date, SD003 currency, SD004 unit, SD005 shape, SD008 number taken, SD010 key with another body, SD022 source.';
 
 -- preview_order does the same decision as a read.
-CREATE FUNCTION distsync.preview_order(document jsonb)
+CREATE FUNCTION distsync.preview_order(document jsonb, options jsonb DEFAULT '{}')
 RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -163,7 +163,8 @@ DECLARE
 	others jsonb;
 	decision jsonb;
 BEGIN
-	o := distsync_internal.order_total(distsync_internal.order_price(o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'preview'))));
+	options := distsync_internal.base_options(options, '{drafts}');
+	o := distsync_internal.order_total(distsync_internal.order_price(o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'preview'), 'drafts', options -> 'drafts')));
 	refused := COALESCE(refused, distsync_internal.order_refused(o));
 	IF refused IS NULL THEN
 		o := distsync_internal.order_total(distsync_internal.order_promised(o, (SELECT COALESCE(jsonb_agg(to_jsonb(p) ORDER BY p.ordinal, p.site_id), '[]')
@@ -185,7 +186,7 @@ BEGIN
 		lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb);
 END
 $$;
-COMMENT ON FUNCTION distsync.preview_order(jsonb) IS
-	'What submit_order() would answer to this document now, as a read: it writes nothing, takes no lock and promises nothing. Same columns, same errors.';
+COMMENT ON FUNCTION distsync.preview_order(jsonb, jsonb) IS
+	'What submit_order() would answer to this document now, as a read: it writes nothing, takes no lock and promises nothing. options: drafts (agreements whose newest draft counts as if it had been published, as in price()). Same columns, same errors.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('submit_order', '{order_entry,integrator,admin}'), ('preview_order', '{reader,order_entry,integrator,operator,admin}');

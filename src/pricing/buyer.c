@@ -137,12 +137,14 @@ static void
 add_own(DsCall *call, const Link *link)
 {
 	int32 rank = rank_of(call, link->who, link->depth);
+	const DsParts *own =
+		call->overlay == NULL ? &link->party->own : ds_pricing_overlay_own(call, link->party);
 	int i;
 	int j;
 
-	for (i = 0; rank >= 0 && i < link->party->own.nparts; i++)
+	for (i = 0; rank >= 0 && i < own->nparts; i++)
 	{
-		const DsPart *part = &link->party->own.parts[i];
+		const DsPart *part = &own->parts[i];
 
 		fetch(part);
 		for (j = 0; j < part->nversions; j++)

@@ -280,9 +280,15 @@ ds_pricing_agreement(DsCall *call, int64 agreement_id)
 {
 	DsStoreKey key = {agreement_id, 0, 0};
 	int64 n;
-	DsStore *store = shared_store(call, &n);
-	DsParts *parts = look(call, &store, DS_STORE_SHARED, key, &n);
+	DsStore *store;
+	DsParts *parts;
+	const DsParts *laid =
+		call->overlay != NULL ? ds_pricing_overlay_agreement(call, agreement_id) : NULL;
 
+	if (laid != NULL)
+		return laid;
+	store = shared_store(call, &n);
+	parts = look(call, &store, DS_STORE_SHARED, key, &n);
 	if (parts == NULL)
 	{
 		MemoryContext old = read_begin(call);
@@ -338,7 +344,9 @@ ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
 {
 	DsStoreKey key = {part->set_id, part->customer_id, target_id};
 	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
-	DsStore *store = call->alone ? call_store(call) : backend_store;
+	DsStore *store = part->draft   ? ds_pricing_overlay_store(call)
+					 : call->alone ? call_store(call)
+								   : backend_store;
 	DsKept kept = ds_pricing_store_find(store, class, key);
 
 	if (kept.value == NULL)

@@ -186,6 +186,9 @@ typedef struct DsDecision
 	DsFreeGood free_goods[DS_MAX_STEPS];
 } DsDecision;
 
+/* Drafts that count as if they were published: overlay.c. */
+typedef struct DsOverlay DsOverlay;
+
 /* One call: everything that its parts share. */
 typedef struct DsCall
 {
@@ -205,7 +208,8 @@ typedef struct DsCall
 	BlockNumber epoch_blocks; /* size of their table when the call began */
 	DsReader *customer_rates;
 	DsReader *book_rates;
-	int depth; /* of base prices */
+	int depth;			/* of base prices */
+	DsOverlay *overlay; /* drafts that count; NULL = none */
 } DsCall;
 
 /* epoch.c */
@@ -238,6 +242,13 @@ extern const DsItem *ds_pricing_item_of(DsCall *call, const char *sku, const cha
 extern const DsParts *ds_pricing_agreement(DsCall *call, int64 agreement_id);
 extern const DsAssignments *ds_pricing_assigned(DsCall *call, DsWho who, const char *key);
 extern const DsCell *ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id);
+
+/* overlay.c: only where call->overlay is set, but for the making of one */
+extern DsOverlay *ds_pricing_overlay_open(DsCall *call, Jsonb *drafts);
+extern DsOverlay *ds_pricing_overlay_lay(DsCall *call, const int64 *drafts, int ndrafts);
+extern const DsParts *ds_pricing_overlay_agreement(DsCall *call, int64 agreement_id);
+extern const DsParts *ds_pricing_overlay_own(DsCall *call, const DsParty *party);
+extern DsStore *ds_pricing_overlay_store(DsCall *call);
 
 /* load_party.c, load_item.c, load_version.c, load_shared.c, load_cell.c: rows into structs, allocated in the current context */
 extern DsParty *ds_pricing_load_party(DsCall *call, int64 party_id);

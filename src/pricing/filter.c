@@ -175,34 +175,42 @@ compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* sorted_ids does the reading of the ids, each once, in order. */
+/* read_ids does the reading of an array of ids. */
 static int64 *
-sorted_ids(ArrayType *array, int *n)
+read_ids(ArrayType *array, int *n)
 {
 	Datum *datums;
 	int64 *ids;
-	int all;
 	int i;
 
 	if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("targets must be a list of numbers")));
 	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &datums,
-					  NULL, &all);
+					  NULL, n);
+	ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(*n, 1));
+	for (i = 0; i < *n; i++)
+		ids[i] = DatumGetInt64(datums[i]);
+	return ids;
+}
+
+/* sort_ids does the sorting of ids in place, each once. Returns how many. */
+static int
+sort_ids(int64 *ids, int all)
+{
+	int n = 0;
+	int i;
+
 	if (all > MAX_TARGETS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("more than %d targets in one rate set", MAX_TARGETS)));
-	ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(all, 1));
-	for (i = 0; i < all; i++)
-		ids[i] = DatumGetInt64(datums[i]);
 	qsort(ids, all, sizeof(int64), compare_ids);
-	*n = 0;
 	for (i = 0; i < all; i++)
 	{
-		if (*n == 0 || ids[*n - 1] != ids[i])
-			ids[(*n)++] = ids[i];
+		if (n == 0 || ids[n - 1] != ids[i])
+			ids[n++] = ids[i];
 	}
-	return ids;
+	return n;
 }
 
 /* set_bit does the setting of one bit. */
@@ -250,12 +258,11 @@ write_bitmap(uint8 *filter, const int64 *ids, int n)
 		set_bit(filter + BITMAP_HEADER, (uint64) ids[i] - (uint64) ids[0]);
 }
 
-/* ds_sql_pricing_filter does the making of a filter from an array of target ids. */
-Datum
-ds_sql_pricing_filter(PG_FUNCTION_ARGS)
+/* ds_pricing_filter_make does the making of a filter of target ids, which it sorts in place. */
+bytea *
+ds_pricing_filter_make(int64 *ids, int all)
 {
-	int n;
-	int64 *ids = sorted_ids(PG_GETARG_ARRAYTYPE_P(0), &n);
+	int n = sort_ids(ids, all);
 	uint64 span = n > 0 ? (uint64) ids[n - 1] - (uint64) ids[0] : 0;
 	int l = 0;
 	Size elias_fano;
@@ -277,5 +284,15 @@ ds_sql_pricing_filter(PG_FUNCTION_ARGS)
 		write_bitmap((uint8 *) VARDATA(result), ids, n);
 	else
 		write_elias_fano((uint8 *) VARDATA(result), l, ids, n);
-	PG_RETURN_BYTEA_P(result);
+	return result;
+}
+
+/* ds_sql_pricing_filter does the making of a filter from an array of target ids. */
+Datum
+ds_sql_pricing_filter(PG_FUNCTION_ARGS)
+{
+	int n;
+	int64 *ids = read_ids(PG_GETARG_ARRAYTYPE_P(0), &n);
+
+	PG_RETURN_BYTEA_P(ds_pricing_filter_make(ids, n));
 }

@@ -13,6 +13,17 @@
 #include "base/compat.h"
 #include "pricing/engine.h"
 
+/* A version of an agreement, of any status. */
+typedef struct DsHeld
+{
+	DsVersion version;
+	int64 set_id;
+	bool published; /* it is, or was */
+	bool held;		/* it is, and held true */
+} DsHeld;
+
+extern int ds_pricing_load_versions(DsCall *call, int64 agreement_id, DsHeld **versions);
+extern bool ds_pricing_load_part(int64 customer_id, int64 set_id, DsPart *part);
 extern const char *ds_pricing_text(DsReader *reader, int column);
 extern int64 ds_pricing_int64(DsReader *reader, int column, int64 otherwise);
 extern bool ds_pricing_decimal(DsReader *reader, int column, DsDecimal *decimal);

@@ -180,6 +180,21 @@ kinds_of(Datum list)
 	return bits;
 }
 
+/* read_part does the reading of a rate set's row: what of it is known without its versions. */
+static void
+read_part(DsReader *reader, int64 customer_id, DsPart *part)
+{
+	bytea *filter = DatumGetByteaPP(reader->values[2]);
+
+	part->customer_id = customer_id;
+	part->set_id = DatumGetInt64(reader->values[0]);
+	part->dated = DatumGetBool(reader->values[3]);
+	part->kinds = kinds_of(reader->values[4]);
+	part->filter_size = VARSIZE_ANY_EXHDR(filter);
+	part->filter =
+		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);
+}
+
 /* add_part does the reading of one rate set; one without a version in force is left out again. */
 static void
 add_part(DsCall *call, DsReader *reader, DsReader *versions, DsReader *agreements,
@@ -187,7 +202,6 @@ add_part(DsCall *call, DsReader *reader, DsReader *versions, DsReader *agreement
 {
 	DsPart *part;
 	DsVersion model;
-	bytea *filter = DatumGetByteaPP(reader->values[2]);
 
 	if (parts->nparts >= MAX_PARTS)
 		ereport(ERROR, (errcode(DS_ERRCODE_TOO_LARGE),
@@ -201,19 +215,63 @@ add_part(DsCall *call, DsReader *reader, DsReader *versions, DsReader *agreement
 	}
 	part = &parts->parts[parts->nparts];
 	memset(part, 0, sizeof(DsPart));
-	part->customer_id = customer_id;
 	part->set_id = DatumGetInt64(reader->values[0]);
 	if (!read_agreement(agreements, DatumGetInt64(reader->values[1]), &model))
 		return;
 	add_versions(call, versions, &model, part);
 	if (part->nversions == 0)
 		return;
-	part->dated = DatumGetBool(reader->values[3]);
-	part->kinds = kinds_of(reader->values[4]);
-	part->filter_size = VARSIZE_ANY_EXHDR(filter);
-	part->filter =
-		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);
+	read_part(reader, customer_id, part);
 	parts->nparts++;
+}
+
+/* ds_pricing_load_part does the reading of a published rate set's part for a customer, or (0) shared, without its versions. False: it has none. */
+bool
+ds_pricing_load_part(int64 customer_id, int64 set_id, DsPart *part)
+{
+	DsReader *reader = ds_reader_open(&part_table);
+	Datum keys[2] = {Int64GetDatum(customer_id), Int64GetDatum(set_id)};
+	bool found;
+
+	memset(part, 0, sizeof(DsPart));
+	ds_reader_seek(reader, keys, 2);
+	found = ds_reader_next(reader);
+	if (found)
+		read_part(reader, customer_id, part);
+	ds_reader_close(reader);
+	return found;
+}
+
+/* ds_pricing_load_versions does the reading of all versions of an agreement. Returns how many. */
+int
+ds_pricing_load_versions(DsCall *call, int64 agreement_id, DsHeld **list)
+{
+	DsReader *versions = ds_reader_open(&agreement_versions_table);
+	DsReader *agreements = ds_reader_open(&agreement_table);
+	Datum key = Int64GetDatum(agreement_id);
+	int room = 8;
+	int n = 0;
+	DsVersion model;
+
+	*list = palloc(sizeof(DsHeld) * room);
+	if (read_agreement(agreements, agreement_id, &model))
+		ds_reader_seek(versions, &key, 1);
+	while (model.agreement_id != 0 && ds_reader_next(versions))
+	{
+		DsHeld *h;
+
+		if (n == room)
+			*list = repalloc(*list, sizeof(DsHeld) * (room *= 2));
+		h = &(*list)[n++];
+		h->version = model;
+		read_terms(versions, &h->version);
+		h->set_id = DatumGetInt64(versions->values[V_RATE_SET]);
+		h->published = !versions->nulls[V_PUBLISHED_AT];
+		h->held = h->published && ds_pricing_known(call, versions->values[V_KNOWN]);
+	}
+	ds_reader_close(agreements);
+	ds_reader_close(versions);
+	return n;
 }
 
 /* shared_sets does the reading of the rate sets of an agreement that have shared rates, by its versions. */

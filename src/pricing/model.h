@@ -262,6 +262,7 @@ typedef struct DsPart
 	uint32 filter_size;
 	uint8 kinds; /* of targets that it names, a bit each: DsWhat */
 	bool dated;	 /* some of its rates have periods of their own */
+	bool draft;	 /* they are not published: of an overlay */
 	int32 nversions;
 	DsVersion *versions;
 } DsPart;

@@ -24,8 +24,13 @@ COMMENT ON TYPE distsync_internal.price_result IS 'A priced line: unit_price is 
 CREATE FUNCTION distsync_internal.pricing_options(options jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN distsync_internal.base_options(options,
-		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,source:text}');
+	options := distsync_internal.base_options(options,
+		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,drafts,source:text}');
+	IF jsonb_typeof(options->'drafts') NOT IN ('array', 'null') OR jsonb_typeof(options->'drafts') = 'array' AND options->>'known_at' IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = CASE WHEN jsonb_typeof(options->'drafts') = 'array' THEN 'drafts count as if they were published now, which was not known then' ELSE 'drafts is not a list' END,
+			COLUMN = 'options.drafts', DETAIL = 'Field: options.drafts.', HINT = 'Send a list such as ["SPRING"] or [{"agreement": "SPRING", "version": 3}], without known_at.';
+	END IF;
+	RETURN options;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_options(jsonb) IS 'Options of price(), prices() and explain_price(), checked. Errors: SD002, SD005.';
@@ -54,7 +59,7 @@ COMMENT ON FUNCTION distsync_internal.pricing_prices(bigint, jsonb, timestamptz,
 CREATE FUNCTION distsync.prices(customer text, lines jsonb, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.price_result
 AS 'MODULE_PATHNAME', 'ds_sql_pricing_prices' LANGUAGE c STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION distsync.prices(text, jsonb, timestamptz, jsonb) IS
-	'Prices the lines [{"item","quantity","unit","site","weight","return"}] for a customer, one row a line in order. outcome priced | no_price; unit_price is for price_per units of unit; net_amount is rounded to the currency; valid_until is the first instant at which time alone can change the answer; as_of when it applies, known_at what was known; code says why. options: currency, company, channel, site, ship_to, job, context (what conditions look at), document_type and document_key (a locked price), requested_ship, ship, invoice (dates some agreements price by), tax_rates (percent by tax class), without (slots to leave out), known_at, source. Errors: SD001 unknown code, SD002 quantity or option, SD003 currency, SD004 unit, SD005 lines.';
+	'Prices the lines [{"item","quantity","unit","site","weight","return"}] for a customer, one row a line in order. outcome priced | no_price; unit_price is for price_per units of unit; net_amount is rounded to the currency; valid_until is the first instant at which time alone can change the answer; as_of when it applies, known_at what was known; code says why. options: currency, company, channel, site, ship_to, job, context (what conditions look at), document_type and document_key (a locked price), requested_ship, ship, invoice (dates some agreements price by), tax_rates (percent by tax class), without (slots to leave out), known_at, drafts (agreements whose newest draft counts as if it had been published now), source. Errors: SD001 unknown code, SD002 quantity or option, SD003 currency, SD004 unit, SD005 lines; of drafts those of publish().';
 
 -- price does the pricing of one line: a bulk of one.
 CREATE FUNCTION distsync.price(customer text, item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')

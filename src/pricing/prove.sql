@@ -131,29 +131,21 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_reject(bigint) IS 'Refuses with SD052 to publish a version that uses what this release does not decide: charges, rebates, claims.';
 
--- pricing_prove does the proof of one version's rates, and writes down what publication needs: parts, bases, instants, hash.
-CREATE FUNCTION distsync_internal.pricing_prove(id bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto AS $$
+-- pricing_refuse_faults does the proof of one version: that it can be published, and that its rates are what the door would have taken. It writes nothing.
+CREATE FUNCTION distsync_internal.pricing_refuse_faults(id bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	v dist.agreement_version%ROWTYPE;
 	bad record;
 BEGIN
-	-- the version that brought the rates: nobody may add any while they are proved
-	PERFORM FROM dist.agreement_version o WHERE o.version_id = (SELECT n.rate_set_id FROM dist.agreement_version n WHERE n.version_id = id) FOR UPDATE;
-	SELECT * INTO v FROM dist.agreement_version o WHERE o.version_id = id FOR UPDATE;
+	SELECT * INTO v FROM dist.agreement_version o WHERE o.version_id = id;
 	IF v.status NOT IN ('draft', 'approved') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD052', MESSAGE = format('version %s is %s and cannot be published', v.version_no, v.status), DETAIL = 'Field: version.',
 			HINT = 'Published versions never change: send a new version of the agreement.';
 	END IF;
 	PERFORM distsync_internal.pricing_reject(v.version_id);
 	IF EXISTS (SELECT FROM dist.agreement_version o WHERE o.rate_set_id = v.rate_set_id AND o.published_at IS NOT NULL) THEN
-		UPDATE dist.agreement_version o SET content_sha256 = (SELECT x.content_sha256 FROM dist.agreement_version x WHERE x.rate_set_id = v.rate_set_id AND x.published_at IS NOT NULL LIMIT 1)
-		WHERE o.version_id = id;
 		RETURN;
-	END IF;
-	-- the plans of many small sets would take a large one row by row; the setting ends with this function
-	IF (SELECT count(*) FROM ((SELECT FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id LIMIT 10000) UNION ALL (SELECT FROM dist.book_rate b WHERE b.version_id = v.rate_set_id LIMIT 10000)) n) >= 10000 THEN
-		PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
 	END IF;
 	SELECT f.* INTO bad FROM dist.agreement a, distsync_internal.pricing_set_fault(v.rate_set_id, a.slot) f WHERE a.agreement_id = v.agreement_id;
 	IF FOUND THEN
@@ -164,6 +156,30 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD051', MESSAGE = format('lines "%s" and "%s" are for the same buyer, target and tier', bad.first_line, bad.second_line), COLUMN = 'rates.min_quantity',
 			DETAIL = format('Field: rates.min_quantity. Lines "%s" and "%s" of version %s.', bad.first_line, bad.second_line, v.version_no), HINT = 'Keep one rate for each tier at any time.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_refuse_faults(bigint) IS
+	'Refuses a version that cannot be published, as it is now. Errors: SD052 state; SD001, SD002, SD004 a rate that the door would not take; SD051 two that nothing separates.';
+
+-- pricing_prove does the proof of one version's rates, and writes down what publication needs: parts, bases, instants, hash.
+CREATE FUNCTION distsync_internal.pricing_prove(id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = auto AS $$
+DECLARE
+	v dist.agreement_version%ROWTYPE;
+BEGIN
+	-- the version that brought the rates: nobody may add any while they are proved
+	PERFORM FROM dist.agreement_version o WHERE o.version_id = (SELECT n.rate_set_id FROM dist.agreement_version n WHERE n.version_id = id) FOR UPDATE;
+	SELECT * INTO v FROM dist.agreement_version o WHERE o.version_id = id FOR UPDATE;
+	-- the plans of many small sets would take a large one row by row; the setting ends with this function
+	IF (SELECT count(*) FROM ((SELECT FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id LIMIT 10000) UNION ALL (SELECT FROM dist.book_rate b WHERE b.version_id = v.rate_set_id LIMIT 10000)) n) >= 10000 THEN
+		PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
+	END IF;
+	PERFORM distsync_internal.pricing_refuse_faults(id);
+	IF EXISTS (SELECT FROM dist.agreement_version o WHERE o.rate_set_id = v.rate_set_id AND o.published_at IS NOT NULL) THEN
+		UPDATE dist.agreement_version o SET content_sha256 = (SELECT x.content_sha256 FROM dist.agreement_version x WHERE x.rate_set_id = v.rate_set_id AND x.published_at IS NOT NULL LIMIT 1)
+		WHERE o.version_id = id;
+		RETURN;
 	END IF;
 	DELETE FROM dist.rate_part p WHERE p.version_id = v.rate_set_id;
 	INSERT INTO dist.rate_part (customer_id, version_id, agreement_id, rates, dated, what_kinds, filter)
@@ -196,15 +212,20 @@ COMMENT ON FUNCTION distsync_internal.pricing_prove(bigint) IS
 	'Proves the rates of a draft version and writes dist.rate_part, dist.rate_base, dist.price_boundary and its hash. Errors: SD052 state; SD001, SD002, SD004, SD006 rates that the door would not take; SD051 two that nothing separates.';
 
 -- pricing_refuse_circles does the refusing of versions whose rates would start from their own price.
-CREATE FUNCTION distsync_internal.pricing_refuse_circles(ids bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+CREATE FUNCTION distsync_internal.pricing_refuse_circles(ids bigint[], unproved boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	codes text[];
 	bases text[];
 	c record;
 BEGIN
 	SELECT array_agg(a.code), array_agg(b.code) INTO codes, bases
-	FROM dist.agreement_version v JOIN dist.agreement a ON a.agreement_id = v.agreement_id JOIN dist.rate_base r ON r.version_id = v.rate_set_id JOIN dist.agreement b ON b.agreement_id = r.base_agreement_id
+	FROM dist.agreement_version v JOIN dist.agreement a ON a.agreement_id = v.agreement_id
+	CROSS JOIN LATERAL (
+		SELECT r.base_agreement_id FROM dist.rate_base r WHERE r.version_id = v.rate_set_id
+		UNION SELECT r.base_agreement_id FROM dist.customer_rate r WHERE unproved AND r.version_id = v.rate_set_id AND r.base_agreement_id IS NOT NULL
+		UNION SELECT r.base_agreement_id FROM dist.book_rate r WHERE unproved AND r.version_id = v.rate_set_id AND r.base_agreement_id IS NOT NULL) r
+	JOIN dist.agreement b ON b.agreement_id = r.base_agreement_id
 	WHERE v.version_id = ANY (ids);
 	IF codes IS NULL THEN
 		RETURN;
@@ -216,4 +237,4 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_refuse_circles(bigint[]) IS 'Refuses (SD053) versions whose rates lead round to their own price, or more than 8 deep.';
+COMMENT ON FUNCTION distsync_internal.pricing_refuse_circles(bigint[], boolean) IS 'Refuses (SD053) versions whose rates lead round to their own price, or more than 8 deep. unproved: their bases are read from the rates, because dist.rate_base does not know them yet.';

@@ -184,6 +184,7 @@ static void
 read_options(DsCall *call, Jsonb *options)
 {
 	DsRequest *q = &call->request;
+	Jsonb *drafts = object_option(options, "drafts");
 
 	q->source = text_option(options, "source");
 	q->channel = text_option(options, "channel");
@@ -202,6 +203,8 @@ read_options(DsCall *call, Jsonb *options)
 	q->tax_rates = object_option(options, "tax_rates");
 	q->without = read_without(options);
 	call->alone |= q->has_known_at;
+	if (drafts != NULL)
+		call->overlay = ds_pricing_overlay_open(call, drafts);
 }
 
 /*
