@@ -75,4 +75,18 @@ SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contra
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","valid_from":"2030-01-02","valid_to":"2030-01-01","rates":[]}', 'pr-erp');
 SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-BAD","slot":"contract","currency":"USD","rates":[{"customer":"PR-C","what":"PR-A","calc":"guess","value":"1"}]}', 'pr-erp');
 SELECT count(*) FROM dist.agreement WHERE code = 'PR-BAD';
+-- costs and exchange rates on a long timeline, with gaps and corrections: what holds at the instant, and when that ends or begins
+INSERT INTO dist.item_cost (item_id, company_id, site_id, unit, cost, currency, valid, known)
+SELECT i.item_id, c.company_id, 0, 'EA', n, 'EUR', tstzrange('2030-01-01Z'::timestamptz + n * interval '2 days', '2030-01-02Z'::timestamptz + n * interval '2 days'), tstzrange('2026-01-01', e.ended)
+FROM dist.item i, dist.company c, generate_series(1, 500) n, (VALUES (NULL), ('2026-02-01'::timestamptz)) e(ended) WHERE i.sku = 'PR-B' AND c.code = 'PR-US' AND (e.ended IS NULL OR n % 5 = 0);
+INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) SELECT 'EUR', 'USD', 1 + n / 1000.0, tstzrange('2030-01-01Z'::timestamptz + n * interval '3 days', '2030-01-03Z'::timestamptz + n * interval '3 days') FROM generate_series(1, 400) n;
+SELECT outcome FROM distsync.apply('agreement', '{"code":"PR-COST","slot":"book","currency":"USD","assignments":[{"who_kind":"all"}],"rates":[{"what":"PR-B","calc":"markup","value":"0"}]}', 'pr-erp');
+CREATE TEMP VIEW dated AS SELECT a.at, p.unit_price, p.agreement, p.valid_until
+	FROM unnest('{2030-01-01Z,2030-01-03Z,2030-01-04Z,2030-01-05Z,2030-01-06Z,2031-01-15 12:00Z,2032-09-24Z,2032-09-27 12:00Z,2032-09-28Z,2040-01-01Z}'::timestamptz[]) a(at),
+	distsync.price('PR-X', 'PR-B', at => a.at, options => '{"company":"PR-US","without":["promotion"]}') p;
+SELECT * FROM dated ORDER BY at;
+CREATE TEMP TABLE direct AS SELECT * FROM dated;
+SET distsync.price_through_sql = on;
+SELECT count(*) FROM (TABLE direct EXCEPT TABLE dated) x;
+RESET distsync.price_through_sql;
 SELECT * FROM distsync_internal.pricing_verify();

@@ -53,4 +53,11 @@
 	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* a range that cannot be made is told without an error since 16 */
+#if PG_VERSION_NUM >= 160000
+#define ds_compat_make_range(type, lower, upper) make_range((type), (lower), (upper), false, NULL)
+#else
+#define ds_compat_make_range(type, lower, upper) make_range((type), (lower), (upper), false)
+#endif
+
 #endif /* DS_BASE_COMPAT_H */

@@ -141,11 +141,17 @@ index_fits(DsTable *table, Relation index)
 		char *name = attno > 0 ? get_attname(table->relid, attno, true) : NULL;
 		Oid opfamily = index->rd_opfamily[i];
 		Oid intype = index->rd_opcintype[i];
-		Oid operator= get_opfamily_member(opfamily, intype, intype, BTEqualStrategyNumber);
+		Oid equal = get_opfamily_member(opfamily, intype, intype, BTEqualStrategyNumber);
+		Oid at_most = get_opfamily_member(opfamily, intype, intype, BTLessEqualStrategyNumber);
+		Oid above = get_opfamily_member(opfamily, intype, intype, BTGreaterStrategyNumber);
 
-		if (name == NULL || strcmp(name, table->keys[i]) != 0 || !OidIsValid(operator))
+		if (name == NULL || strcmp(name, table->keys[i]) != 0 || !OidIsValid(equal) ||
+			!OidIsValid(at_most) || !OidIsValid(above) ||
+			(index->rd_indoption[i] & INDOPTION_DESC) != 0)
 			return false;
-		table->equal[i] = get_opcode(operator);
+		table->equal[i] = get_opcode(equal);
+		table->at_most[i] = get_opcode(at_most);
+		table->above[i] = get_opcode(above);
 		table->collations[i] = index->rd_indcollation[i];
 	}
 	return true;
@@ -219,8 +225,9 @@ ds_reader_open(DsTable *table)
 
 /* prepare_statement does the making of the statement that reads what the index scan would. */
 static void
-prepare_statement(DsTable *table, int nkeys)
+prepare_statement(DsTable *table, DsWalk walk, int nkeys)
 {
+	static const char *const operators[] = {"=", "<=", ">"};
 	StringInfoData sql;
 	SPIPlanPtr plan;
 	int i;
@@ -231,15 +238,20 @@ prepare_statement(DsTable *table, int nkeys)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(table->columns[i]));
 	appendStringInfo(&sql, " FROM dist.%s WHERE true", quote_identifier(table->name));
 	for (i = 0; i < nkeys; i++)
-		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.=) $%d",
-						 quote_identifier(table->keys[i]), i + 1);
+		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
+						 quote_identifier(table->keys[i]),
+						 operators[i == nkeys - 1 ? walk : DS_WALK_EQUAL], i + 1);
 	if (table->where != NULL)
 		appendStringInfo(&sql, " AND %s", table->where);
+	if (walk != DS_WALK_EQUAL)
+		appendStringInfo(&sql, " ORDER BY %s%s", quote_identifier(table->keys[nkeys - 1]),
+						 walk == DS_WALK_BACK ? " DESC" : "");
 	plan = SPI_prepare(sql.data, nkeys, table->keytypes);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not prepare \"%s\"", sql.data)));
 	table->plan = plan;
+	table->plan_walk = walk;
 }
 
 /* seek_through_sql does the reading of all rows through SPI, as the owner of the table. */
@@ -266,14 +278,15 @@ seek_through_sql(DsReader *reader, const Datum *keys, int nkeys)
 						   context | SECURITY_LOCAL_USERID_CHANGE);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not connect to SPI")));
-	/* a full scan and a look-up are two statements; only the last one is kept */
-	if (table->plan != NULL && SPI_getargcount(table->plan) != nkeys)
+	/* a full scan, a look-up and a walk are statements of their own; only the last one is kept */
+	if (table->plan != NULL &&
+		(SPI_getargcount(table->plan) != nkeys || table->plan_walk != reader->walk))
 	{
 		SPI_freeplan(table->plan);
 		table->plan = NULL;
 	}
 	if (table->plan == NULL)
-		prepare_statement(table, nkeys);
+		prepare_statement(table, reader->walk, nkeys);
 	if (SPI_execute_snapshot(table->plan, values, NULL, reader->snapshot, InvalidSnapshot, true,
 							 false, 0) != SPI_OK_SELECT)
 		ereport(ERROR,
@@ -291,23 +304,45 @@ seek_through_sql(DsReader *reader, const Datum *keys, int nkeys)
 	AtEOXact_GUC(false, nest);
 }
 
-/* ds_reader_seek does the positioning before the first row with these values of the first nkeys key columns; 0 = all rows. */
+/* strategy_of does the choice of how the last key is compared. */
+static StrategyNumber
+strategy_of(DsWalk walk)
+{
+	return walk == DS_WALK_EQUAL  ? BTEqualStrategyNumber
+		   : walk == DS_WALK_BACK ? BTLessEqualStrategyNumber
+								  : BTGreaterStrategyNumber;
+}
+
+/*
+ * ds_reader_walk does the positioning before the first row with these values
+ * of the first nkeys key columns (0 = all rows); the last one of them is a
+ * bound where the walk is not for equal ones.
+ */
 void
-ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys)
+ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys)
 {
 	DsTable *table = reader->table;
 	ScanKeyData scankeys[DS_TABLE_MAX_KEYS];
 	int i;
 
 	Assert(nkeys <= table->nkeys);
+	reader->walk = walk;
 	if (reader->relation == NULL)
 	{
 		seek_through_sql(reader, keys, nkeys);
 		return;
 	}
 	for (i = 0; i < nkeys; i++)
-		ScanKeyEntryInitialize(&scankeys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
-							   table->collations[i], table->equal[i], keys[i]);
+	{
+		DsWalk one = i == nkeys - 1 ? walk : DS_WALK_EQUAL;
+
+		ScanKeyEntryInitialize(&scankeys[i], 0, i + 1, strategy_of(one), InvalidOid,
+							   table->collations[i],
+							   one == DS_WALK_EQUAL	 ? table->equal[i]
+							   : one == DS_WALK_BACK ? table->at_most[i]
+													 : table->above[i],
+							   keys[i]);
+	}
 	if (reader->scan != NULL && reader->scan->numberOfKeys != nkeys)
 	{
 		index_endscan(reader->scan);
@@ -322,6 +357,13 @@ ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys)
 		MemoryContextSwitchTo(old);
 	}
 	index_rescan(reader->scan, scankeys, nkeys, NULL, 0);
+}
+
+/* ds_reader_seek does the same for equal keys. */
+void
+ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys)
+{
+	ds_reader_walk(reader, DS_WALK_EQUAL, keys, nkeys);
 }
 
 /* take_row does the splitting of the current row into the wanted columns. */
@@ -347,7 +389,10 @@ ds_reader_next(DsReader *reader)
 
 	if (reader->relation != NULL)
 	{
-		if (!index_getnext_slot(reader->scan, ForwardScanDirection, reader->slot))
+		if (!index_getnext_slot(reader->scan,
+								reader->walk == DS_WALK_BACK ? BackwardScanDirection
+															 : ForwardScanDirection,
+								reader->slot))
 			return false;
 		take_row(reader);
 		return true;

@@ -17,7 +17,15 @@
 #include "utils/rel.h"
 
 #define DS_TABLE_MAX_COLUMNS 32
-#define DS_TABLE_MAX_KEYS 4
+#define DS_TABLE_MAX_KEYS 5
+
+/* Which rows a reader walks over: those with the keys, all of them or in the order of the key column after them. */
+typedef enum DsWalk
+{
+	DS_WALK_EQUAL, /* in no order */
+	DS_WALK_BACK,  /* those whose next key is at most so much, the last one first */
+	DS_WALK_ON	   /* those whose next key is above it, the first one first */
+} DsWalk;
 
 /* What to read: static, one for each access path. The lower part is filled in and forgotten by itself. */
 typedef struct DsTable
@@ -38,8 +46,11 @@ typedef struct DsTable
 	AttrNumber last; /* the greatest of them */
 	Oid keytypes[DS_TABLE_MAX_KEYS];
 	RegProcedure equal[DS_TABLE_MAX_KEYS];
+	RegProcedure at_most[DS_TABLE_MAX_KEYS];
+	RegProcedure above[DS_TABLE_MAX_KEYS];
 	Oid collations[DS_TABLE_MAX_KEYS];
 	struct _SPI_plan *plan;
+	DsWalk plan_walk; /* what it was prepared for */
 } DsTable;
 
 typedef struct DsReader
@@ -49,6 +60,7 @@ typedef struct DsReader
 	Relation index;
 	IndexScanDesc scan;
 	TupleTableSlot *slot;
+	DsWalk walk;
 	MemoryContext context; /* where the reader and what SPI brings live */
 	Snapshot snapshot;
 	HeapTuple *rows; /* what SPI brought */
@@ -61,6 +73,7 @@ typedef struct DsReader
 
 extern DsReader *ds_reader_open(DsTable *table);
 extern void ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys);
+extern void ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys);
 extern bool ds_reader_next(DsReader *reader);
 extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
 extern void ds_reader_close(DsReader *reader);

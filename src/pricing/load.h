@@ -31,6 +31,7 @@ extern const DsDecimal *ds_pricing_decimal_or_null(DsReader *reader, int column)
 extern DsSmall ds_pricing_small(DsReader *reader, int column, int8 *scale);
 pg_noreturn extern void ds_pricing_too_many(int most, const char *what, const char *of,
 											const char *hint);
+extern Datum ds_pricing_range_from(TimestampTz from);
 extern void ds_pricing_period(DsReader *reader, int column, TimestampTz *from, TimestampTz *to);
 
 #endif /* DS_PRICING_LOAD_H */

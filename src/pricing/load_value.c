@@ -91,18 +91,41 @@ ds_pricing_too_many(int most, const char *what, const char *of, const char *hint
 					errdetail("%s.", of), errhint("%s", hint)));
 }
 
+/* period_type does the look-up of tstzrange, once a backend. */
+static TypeCacheEntry *
+period_type(void)
+{
+	static TypeCacheEntry *type = NULL;
+
+	if (type == NULL)
+		type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
+	return type;
+}
+
+/* ds_pricing_range_from does the range from an instant on without end: of all that have begun by then none sorts behind it. */
+Datum
+ds_pricing_range_from(TimestampTz from)
+{
+	RangeBound lower;
+	RangeBound upper;
+
+	memset(&lower, 0, sizeof(lower));
+	memset(&upper, 0, sizeof(upper));
+	lower.val = TimestampTzGetDatum(from);
+	lower.inclusive = lower.lower = true;
+	upper.infinite = true;
+	return RangeTypePGetDatum(ds_compat_make_range(period_type(), &lower, &upper));
+}
+
 /* read_period does the splitting of a range into its first instant and the first one after it. */
 static void
 read_period(Datum value, TimestampTz *from, TimestampTz *to)
 {
-	static TypeCacheEntry *type = NULL;
 	RangeBound lower;
 	RangeBound upper;
 	bool empty;
 
-	if (type == NULL)
-		type = lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO);
-	range_deserialize(type, DatumGetRangeTypeP(value), &lower, &upper, &empty);
+	range_deserialize(period_type(), DatumGetRangeTypeP(value), &lower, &upper, &empty);
 	if (empty)
 	{
 		*from = *to = DT_NOBEGIN;

@@ -29,15 +29,15 @@ static DsTable site_code_table = {
 static DsTable exchange_table = {
 	.name = "exchange_rate",
 	.index = "exchange_rate_pair_idx",
-	.keys = {"from_currency", "to_currency", "kind"},
+	.keys = {"from_currency", "to_currency", "kind", "valid"},
 	.columns = {"rate", "valid", "known"},
 };
 
 static DsTable cost_table = {
 	.name = "item_cost",
 	.index = "item_cost_item_idx",
-	.keys = {"item_id", "company_id"},
-	.columns = {"site_id", "kind", "unit", "cost", "currency", "valid", "known"},
+	.keys = {"item_id", "company_id", "site_id", "kind", "valid"},
+	.columns = {"unit", "cost", "currency", "valid", "known"},
 };
 
 static DsTable lock_table = {
@@ -96,30 +96,56 @@ ds_pricing_find(DsCall *call, const char *kind, const char *code, const char *fi
 	return id != 0 ? id : find_through_sql(call, kind, code, field);
 }
 
+/*
+ * dated does the finding of the row of a timeline that holds at the instant
+ * of the call: keys are those before its period, period and known are columns.
+ * What holds at one time does not overlap, so that it is the last one of those
+ * that have begun, however long the history is. True: the reader stands on it.
+ */
+static bool
+dated(DsCall *call, DsReader *reader, Datum *keys, int nkeys, int period, int known,
+	  TimestampTz *valid_until)
+{
+	TimestampTz at = call->request.at;
+	TimestampTz start;
+	TimestampTz end;
+
+	keys[nkeys] = ds_pricing_range_from(at);
+	ds_reader_walk(reader, DS_WALK_BACK, keys, nkeys + 1);
+	while (ds_reader_next(reader))
+	{
+		if (!ds_pricing_known(call, reader->values[known]))
+			continue;
+		ds_pricing_period(reader, period, &start, &end);
+		if (end <= at)
+			break;
+		ds_pricing_until(end, at, valid_until);
+		return true;
+	}
+	ds_reader_walk(reader, DS_WALK_ON, keys, nkeys + 1);
+	while (ds_reader_next(reader))
+	{
+		if (!ds_pricing_known(call, reader->values[known]))
+			continue;
+		ds_pricing_period(reader, period, &start, &end);
+		ds_pricing_until(start, at, valid_until);
+		break;
+	}
+	return false;
+}
+
 /* exchange_rate does the look-up of one direction of a pair. */
 static bool
 exchange_rate(DsCall *call, const char *from, const char *to, DsDecimal *rate,
 			  TimestampTz *valid_until)
 {
 	DsReader *reader = ds_reader_open(&exchange_table);
-	Datum keys[3] = {CStringGetTextDatum(from), CStringGetTextDatum(to),
+	Datum keys[4] = {CStringGetTextDatum(from), CStringGetTextDatum(to),
 					 CStringGetTextDatum("spot")};
-	bool found = false;
+	bool found = dated(call, reader, keys, 3, 1, 2, valid_until);
 
-	ds_reader_seek(reader, keys, 3);
-	while (ds_reader_next(reader))
-	{
-		TimestampTz start;
-		TimestampTz end;
-
-		if (!ds_pricing_known(call, reader->values[2]))
-			continue;
-		ds_pricing_period(reader, 1, &start, &end);
-		ds_pricing_until(start, call->request.at, valid_until);
-		ds_pricing_until(end, call->request.at, valid_until);
-		if (start <= call->request.at && call->request.at < end)
-			found = ds_pricing_decimal(reader, 0, rate);
-	}
+	if (found)
+		ds_pricing_decimal(reader, 0, rate);
 	ds_reader_close(reader);
 	return found;
 }
@@ -171,45 +197,25 @@ ds_pricing_unit(const DsItem *item, const char *unit, int64 *num, int64 *den)
 /* A cost that holds, as it was told. */
 typedef struct DsCost
 {
-	bool found;
 	DsDecimal value;
 	const char *unit;
 	const char *currency;
-	TimestampTz until;
 } DsCost;
 
-/* read_costs does the reading of the average costs of a line: that of its site, then that of the company. */
-static void
-read_costs(DsCall *call, const DsLine *line, DsCost *costs)
+/* read_cost does the reading of the average cost of an item at a site, 0 = every site of the company. */
+static bool
+read_cost(DsCall *call, DsReader *reader, const DsLine *line, int64 site_id, DsCost *cost,
+		  TimestampTz *valid_until)
 {
-	DsReader *reader = ds_reader_open(&cost_table);
-	Datum keys[2] = {Int64GetDatum(line->item->item_id), Int64GetDatum(call->request.company_id)};
+	Datum keys[5] = {Int64GetDatum(line->item->item_id), Int64GetDatum(call->request.company_id),
+					 Int64GetDatum(site_id), CStringGetTextDatum("average")};
 
-	memset(costs, 0, sizeof(DsCost) * 2);
-	costs[0].until = costs[1].until = DT_NOEND;
-	ds_reader_seek(reader, keys, 2);
-	while (ds_reader_next(reader))
-	{
-		int64 site = DatumGetInt64(reader->values[0]);
-		DsCost *cost = &costs[site == 0];
-		TimestampTz start;
-		TimestampTz end;
-
-		if ((site != 0 && site != line->site_id) ||
-			strcmp(ds_pricing_text(reader, 1), "average") != 0 ||
-			!ds_pricing_known(call, reader->values[6]))
-			continue;
-		ds_pricing_period(reader, 5, &start, &end);
-		ds_pricing_until(start, call->request.at, &cost->until);
-		ds_pricing_until(end, call->request.at, &cost->until);
-		if (start > call->request.at || call->request.at >= end)
-			continue;
-		cost->found = true;
-		cost->unit = ds_pricing_text(reader, 2);
-		ds_pricing_decimal(reader, 3, &cost->value);
-		cost->currency = ds_pricing_text(reader, 4);
-	}
-	ds_reader_close(reader);
+	if (!dated(call, reader, keys, 4, 3, 4, valid_until))
+		return false;
+	cost->unit = ds_pricing_text(reader, 0);
+	ds_pricing_decimal(reader, 1, &cost->value);
+	cost->currency = ds_pricing_text(reader, 2);
+	return true;
 }
 
 /*
@@ -220,23 +226,20 @@ read_costs(DsCall *call, const DsLine *line, DsCost *costs)
 bool
 ds_pricing_cost(DsCall *call, const DsLine *line, DsRatio *cost, TimestampTz *valid_until)
 {
-	DsCost costs[2];
-	const DsCost *c = &costs[0];
+	DsReader *reader = ds_reader_open(&cost_table);
+	DsCost c;
 	DsRatio factor;
 	int64 num;
 	int64 den;
+	bool found;
 
-	read_costs(call, line, costs);
-	*valid_until = Min(*valid_until, costs[0].until);
-	if (!costs[0].found)
-	{
-		c = &costs[1];
-		*valid_until = Min(*valid_until, costs[1].until);
-	}
-	if (!c->found || !ds_pricing_unit(line->item, c->unit, &num, &den) ||
-		!ds_pricing_exchange(call, c->currency, &factor, valid_until))
+	found = (line->site_id != 0 && read_cost(call, reader, line, line->site_id, &c, valid_until)) ||
+			read_cost(call, reader, line, 0, &c, valid_until);
+	ds_reader_close(reader);
+	if (!found || !ds_pricing_unit(line->item, c.unit, &num, &den) ||
+		!ds_pricing_exchange(call, c.currency, &factor, valid_until))
 		return false;
-	*cost = ds_ratio_multiply(ds_ratio_decimal(c->value), factor);
+	*cost = ds_ratio_multiply(ds_ratio_decimal(c.value), factor);
 	*cost = ds_ratio_divide(ds_ratio_multiply(*cost, ds_ratio_fraction(line->num, line->den)),
 							ds_ratio_fraction(num, den));
 	return true;

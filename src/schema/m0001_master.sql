@@ -27,7 +27,7 @@ CREATE TABLE dist.exchange_rate (
 	CONSTRAINT exchange_rate_chk CHECK (rate > 0 AND rate < 'NaN' AND NOT isempty(valid)),
 	CONSTRAINT exchange_rate_excl EXCLUDE USING gist (from_currency WITH =, to_currency WITH =, kind WITH =, valid WITH &&) WHERE (upper_inf(known))
 );
-CREATE INDEX exchange_rate_pair_idx ON dist.exchange_rate (from_currency, to_currency, kind);
+CREATE INDEX exchange_rate_pair_idx ON dist.exchange_rate (from_currency, to_currency, kind, valid);
 
 -- dist.unit: a unit of measure that quantities may carry.
 CREATE TABLE dist.unit (
@@ -347,7 +347,7 @@ CREATE TABLE dist.item_cost (
 	CONSTRAINT item_cost_chk CHECK (cost >= 0 AND cost < 'NaN' AND NOT isempty(valid)),
 	CONSTRAINT item_cost_excl EXCLUDE USING gist (item_id WITH =, company_id WITH =, site_id WITH =, kind WITH =, valid WITH &&) WHERE (upper_inf(known))
 );
-CREATE INDEX item_cost_item_idx ON dist.item_cost (item_id, company_id);
+CREATE INDEX item_cost_item_idx ON dist.item_cost (item_id, company_id, site_id, kind, valid);
 
 --! room base
 -- dist.epoch: what is current. Every writer of something that prices depend on moves the clock and the rows it concerns, under the
