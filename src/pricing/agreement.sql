@@ -54,17 +54,17 @@ CREATE FUNCTION distsync_internal.pricing_write_head(head jsonb, source text, OU
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF head->'was' = 'null' THEN
-		INSERT INTO dist.agreement (code, name, slot, company_id, currency, tz, approval, vendor_id, vendor_reference, status, owner_system, ext)
-		SELECT h.code, h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.status, NULLIF(pricing_write_head.source, 'distsync'), h.ext
+		INSERT INTO dist.agreement (code, name, slot, company_id, currency, tz, approval, vendor_id, vendor_reference, charge_kind, tax_class, status, owner_system, ext)
+		SELECT h.code, h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.charge_kind, h.tax_class, h.status, NULLIF(pricing_write_head.source, 'distsync'), h.ext
 		FROM jsonb_populate_record(NULL::dist.agreement, head) h RETURNING agreement_id INTO id;
 		changed := true;
 	ELSE
 		id := (head->>'agreement_id')::bigint;
 		UPDATE dist.agreement a SET name = h.name, slot = h.slot, company_id = h.company_id, currency = h.currency, tz = h.tz, approval = h.approval, vendor_id = h.vendor_id,
-			vendor_reference = h.vendor_reference, status = h.status, ext = h.ext
+			vendor_reference = h.vendor_reference, charge_kind = h.charge_kind, tax_class = h.tax_class, status = h.status, ext = h.ext
 		FROM jsonb_populate_record(NULL::dist.agreement, head) h
-		WHERE a.agreement_id = id AND (a.name, a.slot, a.company_id, a.currency, a.tz, a.approval, a.vendor_id, a.vendor_reference, a.status, a.ext)
-			IS DISTINCT FROM (h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.status, h.ext);
+		WHERE a.agreement_id = id AND (a.name, a.slot, a.company_id, a.currency, a.tz, a.approval, a.vendor_id, a.vendor_reference, a.charge_kind, a.tax_class, a.status, a.ext)
+			IS DISTINCT FROM (h.name, h.slot, h.company_id, h.currency, h.tz, h.approval, h.vendor_id, h.vendor_reference, h.charge_kind, h.tax_class, h.status, h.ext);
 		changed := FOUND;
 	END IF;
 END

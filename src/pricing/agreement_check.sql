@@ -4,7 +4,7 @@
 CREATE FUNCTION distsync_internal.pricing_check_head(doc jsonb, head jsonb, OUT sqlstate text, OUT field text, OUT message text, OUT hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	fixed text := (SELECT f.column_name FROM (VALUES (1, 'slot'), (2, 'company_id'), (3, 'currency'), (4, 'tz')) f(no, column_name)
+	fixed text := (SELECT f.column_name FROM (VALUES (1, 'slot'), (2, 'company_id'), (3, 'currency'), (4, 'tz'), (5, 'charge_kind'), (6, 'tax_class')) f(no, column_name)
 		WHERE head->'was' <> 'null' AND head #> ARRAY['was', f.column_name] IS DISTINCT FROM head->f.column_name
 			AND EXISTS (SELECT FROM dist.agreement_version v WHERE v.agreement_id = (head->>'agreement_id')::bigint AND v.published_at IS NOT NULL) ORDER BY f.no LIMIT 1);
 	missing text := (SELECT m FROM unnest('{slot,currency}'::text[]) m WHERE head->>m IS NULL LIMIT 1);
@@ -19,6 +19,9 @@ BEGIN
 		sqlstate := 'SD001'; field := 'vendor'; message := format('vendor "%s" is not known', doc->>'vendor'); hint := 'Send the vendor first: distsync.apply(''party'', ...).';
 	ELSIF doc->>'rounding' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.rounding x WHERE x.rounding = doc->>'rounding') THEN
 		sqlstate := 'SD001'; field := 'rounding'; message := format('rounding "%s" is not known', doc->>'rounding'); hint := 'Send the rounding first: distsync.apply(''rounding'', ...).';
+	ELSIF COALESCE(head->>'charge_kind', head->>'tax_class') IS NOT NULL AND head->>'slot' <> 'charge' THEN
+		sqlstate := 'SD002'; field := CASE WHEN head->>'charge_kind' IS NOT NULL THEN 'charge_kind' ELSE 'tax_class' END; message := format('%s stands only in the slot charge, not in %s', field, head->>'slot');
+		hint := 'Leave it out, or make the agreement a charge.';
 	ELSIF fixed IS NOT NULL THEN
 		sqlstate := 'SD052'; field := replace(fixed, '_id', ''); message := format('%s of agreement "%s" cannot change: a version is published', replace(fixed, '_id', ''), doc->>'code');
 		hint := 'Leave the field as it was, or make another agreement with a code of its own.';
@@ -89,6 +92,10 @@ BEGIN
 	END IF;
 	IF sqlstate IS NULL AND isempty(distsync_internal.pricing_period(doc, head->>'tz', CASE WHEN NOT doc ? 'rates' THEN (newest->>'valid')::tstzrange END)) THEN
 		sqlstate := 'SD002'; field := 'valid_to'; message := 'valid_to is not after valid_from'; hint := 'Give a period that contains at least one instant; periods are half-open.';
+	END IF;
+	IF sqlstate IS NULL THEN
+		SELECT 'SD052', f.field, f.problem, 'Leave the term out: docs/charges.md says what this slot decides.' INTO sqlstate, field, message, hint
+		FROM distsync_internal.pricing_terms_fault(head->>'slot', distsync_internal.pricing_terms(doc, newest)) f WHERE f.field IS NOT NULL;
 	END IF;
 	IF sqlstate IS NULL AND (doc->>'publish')::boolean AND source = 'distsync' AND head->>'approval' = 'second_person' THEN
 		sqlstate := 'SD052'; field := 'publish'; message := format('agreement "%s" needs the approval of a second person', doc->>'code');

@@ -13,6 +13,8 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('agreement', 'approval', 'text', false, 'any', 'second_person: who approves may not be who wrote the draft.', '{none,second_person}', false),
 	('agreement', 'vendor', 'code', false, 'any', 'For claims: the supplier.', NULL, false),
 	('agreement', 'vendor_reference', 'text', false, 'any', 'For claims: the supplier''s number of the contract.', NULL, false),
+	('agreement', 'charge_kind', 'text', false, 'any', 'For charges: what they are for, fee if left out; fixed once a version is published, like tax_class.', '{freight,fee,minimum_order}', false),
+	('agreement', 'tax_class', 'code', false, 'any', 'For charges: the class by which they are taxed.', NULL, false),
 	('agreement', 'status', 'text', false, 'any', 'inactive withdraws all its versions; active again publishes them anew, with the same rates and periods.', '{active,inactive}', false),
 	('agreement', 'version', 'integer', false, 'nonnegative', 'The sender''s version: an older one is ignored.', NULL, false),
 	('agreement', 'valid_from', 'instant_or_date', false, 'any', 'From when the version holds; a date is its first day. Without it since ever, or with no rates as before.', NULL, false),
@@ -91,7 +93,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	there jsonb := (SELECT to_jsonb(a) FROM dist.agreement a WHERE a.code = doc->>'code');
 	head jsonb := distsync_internal.pricing_overlay(there,
-		'{"name": "", "slot": null, "currency": null, "tz": "UTC", "approval": "none", "vendor_reference": null, "status": "active"}', doc);
+		'{"name": "", "slot": null, "currency": null, "tz": "UTC", "approval": "none", "vendor_reference": null, "charge_kind": null, "tax_class": null, "status": "active"}', doc);
 BEGIN
 	RETURN head || jsonb_build_object('code', doc->'code', 'agreement_id', there->'agreement_id', 'was', there,
 		'company_id', CASE WHEN doc->>'company' IS NOT NULL THEN to_jsonb((SELECT c.id FROM distsync_internal.master_companies(ARRAY[doc->>'company'], source) c)) WHEN doc ? 'company' THEN 'null' ELSE there->'company_id' END,

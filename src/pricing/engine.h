@@ -285,6 +285,7 @@ extern const char *const ds_pricing_basis_words[];
 extern const char *const ds_pricing_date_words[];
 extern const char *const ds_pricing_cap_words[];
 extern const char *const ds_pricing_reason_words[];
+extern const char *const ds_pricing_charge_words[];
 extern int ds_pricing_word(const char *const *words, const char *text, Size length,
 						   const char *what);
 extern int ds_pricing_word_datum(const char *const *words, Datum text, const char *what);

@@ -96,7 +96,7 @@ DECLARE
 	bad text;
 BEGIN
 	EXECUTE CASE TG_TABLE_NAME WHEN 'agreement' THEN
-		'SELECT d.code FROM (SELECT g.agreement_id, g.code, g.slot, g.company_id, g.currency, g.tz FROM gone g EXCEPT SELECT c.agreement_id, c.code, c.slot, c.company_id, c.currency, c.tz FROM come c) d
+		'SELECT d.code FROM (SELECT g.agreement_id, g.code, g.slot, g.company_id, g.currency, g.tz, g.charge_kind, g.tax_class FROM gone g EXCEPT SELECT c.agreement_id, c.code, c.slot, c.company_id, c.currency, c.tz, c.charge_kind, c.tax_class FROM come c) d
 		WHERE EXISTS (SELECT FROM dist.agreement_version v WHERE v.agreement_id = d.agreement_id AND v.published_at IS NOT NULL) ORDER BY d.code COLLATE "C" LIMIT 1'
 	ELSE
 		'SELECT d.rounding FROM (SELECT g.* FROM gone g EXCEPT SELECT c.* FROM come c) d
@@ -109,7 +109,7 @@ BEGIN
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_guard_heads() IS 'Statement trigger of dist.agreement and dist.rounding: refuses (SD052) to change code, slot, company, currency or time zone of an agreement, or a rounding, that a published version relies on.';
+COMMENT ON FUNCTION distsync_internal.pricing_guard_heads() IS 'Statement trigger of dist.agreement and dist.rounding: refuses (SD052) to change code, slot, company, currency, time zone, kind of charge or tax class of an agreement, or a rounding, that a published version relies on.';
 
 -- pricing_triggers does the setting of the triggers above; part of setup().
 CREATE FUNCTION distsync_internal.pricing_triggers() RETURNS void

@@ -74,7 +74,7 @@ static DsTable agreement_table = {
 	.name = "agreement",
 	.index = "agreement_pk",
 	.keys = {"agreement_id"},
-	.columns = {"code", "slot", "company_id", "currency"},
+	.columns = {"code", "slot", "company_id", "currency", "charge_kind", "tax_class"},
 };
 
 static DsTable assignment_table = {
@@ -135,6 +135,10 @@ read_agreement(DsReader *reader, int64 agreement_id, DsVersion *model)
 	model->slot = ds_pricing_word_datum(ds_pricing_slot_words, reader->values[1], "slot");
 	model->company_id = ds_pricing_int64(reader, 2, 0);
 	model->currency = ds_pricing_text(reader, 3);
+	if (!reader->nulls[4])
+		model->charge_kind =
+			ds_pricing_word_datum(ds_pricing_charge_words, reader->values[4], "charge_kind");
+	model->tax_class = ds_pricing_text(reader, 5);
 	return true;
 }
 

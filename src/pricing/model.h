@@ -144,6 +144,15 @@ typedef enum DsCap
 	DS_CAP_COUNT
 } DsCap;
 
+/* kinds of charges, in the order of their words by bytes */
+typedef enum DsChargeKind
+{
+	DS_CHARGE_FEE,
+	DS_CHARGE_FREIGHT,
+	DS_CHARGE_MINIMUM_ORDER,
+	DS_CHARGE_COUNT
+} DsChargeKind;
+
 /* why a rate does not count; the first ones in the order in which they are tested */
 typedef enum DsReason
 {
@@ -233,7 +242,8 @@ typedef struct DsVersion
 	const char *agreement;
 	const char *currency;
 	const char *stack_group;
-	const char *rounding; /* NULL = the policy's */
+	const char *rounding;  /* NULL = the policy's */
+	const char *tax_class; /* of a charge, NULL = none */
 	TimestampTz valid_from;
 	TimestampTz valid_to;
 	int32 version_no;
@@ -244,6 +254,7 @@ typedef struct DsVersion
 	uint8 tier_basis;	/* DsTierBasis */
 	uint8 price_date;	/* DsPriceDate */
 	uint8 cap_behavior; /* DsCap */
+	uint8 charge_kind;	/* DsChargeKind */
 	bool incremental;
 	bool merge;
 	bool fx_allowed;

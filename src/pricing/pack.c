@@ -76,6 +76,7 @@ ds_pricing_pack_parts(DsStore *store, DsStoreClass class, const DsParts *read, D
 			v->currency = WORD(v->currency);
 			v->stack_group = WORD(v->stack_group);
 			v->rounding = WORD(v->rounding);
+			v->tax_class = WORD(v->tax_class);
 			v->commit_quantity = pack_decimal(store, class, v->commit_quantity);
 			v->commit_amount = pack_decimal(store, class, v->commit_amount);
 		}

@@ -21,9 +21,11 @@ BEGIN
 	RETURN QUERY
 	SELECT r.line_key, q.sqlstate, q.field, q.problem
 	FROM (
-		SELECT c.line_key, c.customer_id, c.target_id, c.calc, c.value, c.value2, c.unit, c.channel_id, c.site_id, c.base_agreement_id, c.condition, c.extra FROM dist.customer_rate c WHERE c.version_id = rate_set
+		SELECT c.line_key, c.customer_id, c.target_id, c.calc, c.value, c.value2, c.unit, c.channel_id, c.site_id, c.base_agreement_id, c.floor_price, c.ceiling_price, c.min_margin, c.condition, c.extra
+		FROM dist.customer_rate c WHERE c.version_id = rate_set
 		UNION ALL
-		SELECT b.line_key, NULL, b.target_id, b.calc, b.value, b.value2, b.unit, b.channel_id, b.site_id, b.base_agreement_id, b.condition, b.extra FROM dist.book_rate b WHERE b.version_id = rate_set
+		SELECT b.line_key, NULL, b.target_id, b.calc, b.value, b.value2, b.unit, b.channel_id, b.site_id, b.base_agreement_id, b.floor_price, b.ceiling_price, b.min_margin, b.condition, b.extra
+		FROM dist.book_rate b WHERE b.version_id = rate_set
 	) r
 	LEFT JOIN dist.party p ON p.party_id = r.customer_id
 	LEFT JOIN dist.target g ON g.target_id = r.target_id
@@ -36,7 +38,9 @@ BEGIN
 	LEFT JOIN dist.unit u ON u.unit = r.unit
 	LEFT JOIN dist.item_unit w ON w.item_id = CASE WHEN g.what_kind = 'item' THEN g.what_key::bigint END AND w.unit = r.unit
 	LEFT JOIN LATERAL (SELECT f.* FROM distsync_internal.pricing_rate_fault(pricing_set_fault.slot, r.calc, r.value, r.value2, r.base_agreement_id IS NOT NULL, r.extra) f
-		WHERE r.calc <> 'net' OR r.extra IS NOT NULL) f ON true
+		WHERE r.calc <> 'net' OR r.extra IS NOT NULL OR pricing_set_fault.slot = 'rebate') f ON true
+	LEFT JOIN LATERAL (SELECT m.* FROM distsync_internal.pricing_limit_fault(pricing_set_fault.slot, r.calc, r.base_agreement_id IS NOT NULL, r.floor_price, r.ceiling_price, r.min_margin) m
+		WHERE pricing_set_fault.slot IN ('charge', 'rebate', 'claim')) n ON true
 	CROSS JOIN LATERAL (SELECT * FROM (VALUES
 		(1, 'SD001', 'customer', format('party %s is not known', r.customer_id), r.customer_id IS NOT NULL AND p.party_id IS NULL),
 		(2, 'SD001', 'what', format('target %s is not known', r.target_id), g.target_id IS NULL OR num_nonnulls(i.item_id, k.category_id, v.party_id) = 0 AND g.what_kind NOT IN ('brand', 'family', 'all')),
@@ -46,11 +50,12 @@ BEGIN
 		(6, 'SD004', 'unit', format('unit "%s" is not known', r.unit), r.unit IS NOT NULL AND u.unit IS NULL),
 		(7, 'SD004', 'unit', format('item "%s" has no unit "%s"', i.sku, r.unit), g.what_kind = 'item' AND r.unit <> i.base_unit AND w.unit IS NULL),
 		(8, 'SD002', f.field, f.problem, f.problem IS NOT NULL),
-		(9, 'SD002', 'condition', 'condition is not an object', jsonb_typeof(r.condition) <> 'object')
+		(9, 'SD002', n.field, n.problem, n.problem IS NOT NULL),
+		(10, 'SD002', 'condition', 'condition is not an object', jsonb_typeof(r.condition) <> 'object')
 	) x(no, sqlstate, field, problem, bad) WHERE x.bad ORDER BY x.no LIMIT 1) q
 	WHERE (p.party_id IS NULL AND r.customer_id IS NOT NULL OR g.target_id IS NULL OR num_nonnulls(i.item_id, k.category_id, v.party_id) = 0 OR h.channel_id IS NULL AND r.channel_id IS NOT NULL
 		OR s.site_id IS NULL AND r.site_id IS NOT NULL OR a.agreement_id IS NULL AND r.base_agreement_id IS NOT NULL OR u.unit IS NULL AND r.unit IS NOT NULL
-		OR r.unit <> i.base_unit OR f.problem IS NOT NULL OR r.condition IS NOT NULL)
+		OR r.unit <> i.base_unit OR f.problem IS NOT NULL OR n.problem IS NOT NULL OR r.condition IS NOT NULL)
 	ORDER BY r.line_key COLLATE "C" LIMIT 1;
 END
 $$;
@@ -114,22 +119,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_hash(bigint) IS 'SHA-256 over the rates of a rate set in canonical order, by codes and not by ids.';
-
--- pricing_reject does the refusal of what this release does not decide yet, so that no price is ever silently wrong.
-CREATE FUNCTION distsync_internal.pricing_reject(version_id bigint) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	what text := (
-		SELECT CASE WHEN a.slot IN ('charge', 'rebate', 'claim') THEN format('slot "%s"', a.slot) END
-		FROM dist.agreement_version v JOIN dist.agreement a ON a.agreement_id = v.agreement_id WHERE v.version_id = pricing_reject.version_id);
-BEGIN
-	IF what IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD052', MESSAGE = format('%s cannot be published by this version', what), DETAIL = 'Field: agreement.',
-			HINT = 'Leave it a draft, or wait for the release that settles what lies beside and below the price of a line.';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_reject(bigint) IS 'Refuses with SD052 to publish a version that uses what this release does not decide: charges, rebates, claims.';
 
 -- pricing_refuse_faults does the proof of one version: that it can be published, and that its rates are what the door would have taken. It writes nothing.
 CREATE FUNCTION distsync_internal.pricing_refuse_faults(id bigint) RETURNS void

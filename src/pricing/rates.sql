@@ -19,7 +19,10 @@ BEGIN
 	IF problem IS NOT NULL THEN
 		RETURN;
 	END IF;
-	IF calc = 'reference' AND NOT has_base THEN
+	IF slot = 'charge' AND calc NOT IN ('net', 'per_weight', 'formula', 'percent_off', 'amount_off') OR slot = 'rebate' AND calc NOT IN ('percent_off', 'amount_off')
+		OR slot = 'claim' AND calc NOT IN ('net', 'percent_off', 'amount_off') THEN
+		field := 'calc'; problem := format('%s does not stand in the slot %s', calc, slot);
+	ELSIF calc = 'reference' AND NOT has_base THEN
 		field := 'base'; problem := 'reference has no base';
 	ELSIF calc = 'buy_get' AND slot <> 'promotion' THEN
 		field := 'calc'; problem := format('buy_get stands only in the slot promotion, not in %s', slot);
@@ -109,6 +112,8 @@ BEGIN
 	SELECT q.sqlstate, format('rates[%s].%s', x.n, q.field), q.problem INTO sqlstate, field, problem
 	FROM unnest(rates) x
 	LEFT JOIN LATERAL distsync_internal.pricing_rate_fault(pricing_rate_faults.slot, x.calc, x.value, x.value2, x.d->>'base' IS NOT NULL, x.extra) f ON true
+	LEFT JOIN LATERAL distsync_internal.pricing_limit_fault(pricing_rate_faults.slot, x.calc, x.d->>'base' IS NOT NULL, (x.d->>'floor_price')::numeric, (x.d->>'ceiling_price')::numeric,
+		(x.d->>'min_margin')::numeric) m ON true
 	CROSS JOIN LATERAL (SELECT * FROM (VALUES
 		(1, 'SD001', 'customer', format('customer "%s" is not known', x.d->>'customer'), x.d->>'customer' IS NOT NULL AND x.customer_id IS NULL),
 		(2, 'SD005', 'what', format('%s without what', x.what_kind), x.what_kind <> 'all' AND COALESCE(x.d->>'what', '') = ''),
@@ -128,7 +133,8 @@ BEGIN
 		(15, 'SD002', 'min_margin', format('min_margin %s is not a fraction below 1 with at most 6 decimals', x.d->>'min_margin'),
 			NOT COALESCE((x.d->>'min_margin')::numeric < 1 AND (x.d->>'min_margin')::numeric > -100 AND scale(trim_scale((x.d->>'min_margin')::numeric)) <= 6, true)),
 		(16, 'SD002', 'condition', 'condition is not an object', x.d->'condition' <> 'null' AND jsonb_typeof(x.d->'condition') <> 'object'),
-		(17, 'SD002', 'valid_to', 'valid_to is not after valid_from', isempty(x.valid))
+		(17, 'SD002', 'valid_to', 'valid_to is not after valid_from', isempty(x.valid)),
+		(18, 'SD002', m.field, m.problem, m.problem IS NOT NULL)
 	) v(no, sqlstate, field, problem, bad) WHERE v.bad ORDER BY v.no LIMIT 1) q
 	ORDER BY x.n LIMIT 1;
 END

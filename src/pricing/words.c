@@ -34,6 +34,7 @@ const char *const ds_pricing_measure_words[] = {"quantity", "amount", "weight", 
 const char *const ds_pricing_basis_words[] = {"line", "item_order", "family_order", "period", NULL};
 const char *const ds_pricing_date_words[] = {"order", "requested_ship", "ship", "invoice", NULL};
 const char *const ds_pricing_cap_words[] = {"stop", "continue", "warn", NULL};
+const char *const ds_pricing_charge_words[] = {"fee", "freight", "minimum_order", NULL};
 const char *const ds_pricing_reason_words[] = {"",
 											   "not_started",
 											   "ended",
@@ -65,6 +66,8 @@ StaticAssertDecl(lengthof(ds_pricing_key_words) == DS_KEY_COUNT + 1, "a word for
 StaticAssertDecl(lengthof(ds_pricing_calc_words) == DS_CALC_COUNT + 1, "a word for each calc");
 StaticAssertDecl(lengthof(ds_pricing_who_words) == DS_WHO_COUNT + 1,
 				 "a word for each kind of buyer");
+StaticAssertDecl(lengthof(ds_pricing_charge_words) == DS_CHARGE_COUNT + 1,
+				 "a word for each kind of charge");
 StaticAssertDecl(lengthof(ds_pricing_slot_words) == DS_SLOT_COUNT + 1, "a word for each slot");
 
 /* ds_pricing_word does the look-up of a word's number. A word that this library does not know is an error, never a guess. */

@@ -38,6 +38,8 @@ CREATE TABLE dist.agreement (
 	approval		text NOT NULL DEFAULT 'none',	-- none | second_person: who publishes may not be who wrote the draft
 	vendor_id		bigint,							-- for claims: the supplier
 	vendor_reference	text,						-- for claims: the supplier's contract
+	charge_kind		text,							-- for charges: freight | fee | minimum_order, NULL = fee
+	tax_class		text,							-- for charges: class by which they are taxed
 	status			text NOT NULL DEFAULT 'active',	-- active | inactive: an inactive one has no version that is held true
 	owner_system	text,							-- code of the system that owns it, NULL = we do
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
@@ -46,6 +48,7 @@ CREATE TABLE dist.agreement (
 	CONSTRAINT agreement_company_fk FOREIGN KEY (company_id) REFERENCES dist.company,
 	CONSTRAINT agreement_currency_fk FOREIGN KEY (currency) REFERENCES dist.currency,
 	CONSTRAINT agreement_slot_chk CHECK (slot IN ('list', 'book', 'contract', 'promotion', 'adjustment', 'guard', 'order', 'charge', 'rebate', 'claim')),
+	CONSTRAINT agreement_charge_chk CHECK (charge_kind IN ('freight', 'fee', 'minimum_order')),
 	CONSTRAINT agreement_approval_chk CHECK (approval IN ('none', 'second_person') AND status IN ('active', 'inactive'))
 );
 

@@ -104,6 +104,7 @@ class World:
     locks: list = field(default_factory=list)
     commitments: dict = field(default_factory=dict)     # (quantity, amount) used so far
     roundings: dict = field(default_factory=dict)
+    kinds: dict = field(default_factory=dict)           # of charges, by agreement
     index: dict = field(default_factory=dict)           # (what_kind, what) -> [(version, rate)]
 
     def ready(self):
@@ -251,6 +252,7 @@ class Reader:
     def take_agreement(self, d):
         held = self.agreement[d["code"]] = {**self.agreement.get(d["code"], {"numbers": 0}), **d}
         zone = held.get("tz") or "UTC"
+        self.world.kinds[d["code"]] = held.get("charge_kind") or "fee"
         if d.get("status") == "inactive":
             for version in self.held(d["code"]):
                 version.known = (version.known[0], self.now)
