@@ -145,6 +145,11 @@ FROM (SELECT customer_id, version_id, sum(n) AS rates, bool_or(dated) AS dated, 
 	SELECT 0, version_id, sum(n), bool_or(dated), array_agg(DISTINCT what_kind ORDER BY what_kind), array_agg(target_id)
 	FROM (SELECT version_id, target_id, count(*) AS n, bool_or(valid_from IS NOT NULL OR valid_to IS NOT NULL) AS dated FROM dist.book_rate GROUP BY 1, 2) d JOIN dist.target USING (target_id) GROUP BY 2) r
 JOIN version v USING (version_id);
+CREATE TEMP TABLE laid (version_id bigint, customer_id bigint, page_shift smallint, page bigint, bytes bytea);
+ALTER TABLE laid ALTER bytes SET STORAGE EXTERNAL;
+INSERT INTO laid SELECT s.version_id, l.* FROM (SELECT DISTINCT version_id FROM dist.rate_part ORDER BY 1) s, LATERAL distsync_internal.pricing_pages(s.version_id) l;
+INSERT INTO dist.rate_page (customer_id, version_id, page, bytes) SELECT customer_id, version_id, page, bytes FROM laid;
+UPDATE dist.rate_part p SET page_shift = l.page_shift FROM (SELECT DISTINCT version_id, customer_id, page_shift FROM laid) l WHERE p.version_id = l.version_id AND p.customer_id = l.customer_id;
 \if :{?hashes}
 UPDATE dist.agreement_version v SET content_sha256 = h.hash
 FROM (SELECT DISTINCT rate_set_id, distsync_internal.pricing_hash(rate_set_id) AS hash FROM (SELECT DISTINCT rate_set_id FROM version) s) h WHERE h.rate_set_id = v.rate_set_id;

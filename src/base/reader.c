@@ -246,6 +246,10 @@ prepare_statement(DsTable *table, DsWalk walk, int nkeys)
 	if (walk != DS_WALK_EQUAL)
 		appendStringInfo(&sql, " ORDER BY %s%s", quote_identifier(table->keys[nkeys - 1]),
 						 walk == DS_WALK_BACK ? " DESC" : "");
+	/* in the order of the index */
+	for (i = 0; walk == DS_WALK_EQUAL && i < table->nkeys; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " ORDER BY ",
+						 quote_identifier(table->keys[i]));
 	plan = SPI_prepare(sql.data, nkeys, table->keytypes);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		ereport(ERROR,

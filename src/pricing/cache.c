@@ -52,6 +52,8 @@ ds_pricing_end(DsCall *call)
 		ds_reader_close(call->customer_rates);
 	if (call->book_rates != NULL)
 		ds_reader_close(call->book_rates);
+	if (call->pages != NULL)
+		ds_reader_close(call->pages);
 }
 
 /* call_store does the choice of the call's own store. */
@@ -338,9 +340,36 @@ ds_pricing_assigned(DsCall *call, DsWho who, const char *key)
 	return kept.value;
 }
 
-/* ds_pricing_cell does the look-up of the rates of a part for a target; an empty cell where there are none. */
-const DsCell *
-ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
+/* a customer's own page is kept where so many lines are asked together: one line alone rarely comes back to it */
+#define MANY_LINES 8
+
+/*
+ * page_of does the look-up of the page of a part that a target belongs to. One
+ * that is not there is kept as a page without cells.
+ */
+static const DsPage *
+page_of(DsCall *call, const DsPart *part, int64 page)
+{
+	DsStoreKey key = {part->set_id, part->customer_id, ~page};
+	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
+	DsStore *store = call->alone ? call_store(call) : backend_store;
+	DsKept kept = ds_pricing_store_find(store, class, key);
+
+	if (kept.value == NULL)
+	{
+		MemoryContext old = read_begin(call);
+
+		kept.value = ds_pricing_pack_page(store, class, ds_pricing_load_page(call, part, page),
+										  part->page_shift);
+		read_end(call, old);
+		ds_pricing_store_keep(store, class, key, 0, kept.value);
+	}
+	return kept.value;
+}
+
+/* kept_cell does the look-up of rates that are kept by themselves. */
+static const DsCell *
+kept_cell(DsCall *call, const DsPart *part, int64 target_id)
 {
 	DsStoreKey key = {part->set_id, part->customer_id, target_id};
 	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
@@ -352,11 +381,33 @@ ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
 	if (kept.value == NULL)
 	{
 		MemoryContext old = read_begin(call);
+		const DsCell *cell =
+			part->page_shift < 0 ? NULL : ds_pricing_page_once(call, part, target_id);
 
-		kept.value =
-			ds_pricing_pack_cell(store, class, ds_pricing_load_cell(call, part, target_id));
+		if (cell == NULL)
+			cell = ds_pricing_load_cell(call, part, target_id);
+		kept.value = ds_pricing_pack_cell(store, class, cell);
 		read_end(call, old);
 		ds_pricing_store_keep(store, class, key, 0, kept.value);
 	}
 	return kept.value;
+}
+
+/*
+ * ds_pricing_cell does the look-up of the rates of a part for a target, in the
+ * current context or the cache; an empty cell where there are none.
+ */
+const DsCell *
+ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
+{
+	const DsCell *cell = NULL;
+
+	if (part->page_shift >= 0 && (part->customer_id == 0 || call->request.nlines >= MANY_LINES))
+	{
+		int64 page = target_id >> part->page_shift;
+
+		cell = ds_pricing_page_cell(page_of(call, part, page),
+									(uint64) (target_id - (page << part->page_shift)));
+	}
+	return cell != NULL ? cell : kept_cell(call, part, target_id);
 }

@@ -327,6 +327,14 @@ ds_pricing_reason(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
 	return DS_REASON_NONE;
 }
 
+/* ds_pricing_same_rate does the question whether two candidates, of whatever lines, are one rate. */
+bool
+ds_pricing_same_rate(const DsCandidate *a, const DsCandidate *b)
+{
+	return a->source == b->source && a->target->target_id == b->target->target_id &&
+		   strcmp(a->rate->line_key, b->rate->line_key) == 0;
+}
+
 /* same_ladder does the question whether two candidates are tiers of one ladder. */
 bool
 ds_pricing_same_ladder(const DsCandidate *a, const DsCandidate *b)

@@ -208,6 +208,7 @@ typedef struct DsCall
 	BlockNumber epoch_blocks; /* size of their table when the call began */
 	DsReader *customer_rates;
 	DsReader *book_rates;
+	DsReader *pages;
 	int depth;			/* of base prices */
 	DsOverlay *overlay; /* drafts that count; NULL = none */
 } DsCall;
@@ -258,6 +259,8 @@ extern void ds_pricing_load_parts(DsCall *call, int64 customer_id, int64 agreeme
 extern DsAssignments *ds_pricing_load_assignments(DsCall *call, DsWho who, const char *key);
 extern DsShared *ds_pricing_load_shared(DsCall *call);
 extern DsCell *ds_pricing_load_cell(DsCall *call, const DsPart *part, int64 target_id);
+extern const bytea *ds_pricing_load_page(DsCall *call, const DsPart *part, int64 page);
+extern DsCell *ds_pricing_page_once(DsCall *call, const DsPart *part, int64 target_id);
 extern bool ds_pricing_known(DsCall *call, Datum range);
 
 /* lookup.c: what is read on demand and never kept */
@@ -313,6 +316,7 @@ extern void ds_pricing_look_at_edges(DsCall *call, const DsLine *line, DsDecisio
 									 int slot);
 extern DsReason ds_pricing_reason(DsCall *call, DsLine *line, DsDecision *decision,
 								  DsCandidate *candidate);
+extern bool ds_pricing_same_rate(const DsCandidate *a, const DsCandidate *b);
 extern bool ds_pricing_same_ladder(const DsCandidate *a, const DsCandidate *b);
 extern bool ds_pricing_over_commitment(DsSource *source, const DsLine *line);
 extern DsRatio ds_pricing_tax(DsCall *call, const DsLine *line);

@@ -75,13 +75,19 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	) s FULL JOIN dist.rate_part p ON p.version_id = s.set_id AND p.customer_id = s.customer_id
 	WHERE (s.rates, s.dated, s.what_kinds, s.filter) IS DISTINCT FROM (p.rates, p.dated, p.what_kinds, p.filter) OR s.held <> (p.ended_at IS NULL)
 	UNION ALL
+	SELECT 'price.rate_page', 'agreement_version', COALESCE(l.set_id, p.version_id)::text, jsonb_build_object('customer_id', COALESCE(l.customer_id, p.customer_id), 'page', COALESCE(l.page, p.page))
+	FROM (SELECT v.set_id, g.* FROM (SELECT DISTINCT x.rate_set_id AS set_id FROM dist.agreement_version x WHERE x.published_at IS NOT NULL) v CROSS JOIN LATERAL distsync_internal.pricing_pages(v.set_id) g) l
+	FULL JOIN (SELECT g.*, t.page_shift FROM dist.rate_page g JOIN dist.rate_part t ON t.version_id = g.version_id AND t.customer_id = g.customer_id) p
+		ON p.version_id = l.set_id AND p.customer_id = l.customer_id AND p.page = l.page
+	WHERE (l.page_shift, l.bytes) IS DISTINCT FROM (p.page_shift, p.bytes)
+	UNION ALL
 	SELECT 'price.assignment', 'agreement', a.code, jsonb_build_object('who_kind', s.who_kind, 'who', s.who_key)
 	FROM dist.agreement_assignment s JOIN dist.agreement a ON a.agreement_id = s.agreement_id
 	WHERE upper_inf(s.known) AND CASE WHEN s.who_kind IN ('customer', 'ship_to', 'job', 'parent') THEN NOT EXISTS (SELECT FROM dist.party p WHERE p.code = s.who_key)
 		WHEN s.who_kind = 'channel' THEN NOT EXISTS (SELECT FROM dist.channel h WHERE h.code = s.who_key) ELSE s.who_kind = 'all' AND s.who_key <> '' END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_verify() IS
-	'Invariants of prices: the rates of a published version still have the hash they were published with; every rate has its version and its party; the parts of published rate sets are complete, their filters know every target, and they say rightly whether they are held; who an agreement is assigned to is there. No row = all hold.';
+	'Invariants of prices: the rates of a published version still have the hash they were published with; every rate has its version and its party; the parts of published rate sets are complete, their filters know every target, and they say rightly whether they are held; their pages say what the rates say; who an agreement is assigned to is there. No row = all hold.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
 	('render', 'price.changed', 100, 'distsync_internal.pricing_render'),

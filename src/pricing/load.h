@@ -34,4 +34,10 @@ pg_noreturn extern void ds_pricing_too_many(int most, const char *what, const ch
 extern Datum ds_pricing_range_from(TimestampTz from);
 extern void ds_pricing_period(DsReader *reader, int column, TimestampTz *from, TimestampTz *to);
 
+/* load_cell.c */
+extern DsReader *ds_pricing_open_rates(bool own);
+extern void ds_pricing_read_rate(DsReader *reader, DsRate *rate);
+extern int64 ds_pricing_rate_target(DsReader *reader);
+extern int64 ds_pricing_rate_customer(DsReader *reader);
+
 #endif /* DS_PRICING_LOAD_H */

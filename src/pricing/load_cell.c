@@ -17,7 +17,7 @@
 #define RATE_COLUMNS                                                                               \
 	"line_key", "calc", "value", "unit", "min_quantity", "price_per", "value2", "channel_id",      \
 		"site_id", "base_agreement_id", "floor_price", "ceiling_price", "min_margin",              \
-		"valid_from", "valid_to", "condition", "extra"
+		"valid_from", "valid_to", "condition", "extra", "target_id"
 
 enum
 {
@@ -37,20 +37,22 @@ enum
 	R_VALID_FROM,
 	R_VALID_TO,
 	R_CONDITION,
-	R_EXTRA
+	R_EXTRA,
+	R_TARGET,
+	R_CUSTOMER
 };
 
 static DsTable customer_rate_table = {
 	.name = "customer_rate",
 	.index = "customer_rate_pk",
-	.keys = {"version_id", "customer_id", "target_id"},
-	.columns = {RATE_COLUMNS},
+	.keys = {"version_id", "customer_id", "target_id", "line_key"},
+	.columns = {RATE_COLUMNS, "customer_id"},
 };
 
 static DsTable book_rate_table = {
 	.name = "book_rate",
 	.index = "book_rate_pk",
-	.keys = {"version_id", "target_id"},
+	.keys = {"version_id", "target_id", "line_key"},
 	.columns = {RATE_COLUMNS},
 };
 
@@ -102,9 +104,9 @@ read_more(DsReader *r)
 	return more;
 }
 
-/* read_rate does the reading of one row. */
-static void
-read_rate(DsReader *r, DsRate *rate)
+/* ds_pricing_read_rate does the reading of one row. */
+void
+ds_pricing_read_rate(DsReader *r, DsRate *rate)
 {
 	memset(rate, 0, sizeof(DsRate));
 	rate->line_key = ds_pricing_text(r, R_LINE_KEY);
@@ -114,6 +116,27 @@ read_rate(DsReader *r, DsRate *rate)
 	rate->min_quantity = ds_pricing_small(r, R_MIN_QUANTITY, &rate->min_scale);
 	rate->price_per = r->nulls[R_PRICE_PER] ? 1 : DatumGetInt32(r->values[R_PRICE_PER]);
 	rate->more = read_more(r);
+}
+
+/* ds_pricing_open_rates does the opening of the rates of customers, or of the shared ones: by version, (customer,) target and line. */
+DsReader *
+ds_pricing_open_rates(bool own)
+{
+	return ds_reader_open(own ? &customer_rate_table : &book_rate_table);
+}
+
+/* ds_pricing_rate_target does the target of a row of theirs. */
+int64
+ds_pricing_rate_target(DsReader *r)
+{
+	return DatumGetInt64(r->values[R_TARGET]);
+}
+
+/* ds_pricing_rate_customer does its customer; 0 = shared. */
+int64
+ds_pricing_rate_customer(DsReader *r)
+{
+	return r->table == &customer_rate_table ? DatumGetInt64(r->values[R_CUSTOMER]) : 0;
 }
 
 /* open_rates does the opening of the right table, once a call. */
@@ -126,7 +149,7 @@ open_rates(DsCall *call, bool own)
 	{
 		MemoryContext old = MemoryContextSwitchTo(call->context);
 
-		*reader = ds_reader_open(own ? &customer_rate_table : &book_rate_table);
+		*reader = ds_pricing_open_rates(own);
 		MemoryContextSwitchTo(old);
 	}
 	return *reader;
@@ -163,7 +186,7 @@ ds_pricing_load_cell(DsCall *call, const DsPart *part, int64 target_id)
 			rates = more;
 			room *= 2;
 		}
-		read_rate(reader, &rates[n++]);
+		ds_pricing_read_rate(reader, &rates[n++]);
 	}
 	cell = palloc(offsetof(DsCell, rates) + sizeof(DsRate) * n);
 	cell->nrates = n;

@@ -22,7 +22,7 @@ static DsTable held_table = {
 	.name = "rate_part",
 	.index = "rate_part_held_idx",
 	.keys = {"customer_id"},
-	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds"},
+	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds", "page_shift"},
 	.where = "ended_at IS NULL",
 };
 
@@ -30,7 +30,7 @@ static DsTable part_table = {
 	.name = "rate_part",
 	.index = "rate_part_pk",
 	.keys = {"customer_id", "version_id"},
-	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds"},
+	.columns = {"version_id", "agreement_id", "filter", "dated", "what_kinds", "page_shift"},
 };
 
 /* versions of an agreement */
@@ -194,6 +194,7 @@ read_part(DsReader *reader, int64 customer_id, DsPart *part)
 	part->set_id = DatumGetInt64(reader->values[0]);
 	part->dated = DatumGetBool(reader->values[3]);
 	part->kinds = kinds_of(reader->values[4]);
+	part->page_shift = reader->nulls[5] ? -1 : (int8) DatumGetInt16(reader->values[5]);
 	part->filter_size = VARSIZE_ANY_EXHDR(filter);
 	part->filter =
 		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);

@@ -274,6 +274,7 @@ typedef struct DsPart
 	uint8 kinds; /* of targets that it names, a bit each: DsWhat */
 	bool dated;	 /* some of its rates have periods of their own */
 	bool draft;	 /* they are not published: of an overlay */
+	int8 page_shift; /* targets of one id / 2 ^ it share a page; -1 = there are none */
 	int32 nversions;
 	DsVersion *versions;
 } DsPart;

@@ -26,7 +26,7 @@ find(DsLevel *l, DsCandidate *c, int place)
 
 	for (i = 0; i < l->nnamed; i++)
 	{
-		if (l->named[i].source == c->source && l->named[i].first->rate == c->rate)
+		if (ds_pricing_same_rate(l->named[i].first, c))
 			return &l->named[i];
 	}
 	l->named = l->named == NULL ? palloc(sizeof(DsNamed))

@@ -260,6 +260,7 @@ draft_part(int64 customer_id, int64 set_id, DsPart *part)
 		part->customer_id = customer_id;
 		part->set_id = set_id;
 		part->draft = true;
+		part->page_shift = -1;
 		/* a kind that is not there is one look more into the filter */
 		part->kinds = (1 << DS_WHAT_COUNT) - 1;
 		part->filter = (uint8 *) VARDATA_ANY(filter);

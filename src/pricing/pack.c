@@ -174,3 +174,24 @@ ds_pricing_pack_cell(DsStore *store, DsStoreClass class, const DsCell *read)
 	}
 	return cell;
 }
+
+/* ds_pricing_pack_page does a page of rates; NULL = one without any. */
+DsPage *
+ds_pricing_pack_page(DsStore *store, DsStoreClass class, const bytea *read, int shift)
+{
+	DsPage head = {0};
+	DsPage *page;
+	const char *units[UINT8_MAX + 1];
+	int n = 0;
+	int i;
+
+	if (read != NULL)
+		n = ds_pricing_page_open((const uint8 *) VARDATA_ANY(read), VARSIZE_ANY_EXHDR(read), shift,
+								 &head, units);
+	page = ds_pricing_store_alloc(store, class, offsetof(DsPage, units) + sizeof(char *) * n);
+	memcpy(page, &head, offsetof(DsPage, units));
+	page->bytes = ds_pricing_store_copy(store, class, head.bytes, head.size);
+	for (i = 0; i < n; i++)
+		page->units[i] = WORD(units[i]);
+	return page;
+}

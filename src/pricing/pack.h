@@ -9,6 +9,7 @@
 #define DS_PRICING_PACK_H
 
 #include "pricing/engine.h"
+#include "pricing/page.h"
 
 extern DsShared *ds_pricing_pack_shared(DsStore *store, DsStoreClass class, const DsShared *read);
 extern DsParty *ds_pricing_pack_party(DsStore *store, DsStoreClass class, const DsParty *read);
@@ -18,5 +19,7 @@ extern void ds_pricing_pack_parts(DsStore *store, DsStoreClass class, const DsPa
 extern DsAssignments *ds_pricing_pack_assignments(DsStore *store, DsStoreClass class,
 												  const DsAssignments *read);
 extern DsCell *ds_pricing_pack_cell(DsStore *store, DsStoreClass class, const DsCell *read);
+extern DsPage *ds_pricing_pack_page(DsStore *store, DsStoreClass class, const bytea *read,
+									int shift);
 
 #endif /* DS_PRICING_PACK_H */

@@ -6,6 +6,12 @@ CREATE FUNCTION distsync_internal.pricing_filter(targets bigint[]) RETURNS bytea
 AS 'MODULE_PATHNAME', 'ds_sql_pricing_filter' LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION distsync_internal.pricing_filter(bigint[]) IS 'Filter over target ids, for dist.rate_part: which targets a rate set names.';
 
+-- pricing_pages does the laying out of the rates of a rate set for dist.rate_page.
+CREATE FUNCTION distsync_internal.pricing_pages(rate_set bigint) RETURNS TABLE (customer_id bigint, page_shift smallint, page bigint, bytes bytea)
+AS 'MODULE_PATHNAME', 'ds_sql_pricing_pages' LANGUAGE c STABLE STRICT;
+COMMENT ON FUNCTION distsync_internal.pricing_pages(bigint) IS
+	'Rows of dist.rate_page for a rate set, with the page_shift of the part they belong to. No row for rates that fit no page.';
+
 -- pricing_person does the naming of whoever is acting: the application's user, else the role.
 CREATE FUNCTION distsync_internal.pricing_person() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -185,6 +191,11 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD006', MESSAGE = format('more than %s rates for one buyer and target', distsync_internal.pricing_most_rates()), COLUMN = 'rates',
 			DETAIL = format('Field: rates. Version %s.', v.version_no), HINT = 'Spread the rates over several agreements.';
 	END IF;
+	DELETE FROM dist.rate_page p WHERE p.version_id = v.rate_set_id;
+	WITH laid AS MATERIALIZED (SELECT * FROM distsync_internal.pricing_pages(v.rate_set_id)),
+	written AS (INSERT INTO dist.rate_page (customer_id, version_id, page, bytes) SELECT l.customer_id, v.rate_set_id, l.page, l.bytes FROM laid l)
+	UPDATE dist.rate_part p SET page_shift = l.page_shift FROM (SELECT DISTINCT laid.customer_id, laid.page_shift FROM laid) l
+	WHERE p.version_id = v.rate_set_id AND p.customer_id = l.customer_id;
 	INSERT INTO dist.rate_base (version_id, base_agreement_id)
 	SELECT v.rate_set_id, c.base_agreement_id FROM dist.customer_rate c WHERE c.version_id = v.rate_set_id AND c.base_agreement_id IS NOT NULL
 	UNION SELECT v.rate_set_id, b.base_agreement_id FROM dist.book_rate b WHERE b.version_id = v.rate_set_id AND b.base_agreement_id IS NOT NULL

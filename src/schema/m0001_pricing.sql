@@ -180,12 +180,24 @@ CREATE TABLE dist.rate_part (
 	dated			boolean NOT NULL,				-- some of the rates have periods of their own
 	what_kinds		text[] NOT NULL,				-- kinds of targets they name, sorted
 	filter			bytea NOT NULL,					-- the set of their target ids: see src/pricing/filter.c
+	page_shift		smallint,						-- rates for targets with the same id / 2 ^ page_shift share a row of dist.rate_page, NULL = none has one
 	CONSTRAINT rate_part_pk PRIMARY KEY (customer_id, version_id),
 	CONSTRAINT rate_part_agreement_fk FOREIGN KEY (agreement_id) REFERENCES dist.agreement,
-	CONSTRAINT rate_part_chk CHECK (rates > 0)
+	CONSTRAINT rate_part_chk CHECK (rates > 0 AND page_shift BETWEEN 0 AND 31)
 );
 CREATE INDEX rate_part_held_idx ON dist.rate_part (customer_id, version_id) WHERE ended_at IS NULL;
 CREATE INDEX rate_part_version_idx ON dist.rate_part (version_id);
+
+-- dist.rate_page: the rates of a published rate set once more, laid closely, so that one look-up brings hundreds of them. Written when
+-- the set is published; rates that have no page are read from their own tables.
+CREATE TABLE dist.rate_page (
+	customer_id		bigint NOT NULL,				-- party the rates are for, 0 = shared ones
+	version_id		bigint NOT NULL,				-- rate set
+	page			bigint NOT NULL,				-- id of its targets / 2 ^ page_shift of the part
+	bytes			bytea NOT NULL,					-- the rates: see src/pricing/page_read.c
+	CONSTRAINT rate_page_pk PRIMARY KEY (version_id, customer_id, page)
+);
+ALTER TABLE dist.rate_page ALTER bytes SET STORAGE PLAIN;
 
 -- dist.rate_base: the agreements whose prices the rates of a rate set start from. Written with the rates, and when the set is published.
 CREATE TABLE dist.rate_base (

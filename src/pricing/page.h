@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ *
+ * page.h
+ *		Rates of many targets in a few bytes, as dist.rate_page keeps them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_PRICING_PAGE_H
+#define DS_PRICING_PAGE_H
+
+#include "postgres.h"
+
+#include "pricing/model.h"
+
+/* A page as the cache holds it. */
+typedef struct DsPage
+{
+	uint32 size;
+	uint16 ncells;
+	uint8 width; /* bytes of a target in the directory */
+	uint8 nunits;
+	const uint8 *bytes;
+	const char *units[FLEXIBLE_ARRAY_MEMBER];
+} DsPage;
+
+/* How many bytes of a target tell it from the others of its page: it starts at a multiple of 2 ^ shift. */
+static inline int
+ds_page_width(int shift)
+{
+	return shift <= 16 ? 2 : 4;
+}
+
+/* page_read.c */
+extern int ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page,
+								const char **units);
+extern DsCell *ds_pricing_page_cell(const DsPage *page, uint64 place);
+extern DsCell *ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place);
+
+#endif /* DS_PRICING_PAGE_H */

@@ -1,0 +1,320 @@
+/*-------------------------------------------------------------------------
+ *
+ * page_read.c
+ *		Pages of rates: what lies in dist.rate_page.bytes, read.
+ *
+ * The rates of a published rate set never change, so that publication lays
+ * them out once more, closely: one look-up brings what several hundred would,
+ * and a whole list fits the cache of a backend. A page holds the targets whose
+ * ids have the same quotient by 2 ^ page_shift (dist.rate_part). Numbers are
+ * little endian; v is a number in groups of seven bits, lowest first, the
+ * eighth bit says that another one follows; z is a signed one, folded into v.
+ *
+ *	page	1, number of units, number of cells (2 bytes); for each cell its
+ *			target less the page's first one (2 bytes, 4 if page_shift is above
+ *			16), ascending; for each cell where it begins (2 bytes); the
+ *			units, each with a zero byte behind it; the cells
+ *	cell	v number of rates; the rates, by line_key
+ *	rate	calc + 16 × (0 price_per 1, 1 = 100, 2 = 1000) + 64 if it has a tier
+ *			+ 128 if it has more; unit (0 = base unit); value; tier; v length of
+ *			line_key, line_key and a zero byte; more
+ *	number	scale and z mantissa, or 255, scale and sixteen bytes
+ *	more	2 bytes that say which of the following are there, in this order:
+ *			value2, z channel, z site, z base agreement, floor, ceiling, margin,
+ *			valid_from, valid_to (8 bytes each), v length of condition, its text
+ *			and a zero byte, z free item, percent
+ *
+ * Bytes of a table may be anything: nothing is read past their end.
+ *
+ * Process: any backend. Locks: none. Memory: cells in the current context;
+ * line keys and units lie where the page lies.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/page.h"
+
+#include "utils/fmgrprotos.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "pricing/page_form.h"
+
+/* What is being read, and how far. */
+typedef struct Cursor
+{
+	const uint8 *at;
+	const uint8 *end;
+} Cursor;
+
+/* damaged does the error for bytes that are no page. */
+static void
+damaged(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a page of rates is damaged"),
+					errdetail("Table dist.rate_page."),
+					errhint("Delete the pages of the version that distsync.verify() names: prices "
+							"are then read from the rates themselves.")));
+}
+
+/* take_bytes does the step over so many bytes. */
+static inline const uint8 *
+take_bytes(Cursor *c, Size n)
+{
+	const uint8 *at = c->at;
+
+	if ((Size) (c->end - c->at) < n)
+		damaged();
+	c->at += n;
+	return at;
+}
+
+/* take_number does the reading of a number of fixed length. */
+static inline uint64
+take_number(Cursor *c, int n)
+{
+	const uint8 *at = take_bytes(c, n);
+	uint64 number = 0;
+
+	while (n-- > 0)
+		number = number << 8 | at[n];
+	return number;
+}
+
+/* take_v does the reading of an unsigned number in groups of seven bits. */
+static inline uint64
+take_v(Cursor *c)
+{
+	uint64 number = 0;
+	int shift = 0;
+	uint8 byte;
+
+	do
+	{
+		byte = *take_bytes(c, 1);
+		if (shift > 63)
+			damaged();
+		number |= (uint64) (byte & 0x7f) << shift;
+		shift += 7;
+	} while (byte & 0x80);
+	return number;
+}
+
+/* take_z does the reading of a signed one. */
+static inline int64
+take_z(Cursor *c)
+{
+	uint64 v = take_v(c);
+
+	return (int64) (v >> 1) ^ -(int64) (v & 1);
+}
+
+/* take_string does the reading of a text with its length before it and a zero byte behind it, in place. */
+static inline const char *
+take_string(Cursor *c)
+{
+	Size length = take_v(c);
+	const char *text;
+
+	/* a sum with the zero byte cannot overflow after this */
+	if (length >= (Size) (c->end - c->at))
+		damaged();
+	text = (const char *) take_bytes(c, length + 1);
+	if (text[length] != '\0')
+		damaged();
+	return text;
+}
+
+/* take_decimal does the reading of a decimal. */
+static DsDecimal
+take_decimal(Cursor *c)
+{
+	DsDecimal d;
+
+	d.scale = *take_bytes(c, 1);
+	if (d.scale == DS_PAGE_LARGE)
+	{
+		uint64 low;
+
+		d.scale = *take_bytes(c, 1);
+		low = take_number(c, 8);
+		d.mantissa = (int128) ((uint128) take_number(c, 8) << 64 | low);
+	}
+	else
+		d.mantissa = take_z(c);
+	if (d.scale > DS_PAGE_MAX_SCALE)
+		damaged();
+	return d;
+}
+
+/* take_small does the reading of a decimal as it lies in memory. */
+static inline DsSmall
+take_small(Cursor *c, int8 *scale)
+{
+	DsSmall small;
+	DsDecimal d;
+
+	if (c->at < c->end && *c->at <= DS_PAGE_MAX_SCALE)
+	{
+		*scale = (int8) *c->at++;
+		small.mantissa = take_z(c);
+		return small;
+	}
+	d = take_decimal(c);
+	small.large = memcpy(palloc(sizeof(DsDecimal)), &d, sizeof(DsDecimal));
+	*scale = DS_SCALE_LARGE;
+	return small;
+}
+
+/* take_more does the reading of what few rates have. */
+static const DsRateMore *
+take_more(Cursor *c)
+{
+	DsRateMore *m = palloc0(sizeof(DsRateMore));
+	int what = (int) take_number(c, 2);
+
+	m->valid_from = DT_NOBEGIN;
+	m->valid_to = DT_NOEND;
+	m->free_percent.mantissa = 100;
+	m->has_floor = (what & DS_PAGE_FLOOR) != 0;
+	m->has_ceiling = (what & DS_PAGE_CEILING) != 0;
+	m->has_margin = (what & DS_PAGE_MARGIN) != 0;
+	if (what & DS_PAGE_VALUE2)
+		m->value2 = take_decimal(c);
+	if (what & DS_PAGE_CHANNEL)
+		m->channel_id = take_z(c);
+	if (what & DS_PAGE_SITE)
+		m->site_id = take_z(c);
+	if (what & DS_PAGE_BASE)
+		m->base_agreement_id = take_z(c);
+	if (m->has_floor)
+		m->floor_price = take_decimal(c);
+	if (m->has_ceiling)
+		m->ceiling_price = take_decimal(c);
+	if (m->has_margin)
+		m->min_margin = take_decimal(c);
+	if (what & DS_PAGE_FROM)
+		m->valid_from = (TimestampTz) take_number(c, 8);
+	if (what & DS_PAGE_TO)
+		m->valid_to = (TimestampTz) take_number(c, 8);
+	if (what & DS_PAGE_CONDITION)
+	{
+		const char *text = take_string(c);
+
+		m->condition = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+	if (what & DS_PAGE_FREE_ITEM)
+		m->free_item_id = take_z(c);
+	if (what & DS_PAGE_PERCENT)
+		m->free_percent = take_decimal(c);
+	return m;
+}
+
+/* take_rate does the reading of one rate. */
+static void
+take_rate(Cursor *c, const DsPage *page, DsRate *rate)
+{
+	static const uint16 per[4] = {1, 100, 1000, 0};
+	uint8 head = *take_bytes(c, 1);
+	uint8 unit = *take_bytes(c, 1);
+
+	rate->calc = head & 0x0f;
+	rate->price_per = per[(head >> 4) & 3];
+	if (rate->calc >= DS_CALC_COUNT || rate->price_per == 0 || unit > page->nunits)
+		damaged();
+	rate->unit = unit == 0 ? NULL : page->units[unit - 1];
+	rate->value = take_small(c, &rate->value_scale);
+	rate->min_quantity.mantissa = 0;
+	rate->min_scale = 0;
+	if (head & DS_PAGE_TIER)
+		rate->min_quantity = take_small(c, &rate->min_scale);
+	rate->line_key = take_string(c);
+	rate->more = (head & DS_PAGE_MORE) ? take_more(c) : NULL;
+}
+
+/* directory does the reading of a number of the directory. */
+static inline uint32
+directory(const uint8 *at, int width)
+{
+	return width == 2
+			   ? (uint32) at[0] | (uint32) at[1] << 8
+			   : (uint32) at[0] | (uint32) at[1] << 8 | (uint32) at[2] << 16 | (uint32) at[3] << 24;
+}
+
+/*
+ * ds_pricing_page_open does the finding of the parts of a page: its head is
+ * filled in, and where units is given its units are put there. Returns the
+ * number of units.
+ */
+int
+ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page, const char **units)
+{
+	Cursor c = {bytes, bytes + size};
+	int i;
+
+	if (*take_bytes(&c, 1) != DS_PAGE_LAYOUT)
+		damaged();
+	page->bytes = bytes;
+	page->size = size;
+	page->width = ds_page_width(shift);
+	page->nunits = *take_bytes(&c, 1);
+	page->ncells = (uint16) take_number(&c, 2);
+	take_bytes(&c, (Size) page->ncells * (page->width + 2));
+	for (i = 0; i < page->nunits; i++)
+	{
+		const uint8 *unit = c.at;
+		const uint8 *zero = memchr(c.at, '\0', c.end - c.at);
+
+		if (zero == NULL)
+			damaged();
+		if (units != NULL)
+			units[i] = (const char *) unit;
+		c.at = zero + 1;
+	}
+	return page->nunits;
+}
+
+/* ds_pricing_page_cell_at does the reading of the n-th cell of a page, and of its target's place in the page. */
+DsCell *
+ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
+{
+	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
+	const uint8 *starts = targets + (Size) page->ncells * page->width;
+	Cursor c = {page->bytes + directory(starts + (Size) n * 2, 2), page->bytes + page->size};
+	DsCell *cell;
+	uint64 nrates;
+	uint64 i;
+
+	if (c.at > c.end)
+		damaged();
+	*place = directory(targets + (Size) n * page->width, page->width);
+	nrates = take_v(&c);
+	/* a rate takes more than four bytes */
+	if (nrates > (uint64) (c.end - c.at) / 4)
+		damaged();
+	cell = palloc(offsetof(DsCell, rates) + sizeof(DsRate) * nrates);
+	cell->nrates = (int) nrates;
+	for (i = 0; i < nrates; i++)
+		take_rate(&c, page, &cell->rates[i]);
+	return cell;
+}
+
+/* ds_pricing_page_cell does the same for the target at a place of the page; NULL = it has none. */
+DsCell *
+ds_pricing_page_cell(const DsPage *page, uint64 place)
+{
+	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
+	int low = 0;
+	int high = page->ncells;
+
+	while (low < high)
+	{
+		int middle = (low + high) / 2;
+
+		if (directory(targets + (Size) middle * page->width, page->width) < place)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == page->ncells || directory(targets + (Size) low * page->width, page->width) != place)
+		return NULL;
+	return ds_pricing_page_cell_at(page, low, &place);
+}
