@@ -59,7 +59,7 @@ REGRESS_base = setup
 REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
-REGRESS_pricing = pricing_publish pricing_price pricing_limits pricing_guard pricing_drafts pricing_charges
+REGRESS_pricing = pricing_publish pricing_price pricing_page pricing_limits pricing_guard pricing_drafts pricing_charges
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history
@@ -96,6 +96,10 @@ endif
 
 # PGXS of PostgreSQL 15 does not mark exported functions: we do, so that only what we mark is exported.
 override CPPFLAGS += -DPGDLLEXPORT='__attribute__((visibility("default")))'
+
+# An object is made anew when any header changed: two objects that know different shapes of a struct would read each other's garbage.
+HEADERS := $(wildcard $(srcdir)/src/*/*.h)
+$(OBJS) $(OBJS:.o=.bc): $(HEADERS)
 
 distsync--$(EXTVERSION).sql: $(addprefix $(srcdir)/,$(SQL_PARTS)) $(srcdir)/tools/assemble_sql.pl $(srcdir)/distsync.control
 	perl $(srcdir)/tools/assemble_sql.pl $(EXTVERSION) $(addprefix $(srcdir)/,$(SQL_PARTS)) > $@.tmp && mv $@.tmp $@

@@ -327,6 +327,7 @@ ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys)
 {
 	DsTable *table = reader->table;
 	ScanKeyData scankeys[DS_TABLE_MAX_KEYS];
+	MemoryContext old;
 	int i;
 
 	Assert(nkeys <= table->nkeys);
@@ -352,15 +353,12 @@ ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys)
 		index_endscan(reader->scan);
 		reader->scan = NULL;
 	}
+	old = MemoryContextSwitchTo(reader->context);
 	if (reader->scan == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(reader->context);
-
 		reader->scan =
 			ds_compat_index_beginscan(reader->relation, reader->index, reader->snapshot, nkeys);
-		MemoryContextSwitchTo(old);
-	}
 	index_rescan(reader->scan, scankeys, nkeys, NULL, 0);
+	MemoryContextSwitchTo(old);
 }
 
 /* ds_reader_seek does the same for equal keys. */
@@ -385,7 +383,12 @@ take_row(DsReader *reader)
 	}
 }
 
-/* ds_reader_next does the step to the next row; its columns are valid until the next step. False: there is none. */
+/*
+ * ds_reader_next does the step to the next row; its columns are valid until
+ * the next step. False: there is none. The scan allocates as it goes, for dead
+ * rows for example: that must live as long as the reader, whatever context its
+ * caller is in.
+ */
 bool
 ds_reader_next(DsReader *reader)
 {
@@ -393,13 +396,16 @@ ds_reader_next(DsReader *reader)
 
 	if (reader->relation != NULL)
 	{
-		if (!index_getnext_slot(reader->scan,
-								reader->walk == DS_WALK_BACK ? BackwardScanDirection
-															 : ForwardScanDirection,
-								reader->slot))
-			return false;
-		take_row(reader);
-		return true;
+		MemoryContext old = MemoryContextSwitchTo(reader->context);
+		bool found = index_getnext_slot(reader->scan,
+									reader->walk == DS_WALK_BACK ? BackwardScanDirection
+																 : ForwardScanDirection,
+									reader->slot);
+
+		MemoryContextSwitchTo(old);
+		if (found)
+			take_row(reader);
+		return found;
 	}
 	if (reader->next >= reader->nrows)
 		return false;
@@ -418,6 +424,7 @@ ds_reader_next(DsReader *reader)
 bool
 ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 {
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
 	ItemPointer found;
 
 	Assert(reader->relation != NULL);
@@ -425,12 +432,12 @@ ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 	{
 		*tid = *found;
 		if (index_fetch_heap(reader->scan, reader->slot))
-		{
-			take_row(reader);
-			return true;
-		}
+			break;
 	}
-	return false;
+	MemoryContextSwitchTo(old);
+	if (found != NULL)
+		take_row(reader);
+	return found != NULL;
 }
 
 /* ds_reader_close does the end; locks stay until the transaction ends. */
