@@ -398,9 +398,9 @@ ds_reader_next(DsReader *reader)
 	{
 		MemoryContext old = MemoryContextSwitchTo(reader->context);
 		bool found = index_getnext_slot(reader->scan,
-									reader->walk == DS_WALK_BACK ? BackwardScanDirection
-																 : ForwardScanDirection,
-									reader->slot);
+										reader->walk == DS_WALK_BACK ? BackwardScanDirection
+																	 : ForwardScanDirection,
+										reader->slot);
 
 		MemoryContextSwitchTo(old);
 		if (found)

@@ -271,9 +271,9 @@ typedef struct DsPart
 	int64 set_id;
 	const uint8 *filter;
 	uint32 filter_size;
-	uint8 kinds; /* of targets that it names, a bit each: DsWhat */
-	bool dated;	 /* some of its rates have periods of their own */
-	bool draft;	 /* they are not published: of an overlay */
+	uint8 kinds;	 /* of targets that it names, a bit each: DsWhat */
+	bool dated;		 /* some of its rates have periods of their own */
+	bool draft;		 /* they are not published: of an overlay */
 	int8 page_shift; /* targets of one id / 2 ^ it share a page; -1 = there are none */
 	int32 nversions;
 	DsVersion *versions;
