@@ -73,6 +73,20 @@ names(const DsCall *call, const DsLine *line, const DsPart *part, const DsTarget
 		   ds_pricing_filter_may_have(part->filter, part->filter_size, t->target_id);
 }
 
+/* ds_pricing_names does the question whether a part has rates for any target that means the line. */
+bool
+ds_pricing_names(const DsCall *call, const DsLine *line, const DsPart *part)
+{
+	int i;
+
+	for (i = 0; i < line->item->ntargets; i++)
+	{
+		if (names(call, line, part, &line->item->targets[i]))
+			return true;
+	}
+	return false;
+}
+
 /* ds_pricing_candidates_of does the finding of the rates of one source that name the line. */
 void
 ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecision *d)
@@ -132,22 +146,16 @@ ds_pricing_look_at_edges(DsCall *call, const DsLine *line, DsDecision *d, int sl
 {
 	TimestampTz at = call->request.at;
 	int i;
-	int j;
 
 	for (i = 0; i < call->buyer.nedges; i++)
 	{
 		const DsEdge *edge = &call->buyer.edges[i];
 
-		if (slot < 0 ? !of_line(call, edge->slot) : edge->slot != slot)
+		if ((slot < 0 ? !of_line(call, edge->slot) : edge->slot != slot) ||
+			!ds_pricing_names(call, line, edge->part))
 			continue;
-		for (j = 0; j < line->item->ntargets; j++)
-		{
-			if (!names(call, line, edge->part, &line->item->targets[j]))
-				continue;
-			ds_pricing_until(edge->from, at, &d->valid_until);
-			ds_pricing_until(edge->to, at, &d->valid_until);
-			break;
-		}
+		ds_pricing_until(edge->from, at, &d->valid_until);
+		ds_pricing_until(edge->to, at, &d->valid_until);
 	}
 }
 

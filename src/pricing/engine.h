@@ -199,6 +199,7 @@ typedef struct DsCall
 	TimestampTz stamp; /* of the price clock */
 	MemoryContext context;
 	MemoryContext line_context;
+	bool trusted;			  /* options are a room's own: they need no check */
 	bool alone;				  /* nothing may be kept: known_at, SERIALIZABLE */
 	int readings;			  /* readings of rows that are under way */
 	DsStore *store;			  /* for what must not be kept, made when it is needed */
@@ -310,6 +311,7 @@ extern DsReason ds_pricing_whole_reason(DsCall *call, const DsVersion *version, 
 extern void ds_pricing_candidates(DsCall *call, DsLine *line, DsDecision *decision);
 extern void ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source,
 									 DsDecision *decision);
+extern bool ds_pricing_names(const DsCall *call, const DsLine *line, const DsPart *part);
 extern void ds_pricing_judge(DsCall *call, DsLine *line, DsDecision *decision);
 extern void ds_pricing_look_at(DsCall *call, const DsLine *line, DsDecision *decision, int slot);
 extern void ds_pricing_look_at_edges(DsCall *call, const DsLine *line, DsDecision *decision,

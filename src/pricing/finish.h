@@ -36,6 +36,11 @@ typedef struct DsResult
 	DsFinish finish;
 } DsResult;
 
+/* price.c: the decision and its numbers, as price() tells them */
+extern DsDecision *ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *finish);
+extern const char *ds_pricing_winner(const DsDecision *decision);
+extern Numeric ds_pricing_net_amount(const DsCall *call, const DsFinish *finish);
+
 /* level.c: discounts off the sum of the lines */
 extern bool ds_pricing_has_order_level(DsCall *call);
 extern void ds_pricing_order_level(DsCall *call, DsResult *results, int n);

@@ -25,6 +25,7 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "base/compat.h"
 #include "pricing/filter.h"
@@ -222,11 +223,12 @@ ds_pricing_overlay_lay(DsCall *call, const int64 *drafts, int ndrafts)
 DsOverlay *
 ds_pricing_overlay_open(DsCall *call, Jsonb *drafts)
 {
-	Oid argument = JSONBOID;
+	static const Oid arguments[] = {JSONBOID, TEXTOID};
 	Oid function =
-		LookupFuncName(list_make2(makeString("distsync_internal"), makeString("pricing_drafts")), 1,
-					   &argument, false);
-	ArrayType *ids = DatumGetArrayTypeP(OidFunctionCall1(function, JsonbPGetDatum(drafts)));
+		LookupFuncName(list_make2(makeString("distsync_internal"), makeString("pricing_drafts")), 2,
+					   arguments, false);
+	ArrayType *ids = DatumGetArrayTypeP(
+		OidFunctionCall2(function, JsonbPGetDatum(drafts), CStringGetTextDatum("options.drafts")));
 
 	return ds_pricing_overlay_lay(call, (int64 *) ARR_DATA_PTR(ids),
 								  ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids)));

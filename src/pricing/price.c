@@ -53,11 +53,11 @@ enum
 };
 
 /*
- * decide does the decision for a line and its numbers. Where there is no price
+ * ds_pricing_priced does the decision for a line and its numbers. Where there is no price
  * it is done once more with everything that explains why.
  */
-static DsDecision *
-decide(DsCall *call, DsLine *line, DsFinish *f)
+DsDecision *
+ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *f)
 {
 	DsDecision *d = ds_pricing_decision(call);
 
@@ -81,9 +81,9 @@ decide(DsCall *call, DsLine *line, DsFinish *f)
 	return d;
 }
 
-/* agreement_of does the code of the last agreement that replaced the price. */
-static const char *
-agreement_of(const DsDecision *d)
+/* ds_pricing_winner does the code of the last agreement that replaced the price. */
+const char *
+ds_pricing_winner(const DsDecision *d)
 {
 	return d->winner == NULL || d->locked || !d->has_price ? NULL
 														   : d->winner->source->version->agreement;
@@ -96,9 +96,9 @@ known_at_of(const DsCall *call)
 	return call->request.has_known_at ? call->request.known_at : call->stamp;
 }
 
-/* net_amount_of does the amount of a line in the decimals of its currency; NULL = no price. */
-static Numeric
-net_amount_of(const DsCall *call, const DsFinish *f)
+/* ds_pricing_net_amount does the amount of a line in the decimals of its currency; NULL = no price. */
+Numeric
+ds_pricing_net_amount(const DsCall *call, const DsFinish *f)
 {
 	return f->priced
 			   ? ds_ratio_to_numeric(f->net_amount, call->request.minor_units, DS_ROUND_HALF_UP)
@@ -120,11 +120,11 @@ fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values
 	values[A_UNIT_PRICE] = NumericGetDatum(f->unit_price);
 	values[A_CURRENCY] = CStringGetTextDatum(call->request.currency);
 	values[A_PRICE_PER] = Int32GetDatum(f->price_per);
-	values[A_NET_AMOUNT] = NumericGetDatum(net_amount_of(call, f));
+	values[A_NET_AMOUNT] = NumericGetDatum(ds_pricing_net_amount(call, f));
 	nulls[A_UNIT_PRICE] = nulls[A_NET_AMOUNT] = !f->priced;
-	nulls[A_AGREEMENT] = agreement_of(d) == NULL;
+	nulls[A_AGREEMENT] = ds_pricing_winner(d) == NULL;
 	if (!nulls[A_AGREEMENT])
-		values[A_AGREEMENT] = CStringGetTextDatum(agreement_of(d));
+		values[A_AGREEMENT] = CStringGetTextDatum(ds_pricing_winner(d));
 	values[A_VALID_UNTIL] = TimestampTzGetDatum(d->valid_until);
 	nulls[A_VALID_UNTIL] = d->valid_until == DT_NOEND;
 	values[A_AS_OF] = TimestampTzGetDatum(call->request.at);
@@ -193,7 +193,7 @@ one_line(FunctionCallInfo fcinfo, DsCall *call)
 	ds_pricing_line_one(call, argument_text(fcinfo, 1), quantity, argument_text(fcinfo, 3));
 	ds_pricing_buyer(call);
 	r->line = call->request.lines;
-	r->decision = decide(call, r->line, &r->finish);
+	r->decision = ds_pricing_priced(call, r->line, &r->finish);
 	if (ds_pricing_has_order_level(call))
 		ds_pricing_order_level(call, r, 1);
 	return r;
@@ -245,9 +245,9 @@ ds_sql_pricing_explain(PG_FUNCTION_ARGS)
 	ds_json_text(&json, "currency", call->request.currency);
 	ds_json_instant(&json, "known_at", known_at_of(call));
 	ds_json_number(&json, "quantity", DatumGetNumeric(line->quantity));
-	ds_json_text(&json, "agreement", agreement_of(d));
+	ds_json_text(&json, "agreement", ds_pricing_winner(d));
 	ds_json_integer(&json, "price_per", f.price_per);
-	ds_json_number(&json, "net_amount", net_amount_of(call, &f));
+	ds_json_number(&json, "net_amount", ds_pricing_net_amount(call, &f));
 	ds_json_number(&json, "unit_price", f.unit_price);
 	ds_json_instant(&json, "valid_until", d->valid_until);
 	ds_json_close_object(&json);
@@ -282,7 +282,7 @@ run_apart(DsCall *call, ReturnSetInfo *set)
 		DsDecision *d;
 
 		CHECK_FOR_INTERRUPTS();
-		d = decide(call, line, &f);
+		d = ds_pricing_priced(call, line, &f);
 		put(call, set, line, d, &f);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(call->line_context);
@@ -302,7 +302,7 @@ run_together(DsCall *call, ReturnSetInfo *set)
 	{
 		CHECK_FOR_INTERRUPTS();
 		results[i].line = &call->request.lines[i];
-		results[i].decision = decide(call, results[i].line, &results[i].finish);
+		results[i].decision = ds_pricing_priced(call, results[i].line, &results[i].finish);
 	}
 	ds_pricing_order_level(call, results, n);
 	for (i = 0; i < n; i++)
