@@ -184,7 +184,9 @@ DECLARE
 	done record;
 BEGIN
 	options := distsync_internal.base_options(options, '{supersede:boolean,approved_by:text,reason:text}');
-	id := distsync_internal.pricing_draft_of(distsync_internal.pricing_agreement_of(agreement), agreement);
+	-- first the lock, then a statement of its own: what somebody else published meanwhile is no draft any more
+	id := distsync_internal.pricing_agreement_of(agreement);
+	id := distsync_internal.pricing_draft_of(id, agreement);
 	SELECT x.version_no, x.valid, x.agreement_id, COALESCE(options->>'approved_by', x.approved_by) AS approver, a.approval, a.status INTO v
 	FROM dist.agreement_version x JOIN dist.agreement a ON a.agreement_id = x.agreement_id WHERE x.version_id = id;
 	IF v.status = 'inactive' THEN
@@ -223,7 +225,8 @@ DECLARE
 BEGIN
 	options := distsync_internal.base_options(options, '{approved_by:text,reason:text}');
 	person := COALESCE(options->>'approved_by', distsync_internal.pricing_person());
-	id := distsync_internal.pricing_draft_of(distsync_internal.pricing_agreement_of(agreement), agreement);
+	id := distsync_internal.pricing_agreement_of(agreement);
+	id := distsync_internal.pricing_draft_of(id, agreement);
 	IF (SELECT a.approval FROM dist.agreement a WHERE a.code = agreement) = 'second_person' THEN
 		PERFORM distsync_internal.pricing_refuse_approver(id, person);
 	END IF;
