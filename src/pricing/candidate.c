@@ -258,36 +258,6 @@ ds_pricing_tax(DsCall *call, const DsLine *line)
 	return ds_ratio_divide(ds_ratio_add(rate, ds_ratio_of(100)), ds_ratio_of(100));
 }
 
-/* has_commitment does the question whether a volume was agreed. */
-static bool
-has_commitment(const DsVersion *v)
-{
-	return v->commit_quantity != NULL || v->commit_amount != NULL;
-}
-
-/* used_up does the test of an agreement's volume. */
-static bool
-used_up(DsSource *s, const DsLine *line)
-{
-	const DsVersion *v = s->version;
-
-	ds_pricing_commitment(s);
-	if (v->commit_quantity != NULL &&
-		ds_ratio_compare(ds_ratio_add(s->used_quantity, line->base_quantity),
-						 ds_ratio_decimal(*v->commit_quantity)) > 0)
-		return true;
-	return v->commit_amount != NULL &&
-		   ds_ratio_compare(s->used_amount, ds_ratio_decimal(*v->commit_amount)) >= 0;
-}
-
-/* ds_pricing_over_commitment does the question whether an agreement that only warns is over its volume. */
-bool
-ds_pricing_over_commitment(DsSource *s, const DsLine *line)
-{
-	return has_commitment(s->version) && s->version->cap_behavior == DS_CAP_WARN &&
-		   used_up(s, line);
-}
-
 /* tier_reason does the test of a tier. */
 static DsReason
 tier_reason(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
@@ -330,7 +300,7 @@ ds_pricing_reason(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c)
 		if (!tax_rate(call, line, &rate))
 			return DS_REASON_NO_TAX_RATE;
 	}
-	if (has_commitment(v) && v->cap_behavior == DS_CAP_STOP && used_up(s, line))
+	if (ds_pricing_used_up(call, s, line))
 		return DS_REASON_COMMITMENT;
 	return DS_REASON_NONE;
 }

@@ -49,6 +49,14 @@ typedef struct DsLine
 	TimestampTz list_until;
 } DsLine;
 
+/* How the lines of a call stand to agreed volumes: each alone, one after the other as an order takes them, or as facts that no cap stops. */
+typedef enum DsCommitment
+{
+	DS_COMMITMENT_LINE,
+	DS_COMMITMENT_ORDER,
+	DS_COMMITMENT_FACT
+} DsCommitment;
+
 typedef struct DsRequest
 {
 	int64 customer_id;
@@ -70,7 +78,9 @@ typedef struct DsRequest
 	TimestampTz known_at;
 	Jsonb *context;	  /* NULL = none */
 	Jsonb *tax_rates; /* NULL = none */
-	uint32 without;	  /* slots left out, a bit each */
+	Jsonb *used;	  /* volumes told instead of read, NULL = none */
+	DsCommitment commitment;
+	uint32 without; /* slots left out, a bit each */
 	int nlines;
 	DsLine *lines;
 } DsRequest;
@@ -149,6 +159,23 @@ typedef struct DsFreeGood
 	DsRatio quantity;
 } DsFreeGood;
 
+/* A volume that a price looked at, as it was then. */
+typedef struct DsVolume
+{
+	const DsVersion *version;
+	DsRatio used_quantity;
+	DsRatio used_amount;
+} DsVolume;
+
+/* What a line of the call took of a volume. */
+typedef struct DsTaken
+{
+	struct DsTaken *next;
+	int64 agreement_id;
+	DsRatio quantity; /* base units */
+	DsRatio amount;	  /* in the agreement's currency */
+} DsTaken;
+
 #define DS_MAX_STEPS 64
 
 /* The decision for one line, before it is told. */
@@ -179,6 +206,9 @@ typedef struct DsDecision
 	DsReason failure; /* a reason that ends everything, such as below_tier refused */
 	bool ambiguous;
 	int nfree;
+	int nvolumes; /* volumes that were looked at */
+	int volume_room;
+	DsVolume *volumes;
 	TimestampTz valid_until;
 	int nsteps;
 	/* last, because an empty decision leaves them as they are; what is given takes a step */
@@ -210,8 +240,10 @@ typedef struct DsCall
 	DsReader *customer_rates;
 	DsReader *book_rates;
 	DsReader *pages;
-	int depth;			/* of base prices */
-	DsOverlay *overlay; /* drafts that count; NULL = none */
+	int depth;			  /* of base prices */
+	DsOverlay *overlay;	  /* drafts that count; NULL = none */
+	DsDecision *deciding; /* that of the line under way */
+	DsTaken *taken;		  /* by the lines before it */
 } DsCall;
 
 /* epoch.c */
@@ -274,7 +306,6 @@ extern bool ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, 
 							  TimestampTz *valid_until);
 extern bool ds_pricing_unit(const DsItem *item, const char *unit, int64 *num, int64 *den);
 extern const char *ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target);
-extern void ds_pricing_commitment(DsSource *source);
 
 /* words.c */
 extern const char *const ds_pricing_who_words[];
@@ -320,8 +351,12 @@ extern DsReason ds_pricing_reason(DsCall *call, DsLine *line, DsDecision *decisi
 								  DsCandidate *candidate);
 extern bool ds_pricing_same_rate(const DsCandidate *a, const DsCandidate *b);
 extern bool ds_pricing_same_ladder(const DsCandidate *a, const DsCandidate *b);
-extern bool ds_pricing_over_commitment(DsSource *source, const DsLine *line);
 extern DsRatio ds_pricing_tax(DsCall *call, const DsLine *line);
+
+/* commitment.c */
+extern void ds_pricing_commitment(DsCall *call, DsSource *source);
+extern bool ds_pricing_used_up(DsCall *call, DsSource *source, const DsLine *line);
+extern bool ds_pricing_over_commitment(DsCall *call, DsSource *source, const DsLine *line);
 
 /* order.c */
 extern int ds_pricing_compare_keys(DsCall *call, const DsLine *line, const DsCandidate *a,

@@ -41,6 +41,11 @@ extern DsDecision *ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *finis
 extern const char *ds_pricing_winner(const DsDecision *decision);
 extern Numeric ds_pricing_net_amount(const DsCall *call, const DsFinish *finish);
 
+/* commitment.c: agreed volumes */
+extern void ds_pricing_take(DsCall *call, const DsLine *line, const DsDecision *decision,
+							const DsFinish *finish);
+extern void ds_pricing_tell_volumes(DsJson *json, const DsLine *line, const DsDecision *decision);
+
 /* level.c: discounts off the sum of the lines */
 extern bool ds_pricing_has_order_level(DsCall *call);
 extern void ds_pricing_order_level(DsCall *call, DsResult *results, int n);

@@ -2,7 +2,7 @@
  *
  * lookup.c
  *		What a price reads on demand and never keeps: codes, exchange rates,
- *		costs, locked prices, used volumes.
+ *		costs, locked prices.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
  * current context.
@@ -46,13 +46,6 @@ static DsTable lock_table = {
 	.keys = {"customer_id", "document_type", "document_key"},
 	.columns = {"item_id", "unit", "min_quantity", "max_quantity", "unit_price", "currency",
 				"price_per", "valid"},
-};
-
-static DsTable commitment_table = {
-	.name = "commitment",
-	.index = "commitment_pk",
-	.keys = {"agreement_id"},
-	.columns = {"quantity", "amount"},
 };
 
 /* find_through_sql does the look-up of a name that another system uses, or the error that names the field. */
@@ -294,30 +287,6 @@ ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, int32 *price
 	}
 	ds_reader_close(reader);
 	return found;
-}
-
-/* ds_pricing_commitment does the look-up of what a source's agreed volume has been used, once a call. */
-void
-ds_pricing_commitment(DsSource *source)
-{
-	DsReader *reader;
-	Datum key = Int64GetDatum(source->version->agreement_id);
-	DsDecimal value;
-
-	if (source->commitment_known)
-		return;
-	reader = ds_reader_open(&commitment_table);
-	source->used_quantity = source->used_amount = ds_ratio_of(0);
-	ds_reader_seek(reader, &key, 1);
-	if (ds_reader_next(reader))
-	{
-		if (ds_pricing_decimal(reader, 0, &value))
-			source->used_quantity = ds_ratio_decimal(value);
-		if (ds_pricing_decimal(reader, 1, &value))
-			source->used_amount = ds_ratio_decimal(value);
-	}
-	ds_reader_close(reader);
-	source->commitment_known = true;
 }
 
 static DsTable target_table = {

@@ -57,7 +57,7 @@ ds_pricing_measure(DsCall *call, DsLine *line, DsSource *s, TimestampTz *valid_u
 
 	if (basis == DS_BASIS_PERIOD)
 	{
-		ds_pricing_commitment(s);
+		ds_pricing_commitment(call, s);
 		if (s->version->tier_measure != DS_MEASURE_WEIGHT)
 			measure = ds_ratio_add(measure, s->version->tier_measure == DS_MEASURE_AMOUNT
 												? s->used_amount

@@ -78,6 +78,7 @@ ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *f)
 	}
 	else
 		ds_pricing_finish(call, line, d, f);
+	ds_pricing_take(call, line, d, f);
 	return d;
 }
 

@@ -119,6 +119,17 @@ read_without(Jsonb *options)
 	return bits;
 }
 
+/* read_commitment does the reading of how the lines stand to agreed volumes, whose word was checked before. */
+static DsCommitment
+read_commitment(Jsonb *options)
+{
+	char *word = text_option(options, "commitment");
+
+	if (word == NULL || strcmp(word, "line") == 0)
+		return DS_COMMITMENT_LINE;
+	return strcmp(word, "fact") == 0 ? DS_COMMITMENT_FACT : DS_COMMITMENT_ORDER;
+}
+
 /* choose_company does the choice of the selling company: named, or the only active one. */
 static const DsCompany *
 choose_company(DsCall *call, const char *code)
@@ -201,6 +212,8 @@ read_options(DsCall *call, Jsonb *options)
 	q->closure_at = Min(q->at, q->known_at);
 	q->context = object_option(options, "context");
 	q->tax_rates = object_option(options, "tax_rates");
+	q->used = object_option(options, "used");
+	q->commitment = read_commitment(options);
 	q->without = read_without(options);
 	call->alone |= q->has_known_at;
 	if (drafts != NULL)

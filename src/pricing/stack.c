@@ -107,7 +107,7 @@ ds_pricing_step(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot, DsCa
 	step->merged = false;
 	d->has_price = true;
 	d->price = after;
-	if (ds_pricing_over_commitment(c->source, line))
+	if (ds_pricing_over_commitment(call, c->source, line))
 		d->over_commitment = true;
 	ds_pricing_guard(d, c);
 }

@@ -214,6 +214,7 @@ tell_price(DsCall *call, DsJson *json, const char *key, DsLine *line, DsDecision
 	if (ds_ratio_compare(f->extension, f->net_amount) != 0)
 		ds_json_number(json, "extension", shown(f->extension));
 	ds_json_number(json, "list_price", shown_or_null(d->has_list, d->list_price));
+	ds_pricing_tell_volumes(json, line, d);
 	if (f->off_multiple)
 		ds_json_number(json, "next_quantity", shown(f->next_quantity));
 	ds_json_integer(json, "policy_version", call->shared->policy.version);
@@ -230,6 +231,7 @@ tell_misses(DsCall *call, DsJson *json, const char *key, DsLine *line, DsDecisio
 		tell_steps(call, json, line, d);
 		tell_losers(call, json, "losers", line, d, PG_INT32_MAX);
 	}
+	ds_pricing_tell_volumes(json, line, d);
 	tell_losers(call, json, "near_misses", line, d, NEAR_MISSES);
 	ds_json_integer(json, "policy_version", call->shared->policy.version);
 	ds_json_close_object(json);

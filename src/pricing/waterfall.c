@@ -321,10 +321,12 @@ ds_pricing_decide(DsCall *call, DsLine *line, DsDecision *d)
 	DsRatio price;
 	int i;
 
+	call->deciding = d;
 	ds_pricing_candidates(call, line, d);
 	ds_pricing_judge(call, line, d);
 	for (i = 0; i < p->nslots; i++)
 		one_slot(call, line, d, &p->slots[i]);
+	call->deciding = NULL;
 	if (d->failure != DS_REASON_NONE || d->ambiguous)
 		d->has_price = false;
 	if (ds_pricing_locked(call, line, &price, &d->locked_per, &d->valid_until))

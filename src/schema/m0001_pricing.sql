@@ -97,6 +97,7 @@ CREATE TABLE dist.agreement_version (
 	CONSTRAINT agreement_version_excl EXCLUDE USING gist (agreement_id WITH =, valid WITH &&) WHERE (status = 'published' AND upper_inf(known))
 );
 CREATE INDEX agreement_version_rates_idx ON dist.agreement_version (rate_set_id);
+CREATE INDEX agreement_version_volume_idx ON dist.agreement_version (agreement_id) WHERE commit_quantity IS NOT NULL OR commit_amount IS NOT NULL OR tier_basis = 'period';
 
 -- dist.agreement_assignment: who may use the shared rates of an agreement, and in which rank; with both time axes.
 CREATE TABLE dist.agreement_assignment (
@@ -231,26 +232,33 @@ CREATE TABLE dist.price_lock (
 );
 CREATE INDEX price_lock_document_idx ON dist.price_lock (customer_id, document_type, document_key);
 
--- dist.commitment: how much of an agreement's volume is used, the sum of its commitment_use.
+-- dist.commitment: how much of an agreement's volume is used: what its owner told, and what documents of ours used since then. Its row
+-- is the lock of the volume.
 CREATE TABLE dist.commitment (
 	agreement_id	bigint NOT NULL,				-- agreement
-	quantity		numeric(24,6) NOT NULL DEFAULT 0,	-- base units
-	amount			numeric(24,4) NOT NULL DEFAULT 0,	-- in the agreement's currency
+	quantity		numeric(24,6) NOT NULL DEFAULT 0,	-- used, base units
+	amount			numeric(24,4) NOT NULL DEFAULT 0,	-- used, in the agreement's currency
+	told_quantity	numeric(24,6) NOT NULL DEFAULT 0,	-- of it told by the owner, base units
+	told_amount		numeric(24,4) NOT NULL DEFAULT 0,	-- of it told by the owner, in the agreement's currency
+	told_at			timestamptz,					-- up to when the told numbers count: uses up to then are in them, NULL = nothing was told
 	CONSTRAINT commitment_pk PRIMARY KEY (agreement_id),
 	CONSTRAINT commitment_agreement_fk FOREIGN KEY (agreement_id) REFERENCES dist.agreement,
-	CONSTRAINT commitment_chk CHECK (quantity < 'NaN' AND amount < 'NaN')
-);
+	CONSTRAINT commitment_chk CHECK (quantity < 'NaN' AND amount < 'NaN' AND told_quantity >= 0 AND told_quantity < 'NaN' AND told_amount >= 0 AND told_amount < 'NaN')
+) WITH (fillfactor = 50);
 
--- dist.commitment_use: what documents have used of an agreement's volume.
+-- dist.commitment_use: what a line of a document uses of an agreement's volume. A line that gave everything back stays, with 0.
 CREATE TABLE dist.commitment_use (
 	agreement_id	bigint NOT NULL,				-- agreement
-	document_key	text NOT NULL,					-- document and line that used it
+	document_key	text NOT NULL,					-- document that uses it: company/order number
+	line_no			integer NOT NULL,				-- its line
+	rate			numeric(32,16) NOT NULL DEFAULT 1,	-- one unit of the document's currency in the agreement's
 	quantity		numeric(20,6) NOT NULL,			-- base units
 	amount			numeric(20,4) NOT NULL,			-- in the agreement's currency
-	used_at			timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when
-	CONSTRAINT commitment_use_pk PRIMARY KEY (agreement_id, document_key),
-	CONSTRAINT commitment_use_chk CHECK (quantity < 'NaN' AND amount < 'NaN')
-);
+	used_at			timestamptz NOT NULL,			-- when the document was placed
+	CONSTRAINT commitment_use_pk PRIMARY KEY (agreement_id, document_key, line_no),
+	CONSTRAINT commitment_use_chk CHECK (quantity < 'NaN' AND amount < 'NaN' AND rate > 0 AND rate < 'NaN')
+) WITH (fillfactor = 85);
+CREATE INDEX commitment_use_document_idx ON dist.commitment_use (document_key);
 
 -- dist.price_proof: everything that decided a price, so that it can be proved again later to the same bytes.
 CREATE TABLE dist.price_proof (
