@@ -40,7 +40,7 @@ SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/c
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
-SQL_order = src/order/read.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
+SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
 	src/order/invoice.sql src/order/fact.sql src/order/open.sql src/order/entity.sql src/order/clerk.sql src/order/verify.sql
 SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/listen.sql src/outbox/capture.sql src/outbox/retain.sql src/outbox/checks.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
@@ -62,14 +62,14 @@ REGRESS_master = master_entities master_closure
 REGRESS_pricing = pricing_publish pricing_price pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
-REGRESS_order = order_path order_policy order_history
+REGRESS_order = order_path order_policy order_history order_commitment
 REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute outbox_headers
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_reconcile = reconcile_stock
 REGRESS_ops = ops_watch ops_verify ops_schedule
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_reconcile) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race price_publish inventory_demand inventory_last_unit inventory_expiry inventory_shortfall inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget
+ISOLATION = credit_payments credit_race order_commitment price_publish inventory_demand inventory_last_unit inventory_expiry inventory_shortfall inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

@@ -1,4 +1,4 @@
--- Giving back: an order that is cancelled, rejected or not answered leaves exactly what it took: stock, exposure, holds.
+-- Giving back: an order that is cancelled, rejected or not answered leaves exactly what it took: stock, agreed volumes, exposure, holds.
 
 -- order_end_holds does the ending of all holds of an order.
 CREATE FUNCTION distsync_internal.order_end_holds(customer_id bigint, order_id bigint, reason text) RETURNS integer
@@ -23,6 +23,7 @@ BEGIN
 	IF o.account_id IS NOT NULL AND o.exposure_amount > 0 THEN
 		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders');
 	END IF;
+	PERFORM distsync_internal.order_lock_volume(o.company || '/' || o.order_number);
 	PERFORM distsync_internal.order_lock_stock(order_end.customer_id, order_end.order_id);
 	FOR l IN SELECT x.* FROM dist.order_line x WHERE x.customer_id = order_end.customer_id AND x.order_id = order_end.order_id ORDER BY x.item_id, x.line_no LOOP
 		key := o.company || '/' || o.order_number || '/' || l.line_no;
@@ -33,6 +34,7 @@ BEGIN
 	END LOOP;
 	UPDATE dist.order_line x SET cancelled_quantity = greatest(x.base_quantity - x.shipped_quantity, 0)
 	WHERE x.customer_id = order_end.customer_id AND x.order_id = order_end.order_id;
+	PERFORM distsync_internal.order_count_volume(order_end.customer_id, order_end.order_id, o.company || '/' || o.order_number);
 	UPDATE dist.sales_order s SET state = CASE WHEN order_end.state <> 'closed' AND EXISTS (SELECT FROM dist.order_line x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id AND x.shipped_quantity > 0) THEN 'shipped' ELSE order_end.state END,
 		credit_state = CASE WHEN s.credit_state = 'held' THEN 'none' ELSE s.credit_state END, exposure_amount = 0, answer_due_at = NULL, version = s.version + 1,
 		decision = s.decision || jsonb_build_object('stock', 'released', 'ended', jsonb_build_object('state', order_end.state, 'reason', order_end.reason))
@@ -40,7 +42,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_end(bigint, bigint, text, text) IS
-	'Gives back the holds, exposure and unshipped stock of an order and sets its state cancelled or rejected (shipped, if part of it has left) or closed. The caller has called order_lock() and goes on with order_settle().';
+	'Gives back the holds, exposure, agreed volumes and unshipped stock of an order and sets its state cancelled or rejected (shipped, if part of it has left) or closed. The caller has called order_lock() and goes on with order_settle().';
 
 -- order_settle does what follows when an order gave room back: others may go on.
 CREATE FUNCTION distsync_internal.order_settle(account_id bigint, verb text, ctx jsonb DEFAULT '{}') RETURNS integer

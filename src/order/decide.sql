@@ -5,18 +5,20 @@ CREATE FUNCTION distsync_internal.order_price(o jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	priced jsonb;
+	counts boolean;
+	volumes jsonb;
 	tolerance numeric := COALESCE((o -> 'policy' ->> 'price_tolerance')::numeric, 0);
 	lines jsonb;
 BEGIN
 	IF o ->> 'currency' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = o ->> 'currency') THEN
 		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', o ->> 'currency'), 'Send the currency as master data first, or correct it.');
 	END IF;
-	SELECT jsonb_agg(to_jsonb(p) ORDER BY p.ordinal) INTO priced
+	SELECT jsonb_agg(to_jsonb(p) ORDER BY p.ordinal), bool_or(p.detail ? 'commitments') INTO priced, counts
 	FROM distsync_internal.pricing_prices((o ->> 'customer_id')::bigint,
-		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'ordinal')::integer)
+		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'line')::integer)
 		 FROM jsonb_array_elements(o -> 'lines') l),
 		(o ->> 'ordered_at')::timestamptz,
-		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts'))) p;
+		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts', 'commitment', 'order'))) p;
 	SELECT jsonb_agg(l.value || jsonb_build_object('unit_price', p.value -> 'unit_price', 'price_per', COALESCE(p.value -> 'price_per', '1'), 'agreement', p.value -> 'agreement', 'price_code', p.value -> 'code',
 			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail', 'price_proof', encode(sha256(convert_to((p.value - 'as_of' - 'known_at')::text, 'UTF8')), 'hex'))
 		|| CASE
@@ -25,12 +27,18 @@ BEGIN
 			WHEN abs((p.value ->> 'unit_price')::numeric - (l.value ->> 'expected_price')::numeric) > (l.value ->> 'expected_price')::numeric * tolerance / 100 THEN
 				jsonb_build_object('disposition', CASE o -> 'policy' ->> 'price_mismatch' WHEN 'reject' THEN 'reject' WHEN 'hold' THEN 'hold' ELSE 'changed_price' END, 'reason', 'price_changed')
 			ELSE '{}' END ORDER BY l.place) INTO lines
-	FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY l(value, place) JOIN jsonb_array_elements(priced) WITH ORDINALITY p(value, place) ON p.place = l.place;
-	RETURN o || jsonb_build_object('lines', lines, 'currency', priced -> 0 -> 'currency');
+	FROM (SELECT x.value, x.place, row_number() OVER (ORDER BY (x.value ->> 'line')::integer) AS rank FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY x(value, place)) l
+	JOIN jsonb_array_elements(priced) WITH ORDINALITY p(value, place) ON p.place = l.rank;
+	o := o || jsonb_build_object('lines', lines, 'currency', priced -> 0 -> 'currency');
+	IF counts THEN
+		volumes := distsync_internal.order_volumes(lines, o ->> 'currency', (o ->> 'ordered_at')::timestamptz);
+		o := o || CASE WHEN volumes IS NULL THEN '{}' ELSE jsonb_build_object('volumes', volumes) END;
+	END IF;
+	RETURN o;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_price(jsonb) IS
-	'Prices the lines of a read order; a line without price, of an inactive item, or (by policy price_mismatch) with another price than expected is rejected, changed_price or hold, with reason no_price, item_…, price_changed.';
+	'Prices the lines of a read order, which take agreed volumes in the order of their numbers: volumes [{agreement_id, line, rate}] where they use any. A line without price, of an inactive item, or (by policy price_mismatch) with another price than expected is rejected, changed_price or hold, with reason no_price, item_…, price_changed.';
 
 -- order_wanted does the list of what is to be promised, as inventory takes it.
 CREATE FUNCTION distsync_internal.order_wanted(o jsonb) RETURNS jsonb

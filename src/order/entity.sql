@@ -46,7 +46,7 @@ BEGIN
 		END IF;
 		ready := ready || t.read;
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many(to_jsonb(ready));
+	PERFORM distsync_internal.order_lock_many(to_jsonb(ready), true, true);
 	FOREACH d IN ARRAY ready LOOP
 		-- the same order may come twice in one call
 		IF d ->> 'order_id' IS NULL AND EXISTS (SELECT FROM dist.sales_order s WHERE s.company_id = (d ->> 'company_id')::bigint AND s.kind = 'order' AND s.order_number = d ->> 'order_number') THEN
@@ -125,6 +125,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('order', 'lines[].unit_price', 'price', false, 'nonnegative', 'The owner''s price.', NULL, false),
 	('order', 'lines[].price_per', 'integer', false, 'positive', 'The price is for 1, 100 or 1000 units.', NULL, false),
 	('order', 'lines[].net_amount', 'amount', false, 'any', 'Extension, absent = quantity × price.', NULL, false),
+	('order', 'lines[].agreement', 'code', false, 'any', 'Agreement whose volume the line uses; absent = those that would decide our price.', NULL, false),
 	('order', 'lines[].tax_code', 'text', false, 'any', 'Tax code.', NULL, false),
 	('order', 'lines[].tax_amount', 'amount', false, 'nonnegative', 'Tax of the line.', NULL, false),
 	('order', 'lines[].site', 'code', false, 'any', 'Site that serves it.', NULL, false),

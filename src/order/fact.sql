@@ -22,10 +22,12 @@ BEGIN
 		END IF;
 		o := o || jsonb_build_object('currency', COALESCE(o ->> 'currency', (SELECT COALESCE(p.currency, c.currency) FROM dist.party p, dist.company c
 			WHERE p.party_id = (o ->> 'customer_id')::bigint AND c.company_id = (o ->> 'company_id')::bigint)),
-			'lines', (SELECT jsonb_agg(l || jsonb_build_object('site_id', COALESCE((l ->> 'site_id')::bigint,
+			'lines', (SELECT jsonb_agg(l || jsonb_build_object('agreement', l -> 'ext' -> 'agreement', 'ext', (l -> 'ext') - 'agreement', 'site_id', COALESCE((l ->> 'site_id')::bigint,
 				(SELECT s.site_id FROM distsync_internal.inventory_sites((l ->> 'item_id')::bigint, NULL, (o ->> 'company_id')::bigint) s ORDER BY s.rank, s.code LIMIT 1))) ORDER BY (l ->> 'ordinal')::integer)
 				FROM jsonb_array_elements(o -> 'lines') l));
 		o := distsync_internal.order_total(o);
+		o := o || jsonb_strip_nulls(jsonb_build_object('volumes', distsync_internal.order_fact_volumes(o || d || jsonb_build_object('customer_id', COALESCE(old.customer_id, (o ->> 'customer_id')::bigint), 'order_id', old.order_id,
+			'ordered_at', COALESCE(old.ordered_at, (o ->> 'ordered_at')::timestamptz), 'lines', o -> 'lines'))));
 	END IF;
 	RETURN COALESCE(o, '{}') || d || jsonb_build_object('known', old.order_id IS NOT NULL, 'order_id', old.order_id, 'customer_id', COALESCE(old.customer_id, (o ->> 'customer_id')::bigint),
 		'order_number', COALESCE(old.order_number, doc ->> 'order_number'), 'account_id', CASE WHEN old.order_id IS NULL THEN (o ->> 'account_id')::bigint ELSE old.account_id END,
@@ -70,6 +72,8 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.order_write(full_order);
 	IF live THEN
+		PERFORM distsync_internal.order_count_volume((full_order ->> 'customer_id')::bigint, (full_order ->> 'order_id')::bigint, (o -> 'doc' ->> 'company') || '/' || (o ->> 'order_number'), o -> 'volumes', true,
+			ctx || jsonb_build_object('correlation_id', full_order -> 'correlation_id'));
 		PERFORM distsync_internal.order_fact_demand(full_order);
 	END IF;
 	PERFORM distsync_internal.order_emit((full_order ->> 'customer_id')::bigint, (full_order ->> 'order_id')::bigint, 'order.' || (full_order ->> 'state'), '{}', ctx);
@@ -128,6 +132,7 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM distsync_internal.order_recount(customer, id, (o ->> 'account_amount')::numeric);
+	PERFORM distsync_internal.order_count_volume(customer, id, (o -> 'doc' ->> 'company') || '/' || (o ->> 'order_number'), o -> 'volumes', true, ctx);
 	PERFORM distsync_internal.order_fact_demand(o || jsonb_build_object('source', ctx ->> 'source'));
 	PERFORM distsync_internal.order_emit(customer, id, 'order.changed', '{}', ctx);
 	RETURN true;
@@ -182,6 +187,8 @@ BEGIN
 	UPDATE dist.order_line l SET cancelled_quantity = 0 WHERE l.customer_id = order_revive.customer_id AND l.order_id = order_revive.order_id;
 	UPDATE dist.sales_order s SET state = 'booked', credit_state = CASE WHEN s.account_id IS NULL THEN 'none' ELSE 'approved' END WHERE s.customer_id = order_revive.customer_id AND s.order_id = order_revive.order_id;
 	PERFORM distsync_internal.order_recount(order_revive.customer_id, order_revive.order_id, order_revive.account_amount);
+	PERFORM distsync_internal.order_count_volume(s.customer_id, s.order_id, c.code || '/' || s.order_number, NULL, true, ctx)
+	FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_revive.customer_id AND s.order_id = order_revive.order_id;
 	PERFORM distsync_internal.order_fact_demand((SELECT jsonb_build_object('customer_id', s.customer_id, 'order_id', s.order_id, 'order_number', s.order_number, 'source', ctx ->> 'source', 'doc', jsonb_build_object('company', c.code))
 		FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_revive.customer_id AND s.order_id = order_revive.order_id));
 	PERFORM distsync_internal.order_emit(order_revive.customer_id, order_revive.order_id, 'order.booked', '{}', ctx);

@@ -17,6 +17,10 @@ BEGIN
 	SELECT x.* INTO s FROM dist.shipment x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.shipment_number = doc ->> 'shipment_number';
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.kind = 'order'
 		AND (x.order_id = s.order_id OR x.order_number = doc ->> 'order_number' OR x.owner_number = doc ->> 'order_number') ORDER BY x.order_id = s.order_id DESC, x.order_number = doc ->> 'order_number' DESC LIMIT 1;
+	IF o.order_id IS NULL AND doc ->> 'corrects' IS NOT NULL THEN
+		SELECT x.* INTO o FROM dist.invoice i JOIN dist.sales_order x ON x.order_id = i.order_id
+		WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = 'invoice' AND i.invoice_number = doc ->> 'corrects';
+	END IF;
 	IF net IS NULL OR net + tax <> COALESCE(gross, net + tax) THEN
 		PERFORM distsync_internal.order_refuse('SD002', CASE WHEN net IS NULL THEN 'net_amount' ELSE 'gross_amount' END, format('gross %s is not net %s and tax %s', gross, net, tax), 'Send net_amount and tax_amount that add up to gross_amount.');
 	ELSIF NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc ->> 'currency') THEN
@@ -112,10 +116,13 @@ BEGIN
 	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', (v ->> 'issued_at')::timestamptz,
 		doc ->> 'terms', (v ->> 'due_on')::date, doc ->> 'currency', (v ->> 'net')::numeric, (v ->> 'tax')::numeric, (v ->> 'gross')::numeric, ctx ->> 'source', correlation, COALESCE(doc -> 'ext', '{}'))
 	RETURNING invoice_id INTO id;
-	INSERT INTO dist.invoice_line (customer_id, invoice_id, line_no, order_line_no, item_id, description, quantity, unit, unit_price, price_per, net_amount, tax_code, tax_amount)
-	SELECT payer, id, (l ->> 'place')::integer, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, l -> 'doc' ->> 'description', COALESCE((l ->> 'quantity')::numeric, 1), l -> 'doc' ->> 'unit', (l ->> 'unit_price')::numeric,
+	INSERT INTO dist.invoice_line (customer_id, invoice_id, line_no, order_line_no, item_id, description, quantity, unit, base_quantity, unit_price, price_per, net_amount, tax_code, tax_amount)
+	SELECT payer, id, (l ->> 'place')::integer, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, l -> 'doc' ->> 'description', COALESCE((l ->> 'quantity')::numeric, 1), l -> 'doc' ->> 'unit', (l ->> 'base_quantity')::numeric, (l ->> 'unit_price')::numeric,
 		COALESCE((l -> 'doc' ->> 'price_per')::integer, 1), (l ->> 'net')::numeric, l -> 'doc' ->> 'tax_code', (l ->> 'tax')::numeric
 	FROM jsonb_array_elements(v -> 'lines') l;
+	IF v ->> 'order_id' IS NOT NULL THEN
+		PERFORM distsync_internal.order_count_volume((v ->> 'customer_id')::bigint, (v ->> 'order_id')::bigint, (doc ->> 'company') || '/' || (v ->> 'order_number'), NULL, true, ctx || jsonb_build_object('correlation_id', correlation));
+	END IF;
 	item := distsync_internal.credit_post_item(payer, (v ->> 'post_account_id')::bigint, (v ->> 'company_id')::bigint, what, doc ->> 'invoice_number', doc ->> 'currency', (v ->> 'gross')::numeric,
 		(v ->> 'issued_at')::timestamptz, (v ->> 'due_on')::date, ctx || jsonb_build_object('order_number', v -> 'order_number'));
 	IF what = 'invoice' AND v ->> 'order_id' IS NOT NULL THEN
@@ -182,7 +189,7 @@ BEGIN
 		END IF;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false);
+	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false, true);
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
 		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';

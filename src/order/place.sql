@@ -49,19 +49,25 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o jsonb := distsync_internal.order_read(document, source);
 	account bigint := (o ->> 'account_id')::bigint;
+	asked jsonb;
 	refused jsonb;
 	others jsonb;
 BEGIN
 	o := o || jsonb_build_object('order_id', nextval('dist.sales_order_order_id_seq'), 'correlation_id', COALESCE((document ->> 'correlation_id')::uuid, gen_random_uuid()), 'credit_state', 'none');
 	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'D' || (o ->> 'order_id')));
 	refused := distsync_internal.order_check(o);
+	asked := o;
 	IF refused IS NULL THEN
 		o := distsync_internal.order_total(distsync_internal.order_price(o));
 		refused := distsync_internal.order_refused(o);
 	END IF;
-	-- prices need no lock; from here on nobody else moves this account
+	-- a price needs no lock unless it uses an agreed volume; from here on nobody else moves this account
 	IF refused IS NULL AND account IS NOT NULL THEN
 		PERFORM distsync_internal.credit_lock(ARRAY[account]);
+	END IF;
+	IF refused IS NULL AND o ? 'volumes' THEN
+		o := distsync_internal.order_take_volume(asked, o);
+		refused := distsync_internal.order_refused(o);
 	END IF;
 	IF refused IS NULL AND account IS NOT NULL AND o -> 'policy' ->> 'on_hold' = 'refuse' THEN
 		o := o || jsonb_build_object('decision', distsync_internal.credit_decide(account, (o ->> 'account_amount')::numeric, distsync_internal.order_credit_context(o) || jsonb_build_object('at', clock_timestamp())));
@@ -98,6 +104,9 @@ DECLARE
 	native boolean := o ->> 'state' = 'booked';
 BEGIN
 	PERFORM distsync_internal.order_write(o);
+	IF o ? 'volumes' THEN
+		PERFORM distsync_internal.order_count_volume(customer, id, (o ->> 'company') || '/' || (o ->> 'order_number'), o -> 'volumes');
+	END IF;
 	IF o ->> 'state' = 'held' THEN
 		PERFORM distsync_internal.order_place_holds(o, others);
 		IF o -> 'policy' ->> 'held_stock' = 'none' THEN

@@ -44,8 +44,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check_shipment(jsonb) IS 'The rejected row of a shipment that can not be booked (SD001, SD005), NULL if it can.';
 
--- order_lock_many does the locking for a bulk of documents: accounts, then orders, then demands and their pools, each sorted.
-CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb, stock boolean DEFAULT true) RETURNS void
+-- order_lock_many does the locking for a bulk of documents: accounts, then orders, then agreed volumes, then demands and their pools, each sorted.
+CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb, stock boolean DEFAULT true, volume boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	k record;
@@ -53,6 +53,11 @@ BEGIN
 	PERFORM distsync_internal.credit_lock_tree(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(docs) x WHERE x ->> 'account_id' IS NOT NULL));
 	PERFORM FROM dist.sales_order o JOIN jsonb_array_elements(docs) x ON o.customer_id = (x ->> 'customer_id')::bigint AND o.order_id = (x ->> 'order_id')::bigint
 	ORDER BY o.order_id FOR NO KEY UPDATE OF o;
+	IF volume THEN
+		PERFORM distsync_internal.pricing_commitment_lock(
+			distsync_internal.pricing_commitment_of(ARRAY(SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') FROM jsonb_array_elements(docs) x))
+			|| ARRAY(SELECT (v ->> 'agreement_id')::bigint FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'volumes') v));
+	END IF;
 	IF NOT stock THEN
 		RETURN;
 	END IF;
@@ -67,8 +72,8 @@ BEGIN
 		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint), k.items, k.sites);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb, boolean) IS
-	'Locks accounts, orders and, where stock is true, demands and stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, doc, lines [{item_id, line, site_id}]}], each kind sorted.';
+COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb, boolean, boolean) IS
+	'Locks accounts, orders, where volume is true the agreed volumes they use or will use, where stock is true demands and stock pools of read documents [{account_id, customer_id, order_id, site_id, order_number, doc, volumes, lines [{item_id, line, site_id}]}], each kind sorted.';
 
 -- order_apply_shipment does the handling of the entity: goods that left are booked, whatever they break.
 CREATE FUNCTION distsync_internal.order_apply_shipment(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result

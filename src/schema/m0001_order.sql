@@ -158,13 +158,14 @@ CREATE TABLE dist.invoice_line (
 	description		text,							-- text of a charge
 	quantity		numeric(20,6) NOT NULL,			-- in unit
 	unit			text,							-- unit
+	base_quantity	numeric(20,6),					-- in base units, NULL = no quantity was told
 	unit_price		numeric(20,8) NOT NULL,			-- price charged
 	price_per		integer NOT NULL DEFAULT 1,		-- price is for 1, 100 or 1000 units
 	net_amount		numeric(20,4) NOT NULL,			-- extension
 	tax_code		text,							-- tax code
 	tax_amount		numeric(20,4) NOT NULL DEFAULT 0,	-- tax
 	CONSTRAINT invoice_line_pk PRIMARY KEY (customer_id, invoice_id, line_no),
-	CONSTRAINT invoice_line_chk CHECK (quantity < 'NaN' AND unit_price < 'NaN' AND net_amount < 'NaN' AND tax_amount < 'NaN')
+	CONSTRAINT invoice_line_chk CHECK (quantity < 'NaN' AND base_quantity < 'NaN' AND unit_price < 'NaN' AND net_amount < 'NaN' AND tax_amount < 'NaN')
 );
 
 --! room credit
