@@ -1,50 +1,19 @@
--- What pricing tells others: price changes, also those that come with time alone; and what must always hold.
+-- What pricing tells others of what is written, and what must always hold.
 
--- pricing_render does the rendering of price.changed: which buyers and how many rates the agreement's versions touch now.
+-- pricing_render does the rendering of price.changed: what was written, whom and what it may concern, and of an agreement what it holds now.
 CREATE FUNCTION distsync_internal.pricing_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT k, a.code, 0::bigint, jsonb_build_object('agreement', a.code, 'slot', a.slot, 'currency', a.currency, 'status', a.status,
-		'versions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('version', v.version_no, 'valid_from', lower(v.valid), 'valid_to', upper(v.valid), 'published_at', v.published_at, 'sha256', encode(v.content_sha256, 'hex'))
-				ORDER BY v.version_no), '[]') FROM dist.agreement_version v WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known)),
-		'buyers', (SELECT COALESCE(jsonb_agg(DISTINCT b.who), '[]') FROM (
-			SELECT s.who_kind || ':' || s.who_key AS who FROM dist.agreement_assignment s WHERE s.agreement_id = a.agreement_id AND upper_inf(s.known)
-			UNION
-			SELECT 'customer:' || p.code FROM dist.agreement_version v JOIN dist.rate_part r ON r.version_id = v.rate_set_id AND r.customer_id > 0 JOIN dist.party p ON p.party_id = r.customer_id
-			WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known) ORDER BY 1 LIMIT 1000) b))
-	FROM unnest(keys) k JOIN dist.agreement a ON a.agreement_id = k::bigint
+	SELECT k, k, 0::bigint, jsonb_build_object('change', c.change_id, 'at', c.at, 'cause', c.cause, 'scope', s.scope, 'truncated', s.scope @> '[{"truncated": true}]')
+		|| CASE WHEN a.code IS NULL THEN '{}' ELSE jsonb_build_object('agreement', a.code, 'slot', a.slot, 'currency', a.currency, 'status', a.status,
+			'changed', (SELECT COALESCE(jsonb_agg(v.version_no ORDER BY v.version_no), '[]') FROM dist.agreement_version v WHERE v.version_id = ANY (c.version_ids)),
+			'versions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('version', v.version_no, 'valid_from', lower(v.valid), 'valid_to', upper(v.valid), 'published_at', v.published_at, 'sha256', encode(v.content_sha256, 'hex'))
+				ORDER BY v.version_no), '[]') FROM dist.agreement_version v WHERE v.agreement_id = a.agreement_id AND v.status = 'published' AND upper_inf(v.known))) END
+	FROM unnest(keys) k JOIN dist.price_change c ON c.change_id = k::bigint LEFT JOIN dist.agreement a ON a.agreement_id = c.agreement_id
+	CROSS JOIN LATERAL (SELECT distsync_internal.pricing_change_scope(c.change_id) AS scope) s
+	WHERE s.scope <> '[]'
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_render(text[]) IS 'Renderer of price.changed: keys are agreement ids; entity_key is the agreement''s code; buyers lists at most 1,000.';
-
--- pricing_boundaries does the telling of prices that start or end now without a write.
-CREATE FUNCTION distsync_internal.pricing_boundaries(max_rows integer DEFAULT 100) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	b record;
-	n integer := 0;
-BEGIN
-	FOR b IN SELECT p.version_id, p.edge, p.at, a.code, v.version_no,
-			EXISTS (SELECT FROM dist.agreement_version h WHERE (h.version_id = p.version_id OR h.rate_set_id = p.version_id) AND h.status = 'published' AND upper_inf(h.known)) AS held
-		FROM dist.price_boundary p JOIN dist.agreement_version v ON v.version_id = p.version_id JOIN dist.agreement a ON a.agreement_id = v.agreement_id
-		WHERE p.fired_at IS NULL AND p.at <= clock_timestamp() ORDER BY p.at, p.version_id LIMIT max_rows FOR UPDATE OF p SKIP LOCKED
-	LOOP
-		UPDATE dist.price_boundary p SET fired_at = clock_timestamp() WHERE p.version_id = b.version_id AND p.at = b.at AND p.edge = b.edge;
-		-- what is no longer held true starts and ends for nobody
-		IF b.held THEN
-			PERFORM distsync_internal.base_emit('customer', 0, 'price.boundary', 'agreement', b.code, jsonb_build_object('agreement', b.code, 'version', b.version_no, 'edge', b.edge, 'at', b.at));
-			n := n + 1;
-		END IF;
-	END LOOP;
-	RETURN n;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_boundaries(integer) IS 'Clerk task: emits price.boundary for versions, assignments and rates that start or end now. Returns how many.';
-
--- pricing_next_boundary does the answer to "when is the next one".
-CREATE FUNCTION distsync_internal.pricing_next_boundary() RETURNS timestamptz
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT min(at) FROM dist.price_boundary WHERE fired_at IS NULL
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_next_boundary() IS 'Instant of the next start or end of a price, NULL = none.';
+COMMENT ON FUNCTION distsync_internal.pricing_render(text[]) IS
+	'Renderer of price.changed: keys are change ids of dist.price_change; nothing where nobody is concerned. Data: change, at, cause, scope [{"buyers","buyer_count","items","item_count","truncated"}], truncated; of an agreement also agreement, slot, currency, status, changed (version numbers) and the versions it holds true now.';
 
 -- pricing_verify does the check of what must always hold for prices.
 CREATE FUNCTION distsync_internal.pricing_verify() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)

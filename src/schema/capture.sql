@@ -30,7 +30,7 @@ INSERT INTO distsync_internal.capture (table_name, event_type, kind, entity, lan
 	('dist.reservation', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,quantity,committed,shipped,state,expires_at}'),
 	('dist.stock_pool', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{cap,held,committed,backorder_cap,phys,book}'),
 	('dist.channel_item', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{buffer,cap,threshold,mode}'),
-	('dist.agreement_version', 'price.changed', 'state', 'agreement', 'customer', 'agreement_id', '', '{status,valid,known}'),
+	('dist.price_change', 'price.changed', 'state', 'price_change', 'customer', 'change_id', '', '{}'),
 	('dist.credit_account', 'credit.status_changed', 'state', 'credit_account', 'customer', 'account_id', 'customer_id', '{status,status_reason,dunning_level,mode,currency,parent_id,segment}'),
 	('dist.credit_limit', 'credit.status_changed', 'state', 'credit_account', 'customer', 'account_id', '', '{}'),
 	('dist.sales_order', 'order.changed', 'document', 'order', 'customer', 'order_number', 'customer_id', '{}'),
