@@ -38,7 +38,7 @@ ds_pricing_begin(DsCall *call)
 		reading = AllocSetContextCreate(TopMemoryContext, "distsync prices being read",
 										ALLOCSET_DEFAULT_SIZES);
 	}
-	ds_pricing_store_bound(backend_store, (Size) ds_guc_price_cache * 1024);
+	ds_pricing_store_bound(backend_store, (Size) ds_guc_price_cache * 1024, DS_STORE_SHARED);
 	call->alone |= IsolationIsSerializable();
 }
 
@@ -237,6 +237,46 @@ ds_pricing_party_of(DsCall *call, const char *code, const char *field)
 	return party;
 }
 
+/* keep_item does the reading of an item that is to be found by its code: most are asked for in no other way. */
+static const DsItem *
+keep_item(DsCall *call, DsStore *store, const char *sku, int64 item_id, int64 n)
+{
+	MemoryContext old = read_begin(call);
+	DsItem *read = ds_pricing_load_item(call, item_id);
+
+	/* cannot happen: it was just found in the same snapshot */
+	if (read == NULL)
+		elog(ERROR, "item \"%s\" is gone", sku);
+	read = ds_pricing_pack_item(store, DS_STORE_ITEM, read);
+	read_end(call, old);
+	if (strcmp(read->sku, sku) == 0)
+		ds_pricing_store_keep_code(store, DS_STORE_ITEM, read->sku, n, read);
+	return read;
+}
+
+/* ds_pricing_item_listed does the look-up of an item that a list of all items says is there. */
+const DsItem *
+ds_pricing_item_listed(DsCall *call, const char *sku, int64 item_id)
+{
+	int64 n;
+	DsStore *store = store_for(call, DS_EPOCH_ITEM, ds_pricing_bucket(item_id), &n);
+	DsKept kept = ds_pricing_store_find_code(store, DS_STORE_ITEM, sku);
+
+	if (kept.value != NULL && kept.n == n && ((const DsItem *) kept.value)->item_id == item_id)
+		return kept.value;
+	/* what must not be kept, or is newer than the snapshot, is read for this line only */
+	if (store != backend_store || (kept.value != NULL && kept.n > n))
+		return ds_pricing_load_item(call, item_id);
+	return keep_item(call, store, sku, item_id, n);
+}
+
+/* ds_pricing_trim does the keeping of the cache in bounds within a call, at a moment when nobody holds an item or rates. */
+void
+ds_pricing_trim(void)
+{
+	ds_pricing_store_bound(backend_store, (Size) ds_guc_price_cache * 1024, DS_STORE_ITEM);
+}
+
 /* ds_pricing_item_of does the look-up of an item by SKU, or the error that names the field. */
 const DsItem *
 ds_pricing_item_of(DsCall *call, const char *sku, const char *field)
@@ -259,20 +299,7 @@ ds_pricing_item_of(DsCall *call, const char *sku, const char *field)
 	item_id = ds_pricing_find(call, "item", sku, field);
 	store = store_for(call, DS_EPOCH_ITEM, ds_pricing_bucket(item_id), &n);
 	if (store == backend_store && kept.n <= n)
-	{
-		/* most items are asked for by code only: then they need no second way to them */
-		MemoryContext old = read_begin(call);
-		DsItem *read = ds_pricing_load_item(call, item_id);
-
-		/* cannot happen: it was just found by its code in the same snapshot */
-		if (read == NULL)
-			elog(ERROR, "item \"%s\" is gone", sku);
-		read = ds_pricing_pack_item(store, DS_STORE_ITEM, read);
-		read_end(call, old);
-		if (strcmp(read->sku, sku) == 0)
-			ds_pricing_store_keep_code(store, DS_STORE_ITEM, read->sku, n, read);
-		return read;
-	}
+		return keep_item(call, store, sku, item_id, n);
 	return ds_pricing_item(call, item_id);
 }
 
@@ -340,9 +367,6 @@ ds_pricing_assigned(DsCall *call, DsWho who, const char *key)
 	return kept.value;
 }
 
-/* a customer's own page is kept where so many lines are asked together: one line alone rarely comes back to it */
-#define MANY_LINES 8
-
 /*
  * page_of does the look-up of the page of a part that a target belongs to. One
  * that is not there is kept as a page without cells.
@@ -402,7 +426,8 @@ ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
 {
 	const DsCell *cell = NULL;
 
-	if (part->page_shift >= 0 && (part->customer_id == 0 || call->request.nlines >= MANY_LINES))
+	/* one line alone rarely comes back to a customer's page */
+	if (part->page_shift >= 0 && (part->customer_id == 0 || call->many))
 	{
 		int64 page = target_id >> part->page_shift;
 

@@ -211,9 +211,9 @@ typedef struct DsDecision
 	DsVolume *volumes;
 	TimestampTz valid_until;
 	int nsteps;
-	/* last, because an empty decision leaves them as they are; what is given takes a step */
-	DsStep steps[DS_MAX_STEPS];
-	DsFreeGood free_goods[DS_MAX_STEPS];
+	int step_room;
+	DsStep *steps;
+	DsFreeGood *free_goods; /* as many as steps may be; NULL = none so far */
 } DsDecision;
 
 /* Drafts that count as if they were published: overlay.c. */
@@ -240,6 +240,7 @@ typedef struct DsCall
 	DsReader *customer_rates;
 	DsReader *book_rates;
 	DsReader *pages;
+	bool many;			  /* many lines of one buyer are asked, one after the other or together */
 	int depth;			  /* of base prices */
 	DsOverlay *overlay;	  /* drafts that count; NULL = none */
 	DsDecision *deciding; /* that of the line under way */
@@ -273,6 +274,8 @@ extern const DsParty *ds_pricing_party(DsCall *call, int64 party_id);
 extern const DsItem *ds_pricing_item(DsCall *call, int64 item_id);
 extern const DsParty *ds_pricing_party_of(DsCall *call, const char *code, const char *field);
 extern const DsItem *ds_pricing_item_of(DsCall *call, const char *sku, const char *field);
+extern void ds_pricing_trim(void);
+extern const DsItem *ds_pricing_item_listed(DsCall *call, const char *sku, int64 item_id);
 extern const DsParts *ds_pricing_agreement(DsCall *call, int64 agreement_id);
 extern const DsAssignments *ds_pricing_assigned(DsCall *call, DsWho who, const char *key);
 extern const DsCell *ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id);
@@ -333,6 +336,7 @@ extern void ds_pricing_request(DsCall *call, const char *customer, TimestampTz a
 extern void ds_pricing_line_one(DsCall *call, const char *item, Datum quantity, const char *unit);
 extern Numeric ds_pricing_number(const JsonbValue *value);
 extern void ds_pricing_lines(DsCall *call, Jsonb *lines);
+extern void ds_pricing_line_unit(DsCall *call, DsLine *line, const DsItem *item);
 
 /* buyer.c */
 extern void ds_pricing_buyer(DsCall *call);

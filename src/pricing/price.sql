@@ -68,6 +68,25 @@ AS 'MODULE_PATHNAME', 'ds_sql_pricing_price' LANGUAGE c STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION distsync.price(text, text, numeric, text, timestamptz, jsonb) IS
 	'What does it cost: price of a quantity of an item for a customer at an instant (default now). Columns, options and errors as in prices(). A missing price is the outcome no_price with a code and near misses, never 0.';
 
+CREATE TYPE distsync_internal.price_sheet_row AS (
+	item		text,
+	unit		text,
+	quantity	numeric,
+	unit_price	numeric,
+	currency	text,
+	price_per	integer,
+	agreement	text,
+	valid_until	timestamptz,
+	code		text
+);
+COMMENT ON TYPE distsync_internal.price_sheet_row IS 'A row of a price sheet: unit_price is for price_per units of unit, where quantity units are bought; the columns are those of price().';
+
+-- price_sheet does the pricing of one base unit of everything: what a channel shows a customer.
+CREATE FUNCTION distsync.price_sheet(customer text, as_of timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.price_sheet_row
+AS 'MODULE_PATHNAME', 'ds_sql_pricing_sheet' LANGUAGE c STABLE PARALLEL SAFE;
+COMMENT ON FUNCTION distsync.price_sheet(text, timestamptz, jsonb) IS
+	'What one base unit of each active item costs a customer at an instant (default now), by itself: a row for each that has a price, in no order, with what price() answers. Options and errors as in prices(); discounts off the sum of an order do not count.';
+
 -- explain_price does the same decision and shows all of it.
 CREATE FUNCTION distsync.explain_price(customer text, item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
 AS 'MODULE_PATHNAME', 'ds_sql_pricing_explain' LANGUAGE c STABLE PARALLEL SAFE;
@@ -77,4 +96,5 @@ COMMENT ON FUNCTION distsync.explain_price(text, text, numeric, text, timestampt
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('price', '{reader,order_entry,integrator,operator,admin}'),
 	('prices', '{reader,order_entry,integrator,operator,admin}'),
+	('price_sheet', '{reader,order_entry,integrator,operator,admin}'),
 	('explain_price', '{reader,operator,admin}');

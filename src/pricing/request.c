@@ -24,6 +24,9 @@
 
 /* the options that were found right last, so that an application that always sends the same ones is checked once */
 #define KEEP_OPTIONS 1024
+
+/* from so many lines on a customer's own rates are kept by the page */
+#define MANY_LINES 8
 static char checked_options[KEEP_OPTIONS];
 static Size checked_size = 0;
 
@@ -389,6 +392,18 @@ ds_pricing_line_one(DsCall *call, const char *item, Datum quantity, const char *
 	set_weight(line, NULL);
 }
 
+/* ds_pricing_line_unit does the line for one base unit of an item. */
+void
+ds_pricing_line_unit(DsCall *call, DsLine *line, const DsItem *item)
+{
+	memset(line, 0, sizeof(DsLine));
+	line->ordinal = 1;
+	line->site_id = call->request.site_id;
+	line->amount = ds_ratio_of(1);
+	set_item(call, line, item, NULL, "unit");
+	set_weight(line, NULL);
+}
+
 /* ds_pricing_number does the reading of a number that may be a string; NULL = it is none. */
 Numeric
 ds_pricing_number(const JsonbValue *v)
@@ -500,6 +515,7 @@ ds_pricing_lines(DsCall *call, Jsonb *lines)
 	q->lines = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(DsLine) * n,
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	q->nlines = n;
+	call->many = n >= MANY_LINES;
 	{
 		JsonbIterator *it = JsonbIteratorInit(&lines->root);
 		JsonbValue v;

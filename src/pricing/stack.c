@@ -12,6 +12,9 @@
 #include "base/compat.h"
 #include "base/errors.h"
 
+/* what most prices do with */
+#define FEW_STEPS 8
+
 /* ds_pricing_guard does the remembering of a rate whose floor, ceiling or margin holds. */
 void
 ds_pricing_guard(DsDecision *d, DsCandidate *c)
@@ -98,6 +101,12 @@ ds_pricing_step(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot, DsCa
 						errmsg("more than %d rates take part in one price", DS_MAX_STEPS),
 						errdetail("Item \"%s\".", line->item->sku),
 						errhint("Join adjustments that always apply together.")));
+	if (d->nsteps == d->step_room)
+	{
+		d->step_room = Max(FEW_STEPS, d->step_room * 2);
+		d->steps = d->steps == NULL ? palloc(sizeof(DsStep) * d->step_room)
+									: repalloc(d->steps, sizeof(DsStep) * d->step_room);
+	}
 	step = &d->steps[d->nsteps++];
 	step->candidate = c;
 	step->slot = slot;
@@ -316,6 +325,8 @@ ds_pricing_free_goods(DsCall *call, DsLine *line, DsDecision *d, DsSlotName slot
 		ds_pricing_step(call, line, d, slot, c, d->price, false);
 		if (ds_ratio_sign(free) > 0)
 		{
+			if (d->free_goods == NULL)
+				d->free_goods = palloc(sizeof(DsFreeGood) * DS_MAX_STEPS);
 			d->free_goods[d->nfree].item_id = m->free_item_id;
 			d->free_goods[d->nfree].quantity = free;
 			d->nfree++;

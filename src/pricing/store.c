@@ -147,9 +147,9 @@ size_of(const Generation *g)
 	return g->context == NULL ? 0 : MemoryContextMemAllocated(g->context, true);
 }
 
-/* ds_pricing_store_bound does the keeping of the whole below a limit, at a moment when nobody holds a pointer into it. */
+/* ds_pricing_store_bound does the keeping of the whole below a limit, at a moment when nobody holds a pointer into the classes from one on. */
 void
-ds_pricing_store_bound(DsStore *store, Size limit)
+ds_pricing_store_bound(DsStore *store, Size limit, DsStoreClass from)
 {
 	for (;;)
 	{
@@ -164,7 +164,7 @@ ds_pricing_store_bound(DsStore *store, Size limit)
 			int64 above = (int64) size - (int64) (limit / 100 * class_share[i]);
 
 			total += size;
-			if (size > 0 && above > most)
+			if (i >= (int) from && size > 0 && above > most)
 			{
 				most = above;
 				largest = &store->classes[i];

@@ -42,7 +42,7 @@ typedef struct DsKept
 } DsKept;
 
 extern DsStore *ds_pricing_store_create(MemoryContext parent);
-extern void ds_pricing_store_bound(DsStore *store, Size limit);
+extern void ds_pricing_store_bound(DsStore *store, Size limit, DsStoreClass from);
 extern DsKept ds_pricing_store_find(DsStore *store, DsStoreClass class, DsStoreKey key);
 extern DsKept ds_pricing_store_find_code(DsStore *store, DsStoreClass class, const char *code);
 extern void ds_pricing_store_keep(DsStore *store, DsStoreClass class, DsStoreKey key, int64 n,

@@ -16,9 +16,8 @@
 DsDecision *
 ds_pricing_decision(DsCall *call)
 {
-	DsDecision *d = palloc(sizeof(DsDecision));
+	DsDecision *d = palloc0(sizeof(DsDecision));
 
-	memset(d, 0, offsetof(DsDecision, steps));
 	d->valid_until = DT_NOEND;
 	return d;
 }

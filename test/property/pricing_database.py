@@ -173,6 +173,17 @@ def price_sql(question, function="price"):
     return f"SELECT to_jsonb(p) FROM {call} p;\n" if function == "price" else f"SELECT {call};\n"
 
 
+def sheet_sql(question, prefix):
+    """What a sheet of a world's items says and price() without order discounts does not, and the other way round; then how many rows it has."""
+    customer, at, options = literal(question["customer"]), instant_sql(question["at"]), options_sql(question)
+    alone = f"({options}::jsonb || jsonb_build_object('without', COALESCE({options}::jsonb -> 'without', '[]') || '[\"order\"]'))"
+    columns = "item, unit, quantity, unit_price, currency, price_per, agreement, valid_until, code"
+    return (f"WITH sheet AS MATERIALIZED (SELECT {columns} FROM distsync.price_sheet({customer}, {at}, {options}) WHERE starts_with(item, {literal(prefix)})),\n"
+            f"single AS MATERIALIZED (SELECT p.* FROM dist.item i, LATERAL distsync.price({customer}, i.sku, 1, NULL, {at}, {alone}) p WHERE i.status = 'active' AND starts_with(i.sku, {literal(prefix)})),\n"
+            f"known AS (SELECT {columns} FROM single WHERE outcome = 'priced')\n"
+            "SELECT 'more', to_jsonb(m) FROM (TABLE sheet EXCEPT ALL TABLE known) m UNION ALL SELECT 'less', to_jsonb(l) FROM (TABLE known EXCEPT ALL TABLE sheet) l UNION ALL SELECT 'rows', to_jsonb(count(*)) FROM sheet;\n")
+
+
 class Loaded:
     """A world in the database with the oracle's view of it, and what the session said."""
 

@@ -12,7 +12,7 @@ import random
 import unittest
 
 from pricing_cases import Case, policies
-from pricing_database import SOURCE, Difference, Loaded, bare, exact, literal, naming, price_sql, prices_sql, psql, renamed, single
+from pricing_database import SOURCE, Difference, Loaded, bare, exact, literal, naming, price_sql, prices_sql, sheet_sql, psql, renamed, single
 from pricing_oracle import prices
 from pricing_questions import Questions, asked
 from pricing_world import read, text_of
@@ -22,6 +22,7 @@ CASES = int(os.environ.get("CASES") or 10000)
 ONLY = os.environ.get("WORLD")
 ENOUGH = int(os.environ.get("DIFFERENCES") or 1)
 LINES = 500         # of a world
+SHEETS = 3          # sheets of a world that are compared with single prices
 EXPLAINED = 25      # lines of a world that are also asked one by one, with their steps
 SKIP = os.environ.get("SKIP", "").split(",")
 FIELDS = [f for f in ("outcome", "code", "unit_price", "price_per", "net_amount", "currency", "agreement", "valid_until") if f not in SKIP]
@@ -127,6 +128,8 @@ class Pricing(unittest.TestCase):
         alone = rng.sample(alone, min(EXPLAINED, len(alone)))
         for n, place, one in alone:
             extra += [(f"price {n} {place}", price_sql(one)), (f"explain {n} {place}", price_sql(one, "explain_price"))]
+        sheets = rng.sample(alone, min(SHEETS, len(alone)))
+        extra += [(f"sheet {n} {place}", sheet_sql(one, case.names.prefix)) for n, place, one in sheets]
         untouched = questions[:20] if number % 4 == 0 else []
         loaded = Loaded(case.phases, case.used, case.names, questions, extra + (inapplicable(case, untouched) if untouched else []))
         try:
@@ -138,6 +141,10 @@ class Pricing(unittest.TestCase):
                     self.compare(case, policy, one, loaded, loaded.rows(f"{name} {n} {place}"), name)
                 if not case.wide:
                     self.assertEqual(core(loaded.rows(f"price {n} {place}")[0]), core(loaded.rows(n)[place]), f"bulk is not single: WORLD={number} {questions[n]}")
+            for n, place, one in sheets:
+                said = loaded.parts[f"sheet {n} {place}"]
+                self.assertEqual([line for line in said if not line.startswith("rows|")], [], f"the sheet is not what price() says: WORLD={number} {one}")
+                codes["on a sheet"] += int(said[-1].split("|")[1])
             for n, question in enumerate(untouched):
                 self.assertEqual(*[[bought(row) for row in loaded.rows(name)] for name in (f"again {n}", n)], f"inapplicable rates changed something: WORLD={number} {question}")
         finally:

@@ -1,0 +1,157 @@
+/*-------------------------------------------------------------------------
+ *
+ * sheet.c
+ *		The verb price_sheet(): what one base unit of every item costs a
+ *		customer.
+ *
+ * Each item is a call of one line by itself, so that the sheet says what
+ * price() would; what they share is done once. The list of items comes from
+ * the caller's snapshot.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * call in the function's context, each item in a context that is emptied after
+ * it; the cache is kept in bounds on the way.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "pricing/finish.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+#include "base/compat.h"
+#include "base/export.h"
+#include "pricing/load.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_pricing_sheet);
+
+static DsTable items_table = {
+	.name = "item",
+	.index = "item_pk",
+	.keys = {"item_id"},
+	.columns = {"item_id", "sku", "status"},
+};
+
+enum
+{
+	S_ITEM,
+	S_UNIT,
+	S_QUANTITY,
+	S_UNIT_PRICE,
+	S_CURRENCY,
+	S_PRICE_PER,
+	S_AGREEMENT,
+	S_VALID_UNTIL,
+	S_CODE,
+	S_COUNT
+};
+
+/* after so many items the cache is trimmed */
+#define TRIM_ITEMS 1024
+
+/* put does the row of an item that has a price. */
+static void
+put(DsCall *call, ReturnSetInfo *set, const DsLine *line, const DsDecision *d, const DsFinish *f,
+	Datum *values, bool *nulls)
+{
+	const char *agreement =
+		d->winner == NULL || d->locked ? NULL : d->winner->source->version->agreement;
+
+	values[S_ITEM] = CStringGetTextDatum(line->item->sku);
+	values[S_UNIT] = CStringGetTextDatum(line->unit);
+	values[S_UNIT_PRICE] = NumericGetDatum(f->unit_price);
+	values[S_PRICE_PER] = Int32GetDatum(f->price_per);
+	nulls[S_AGREEMENT] = agreement == NULL;
+	if (agreement != NULL)
+		values[S_AGREEMENT] = CStringGetTextDatum(agreement);
+	values[S_VALID_UNTIL] = TimestampTzGetDatum(d->valid_until);
+	nulls[S_VALID_UNTIL] = d->valid_until == DT_NOEND;
+	values[S_CODE] = CStringGetTextDatum(f->code);
+	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+}
+
+/* is_active does the question whether an item is sold. */
+static bool
+is_active(const DsReader *items)
+{
+	text *status = DatumGetTextPP(items->values[2]);
+
+	return VARSIZE_ANY_EXHDR(status) == 6 && memcmp(VARDATA_ANY(status), "active", 6) == 0;
+}
+
+/* one_item does the decision for an item. */
+static void
+one_item(DsCall *call, ReturnSetInfo *set, DsLine *line, const DsReader *items, Datum *values,
+		 bool *nulls)
+{
+	const char *sku = TextDatumGetCString(items->values[1]);
+	DsDecision *d;
+	DsFinish f;
+
+	ds_pricing_line_unit(call, line,
+						 ds_pricing_item_listed(call, sku, DatumGetInt64(items->values[0])));
+	line->quantity = values[S_QUANTITY];
+	d = ds_pricing_decision(call);
+	ds_pricing_decide(call, line, d);
+	if (!d->has_price)
+		return;
+	ds_pricing_finish(call, line, d, &f);
+	put(call, set, line, d, &f, values, nulls);
+}
+
+/* run does the walk over all items. */
+static void
+run(DsCall *call, ReturnSetInfo *set)
+{
+	DsReader *items = ds_reader_open(&items_table);
+	DsLine *line = palloc0(sizeof(DsLine));
+	Datum values[S_COUNT];
+	bool nulls[S_COUNT] = {false};
+	int n = 0;
+
+	call->request.lines = line;
+	call->request.nlines = 1;
+	call->many = true;
+	call->line_context =
+		AllocSetContextCreate(CurrentMemoryContext, "distsync price line", ALLOCSET_DEFAULT_SIZES);
+	values[S_QUANTITY] = NumericGetDatum(int64_to_numeric(1));
+	values[S_CURRENCY] = CStringGetTextDatum(call->request.currency);
+	ds_reader_seek(items, NULL, 0);
+	while (ds_reader_next(items))
+	{
+		MemoryContext old;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_active(items))
+			continue;
+		if (++n % TRIM_ITEMS == 0)
+			ds_pricing_trim();
+		old = MemoryContextSwitchTo(call->line_context);
+		one_item(call, set, line, items, values, nulls);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(call->line_context);
+	}
+	ds_reader_close(items);
+}
+
+/* ds_sql_pricing_sheet does price_sheet(customer, as_of, options). */
+Datum
+ds_sql_pricing_sheet(PG_FUNCTION_ARGS)
+{
+	DsCall *call = palloc0(sizeof(DsCall));
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
+	call->context = CurrentMemoryContext;
+	ds_pricing_request(call, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   PG_ARGISNULL(1) ? GetCurrentStatementStartTimestamp()
+									   : PG_GETARG_TIMESTAMPTZ(1),
+					   PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	ds_pricing_buyer(call);
+	run(call, (ReturnSetInfo *) fcinfo->resultinfo);
+	ds_pricing_end(call);
+	return (Datum) 0;
+}
