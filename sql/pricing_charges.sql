@@ -66,4 +66,6 @@ SELECT outcome FROM distsync.apply('agreement', '{"code":"PC-B8","slot":"charge"
 UPDATE dist.book_rate r SET floor_price = 1 FROM dist.agreement_version v JOIN dist.agreement a USING (agreement_id) WHERE a.code = 'PC-B8' AND r.version_id = v.rate_set_id;
 SELECT * FROM distsync.publish('PC-B8');
 \echo :LAST_ERROR_SQLSTATE
+-- what is for everybody stands in no other test's way
+SELECT distsync.withdraw('PC-OFF');
 SELECT * FROM distsync_internal.pricing_verify();

@@ -131,6 +131,7 @@ BEGIN
 		PERFORM distsync_internal.credit_apply(payer, item, t.open_item_id, least(t.open_amount, (v ->> 'gross')::numeric), ctx)
 		FROM dist.open_item t WHERE t.customer_id = payer AND t.company_id = (v ->> 'company_id')::bigint AND t.kind = 'invoice' AND t.document_number = doc ->> 'corrects' AND t.open_amount > 0 AND t.currency = doc ->> 'currency' AND item IS NOT NULL;
 	END IF;
+	PERFORM distsync_internal.order_invoice_accrue(v, ctx);
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_emit('customer', payer, 'invoice.posted', 'invoice', (doc ->> 'company') || '/' || (doc ->> 'invoice_number'),
 			(SELECT jsonb_build_object('company', doc -> 'company', 'invoice_number', doc -> 'invoice_number', 'kind', what, 'customer', p.code, 'order_number', v -> 'order_number', 'shipment_number', doc -> 'shipment_number',
@@ -140,7 +141,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_post(jsonb, jsonb) IS
-	'Books a read invoice or memo with post_account_id: rows, open item, exposure from unbilled to receivable, credit memo against what it corrects; emits invoice.posted. The caller holds the locks.';
+	'Books a read invoice or memo with post_account_id: rows, open item, exposure from unbilled to receivable, credit memo against what it corrects, rebates and claims; emits invoice.posted. The caller holds the locks.';
 
 -- order_invoice_order does what an invoice means for its order: quantities, exposure, the state closed, an exception if it came first.
 CREATE FUNCTION distsync_internal.order_invoice_order(v jsonb, item bigint, ctx jsonb) RETURNS void
@@ -190,6 +191,7 @@ BEGIN
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
 	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false, true);
+	PERFORM distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
 		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';

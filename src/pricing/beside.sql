@@ -8,10 +8,6 @@ BEGIN
 	IF slot NOT IN ('charge', 'rebate', 'claim') THEN
 		RETURN;
 	END IF;
-	IF slot <> 'charge' THEN
-		field := 'slot'; problem := format('slot %s is not decided by this release', slot);
-		RETURN;
-	END IF;
 	SELECT f.field, format('%s %s is not decided in the slot %s', f.field, terms ->> f.field, slot) INTO field, problem
 	FROM (VALUES
 		(1, 'tier_measure', slot <> 'charge' AND terms ->> 'tier_measure' = 'weight'),
@@ -20,7 +16,9 @@ BEGIN
 		(4, 'tier_scope', terms ->> 'tier_scope' <> 'own'),
 		(5, 'tax_included', (terms ->> 'tax_included')::boolean),
 		(6, 'rounding', terms ->> 'rounding' IS NOT NULL),
-		(7, 'on_breach', terms ->> 'on_breach' <> 'clamp')
+		(7, 'on_breach', terms ->> 'on_breach' <> 'clamp'),
+		(8, 'commit_quantity', slot <> 'charge' AND terms ->> 'commit_quantity' IS NOT NULL),
+		(9, 'commit_amount', slot <> 'charge' AND terms ->> 'commit_amount' IS NOT NULL)
 	) f(no, field, bad) WHERE f.bad ORDER BY f.no LIMIT 1;
 END
 $$;

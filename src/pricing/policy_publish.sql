@@ -61,6 +61,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 				WHEN NOT COALESCE(s.s->>'slot' = ANY ('{list,book,contract,promotion,adjustment,guard,order,charge,rebate,claim}'), false) THEN format('slot "%s" is not known', s.s->>'slot')
 				WHEN s.times > 1 THEN format('slot "%s" is there twice', s.s->>'slot')
 				WHEN NOT COALESCE(s.s->>'combine' = ANY ('{override,if_lower,stack,clamp,order,charge,accrue}'), false) THEN format('combine "%s" is not known', s.s->>'combine')
+				WHEN (s.s->>'slot' = 'charge') <> (s.s->>'combine' = 'charge') OR (s.s->>'slot' IN ('rebate', 'claim')) <> (s.s->>'combine' = 'accrue') THEN format('slot "%s" cannot combine as "%s"', s.s->>'slot', s.s->>'combine')
 				WHEN s.s ? 'pick' AND NOT COALESCE(s.s->>'pick' = ANY ('{first,best}'), false) THEN format('pick "%s" is not first or best', s.s->>'pick')
 				WHEN s.s ? 'blocking' AND jsonb_typeof(s.s->'blocking') <> 'boolean' THEN 'blocking is not true or false'
 				ELSE (SELECT format('"%s" is not known', k) FROM jsonb_object_keys(s.s) k WHERE k <> ALL ('{slot,combine,pick,blocking}') ORDER BY k COLLATE "C" LIMIT 1) END) f(problem)

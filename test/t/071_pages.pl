@@ -23,7 +23,7 @@ sub tidy
     return $text;
 }
 
-for my $page ('pricing', 'commitments')
+for my $page ('pricing', 'charges', 'commitments')
 {
     my $text = slurp_file("$FindBin::RealBin/../../docs/$page.md");
     my ($title, @blocks) = ('');

@@ -1,0 +1,200 @@
+"""Rebates and claims: what invoices and memos of random worlds accrue against the oracle of pricing_accruals.py, and the oracle judged by hand.
+
+SEED=n other worlds, ACCRUALS=n so many documents (400 if not said), WORLD=n one world only. A difference is told with its document, both answers and the agreements of its world.
+"""
+from collections import Counter
+from fractions import Fraction
+import json
+import os
+import random
+import unittest
+
+from pricing_accruals import Books
+from pricing_cases import Case, policies
+from pricing_database import SOURCE, Difference, Loaded, exact, literal, naming, psql
+from pricing_questions import AMOUNTS, boundaries, decimal
+from pricing_world import instant, read, text_of
+from test_pricing import plain, short
+from test_pricing_oracle import ALL, POLICY, agreement, masters
+
+SEED = int(os.environ.get("SEED") or 22)
+DOCUMENTS = int(os.environ.get("ACCRUALS") or 400)
+ONLY = os.environ.get("WORLD")
+OF_A_WORLD = 50
+COMBINES = ("override", "best", "best", "additive", "additive", "compound", "exclusive", "always")
+ACCRUE = [{"slot": "rebate", "combine": "accrue"}, {"slot": "claim", "combine": "accrue"}]
+FIELDS = ("agreement", "kind", "document", "version", "line", "quantity", "base", "amount", "currency")
+
+
+class AccrualCase(Case):
+    """A world with rebates and claims beside everything else; all companies keep their books in one currency."""
+
+    def masters(self):
+        super().masters()
+        for d in self.documents("company"):
+            d["currency"] = self.money[0]
+
+    def corrections(self):
+        self.heads.update((d["code"], d) for d in [self.below(self.names(f"Y{place:02}"), self.pick("rebate", "rebate", "claim")) for place in range(self.rng.randrange(4, 9))])
+        self.first.append(("agreement", [d for d in self.heads.values() if d["slot"] in ("rebate", "claim")]))
+
+    def below(self, code, slot):
+        period = slot == "rebate" and self.some(0.75)
+        return {"code": code, "slot": slot, "company": self.pick(*[None] * 9, *self.companies), "currency": self.pick(*self.money[:1] * 6, *self.money), "tz": "UTC", "combine": self.pick(*COMBINES),
+                "stack_group": self.pick("", "g1", "g2", "Z"), "priority": self.pick(0, 0, 5), "tier_measure": self.pick("quantity", "amount"), "tier_basis": "period" if period else "line",
+                "tier_mode": self.pick("all_units", "incremental") if slot == "rebate" else "all_units", "fx_allowed": self.some(0.9), "publish": True, "assignments": self.assignments("order"),
+                "rates": self.rates_below(slot), **(self.period() if self.some(0.12) else {})}
+
+    def rates_below(self, slot):
+        rates = []
+        for what in self.rng.sample(range(4), self.pick(1, 1, 2)):
+            kind, keys = (("all", [None]), ("category", [self.names("K1"), self.names("K3")]), ("item", self.skus), ("brand", [self.names("B1")]))[what]
+            target = self.pick(*keys)
+            units = [None] * 3 + ([u["unit"] for u in self.items[target]["units"]] + [self.items[target]["base_unit"]] if kind == "item" else [])
+            head = {"what_kind": kind, "what": target, "unit": self.pick(*units), **({"customer": self.pick(*self.customers)} if self.some(0.25) else {}), **(self.period() if self.some(0.08) else {})}
+            for tier in [None] if self.some(0.4) else sorted(self.rng.sample((None, "2", "10", "50", "200", "1000"), self.pick(2, 3)), key=lambda t: float(t or 0)):
+                calc = self.pick("percent_off", "amount_off", *(["net"] * 3 if slot == "claim" else ["percent_off"]))
+                value = self.pick(*{"percent_off": ("2", "3.5", "0.3333333333", "100"), "amount_off": ("0.25", "1.005", "0.0333"), "net": ("4", "6.25", "20")}[calc])
+                rates.append(dict(head, line=f"L{len(rates)}", min_quantity=tier, calc=calc, value=value, **({"price_per": self.pick(1, 100)} if calc != "percent_off" and self.some(0.2) else {})))
+        return rates
+
+
+class Papers:
+    """A stream of invoices and memos about a case."""
+
+    def __init__(self, case, world):
+        self.case, self.world, self.edges, self.rng = case, world, boundaries(world), random.Random(f"papers {case.seed}")
+        self.known = []
+
+    def one(self, number):
+        case, rng = self.case, self.rng
+        corrects = rng.choice(self.known) if self.known and rng.random() < 0.3 else None
+        at = rng.choice(self.edges) + rng.choice((-1, 0, 0, 1, 20 * 86400 * 10 ** 6)) if rng.random() < 0.4 else instant("2025-06-01")
+        paper = {"number": case.names(f"N{number}"), "kind": "invoice", "customer": rng.choice(case.customers[:3]), "company": rng.choice(case.companies[:1] * 3 + case.companies), "currency": case.money[0], "at": at,
+                 "corrects": None, "lines": [self.line() for _ in range(rng.choice((1, 1, 2, 4)))]}
+        if corrects:
+            paper.update(kind="credit_memo", corrects=corrects["number"], customer=corrects["customer"], company=corrects["company"])
+            paper["lines"] = [dict(self.line(), item=rng.choice(corrects["lines"])["item"], unit=None) for _ in range(rng.choice((1, 1, 2)))]
+        elif rng.random() < 0.1:
+            paper.update(kind=rng.choice(("credit_memo", "debit_memo")), corrects=rng.choice((None, case.names("N-UNKNOWN"))))
+        for line in paper["lines"]:
+            line["unit"] = line["unit"] or case.items[line["item"]]["base_unit"]
+        if paper["kind"] == "invoice":
+            self.known.append(paper)
+        paper["payer"] = paper["customer"]
+        return paper
+
+    def line(self):
+        rng, item = self.rng, self.case.items[self.rng.choice(self.case.skus)]
+        unit = rng.choice([item["base_unit"]] + [u["unit"] for u in item["units"]])
+        found = None
+        while found is None or found == "0" or decimal(Fraction(found) * self.world.items[item["sku"]].factor(unit)) is None:
+            found = decimal(Fraction(rng.choice(AMOUNTS)))
+        return {"item": item["sku"], "unit": unit, "quantity": None if rng.random() < 0.1 else found, "net": rng.choice(("10", "99.99", "120.005", "1000", "0", "33.3333", "250.5"))}
+
+
+def paper_sql(paper):
+    document = {"company": paper["company"], "invoice_number": paper["number"], "kind": paper["kind"], "customer": paper["customer"], "corrects": paper["corrects"], "currency": paper["currency"],
+                "issued_at": text_of(paper["at"]), "net_amount": str(sum((Fraction(line["net"]) for line in paper["lines"]), Fraction(0)) and decimal(sum(Fraction(line["net"]) for line in paper["lines"])) or "0"),
+                "lines": [{k: v for k, v in {"sku": line["item"], "quantity": line["quantity"], "unit": line["unit"], "net_amount": line["net"]}.items() if v is not None} for line in paper["lines"]]}
+    document = {k: v for k, v in document.items() if v is not None}
+    key = "/".join((paper["company"], paper["kind"], paper["number"]))
+    return (f"SELECT jsonb_build_object('outcome', outcome, 'message', message) FROM distsync.apply('invoice', {literal(document)}, '{SOURCE}');\n"
+            "SELECT jsonb_build_object('rows', (SELECT jsonb_agg(jsonb_build_object('agreement', g.code, 'kind', a.kind, 'document', a.document_key, 'version', a.version_no, 'line', a.line_key, 'quantity', a.quantity, "
+            "'base', a.base_amount, 'amount', a.amount, 'currency', a.currency)) FROM dist.accrual a JOIN dist.agreement g USING (agreement_id) "
+            f"WHERE starts_with(a.document_key, {literal(key + '/')})));\n")
+
+
+def in_base(world, paper):
+    """A document in the oracle's terms."""
+    lines = [{"item": line["item"], "net": Fraction(line["net"]), "quantity": None if line["quantity"] is None else Fraction(line["quantity"]) * world.items[line["item"]].factor(line["unit"])} for line in paper["lines"]]
+    return dict(paper, lines=lines)
+
+
+def counted(rows):
+    return Counter(tuple(row[f] if f not in ("quantity", "base", "amount") else Fraction(row[f]) for f in FIELDS) for row in rows)
+
+
+class Accruals(unittest.TestCase):
+    maxDiff = None
+
+    def test_engine_is_the_oracle(self):
+        print(f"SEED={SEED}", flush=True)
+        psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n")
+        before = psql("SELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")[""][0]
+        names, known, found = naming(), policies(random.Random(SEED)), Counter()
+        try:
+            for number in [int(ONLY)] if ONLY else range(max(1, DOCUMENTS // OF_A_WORLD)):
+                policy = dict(known[number % len(known)])
+                policy["slots"] = policy["slots"] + ACCRUE
+                out = psql(f"SELECT distsync.publish_policy({literal(policy)}::jsonb);\n")[""]
+                self.assertEqual([line for line in out if "ERROR" in line], [], policy)
+                self.one_world(number, policy, next(names), found)
+        finally:
+            psql(f"SELECT distsync.publish_policy({literal(before)}::jsonb);\n")
+        print(dict(found.most_common()), flush=True)
+        self.assertEqual(psql("SELECT * FROM distsync_internal.pricing_verify_accruals() LIMIT 5;\n")[""], [])
+        for what in ("rebate", "claim", "adjusted", "taken back"):
+            self.assertTrue(ONLY or found[what], f"no case of {what}")
+
+    def one_world(self, number, policy, names, found):
+        case = AccrualCase(f"accruals {SEED}-{number}", names, wide=False)
+        world = read(case.phases, case.used)
+        papers = Papers(case, world)
+        asked = [papers.one(n) for n in range(OF_A_WORLD)]
+        nothing = {"customer": case.customers[0], "at": instant("2025-01-01"), "phase": None, "options": {"company": case.companies[0]}, "lines": [{"item": case.skus[0], "quantity": "1"}]}
+        loaded = Loaded(case.phases, case.used, names, [nothing], [(f"paper {n}", paper_sql(paper)) for n, paper in enumerate(asked)])
+        books = Books(loaded.world, policy)
+        loaded.forget()
+        for n, paper in enumerate(asked):
+            lines = loaded.parts[f"paper {n}"]
+            said = None if any("ERROR" in line for line in lines) else [exact(line) for line in lines]
+            rows = books.record(in_base(loaded.world, paper))
+            if said is None or said[0]["outcome"] != "applied":
+                raise Difference(f"SEED={SEED} WORLD={number} {json.dumps(paper)}: {' '.join(lines)}")
+            engine, oracle = counted(said[1]["rows"] or ()), counted(rows)
+            if engine != oracle:
+                told = [d for d in case.heads.values() if d["slot"] in ("rebate", "claim")]
+                raise Difference("\n".join([f"SEED={SEED} WORLD={number} {json.dumps(paper)}", f"engine only {plain(sorted(engine - oracle, key=str))}", f"oracle only {plain(sorted(oracle - engine, key=str))}",
+                                            "policy " + json.dumps(policy)] + [json.dumps(short(d)) for d in told]))
+            found.update([row["kind"] for row in rows] + ["adjusted" for row in rows if row["document"].endswith("/tier")] + ["taken back" for row in rows if row["quantity"] < 0])
+
+
+class ByHand(unittest.TestCase):
+    """The oracle itself, with numbers worked out on paper from the definition."""
+
+    def run_papers(self, agreements, *papers):
+        books = Books(read([masters() + [("agreement", agreements)]]), dict(POLICY, slots=POLICY["slots"] + ACCRUE))
+        found = []
+        for n, (net, quantity, *more) in enumerate(papers):
+            corrects = more[0] if more else None
+            paper = {"number": f"N{n}", "kind": "credit_memo" if corrects else "invoice", "payer": "KID", "customer": "KID", "company": "US", "currency": "USD", "at": instant("2020-06-01"), "corrects": corrects,
+                     "lines": [{"item": "A", "net": Fraction(net), "quantity": quantity and Fraction(quantity)}]}
+            found.append([(row["document"].split("/", 2)[2], row["amount"]) for row in books.record(paper)])
+        return found
+
+    @staticmethod
+    def below(code, slot, *rates, **more):
+        return dict(agreement(code, slot, assignments=ALL, **more), rates=[dict({"what_kind": "all", "line": str(n)}, **rate) for n, rate in enumerate(rates)])
+
+    def test_period_tiers(self):
+        tiers = ({"calc": "percent_off", "value": "2"}, {"calc": "percent_off", "value": "3", "min_quantity": "1000"})
+        every = self.below("R", "rebate", *tiers, tier_basis="period", tier_measure="amount")
+        self.assertEqual(self.run_papers([every], ("900", "9"), ("200", "2"), ("200", "2", "N0")), [[("N0/1", -18)], [("N1/1/tier", -9), ("N1/1", -6)], [("N2/1/tier", 11), ("N2/1", 4)]])
+        part = dict(every, tier_mode="incremental")
+        self.assertEqual(self.run_papers([part], ("900", "9"), ("200", "2"), ("200", "2", "N0")), [[("N0/1", -18)], [("N1/1", -5)], [("N2/1", 5)]])
+
+    def test_ship_and_debit(self):
+        claim = self.below("C", "claim", {"calc": "net", "value": "4.5"})
+        self.assertEqual(self.run_papers([claim], ("100", "10"), ("20", "2", "N0"), ("5", None, "N0")), [[("N0/1", 15)], [("N1/1", -3)], []])
+        self.assertEqual(self.run_papers([self.below("C", "claim", {"calc": "net", "value": "7"})], ("100", "10")), [[("N0/1", 0)]])
+
+    def test_groups(self):
+        one, two = (self.below(code, "rebate", {"calc": "percent_off", "value": value}, combine="best") for code, value in (("R1", "2"), ("R2", "3")))
+        self.assertEqual(self.run_papers([one, two], ("100", "1")), [[("N0/1", -3)]])
+        self.assertEqual(self.run_papers([dict(one, combine="additive"), dict(two, combine="additive")], ("100", "1")), [[("N0/1", -2), ("N0/1", -3)]])
+        self.assertEqual(self.run_papers([dict(one, combine="override"), dict(two, combine="override", stack_group="other")], ("100", "1")), [[("N0/1", -2), ("N0/1", -3)]])
+
+
+if __name__ == "__main__":
+    unittest.main()
