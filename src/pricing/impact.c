@@ -138,15 +138,20 @@ touches(const Twice *t, const DsLine *line)
 	return false;
 }
 
-/* sums_amounts does the question whether the price of one line may depend on that of another: discounts off the sum, and tiers by the amount of several lines. */
+/* discounts_sum does the question whether discounts off the sum of the lines concern a buyer. */
 static bool
-sums_amounts(Twice *t, const DsBuyer *buyer)
+discounts_sum(Twice *t, const DsBuyer *buyer)
+{
+	t->call->buyer = *buyer;
+	return ds_pricing_has_order_level(t->call);
+}
+
+/* sums_amounts does the question whether tiers of a buyer count amounts over several lines: then list prices of one move the price of another. */
+static bool
+sums_amounts(const DsBuyer *buyer)
 {
 	int i;
 
-	t->call->buyer = *buyer;
-	if (ds_pricing_has_order_level(t->call))
-		return true;
 	for (i = 0; i < buyer->nsources; i++)
 	{
 		const DsVersion *v = buyer->sources[i].version;
@@ -158,12 +163,19 @@ sums_amounts(Twice *t, const DsBuyer *buyer)
 	return false;
 }
 
+/* use does the choice of a side: as things are, or with the drafts. */
+static void
+use(Twice *t, bool drafted)
+{
+	t->call->buyer = drafted ? t->after : t->before;
+	t->call->overlay = drafted ? t->impact->overlay : NULL;
+}
+
 /* decide does the decision of a line, as things are or with the drafts. */
 static void
 decide(Twice *t, DsLine *line, bool drafted, DsResult *r)
 {
-	t->call->buyer = drafted ? t->after : t->before;
-	t->call->overlay = drafted ? t->impact->overlay : NULL;
+	use(t, drafted);
 	r->line = line;
 	r->decision = ds_pricing_priced(t->call, line, &r->finish);
 }
@@ -252,9 +264,13 @@ run_apart(Twice *t)
 	}
 }
 
-/* run_together does all lines where amounts are summed over them. */
+/*
+ * run_together does all lines of a document. Those that cannot change by
+ * themselves have one decision; discounts off the sum may still make their
+ * amounts differ.
+ */
 static void
-run_together(Twice *t)
+run_together(Twice *t, bool each)
 {
 	DsCall *call = t->call;
 	int n = call->request.nlines;
@@ -269,9 +285,18 @@ run_together(Twice *t)
 			call->request.lines[i].has_list = false;
 		for (i = 0; i < n; i++)
 		{
+			DsLine *line = &call->request.lines[i];
+
 			CHECK_FOR_INTERRUPTS();
-			decide(t, &call->request.lines[i], drafted == 1, &results[drafted][i]);
+			if (drafted == 0 || each || touches(t, line))
+				decide(t, line, drafted == 1, &results[drafted][i]);
+			else
+				results[1][i] = results[0][i];
 		}
+	}
+	for (drafted = 0; drafted < 2; drafted++)
+	{
+		use(t, drafted == 1);
 		if (ds_pricing_has_order_level(call))
 			ds_pricing_order_level(call, results[drafted], n);
 	}
@@ -284,7 +309,7 @@ static void
 run(Twice *t, Jsonb *lines)
 {
 	DsCall *call = t->call;
-	bool together;
+	bool each;
 	bool any;
 	int i;
 
@@ -306,9 +331,9 @@ run(Twice *t, Jsonb *lines)
 		any = touches(t, &call->request.lines[i]);
 	if (!any)
 		return;
-	together = sums_amounts(t, &t->before) || sums_amounts(t, &t->after);
-	if (together)
-		run_together(t);
+	each = sums_amounts(&t->before) || sums_amounts(&t->after);
+	if (each || discounts_sum(t, &t->before) || discounts_sum(t, &t->after))
+		run_together(t, each);
 	else
 		run_apart(t);
 }

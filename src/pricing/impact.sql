@@ -127,17 +127,18 @@ BEGIN
 	FOR h IN SELECT r.function FROM distsync_internal.handler r WHERE r.kind = 'priced_lines' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
 		RETURN QUERY EXECUTE format($sql$
 			SELECT p.code, d.document_kind, d.document_key, d.options->>'company', (l.told->>'line')::integer, t.item, trim_scale(t.quantity), t.unit, t.currency, t.old_unit_price, t.old_price_per, t.old_net_amount,
-				t.new_unit_price, t.new_price_per, t.new_net_amount, round((t.new_net_amount - t.old_net_amount) * (l.told->>'open')::numeric / (l.told->>'of')::numeric, c.minor_units),
+				t.new_unit_price, t.new_price_per, t.new_net_amount, round((t.new_net_amount - t.old_net_amount) * COALESCE((l.told->>'open')::numeric, 1) / COALESCE((l.told->>'of')::numeric, 1), c.minor_units),
 				CASE WHEN NOT t.changed THEN CASE t.new_code WHEN 'locked' THEN 'locked' ELSE 'unchanged' END WHEN t.new_unit_price IS NULL THEN 'lost' WHEN t.old_unit_price IS NULL THEN 'gained'
 					WHEN t.new_unit_price * t.old_price_per > t.old_unit_price * t.new_price_per THEN 'raised' WHEN t.new_unit_price * t.old_price_per < t.old_unit_price * t.new_price_per THEN 'lowered'
 					WHEN t.new_net_amount > t.old_net_amount THEN 'raised' ELSE 'lowered' END,
-				t.new_code, jsonb_build_object('old_agreement', t.old_agreement, 'new_agreement', t.new_agreement, 'old_code', t.old_code, 'open', l.told->'open', 'of', l.told->'of')
+				t.new_code, jsonb_build_object('old_agreement', t.old_agreement, 'new_agreement', t.new_agreement, 'old_code', t.old_code)
+					|| CASE WHEN l.told ? 'open' THEN jsonb_build_object('open', l.told->'open', 'of', l.told->'of') ELSE '{}' END
 			FROM (SELECT * FROM %s($1, $2, $3) x WHERE x.customer_id = $4 OR $4 IS NULL ORDER BY x.customer_id) d
 			CROSS JOIN LATERAL distsync_internal.pricing_twice(d.customer_id, d.lines, CASE WHEN $5 THEN d.at ELSE $6 END, d.options, $7, $8, $9) t
 			CROSS JOIN LATERAL (SELECT d.lines->(t.ordinal - 1)) l(told)
 			JOIN dist.party p ON p.party_id = d.customer_id
 			JOIN dist.currency c ON c.currency = t.currency
-			WHERE (l.told->>'open')::numeric > 0 $sql$, h.function)
+			WHERE COALESCE((l.told->>'open')::numeric > 0, true) $sql$, h.function)
 		USING scope.items, scope.parties, scope.whole, only_customer, COALESCE((options->>'at_document_date')::boolean, false), COALESCE((options->>'at')::timestamptz, statement_timestamp()),
 			drafts, concerned, COALESCE((options->>'unchanged')::boolean, false);
 	END LOOP;
@@ -156,7 +157,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.price_impact(text, jsonb) IS
-	'What publishing the newest draft of an agreement would do to open orders and quotes: each line whose unit price, amount or outcome would change, priced twice at the same instant, as things are (old_) and as if it had been published (new_). old_net_amount and new_net_amount are for the whole line, after order discounts; delta is their difference for what is still open, NULL where one is missing. outcome raised | lowered | lost (it would have no price) | gained, and with option unchanged: unchanged | locked; code as in price(); detail {"old_agreement","new_agreement","old_code","open","of" (base units)}. options: version (of several drafts), at (this moment if left out), at_document_date (each document when it was placed), customer, unchanged (all open lines). Writes nothing. Errors: those of publish() of the draft, but for approval and overlap; SD001, SD002 option.';
+	'What publishing the newest draft of an agreement would do to open orders and quotes: each line whose unit price, amount or outcome would change, priced twice at the same instant, as things are (old_) and as if it had been published (new_). old_net_amount and new_net_amount are for the whole line, after order discounts; delta is their difference for what is still open, NULL where one is missing. outcome raised | lowered | lost (it would have no price) | gained, and with option unchanged: unchanged | locked; code as in price(); detail {"old_agreement","new_agreement","old_code"} and, where some of the line is gone already, {"open","of"} in base units. options: version (of several drafts), at (this moment if left out), at_document_date (each document when it was placed), customer, unchanged (all open lines). Writes nothing. Errors: those of publish() of the draft, but for approval and overlap; SD001, SD002 option.';
 
 -- price_impact_summary does the adding up of the same, so that a person sees the size before the rows.
 CREATE FUNCTION distsync.price_impact_summary(agreement text, options jsonb DEFAULT '{}')
