@@ -22,15 +22,22 @@ BEGIN
 		LEFT JOIN dist.site w ON w.site_id = l.site_id
 		WHERE l.quantity > 0 AND l.base_quantity > l.cancelled_quantity
 			AND (items IS NULL OR whole AND (l.customer_id, l.order_id) IN (SELECT d.customer_id, d.order_id FROM wanted d) OR NOT whole AND l.item_id = ANY (items))
-		GROUP BY l.customer_id, l.order_id)
+		GROUP BY l.customer_id, l.order_id
+	), used AS (
+		-- agreed volumes without what the document itself took of them
+		SELECT u.document_key, jsonb_object_agg(a.code, jsonb_build_object('quantity', c.quantity - u.quantity, 'amount', c.amount - u.amount)) AS used
+		FROM (SELECT x.document_key, x.agreement_id, sum(x.quantity) AS quantity, sum(x.amount) AS amount FROM dist.commitment_use x GROUP BY 1, 2) u
+		JOIN dist.agreement a ON a.agreement_id = u.agreement_id JOIN dist.commitment c ON c.agreement_id = u.agreement_id GROUP BY u.document_key)
 	SELECT o.customer_id, o.kind, o.order_number, o.ordered_at,
-		jsonb_strip_nulls(jsonb_build_object('company', c.code, 'currency', o.currency, 'channel', h.code, 'ship_to', s.code, 'job', j.code, 'document_type', o.kind, 'document_key', o.order_number)), d.lines
+		jsonb_strip_nulls(jsonb_build_object('company', c.code, 'currency', o.currency, 'channel', h.code, 'ship_to', s.code, 'job', j.code, 'document_type', o.kind, 'document_key', o.order_number,
+			'commitment', 'order', 'used', u.used)), d.lines
 	FROM dist.sales_order o
 	JOIN document d ON d.customer_id = o.customer_id AND d.order_id = o.order_id
 	JOIN dist.company c ON c.company_id = o.company_id
 	LEFT JOIN dist.channel h ON h.channel_id = o.channel_id
 	LEFT JOIN dist.party s ON s.party_id = o.ship_to_id
 	LEFT JOIN dist.party j ON j.party_id = o.job_id
+	LEFT JOIN used u ON o.kind = 'order' AND u.document_key = c.code || '/' || o.order_number
 	WHERE o.kind IN ('order', 'quote') AND o.state IN ('accepted', 'held', 'sent', 'booked') AND (parties IS NULL OR o.customer_id = ANY (parties) OR o.ship_to_id = ANY (parties) OR o.job_id = ANY (parties));
 END
 $$;

@@ -30,9 +30,9 @@ has_cap(const DsVersion *v)
 	return v->commit_quantity != NULL || v->commit_amount != NULL;
 }
 
-/* counts does the question whether anything depends on how much of an agreement is used. */
-static bool
-counts(const DsVersion *v)
+/* ds_pricing_has_volume does the question whether anything depends on how much of an agreement is used. */
+bool
+ds_pricing_has_volume(const DsVersion *v)
 {
 	return has_cap(v) || v->tier_basis == DS_BASIS_PERIOD;
 }
@@ -179,7 +179,7 @@ ds_pricing_used_up(DsCall *call, DsSource *s, const DsLine *line)
 bool
 ds_pricing_over_commitment(DsCall *call, DsSource *s, const DsLine *line)
 {
-	if (!counts(s->version))
+	if (!ds_pricing_has_volume(s->version))
 		return false;
 	ds_pricing_commitment(call, s);
 	return has_cap(s->version) && s->version->cap_behavior == DS_CAP_WARN && used_up(call, s, line);
@@ -201,7 +201,7 @@ uses(const DsLine *line, const DsDecision *d, int64 agreement_id)
 	{
 		const DsSource *s = d->steps[i].candidate->source;
 
-		if (s->version->agreement_id == agreement_id && counts(s->version))
+		if (s->version->agreement_id == agreement_id && ds_pricing_has_volume(s->version))
 			found = s;
 		if (d->steps[i].candidate == d->winner)
 			break;

@@ -358,6 +358,7 @@ extern bool ds_pricing_same_ladder(const DsCandidate *a, const DsCandidate *b);
 extern DsRatio ds_pricing_tax(DsCall *call, const DsLine *line);
 
 /* commitment.c */
+extern bool ds_pricing_has_volume(const DsVersion *version);
 extern void ds_pricing_commitment(DsCall *call, DsSource *source);
 extern bool ds_pricing_used_up(DsCall *call, DsSource *source, const DsLine *line);
 extern bool ds_pricing_over_commitment(DsCall *call, DsSource *source, const DsLine *line);

@@ -6,7 +6,8 @@
  *
  * A line can only change if an agreement that has a draft, or one whose rates
  * start from its price, names it with the drafts or without them; or if such a
- * line stands in the same document and amounts are summed over it. Only those
+ * line stands in the same document and amounts are summed over it, or volumes
+ * are taken by one line after the other. Only those
  * are decided, twice; the rest of the document is there because tiers count it.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
@@ -146,9 +147,13 @@ discounts_sum(Twice *t, const DsBuyer *buyer)
 	return ds_pricing_has_order_level(t->call);
 }
 
-/* sums_amounts does the question whether tiers of a buyer count amounts over several lines: then list prices of one move the price of another. */
+/*
+ * lines_meet does the question whether the price of one line may move that of
+ * another: tiers count amounts over several lines, which are at list prices, or
+ * the lines take a volume one after the other.
+ */
 static bool
-sums_amounts(const DsBuyer *buyer)
+lines_meet(const Twice *t, const DsBuyer *buyer)
 {
 	int i;
 
@@ -156,8 +161,9 @@ sums_amounts(const DsBuyer *buyer)
 	{
 		const DsVersion *v = buyer->sources[i].version;
 
-		if (v->tier_measure == DS_MEASURE_AMOUNT &&
-			(v->tier_basis == DS_BASIS_ITEM_ORDER || v->tier_basis == DS_BASIS_FAMILY_ORDER))
+		if ((v->tier_measure == DS_MEASURE_AMOUNT &&
+			 (v->tier_basis == DS_BASIS_ITEM_ORDER || v->tier_basis == DS_BASIS_FAMILY_ORDER)) ||
+			(t->call->request.commitment != DS_COMMITMENT_LINE && ds_pricing_has_volume(v)))
 			return true;
 	}
 	return false;
@@ -281,6 +287,7 @@ run_together(Twice *t, bool each)
 	for (drafted = 0; drafted < 2; drafted++)
 	{
 		results[drafted] = MemoryContextAllocHuge(call->context, sizeof(DsResult) * n);
+		call->taken = NULL;
 		for (i = 0; i < n; i++)
 			call->request.lines[i].has_list = false;
 		for (i = 0; i < n; i++)
@@ -331,7 +338,7 @@ run(Twice *t, Jsonb *lines)
 		any = touches(t, &call->request.lines[i]);
 	if (!any)
 		return;
-	each = sums_amounts(&t->before) || sums_amounts(&t->after);
+	each = lines_meet(t, &t->before) || lines_meet(t, &t->after);
 	if (each || discounts_sum(t, &t->before) || discounts_sum(t, &t->after))
 		run_together(t, each);
 	else

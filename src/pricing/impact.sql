@@ -93,11 +93,11 @@ BEGIN
 	items := distsync_internal.pricing_items(sets);
 	parties := distsync_internal.pricing_reach(concerned, sets);
 	whole := EXISTS (SELECT FROM dist.agreement_version v JOIN dist.agreement a ON a.agreement_id = v.agreement_id
-		WHERE (v.version_id = ANY (drafts) OR v.status = 'published' AND upper_inf(v.known)) AND (a.slot = 'order' OR v.tier_basis IN ('item_order', 'family_order')));
+		WHERE (v.version_id = ANY (drafts) OR v.status = 'published' AND upper_inf(v.known)) AND (a.slot = 'order' OR v.tier_basis <> 'line' OR num_nonnulls(v.commit_quantity, v.commit_amount) > 0));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_scope(bigint[], bigint[]) IS
-	'Items and parties (NULL = all) whose prices drafts may change, among concerned agreements; whole: prices may depend on other lines of a document, because some agreement sums over them.';
+	'Items and parties (NULL = all) whose prices drafts may change, among concerned agreements; whole: prices may depend on other lines of a document, because some agreement sums over them, or has a volume.';
 
 -- pricing_impact does the pricing of open documents with a draft and without it.
 CREATE FUNCTION distsync_internal.pricing_impact(agreement text, options jsonb)

@@ -10,7 +10,7 @@ OPEN = ("accepted", "held", "sent", "booked")
 
 
 class Documents:
-    """A stream of documents about one case: {"customer", "kind", "number", "state", "at", "options", "lines"}."""
+    """A stream of documents about one case: {"customer", "kind", "number", "state", "at", "options", "lines", "used": what it took of agreed volumes}."""
 
     def __init__(self, case, world, questions):
         self.case, self.world, self.questions, self.rng, self.count = case, world, questions, random.Random(f"documents {case.seed} open"), 0
@@ -32,6 +32,8 @@ class Documents:
             document["lines"][0].update(item=lock["item"], unit=lock["unit"], quantity="12")
         for line in document["lines"]:
             self.progress(line)
+        taken = sorted(self.case.used) if document["kind"] == "order" and rng.random() < 0.3 else []
+        document["used"] = {code: (rng.choice((Fraction(1), Fraction(5), Fraction(80))), rng.choice((Fraction(0), Fraction(100)))) for code in rng.sample(taken, min(2, len(taken)))}
         return document
 
     def line(self, number):
@@ -79,4 +81,7 @@ def insert_sql(documents):
             script.append("INSERT INTO dist.order_line (customer_id, order_id, line_no, item_id, requested_item_id, quantity, requested_quantity, unit, base_quantity, unit_price, net_amount, site_id, "
                           f"shipped_quantity, invoiced_quantity, cancelled_quantity) VALUES (:c, :o, {line['line']}, {item}, {item}, {line['quantity']}, {line['quantity']}, {literal(line['unit'])}, "
                           f"{decimal(line['base'])}, 1, 1, {id_of('site', 'site_id', line.get('site'))}, {decimal(line['shipped'])}, {decimal(line['invoiced'])}, {decimal(line['cancelled'])});\n")
+        for code, (quantity, amount) in d["used"].items():
+            script.append("INSERT INTO dist.commitment_use (agreement_id, document_key, line_no, quantity, amount, used_at) VALUES ("
+                          f"{id_of('agreement', 'agreement_id', code)}, {literal(o['company'] + '/' + d['number'])}, 1, {decimal(quantity)}, {decimal(amount)}, now());\n")
     return "".join(script) + "SET session_replication_role = origin;\n"

@@ -14,7 +14,7 @@ from pricing_cases import Case, policies
 from pricing_database import SOURCE, Difference, Loaded, exact, instant_sql, literal, naming, prices_sql, psql
 from pricing_drafts import Drafts
 from pricing_open import Documents, insert_sql
-from pricing_questions import Questions
+from pricing_questions import Questions, decimal
 from pricing_world import read, text_of
 
 SEED = int(os.environ.get("SEED") or 7)
@@ -24,10 +24,13 @@ SCENARIOS = 4       # of a world
 DOCUMENTS = 40      # open in each
 
 
-def question_of(document, at):
-    """What is asked of prices() for a document, and the lines that are told."""
+def question_of(document, at, used):
+    """What is asked of prices() for a document; used: what all took of agreed volumes."""
     lines = Documents.counted(document)
-    return {"customer": document["customer"], "at": document["at"] if at is None else at, "phase": None, "options": dict(document["options"], document_type=document["kind"], document_key=document["number"]),
+    options = dict(document["options"], document_type=document["kind"], document_key=document["number"], commitment="order")
+    if document["used"]:
+        options["used"] = {code: {name: decimal(all_of_it - own) for name, all_of_it, own in zip(("quantity", "amount"), used[code], mine)} for code, mine in document["used"].items()}
+    return {"customer": document["customer"], "at": document["at"] if at is None else at, "phase": None, "options": options,
             "lines": [{k: line[k] for k in ("item", "quantity", "unit", "site") if k in line} for line in lines]}
 
 
@@ -82,7 +85,7 @@ class Impact(unittest.TestCase):
 
     def one_scenario(self, name, draft, documents, at, world, seen):
         options = {"at_document_date": True} if at is None else {"at": text_of(at)}
-        asked = [(d, q) for d in documents for q in [question_of(d, at)] if q["lines"]]
+        asked = [(d, q) for d in documents for q in [question_of(d, at, world.commitments)] if q["lines"]]
         script = f"\\echo @@draft\nSELECT outcome FROM distsync.apply_all('agreement', {literal([draft])}, '{SOURCE}');\nBEGIN;\n\\echo @@insert\n{insert_sql(documents)}"
         for n, (_, question) in enumerate(asked):
             script += f"\\echo @@old {n}\n{prices_sql(question)}\\echo @@new {n}\n{prices_sql(dict(question, options=dict(question['options'], drafts=[draft['code']])))}"
@@ -104,23 +107,24 @@ class Impact(unittest.TestCase):
                 if Documents.still_open(line):
                     seen["lines"] += 1
                     outcome = outcome_of(old, new)
-                    all_of_them[key] = outcome or ("locked" if new["code"] == "locked" else "unchanged")
+                    all_of_them[key] = self.row(line, old, new, outcome or ("locked" if new["code"] == "locked" else "unchanged"), world)
                     if outcome:
                         seen[outcome] += 1
-                        expected[key] = self.row(line, old, new, outcome, world)
-        told = [exact(line) for line in out["impact"]]
-        found = {key_of(row): {k: row[k] for k in expected.get(key_of(row), row)} for row in told}
-        if found != expected or len(found) != len(told):
-            wrong = [(k, expected.get(k), found.get(k)) for k in {*expected, *found} if expected.get(k) != found.get(k)]
-            raise Difference(f"{name}: {len(wrong)} lines differ, among them (key, brute force, impact)\n" + "\n".join(map(str, wrong[:3])) + f"\ndraft {json.dumps(draft)}\nat {at and instant_sql(at)} {options}")
-        self.assertEqual({key_of(row): row["outcome"] for row in map(exact, out["everything"])}, all_of_them, name)
-        self.summary(name, told, [exact(line) for line in out["summary"]])
+                        expected[key] = all_of_them[key]
+        for part, wanted in (("impact", expected), ("everything", all_of_them)):
+            told = [exact(line) for line in out[part]]
+            found = {key_of(row): {k: row[k] for k in wanted.get(key_of(row), row)} for row in told}
+            if found != wanted or len(found) != len(told):
+                wrong = [(k, wanted.get(k), found.get(k)) for k in {*wanted, *found} if wanted.get(k) != found.get(k)]
+                raise Difference(f"{name}: {part}, {len(wrong)} lines differ, among them (key, brute force, impact)\n" + "\n".join(map(str, wrong[:3]))
+                                 + f"\ndraft {json.dumps(draft)}\nat {at and instant_sql(at)} {options}")
+        self.summary(name, [exact(line) for line in out["impact"]], [exact(line) for line in out["summary"]])
 
     @staticmethod
     def row(line, old, new, outcome, world):
-        """The row of a changed line."""
+        """The row of a line."""
         delta = None
-        if outcome in ("raised", "lowered"):
+        if old["outcome"] == new["outcome"] == "priced":
             delta = round_minor((new["net_amount"] - old["net_amount"]) * Documents.still_open(line) / line["base"], world.currencies[new["currency"]])
         row = {"item": line["item"], "quantity": Fraction(line["quantity"]), "unit": line["unit"], "currency": new["currency"], "outcome": outcome, "code": new["code"], "delta": delta}
         for side, answer in (("old", old), ("new", new)):
