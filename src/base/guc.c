@@ -28,6 +28,7 @@ char *ds_guc_databases = NULL;
 char *ds_guc_instance = NULL;
 int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
+int ds_guc_observed_price_retention = 576000;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
 int ds_guc_price_cache = 65536;
 bool ds_guc_price_through_sql = false;
@@ -138,6 +139,11 @@ define_worker_numbers(void)
 static void
 define_prices(void)
 {
+	DefineCustomIntVariable("distsync.observed_price_retention",
+							"Sets how long prices that channels charged are kept for comparison.",
+							"The clerk deletes what was told longer ago. 0 keeps them for ever.",
+							&ds_guc_observed_price_retention, 576000, 0, 5256000, PGC_SIGHUP,
+							GUC_UNIT_MIN, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"distsync.price_cache", "Sets how much memory a backend may keep prices in.",
 		"Rates, items and customers that were read for prices are kept between calls up to this "

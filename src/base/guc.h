@@ -45,6 +45,7 @@ extern char *ds_guc_databases;
 extern char *ds_guc_instance;
 extern int ds_guc_lease;
 extern int ds_guc_notify;
+extern int ds_guc_observed_price_retention;
 extern int ds_guc_on_promote;
 extern int ds_guc_price_cache;
 extern bool ds_guc_price_through_sql;

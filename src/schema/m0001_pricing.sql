@@ -328,22 +328,40 @@ CREATE TABLE dist.price_snapshot_bucket (
 	CONSTRAINT price_snapshot_bucket_fk FOREIGN KEY (snapshot_id) REFERENCES dist.price_snapshot ON DELETE CASCADE
 );
 
--- dist.observed_price: what a channel or an invoice really charged.
+-- dist.observed_price: what a channel or somebody else's invoice really charged, as check_prices() compares it with what we say. Kept for
+-- as long as distsync.observed_price_retention says.
 CREATE TABLE dist.observed_price (
 	customer_id		bigint NOT NULL,				-- customer
-	channel_id		bigint NOT NULL DEFAULT 0,		-- channel, 0 = invoice
-	document_type	text NOT NULL,					-- order | invoice | quote
+	channel_id		bigint NOT NULL DEFAULT 0,		-- channel that charged it, 0 = none
+	document_type	text NOT NULL,					-- order | invoice | quote | cart
 	document_key	text NOT NULL,					-- its number
 	line_no			integer NOT NULL,				-- its line
 	item_id			bigint NOT NULL,				-- item
-	quantity		numeric(20,6) NOT NULL,			-- quantity in unit
+	quantity		numeric(20,6) NOT NULL,			-- quantity in unit, negative = a return
 	unit			text NOT NULL,					-- unit
-	unit_price		numeric(20,8) NOT NULL,			-- price charged
+	unit_price		numeric(20,8) NOT NULL,			-- price charged, for price_per units
+	price_per		integer NOT NULL DEFAULT 1,		-- price is for 1, 100 or 1000 units
 	currency		text NOT NULL,					-- its currency
+	tax_percent		numeric(9,6),					-- tax on the line in percent, NULL = not told
 	priced_at		timestamptz NOT NULL,			-- when it was priced
+	company_id		bigint,							-- company that sells, NULL = not told
+	ship_to_id		bigint,							-- ship-to party, NULL = none
+	job_id			bigint,							-- job party, NULL = none
+	site_id			bigint,							-- site that serves it, NULL = not told
+	lock_type		text,							-- document whose price lock should have held: quote | order | return
+	lock_key		text,							-- its number, NULL = no lock
+	context			jsonb,							-- what conditions of rates look at, NULL = nothing
+	requested_ship	timestamptz,					-- requested ship date, where agreements price by it
+	override		text,							-- why somebody set the price by hand, NULL = nobody says so
+	source			text NOT NULL,					-- code of the system that told it
+	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT observed_price_pk PRIMARY KEY (customer_id, channel_id, document_type, document_key, line_no),
-	CONSTRAINT observed_price_chk CHECK (quantity < 'NaN' AND unit_price < 'NaN')
+	CONSTRAINT observed_price_chk CHECK (quantity <> 0 AND quantity < 'NaN' AND unit_price >= 0 AND unit_price < 'NaN' AND price_per IN (1, 100, 1000) AND tax_percent >= 0 AND tax_percent < 'NaN'
+		AND document_type IN ('order', 'invoice', 'quote', 'cart') AND lock_type IN ('quote', 'order', 'return'))
 );
+CREATE INDEX observed_price_at_idx ON dist.observed_price (priced_at);
+CREATE INDEX observed_price_recorded_idx ON dist.observed_price (recorded_at);
 
 -- dist.accrual: what lies below the invoice line: customer rebate, supplier claim, royalty. Amounts never change; what is taken back is a row.
 CREATE TABLE dist.accrual (
