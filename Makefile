@@ -13,7 +13,7 @@ OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o
 OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
 	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o \
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
-	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
+	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
 OBJS_inventory =
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o

@@ -219,6 +219,9 @@ typedef struct DsDecision
 /* Drafts that count as if they were published: overlay.c. */
 typedef struct DsOverlay DsOverlay;
 
+/* What went wrong on the way to the price, as check_prices() supposes it. */
+typedef struct DsSuppose DsSuppose;
+
 /* One call: everything that its parts share. */
 typedef struct DsCall
 {
@@ -226,7 +229,8 @@ typedef struct DsCall
 	const DsShared *shared;
 	DsBuyer buyer;
 	bool explain;
-	TimestampTz stamp; /* of the price clock */
+	DsSuppose *suppose; /* what went wrong on the way; NULL = nothing */
+	TimestampTz stamp;	/* of the price clock */
 	MemoryContext context;
 	MemoryContext line_context;
 	bool trusted;			  /* options are a room's own: they need no check */
@@ -406,6 +410,16 @@ extern int32 ds_pricing_price_per(const DsLine *line, const DsDecision *decision
 /* rounding.c */
 extern const DsRule *ds_pricing_rule(DsCall *call, const DsDecision *decision);
 extern DsRatio ds_pricing_round(const DsRule *rule, DsRatio price);
+
+/* suppose.c */
+extern DsSuppose *ds_pricing_suppose(Jsonb *told);
+extern TimestampTz ds_pricing_suppose_at(const DsSuppose *suppose, TimestampTz at);
+extern bool ds_pricing_suppose_exchange(const DsSuppose *suppose, bool found, DsRatio *factor);
+extern const DsRule *ds_pricing_suppose_rule(DsSuppose *suppose, const DsRule *rule);
+extern bool ds_pricing_suppose_factor(const DsSuppose *suppose, const DsRule *rule, DsRatio exact,
+									  DsRatio *price);
+extern void ds_pricing_suppose_twice(const DsSuppose *suppose, DsDecision *decision, int slot,
+									 bool had_price, DsRatio before);
 
 /* ds_pricing_until does the narrowing of an end to an edge that lies after the instant. */
 static inline void

@@ -69,6 +69,7 @@ ds_pricing_finish(DsCall *call, DsLine *line, DsDecision *d, DsFinish *f)
 {
 	const DsRule *rule;
 	DsRatio per;
+	DsRatio exact;
 	DsRatio price;
 	DsRatio extension;
 
@@ -89,10 +90,12 @@ ds_pricing_finish(DsCall *call, DsLine *line, DsDecision *d, DsFinish *f)
 		ds_pricing_limits(call, line, d);
 		apply_guard(d, f);
 	}
-	price = f->price_per == 1 ? d->price : ds_ratio_multiply(d->price, per);
-	if (!d->locked)
+	price = exact = f->price_per == 1 ? d->price : ds_ratio_multiply(d->price, per);
+	if (call->suppose != NULL && ds_pricing_suppose_factor(call->suppose, rule, exact, &price))
+		f->guard = NULL;
+	else if (!d->locked)
 	{
-		price = ds_pricing_round(rule, price);
+		price = ds_pricing_round(rule, exact);
 		if (d->has_floor && !d->floor_flags &&
 			ds_ratio_compare(price, ds_ratio_multiply(d->floor, per)) < 0)
 		{

@@ -90,16 +90,15 @@ ds_pricing_find(DsCall *call, const char *kind, const char *code, const char *fi
 }
 
 /*
- * dated does the finding of the row of a timeline that holds at the instant
- * of the call: keys are those before its period, period and known are columns.
+ * dated does the finding of the row of a timeline that holds at an instant:
+ * keys are those before its period, period and known are columns.
  * What holds at one time does not overlap, so that it is the last one of those
  * that have begun, however long the history is. True: the reader stands on it.
  */
 static bool
-dated(DsCall *call, DsReader *reader, Datum *keys, int nkeys, int period, int known,
+dated(DsCall *call, DsReader *reader, TimestampTz at, Datum *keys, int nkeys, int period, int known,
 	  TimestampTz *valid_until)
 {
-	TimestampTz at = call->request.at;
 	TimestampTz start;
 	TimestampTz end;
 
@@ -135,7 +134,9 @@ exchange_rate(DsCall *call, const char *from, const char *to, DsDecimal *rate,
 	DsReader *reader = ds_reader_open(&exchange_table);
 	Datum keys[4] = {CStringGetTextDatum(from), CStringGetTextDatum(to),
 					 CStringGetTextDatum("spot")};
-	bool found = dated(call, reader, keys, 3, 1, 2, valid_until);
+	TimestampTz at = call->suppose == NULL ? call->request.at
+										   : ds_pricing_suppose_at(call->suppose, call->request.at);
+	bool found = dated(call, reader, at, keys, 3, 1, 2, valid_until);
 
 	if (found)
 		ds_pricing_decimal(reader, 0, rate);
@@ -143,15 +144,13 @@ exchange_rate(DsCall *call, const char *from, const char *to, DsDecimal *rate,
 	return found;
 }
 
-/* ds_pricing_exchange does the look-up of the factor from a currency to the asked one. False: there is no rate. */
-bool
-ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz *valid_until)
+/* exchange does the look-up of the factor between two currencies. */
+static bool
+exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz *valid_until)
 {
 	DsDecimal rate;
 
 	*factor = ds_ratio_of(1);
-	if (strcmp(from, call->request.currency) == 0)
-		return true;
 	if (exchange_rate(call, from, call->request.currency, &rate, valid_until))
 	{
 		*factor = ds_ratio_decimal(rate);
@@ -163,6 +162,20 @@ ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz
 		return true;
 	}
 	return false;
+}
+
+/* ds_pricing_exchange does the look-up of the factor from a currency to the asked one. False: there is no rate. */
+bool
+ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor, TimestampTz *valid_until)
+{
+	bool found;
+
+	*factor = ds_ratio_of(1);
+	if (strcmp(from, call->request.currency) == 0)
+		return true;
+	found = exchange(call, from, factor, valid_until);
+	return call->suppose == NULL ? found
+								 : ds_pricing_suppose_exchange(call->suppose, found, factor);
 }
 
 /* ds_pricing_unit does the look-up of a unit of an item as base units, num / den. False: it has no such unit. */
@@ -203,7 +216,7 @@ read_cost(DsCall *call, DsReader *reader, const DsLine *line, int64 site_id, DsC
 	Datum keys[5] = {Int64GetDatum(line->item->item_id), Int64GetDatum(call->request.company_id),
 					 Int64GetDatum(site_id), CStringGetTextDatum("average")};
 
-	if (!dated(call, reader, keys, 4, 3, 4, valid_until))
+	if (!dated(call, reader, call->request.at, keys, 4, 3, 4, valid_until))
 		return false;
 	cost->unit = ds_pricing_text(reader, 0);
 	ds_pricing_decimal(reader, 1, &cost->value);

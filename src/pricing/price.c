@@ -31,6 +31,7 @@ DS_FUNCTION_INFO_V1(ds_sql_pricing_price);
 DS_FUNCTION_INFO_V1(ds_sql_pricing_explain);
 DS_FUNCTION_INFO_V1(ds_sql_pricing_prices);
 DS_FUNCTION_INFO_V1(ds_sql_pricing_prices_of);
+DS_FUNCTION_INFO_V1(ds_sql_pricing_suppose);
 
 enum
 {
@@ -311,13 +312,12 @@ run_together(DsCall *call, ReturnSetInfo *set)
 }
 
 /*
- * answer_lines does the call of prices() and of its twin for an id, whose
+ * answer_lines does the call of prices() and of its twins for an id, whose
  * arguments after the customer are the same: (lines, at, options).
  */
 static Datum
-answer_lines(FunctionCallInfo fcinfo, const char *customer, int64 customer_id)
+answer_lines(FunctionCallInfo fcinfo, DsCall *call, const char *customer, int64 customer_id)
 {
-	DsCall *call = palloc0(sizeof(DsCall));
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
@@ -338,12 +338,26 @@ answer_lines(FunctionCallInfo fcinfo, const char *customer, int64 customer_id)
 Datum
 ds_sql_pricing_prices(PG_FUNCTION_ARGS)
 {
-	return answer_lines(fcinfo, argument_text(fcinfo, 0), 0);
+	return answer_lines(fcinfo, palloc0(sizeof(DsCall)), argument_text(fcinfo, 0), 0);
 }
 
 /* ds_sql_pricing_prices_of does the same for a customer's id, for other rooms: (customer_id, lines, at, options). */
 Datum
 ds_sql_pricing_prices_of(PG_FUNCTION_ARGS)
 {
-	return answer_lines(fcinfo, NULL, PG_GETARG_INT64(0));
+	return answer_lines(fcinfo, palloc0(sizeof(DsCall)), NULL, PG_GETARG_INT64(0));
+}
+
+/*
+ * ds_sql_pricing_suppose does the same with the whole waterfall, as if
+ * something had gone wrong: (customer_id, lines, at, options, suppose).
+ */
+Datum
+ds_sql_pricing_suppose(PG_FUNCTION_ARGS)
+{
+	DsCall *call = palloc0(sizeof(DsCall));
+
+	call->explain = true;
+	call->suppose = ds_pricing_suppose(PG_GETARG_JSONB_P(4));
+	return answer_lines(fcinfo, call, NULL, PG_GETARG_INT64(0));
 }

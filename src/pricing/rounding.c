@@ -12,9 +12,9 @@
 #include "base/compat.h"
 #include "base/errors.h"
 
-/* ds_pricing_rule does the choice of the rounding: that of the winner's version, else the policy's. */
-const DsRule *
-ds_pricing_rule(DsCall *call, const DsDecision *d)
+/* rule_of does the choice of the rounding: that of the winner's version, else the policy's. */
+static const DsRule *
+rule_of(DsCall *call, const DsDecision *d)
 {
 	const char *name = d->winner != NULL ? d->winner->source->version->rounding : NULL;
 	int i;
@@ -29,6 +29,15 @@ ds_pricing_rule(DsCall *call, const DsDecision *d)
 	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("rounding \"%s\" does not exist", name),
 					errhint("Call distsync.verify().")));
 	return NULL;
+}
+
+/* ds_pricing_rule does the same, and bends it where another rounding is supposed. */
+const DsRule *
+ds_pricing_rule(DsCall *call, const DsDecision *d)
+{
+	const DsRule *rule = rule_of(call, d);
+
+	return call->suppose == NULL ? rule : ds_pricing_suppose_rule(call->suppose, rule);
 }
 
 /* to_ending does the rounding to k × m + e: the next below or above, or the nearest, a tie up. */

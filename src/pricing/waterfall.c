@@ -324,7 +324,14 @@ ds_pricing_decide(DsCall *call, DsLine *line, DsDecision *d)
 	ds_pricing_candidates(call, line, d);
 	ds_pricing_judge(call, line, d);
 	for (i = 0; i < p->nslots; i++)
+	{
+		bool had_price = d->has_price;
+		DsRatio before = d->price;
+
 		one_slot(call, line, d, &p->slots[i]);
+		if (call->suppose != NULL)
+			ds_pricing_suppose_twice(call->suppose, d, p->slots[i].name, had_price, before);
+	}
 	call->deciding = NULL;
 	if (d->failure != DS_REASON_NONE || d->ambiguous)
 		d->has_price = false;
