@@ -41,6 +41,7 @@ CREATE TABLE dist.sales_order (
 	CONSTRAINT sales_order_amount_chk CHECK (net_amount < 'NaN' AND tax_amount < 'NaN' AND gross_amount < 'NaN' AND exposure_amount >= 0 AND exposure_amount < 'NaN' AND deposit_amount >= 0 AND deposit_amount < 'NaN')
 ) WITH (fillfactor = 85);
 CREATE INDEX sales_order_id_idx ON dist.sales_order (order_id);
+CREATE INDEX sales_order_at_idx ON dist.sales_order (ordered_at);
 CREATE INDEX sales_order_held_idx ON dist.sales_order (account_id, ordered_at) WHERE credit_state = 'held';
 CREATE INDEX sales_order_owner_idx ON dist.sales_order (company_id, owner_number) WHERE owner_number IS NOT NULL;
 CREATE INDEX sales_order_po_idx ON dist.sales_order (customer_id, customer_po) WHERE customer_po IS NOT NULL;
@@ -146,6 +147,7 @@ CREATE TABLE dist.invoice (
 	CONSTRAINT invoice_kind_chk CHECK (kind IN ('invoice', 'credit_memo', 'debit_memo')),
 	CONSTRAINT invoice_amount_chk CHECK (net_amount >= 0 AND tax_amount >= 0 AND gross_amount = net_amount + tax_amount AND gross_amount < 'NaN')
 );
+CREATE INDEX invoice_issued_idx ON dist.invoice (issued_at);
 CREATE INDEX invoice_order_idx ON dist.invoice (order_id) WHERE order_id IS NOT NULL;
 
 -- dist.invoice_line: a line of an invoice.
