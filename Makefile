@@ -47,7 +47,7 @@ SQL_outbox = src/outbox/read.sql src/outbox/route.sql src/outbox/deliver.sql src
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
 SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql src/inbox/feed.sql \
 	src/inbox/replay.sql src/inbox/watch.sql
-SQL_reconcile = src/reconcile/compare.sql src/reconcile/reconcile.sql src/reconcile/exception.sql src/reconcile/watch.sql
+SQL_reconcile = src/reconcile/compare.sql src/reconcile/price.sql src/reconcile/reconcile.sql src/reconcile/exception.sql src/reconcile/watch.sql
 SQL_ops = src/ops/common.sql src/ops/slo.sql src/ops/verify.sql src/ops/doctor.sql src/ops/doctor_server.sql src/ops/doctor_books.sql src/ops/doctor_flow.sql src/ops/status.sql \
 	src/ops/metrics.sql src/ops/schedule.sql
 SQL_last = src/base/grants.sql
@@ -66,7 +66,7 @@ REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history order_commitment
 REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute outbox_headers
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
-REGRESS_reconcile = reconcile_stock
+REGRESS_reconcile = reconcile_stock reconcile_price
 REGRESS_ops = ops_watch ops_verify ops_schedule
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_reconcile) $(REGRESS_ops)

@@ -11,7 +11,7 @@ INSERT INTO dist.currency (currency) VALUES ('USD'), ('EUR') ON CONFLICT DO NOTH
 INSERT INTO dist.unit (unit) VALUES ('EA'), ('BX') ON CONFLICT DO NOTHING;
 INSERT INTO dist.company (code, name, currency) VALUES ('RCN', 'Reconcile Inc', 'USD'), ('RCNEU', 'Reconcile SE', 'EUR');
 -- a job of its own, so that the stock of other tests is not compared
-INSERT INTO sync.reconcile_job (code, domain, options) VALUES ('rcn', 'stock', '{"company": "RCN"}'), ('rcn_price', 'price', '{}'), ('rcn_second', 'stock', '{"site": "RCN/W3"}');
+INSERT INTO sync.reconcile_job (code, domain, options) VALUES ('rcn', 'stock', '{"company": "RCN"}'), ('rcn_credit', 'credit', '{}'), ('rcn_second', 'stock', '{"site": "RCN/W3"}');
 INSERT INTO dist.site (code, company_id) SELECT s, company_id FROM dist.company, unnest(ARRAY['RCN-W1', 'RCN-W2', 'RCN/W3']) s WHERE code = 'RCN';
 INSERT INTO dist.site (code, company_id) SELECT 'RCN-E1', company_id FROM dist.company WHERE code = 'RCNEU';
 INSERT INTO dist.item (sku, base_unit) SELECT 'RCN-' || i, 'EA' FROM generate_series(1, 12) i;
@@ -122,7 +122,7 @@ SELECT * FROM distsync.exceptions('{"state": "shut"}');
 SELECT distsync.reconcile('stoc');
 \set VERBOSITY default
 \echo :LAST_ERROR_SQLSTATE
-SELECT distsync.reconcile('rcn_price');
+SELECT distsync.reconcile('rcn_credit');
 \echo :LAST_ERROR_SQLSTATE
 SELECT distsync.reconcile('rcn', '{"tolerance": "3"}');
 \echo :LAST_ERROR_SQLSTATE

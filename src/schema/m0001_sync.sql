@@ -594,7 +594,7 @@ CREATE TABLE sync.reconcile_job (
 	CONSTRAINT reconcile_job_pk PRIMARY KEY (code),
 	CONSTRAINT reconcile_job_chk CHECK (domain IN ('price', 'stock', 'credit', 'order') AND tolerance >= 0 AND tolerance < 'NaN')
 );
-INSERT INTO sync.reconcile_job (code, domain, schedule) VALUES ('stock', 'stock', '*/15 * * * *');
+INSERT INTO sync.reconcile_job (code, domain, schedule) VALUES ('stock', 'stock', '*/15 * * * *'), ('prices', 'price', '10 * * * *');
 
 -- sync.reconcile_run: one run of a job.
 CREATE TABLE sync.reconcile_run (

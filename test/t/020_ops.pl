@@ -23,7 +23,7 @@ my ($commands) = $err =~ /HINT:\s+In database "postgres" run: (.*;)/;
 $node->safe_psql('postgres', 'CREATE EXTENSION pg_cron');
 $node->safe_psql('postgres', $commands);
 is($node->safe_psql('postgres', "SELECT string_agg(jobname, ', ' ORDER BY jobname) FROM cron.job WHERE database = 'other'"),
-    'distsync: stock @other, distsync: verify @other', 'what the hint says works when pasted');
+    'distsync: prices @other, distsync: stock @other, distsync: verify @other', 'what the hint says works when pasted');
 
 # plant a difference; the job of every minute finds it
 $node->safe_psql('postgres', <<'SQL');
@@ -37,12 +37,12 @@ SELECT item_id, site_id, p, 'available', CASE p WHEN 'book' THEN 10 ELSE 7 END, 
 UPDATE sync.reconcile_job SET schedule = '* * * * *' WHERE code = 'stock';
 SQL
 is($node->safe_psql('postgres', "SELECT string_agg(job || ' ' || outcome, ', ') FROM distsync.schedule()"),
-    'distsync: history scheduled, distsync: stock scheduled, distsync: verify scheduled', 'schedule() takes its jobs to pg_cron');
+    'distsync: history scheduled, distsync: prices scheduled, distsync: stock scheduled, distsync: verify scheduled', 'schedule() takes its jobs to pg_cron');
 ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM distsync.exceptions() WHERE trace_key = 'stock:W1/SKU1/available' AND delta = 3)"),
     'pg_cron ran the reconciliation, which found the difference');
 ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM cron.job_run_details d JOIN cron.job j USING (jobid) WHERE j.jobname = 'distsync: stock' AND j.database = 'postgres' AND d.status = 'succeeded')"),
     'and pg_cron calls it a success');
-like($node->safe_psql('postgres', 'SELECT distsync.status()'), qr/ · reconcile \d\d:\d\d 1 of 1 differ · 1 exception/, 'status() tells it');
+like($node->safe_psql('postgres', 'SELECT distsync.status()'), qr/ · reconcile stock \d\d:\d\d 1 of 1 differ · 1 exception/, 'status() tells it');
 is($node->safe_psql('postgres', "SELECT ok FROM distsync.doctor() WHERE check_name = 'reconcile stock'"), 't', 'doctor() sees the job run');
 
 # a standby answers whoever watches, and writes nothing
