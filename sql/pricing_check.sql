@@ -9,7 +9,7 @@ SET timezone = 'UTC';
 INSERT INTO sync.system (code, kind) VALUES ('ck-erp', 'erp'), ('ck-shop', 'shop');
 \o /dev/null
 SELECT distsync.publish_policy('{"shipped": "specificity_first"}');
-SELECT * FROM distsync.apply_all('currency', '[{"currency":"USD","minor_units":2},{"currency":"EUR","minor_units":2}]', 'ck-erp');
+SELECT * FROM distsync.apply_all('currency', '[{"currency":"USD","minor_units":2},{"currency":"CKE","minor_units":2}]', 'ck-erp');
 SELECT * FROM distsync.apply_all('unit', '[{"unit":"EA"},{"unit":"BX"},{"unit":"CS"}]', 'ck-erp');
 SELECT * FROM distsync.apply('company', '{"code":"CK","name":"Checks Inc","currency":"USD"}', 'ck-erp');
 SELECT * FROM distsync.apply_all('channel', '[{"code":"CK-WEB"},{"code":"CK-EDI"}]', 'ck-erp');
@@ -18,12 +18,12 @@ SELECT * FROM distsync.apply_all('party', '[{"code":"CK-P","name":"Parent"},{"co
 SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', 'CK-' || i, 'name', i, 'base_unit', 'EA', 'tax_class', 'T', 'weight', 2, 'family', CASE WHEN i LIKE 'FAM_' THEN 'CK-F' END,
 		'units', '[{"unit":"BX","numerator":12},{"unit":"CS","numerator":144}]'::jsonb))
 	FROM unnest('{OK,SUP,END,NEXT,TIER,ALONE,AMT,UNIT,FX,LIST,BOOK,CUST,SHIP,CHAN,ROUND,EXT,STEP,DISC,GUARD,TAX,LOCK,BUY,GIFT,LATE,OVER,NONE,PER,FAMA,FAMB}'::text[]) i), 'ck-erp');
-SELECT * FROM distsync.apply_all('exchange_rate', jsonb_build_array(jsonb_build_object('from_currency', 'EUR', 'to_currency', 'USD', 'rate', '1.05', 'valid_from', now() - interval '90 days'),
-	jsonb_build_object('from_currency', 'EUR', 'to_currency', 'USD', 'rate', '1.10', 'valid_from', now() - interval '1 day'), jsonb_build_object('from_currency', 'EUR', 'to_currency', 'USD', 'rate', '1.2', 'valid_from', now() + interval '30 days')), 'ck-erp');
+SELECT * FROM distsync.apply_all('exchange_rate', jsonb_build_array(jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.05', 'valid_from', now() - interval '90 days'),
+	jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.10', 'valid_from', now() - interval '1 day'), jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.2', 'valid_from', now() + interval '30 days')), 'ck-erp');
 SELECT * FROM distsync.apply_all('rounding', '[{"rounding":"CK-2","scale":2,"mode":"half_up"}]', 'ck-erp');
 -- list 100 for everything; contracts, a book, adjustments, a guard, promotions
 SELECT * FROM distsync.apply_all('agreement', jsonb_build_array(
-	jsonb_build_object('code', 'CK-LIST', 'slot', 'list', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', (SELECT jsonb_agg(jsonb_build_object('what', i.sku, 'value', '100')) FROM dist.item i WHERE i.sku LIKE 'CK-%' AND i.sku NOT IN ('CK-NONE', 'CK-AMT', 'CK-PER', 'CK-NEXT'))
+	jsonb_build_object('code', 'CK-LIST', 'slot', 'list', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', (SELECT jsonb_agg(jsonb_build_object('what', i.sku, 'value', '100') ORDER BY i.sku COLLATE "C") FROM dist.item i WHERE i.sku LIKE 'CK-%' AND i.sku NOT IN ('CK-NONE', 'CK-AMT', 'CK-PER', 'CK-NEXT'))
 		|| '[{"what":"CK-AMT","value":"10"},{"what":"CK-PER","value":"1234","price_per":100},{"what":"CK-NEXT","value":"111"}]'),
 	jsonb_build_object('code', 'CK-K', 'slot', 'contract', 'currency', 'USD', 'rounding', 'CK-2', 'rates', '[
 		{"customer":"CK-C","what":"CK-TIER","value":"90"},{"customer":"CK-C","what":"CK-TIER","value":"85","min_quantity":"10"},{"customer":"CK-C","what":"CK-TIER","value":"81","min_quantity":"2","unit":"BX"},
@@ -38,7 +38,7 @@ SELECT * FROM distsync.apply_all('agreement', jsonb_build_array(
 	jsonb_build_object('code', 'CK-KA', 'slot', 'contract', 'currency', 'USD', 'tier_measure', 'amount', 'rates', '[{"customer":"CK-C","what":"CK-AMT","value":"9"},{"customer":"CK-C","what":"CK-AMT","value":"8","min_quantity":"500"}]'::jsonb),
 	jsonb_build_object('code', 'CK-KX', 'slot', 'contract', 'currency', 'USD', 'rates', '[{"customer":"CK-C","what":"CK-EXT","calc":"percent_off","value":"33.333"}]'::jsonb),
 	jsonb_build_object('code', 'CK-KF', 'slot', 'contract', 'currency', 'USD', 'tier_basis', 'family_order', 'rates', '[{"customer":"CK-C","what_kind":"family","what":"CK-F","value":"90"},{"customer":"CK-C","what_kind":"family","what":"CK-F","value":"77","min_quantity":"10"}]'::jsonb),
-	jsonb_build_object('code', 'CK-KE', 'slot', 'contract', 'currency', 'EUR', 'fx_allowed', true, 'rates', '[{"customer":"CK-C","what":"CK-FX","value":"50"}]'::jsonb),
+	jsonb_build_object('code', 'CK-KE', 'slot', 'contract', 'currency', 'CKE', 'fx_allowed', true, 'rates', '[{"customer":"CK-C","what":"CK-FX","value":"50"}]'::jsonb),
 	jsonb_build_object('code', 'CK-B', 'slot', 'book', 'currency', 'USD', 'assignments', '[{"who_kind":"customer","who":"CK-C"}]'::jsonb, 'rates', '[{"what":"CK-BOOK","value":"95"}]'::jsonb),
 	jsonb_build_object('code', 'CK-ADJ', 'slot', 'adjustment', 'currency', 'USD', 'combine', 'compound', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', '[{"what":"CK-DISC","calc":"percent_off","value":"5"},{"what":"CK-STEP","calc":"percent_off","value":"5"}]'::jsonb),
 	jsonb_build_object('code', 'CK-FLOOR', 'slot', 'guard', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', '[{"what":"CK-GUARD","value":"0","floor_price":"90"}]'::jsonb),

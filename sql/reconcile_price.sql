@@ -67,6 +67,13 @@ SELECT state FROM distsync.resolve_exception(:id, 'suppressed', 'goodwill');
 SELECT opened, detail -> 'suppressed' AS suppressed FROM distsync.reconcile('rcp_shop');
 SELECT pg_temp.charge('RCP/2', 'S/4', '98');
 SELECT opened, detail -> 'suppressed' AS suppressed FROM distsync.reconcile('rcp_shop');
+-- volumes count as they were: the first order got the contract's price and used most of it, the second got the list's; a third was sold too cheap
+SELECT outcome FROM distsync.apply('agreement', '{"code":"RCP-V","slot":"contract","currency":"USD","commit_quantity":10,"rates":[{"customer":"RCP/2","what":"RCP-D","value":"5"}]}', 'rcp-erp');
+SELECT outcome FROM distsync.apply('order', '{"company":"RCP","order_number":"RCP-5","customer":"RCP/2","lines":[{"line":1,"item":"RCP-D","quantity":8,"unit_price":"5"}]}', 'rcp-erp');
+SELECT outcome FROM distsync.apply('order', '{"company":"RCP","order_number":"RCP-6","customer":"RCP/2","lines":[{"line":1,"item":"RCP-D","quantity":8,"unit_price":"7","agreement":"RCP-L"}]}', 'rcp-erp');
+SELECT outcome FROM distsync.apply('order', '{"company":"RCP","order_number":"RCP-7","customer":"RCP/2","lines":[{"line":1,"item":"RCP-D","quantity":8,"unit_price":"5","agreement":"RCP-L"}]}', 'rcp-erp');
+SELECT a.code, c.quantity FROM dist.commitment c JOIN dist.agreement a USING (agreement_id) WHERE a.code = 'RCP-V';
+SELECT document_key, charged, expected, amount_at_risk, cause FROM distsync.check_prices('{"customer": "RCP/2", "source": "order"}');
 -- what is refused
 \set VERBOSITY terse
 SELECT distsync.reconcile('rcp', '{"customer": "RCP-Q"}');

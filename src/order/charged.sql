@@ -5,13 +5,13 @@ CREATE FUNCTION distsync_internal.order_priced_options(customer_id bigint, order
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('company', c.code, 'channel', h.code, 'ship_to', s.code, 'job', j.code, 'document_type', 'order', 'document_key', o.order_number, 'requested_ship', o.requested_at))
+	RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('company', c.code, 'channel', h.code, 'ship_to', s.code, 'job', j.code, 'document_type', 'order', 'document_key', o.order_number, 'requested_ship', o.requested_at, 'commitment', 'order'))
 		FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
 		LEFT JOIN dist.channel h ON h.channel_id = o.channel_id LEFT JOIN dist.party s ON s.party_id = o.ship_to_id LEFT JOIN dist.party j ON j.party_id = o.job_id
 		WHERE o.customer_id = order_priced_options.customer_id AND o.order_id = order_priced_options.order_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_priced_options(bigint, bigint) IS 'Options of prices() for an order: company, channel, ship-to, job, requested ship date; its number, so that prices locked for it hold.';
+COMMENT ON FUNCTION distsync_internal.order_priced_options(bigint, bigint) IS 'Options of prices() for an order: company, channel, ship-to, job, requested ship date; its number, so that prices locked for it hold; its lines take volumes one after the other.';
 
 -- order_lines_as_priced does the lines of an order as they were priced; what was cut was priced before.
 CREATE FUNCTION distsync_internal.order_lines_as_priced(customer_id bigint, order_id bigint) RETURNS TABLE (line_no integer, item_id bigint, quantity numeric, unit text, site text)

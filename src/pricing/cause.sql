@@ -5,7 +5,7 @@ CREATE FUNCTION distsync_internal.pricing_try(ctx jsonb, change jsonb) RETURNS d
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	found distsync_internal.price_result;
-	line jsonb := jsonb_strip_nulls(jsonb_build_object('item_id', ctx->'item_id', 'quantity', COALESCE(change->'quantity', ctx->'quantity'), 'unit', COALESCE(change->'unit', ctx->'unit'), 'site', ctx->'site'));
+	line jsonb := jsonb_strip_nulls(jsonb_build_object('item_id', ctx->'item_id', 'quantity', COALESCE(change->'quantity', ctx->'quantity'), 'unit', COALESCE(change->'unit', ctx->'unit'), 'site', CASE WHEN change ? 'site' THEN change->'site' ELSE ctx->'site' END));
 	options jsonb := COALESCE(change->'options', ctx->'options');
 	known_at jsonb := COALESCE(change->'known_at', ctx->'known_at');
 BEGIN

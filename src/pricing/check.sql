@@ -216,6 +216,23 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_check_line(jsonb, jsonb, jsonb, timestamptz, record, jsonb) IS
 	'A line judged by pricing_judge_line() (j) as a row of check_prices(), what names the line aside. Free goods that the document gives agree with 0.';
 
+-- pricing_used_then does the reckoning of what had been used of the volumes that prices looked at, when a document was priced.
+CREATE FUNCTION distsync_internal.pricing_used_then(rows distsync_internal.price_result[], at timestamptz, document text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+	SELECT jsonb_object_agg(n.code, jsonb_build_object('quantity', n.quantity - u.quantity, 'amount', n.amount - u.amount))
+	FROM (SELECT v->>'agreement' AS code, max((v->>'used_quantity')::numeric) AS quantity, max((v->>'used_amount')::numeric) AS amount
+		FROM unnest(rows) r CROSS JOIN LATERAL jsonb_array_elements(COALESCE(r.detail->'commitments', '[]')) v GROUP BY 1) n
+	JOIN dist.agreement a ON a.code = n.code
+	LEFT JOIN dist.commitment c ON c.agreement_id = a.agreement_id
+	CROSS JOIN LATERAL (SELECT COALESCE(sum(x.quantity), 0) AS quantity, COALESCE(sum(x.amount), 0) AS amount FROM dist.commitment_use x
+		WHERE x.agreement_id = a.agreement_id AND NOT x.used_at <= c.told_at IS TRUE AND (x.used_at >= pricing_used_then.at OR x.document_key = document)) u);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_used_then(distsync_internal.price_result[], timestamptz, text) IS
+	'Option used of prices() for an instant: what is used of the volumes that answers looked at, less what the document itself and those placed since use; NULL where none was looked at.';
+
 -- pricing_check_document does the pricing of a document, as known when it was priced and as known now, and tells its lines that do not agree.
 CREATE FUNCTION distsync_internal.pricing_check_document(lines jsonb, scope jsonb) RETURNS SETOF distsync_internal.price_check
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -225,12 +242,18 @@ DECLARE
 	options jsonb := jsonb_build_object('tax_rates', scope->'tax_rates') || (lines->0->'options') || jsonb_build_object('currency', lines->0->'currency');
 	known jsonb := CASE WHEN at >= (SELECT min(p.published_at) FROM dist.price_policy p) THEN jsonb_build_object('known_at', at) ELSE '{}' END;
 	asked jsonb := distsync_internal.pricing_asked(lines);
+	now_rows distsync_internal.price_result[] := ARRAY(SELECT p FROM distsync_internal.pricing_prices(customer, asked, at, options) p);
+	used jsonb := distsync_internal.pricing_used_then(now_rows, at, (options->>'company') || '/' || (options->>'document_key'));
 	j record;
 	r distsync_internal.price_check;
 BEGIN
+	IF used IS NOT NULL THEN
+		options := options || jsonb_build_object('used', used);
+		now_rows := ARRAY(SELECT p FROM distsync_internal.pricing_prices(customer, asked, at, options) p);
+	END IF;
 	FOR j IN
 		SELECT x.l AS line, x.place, w.* FROM jsonb_array_elements(lines) WITH ORDINALITY x(l, place)
-		JOIN distsync_internal.pricing_prices(customer, asked, at, options) n ON n.ordinal = x.place
+		JOIN unnest(now_rows) n ON n.ordinal = x.place
 		LEFT JOIN distsync_internal.pricing_prices(customer, asked, at, options || known) t ON known <> '{}' AND t.ordinal = x.place
 		CROSS JOIN LATERAL distsync_internal.pricing_judge_line(x.l, t, n, (scope->>'tolerance')::numeric) w
 		WHERE (w.side <> 'none' OR (scope->>'agreeing')::boolean) AND COALESCE(scope->'item_id' = x.l->'item_id' OR scope->'item_id' = 'null', true)
@@ -249,7 +272,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_check_document(jsonb, jsonb) IS
-	'Lines of one document (rows of price_observation as JSON) that do not agree with us, or all of them. What was charged before we published any policy is judged by what we know now.';
+	'Lines of one document (rows of price_observation as JSON) that do not agree with us, or all of them. What was charged before we published any policy is judged by what we know now; volumes count as they were used then.';
 
 -- pricing_check does the comparison over a scope, document by document, the oldest first.
 CREATE FUNCTION distsync_internal.pricing_check(scope jsonb) RETURNS SETOF distsync_internal.price_check

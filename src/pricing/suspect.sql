@@ -7,7 +7,7 @@ CREATE TYPE distsync_internal.price_suspect AS (
 	change	jsonb
 );
 COMMENT ON TYPE distsync_internal.price_suspect IS
-	'What may have gone wrong: cause; told: what it supposes, for people; change: what differs in the question (customer_id, quantity, unit, alone, at, known_at, options, suppose), or gives: the price that comes out, for one unit.';
+	'What may have gone wrong: cause; told: what it supposes, for people; change: what differs in the question (customer_id, quantity, unit, site, alone, at, known_at, options, suppose), or gives: the price that comes out, for one unit.';
 
 -- pricing_suppose does the pricing of lines as if something had gone wrong on the way.
 CREATE FUNCTION distsync_internal.pricing_suppose(customer_id bigint, lines jsonb, at timestamptz, options jsonb, suppose jsonb) RETURNS SETOF distsync_internal.price_result
@@ -31,20 +31,24 @@ BEGIN
 		SELECT p.version_id, p.agreement_id, r.valid_from, r.valid_to FROM dist.rate_part p JOIN dist.book_rate r ON r.version_id = p.version_id AND r.target_id = ANY (targets)
 		WHERE p.customer_id = 0),
 	version AS MATERIALIZED (
-		SELECT v.version_id, v.valid, v.known FROM dist.agreement_version v WHERE v.rate_set_id = ANY (ARRAY(SELECT r.version_id FROM rate r)) AND v.published_at IS NOT NULL),
+		SELECT v.rate_set_id, v.agreement_id, v.valid, v.known FROM dist.agreement_version v WHERE v.rate_set_id = ANY (ARRAY(SELECT r.version_id FROM rate r)) AND v.published_at IS NOT NULL),
 	assigned AS MATERIALIZED (
-		SELECT a.valid, a.known FROM dist.agreement_assignment a WHERE a.agreement_id = ANY (ARRAY(SELECT r.agreement_id FROM rate r))),
+		SELECT a.agreement_id, a.valid, a.known FROM dist.agreement_assignment a WHERE a.agreement_id = ANY (ARRAY(SELECT r.agreement_id FROM rate r))),
 	edge (axis, at) AS (
-		SELECT 'known', e FROM (SELECT v.known FROM version v UNION ALL SELECT a.known FROM assigned a) k CROSS JOIN LATERAL unnest(ARRAY[lower(k.known), upper(k.known)]) e
+		SELECT 'known', e FROM (SELECT v.known FROM version v UNION ALL SELECT a.known FROM assigned a UNION ALL SELECT m.known FROM dist.party_member m WHERE m.party_id = ANY (chain)
+			UNION ALL SELECT c.known FROM dist.item_cost c WHERE c.item_id = pricing_edges.item_id
+			UNION ALL SELECT a.valid FROM dist.party_ancestor a WHERE a.party_id = ANY (parties) UNION ALL SELECT t.valid FROM dist.item_target t WHERE t.item_id = pricing_edges.item_id) k CROSS JOIN LATERAL unnest(ARRAY[lower(k.known), upper(k.known)]) e
 		UNION
-		SELECT 'valid', e FROM (SELECT v.valid FROM version v WHERE v.known @> basis UNION ALL SELECT a.valid FROM assigned a WHERE a.known @> basis
-			UNION ALL SELECT tstzrange(r.valid_from, r.valid_to) FROM rate r UNION ALL SELECT m.valid FROM dist.party_member m WHERE m.party_id = ANY (chain) AND m.known @> basis
-			UNION ALL SELECT a.valid FROM dist.party_ancestor a WHERE a.party_id = ANY (parties)) w CROSS JOIN LATERAL unnest(ARRAY[lower(w.valid), upper(w.valid)]) e)
+		SELECT 'valid', e FROM (SELECT v.valid FROM version v WHERE v.known @> basis UNION ALL SELECT a.valid FROM assigned a WHERE a.known @> basis AND a.agreement_id IN (SELECT v.agreement_id FROM version v WHERE v.known @> basis)
+			UNION ALL SELECT tstzrange(r.valid_from, r.valid_to) FROM rate r WHERE r.version_id IN (SELECT v.rate_set_id FROM version v WHERE v.known @> basis) UNION ALL SELECT m.valid FROM dist.party_member m WHERE m.party_id = ANY (chain) AND m.known @> basis
+			UNION ALL SELECT a.valid FROM dist.party_ancestor a WHERE a.party_id = ANY (parties)
+			UNION ALL SELECT t.valid FROM dist.item_target t WHERE t.item_id = pricing_edges.item_id UNION ALL SELECT c.valid FROM dist.item_cost c WHERE c.item_id = pricing_edges.item_id AND c.known @> basis
+			UNION ALL SELECT k.valid FROM dist.price_lock k WHERE k.customer_id = ANY (parties) AND k.item_id = pricing_edges.item_id) w CROSS JOIN LATERAL unnest(ARRAY[lower(w.valid), upper(w.valid)]) e)
 	SELECT e.axis, e.at FROM edge e WHERE e.at IS NOT NULL AND isfinite(e.at);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_edges(bigint[], bigint, timestamptz) IS
-	'Instants at which agreements that name an item, or who may use them, start or end for parties: axis valid as known at basis, axis known whenever.';
+	'Instants at which agreements that name an item, who may use them, memberships, the trees of parties and items, the item''s costs or prices locked for it change: axis valid as known at basis, axis known when we learnt of it.';
 
 -- pricing_suspect_time does the suspects of time: what we held true before, what had ended, what had not begun. Exchange rates stay those of the instant.
 CREATE FUNCTION distsync_internal.pricing_suspect_time(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
@@ -61,13 +65,13 @@ BEGIN
 		(SELECT 1 AS kind, 'superseded_version' AS cause, e.at, row_number() OVER (ORDER BY e.at DESC) AS n, jsonb_build_object('known_at', e.at - interval '1 microsecond') AS change
 		 FROM e WHERE e.axis = 'known' AND e.at <= basis AND e.at > first_known ORDER BY e.at DESC LIMIT 16)
 		UNION ALL
-		(SELECT 2, 'expired_rate', e.at, row_number() OVER (ORDER BY e.at DESC), jsonb_build_object('at', e.at - interval '1 microsecond', 'suppose', spot) FROM e WHERE e.axis = 'valid' AND e.at <= priced_at ORDER BY e.at DESC LIMIT 8)
+		(SELECT 2, 'expired_rate', e.at, row_number() OVER (ORDER BY e.at DESC), jsonb_build_object('at', e.at - interval '1 microsecond', 'suppose', spot) FROM e WHERE e.axis = 'valid' AND e.at <= priced_at ORDER BY e.at DESC LIMIT 16)
 		UNION ALL
-		(SELECT 3, 'rate_not_started', e.at, row_number() OVER (ORDER BY e.at), jsonb_build_object('at', e.at, 'suppose', spot) FROM e WHERE e.axis = 'valid' AND e.at > priced_at ORDER BY e.at LIMIT 8))
+		(SELECT 3, 'rate_not_started', e.at, row_number() OVER (ORDER BY e.at), jsonb_build_object('at', e.at, 'suppose', spot) FROM e WHERE e.axis = 'valid' AND e.at > priced_at ORDER BY e.at LIMIT 16))
 	SELECT s.cause, s.change - 'suppose', s.change FROM s ORDER BY s.kind, s.n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_suspect_time(jsonb) IS 'Suspects superseded_version (what we held true before each of the last 16 changes), expired_rate and rate_not_started (8 instants each way).';
+COMMENT ON FUNCTION distsync_internal.pricing_suspect_time(jsonb) IS 'Suspects superseded_version (what we held true before each of the last 16 changes), expired_rate and rate_not_started (16 instants each way).';
 
 -- pricing_factors does the listing of the units of an item as exact factors.
 CREATE FUNCTION distsync_internal.pricing_factors(item_id bigint) RETURNS TABLE (unit text, numerator numeric, denominator numeric)
@@ -96,15 +100,19 @@ BEGIN
 	RETURN QUERY
 	WITH tier AS (
 		SELECT DISTINCT CASE v.tier_measure WHEN 'weight' THEN (t->>'min_quantity')::numeric / NULLIF(line.weight, 0) WHEN 'amount' THEN (t->>'min_quantity')::numeric / NULLIF(line.list_price, 0)
-			ELSE (t->>'min_quantity')::numeric * f.numerator / f.denominator / line.factor END AS quantity
+			ELSE (t->>'min_quantity')::numeric * f.numerator / f.denominator / line.factor END - CASE v.tier_basis WHEN 'line' THEN 0
+			WHEN 'period' THEN COALESCE((SELECT CASE v.tier_measure WHEN 'amount' THEN (c->>'used_amount')::numeric / NULLIF(line.list_price, 0) ELSE (c->>'used_quantity')::numeric / line.factor END
+				FROM jsonb_array_elements(ctx->'detail'->'commitments') c WHERE c->>'agreement' = a.code LIMIT 1), 0)
+			ELSE COALESCE((SELECT sum((p->>'quantity')::numeric * g.numerator / g.denominator) FROM jsonb_array_elements(ctx->'peers') p
+				JOIN distsync_internal.pricing_factors((p->>'item_id')::bigint) g ON g.unit = p->>'unit' WHERE v.tier_basis = 'family_order' OR p->'item_id' = ctx->'item_id'), 0) / line.factor END AS quantity
 		FROM jsonb_array_elements(COALESCE(ctx->'detail'->'steps', '[]') || COALESCE(ctx->'detail'->'losers', '[]')) t
 		JOIN dist.agreement a ON a.code = t->>'agreement'
 		JOIN dist.agreement_version v ON v.agreement_id = a.agreement_id AND v.version_no = (t->>'version')::integer
 		LEFT JOIN distsync_internal.pricing_factors((ctx->>'item_id')::bigint) f ON f.unit = t->>'unit'
 		WHERE (t->>'min_quantity')::numeric > 0 AND COALESCE(t->>'reason', 'lower_tier') IN ('lower_tier', 'below_tier', 'outranked', 'not_lower')),
 	q AS (
-		SELECT greatest(ceil(t.quantity / grain) * grain, grain) AS quantity FROM tier t WHERE t.quantity < 100000000000000
-		UNION SELECT greatest(ceil(t.quantity / grain) * grain - grain, grain) FROM tier t WHERE t.quantity < 100000000000000
+		SELECT greatest(ceil(t.quantity / grain) * grain, grain) AS quantity FROM tier t WHERE t.quantity > 0 AND t.quantity < 100000000000000
+		UNION SELECT greatest(ceil(t.quantity / grain) * grain - grain, grain) FROM tier t WHERE t.quantity > 0 AND t.quantity < 100000000000000
 		UNION SELECT 1 UNION SELECT grain)
 	SELECT 'other_tier', jsonb_build_object('quantity', trim_scale(q.quantity), 'unit', ctx->'unit'), jsonb_build_object('quantity', trim_scale(q.quantity * sign(line.quantity)))
 	FROM q WHERE q.quantity <> abs(line.quantity) ORDER BY abs(q.quantity - abs(line.quantity)), q.quantity LIMIT 16;
@@ -157,7 +165,7 @@ BEGIN
 		SELECT 1 AS kind, 1::bigint AS n, '{"exchange": "none"}'::jsonb AS told, '{"suppose": {"exchange": "none"}}'::jsonb AS change
 		UNION ALL SELECT 2, 1, '{"exchange": "inverse"}', '{"suppose": {"exchange": "inverse"}}'
 		UNION ALL (SELECT 3, row_number() OVER (ORDER BY e.at DESC), jsonb_build_object('exchange', e.at - interval '1 microsecond'), jsonb_build_object('suppose', jsonb_build_object('exchange', e.at - interval '1 microsecond'))
-			FROM e WHERE e.axis = 'valid' AND e.at <= priced_at ORDER BY e.at DESC LIMIT 8)
+			FROM e WHERE e.axis = 'valid' AND e.at <= priced_at ORDER BY e.at DESC LIMIT 16)
 		UNION ALL (SELECT 4, row_number() OVER (ORDER BY e.at), jsonb_build_object('exchange', e.at), jsonb_build_object('suppose', jsonb_build_object('exchange', e.at))
 			FROM e WHERE e.axis = 'valid' AND e.at > priced_at ORDER BY e.at LIMIT 8)
 		UNION ALL (SELECT 5, row_number() OVER (ORDER BY e.at DESC), jsonb_build_object('known_at', e.at - interval '1 microsecond'), jsonb_build_object('known_at', e.at - interval '1 microsecond')

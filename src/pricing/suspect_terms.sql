@@ -23,7 +23,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_suspect_lock(jsonb) IS 'Suspect lock_ignored: the price without the lock that holds.';
 
--- pricing_suspect_party does the suspects that the price is somebody else's: parents, other ship-tos, others below the same parent; or another channel's.
+-- pricing_suspect_party does the suspects that the price is somebody else's: parents, other ship-tos, others below the same parent; or another channel's or site's.
 CREATE FUNCTION distsync_internal.pricing_suspect_party(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -49,6 +49,12 @@ BEGIN
 		UNION ALL
 		(SELECT 4, 0, n.code, 'other_customer', jsonb_build_object('customer', n.code), jsonb_build_object('customer_id', n.party_id, 'options', bare) FROM near n WHERE n.kind NOT IN ('ship_to', 'job') ORDER BY n.code COLLATE "C" LIMIT 16)
 		UNION ALL
+		SELECT 7, 0, '', 'other_site', '{"without": ["site"]}', '{"site": null}' WHERE ctx->>'site' IS NOT NULL
+		UNION ALL
+		(SELECT 8, 0, w.code, 'other_site', jsonb_build_object('site', w.code), jsonb_build_object('site', w.code) FROM dist.site w
+		 LEFT JOIN dist.company c ON c.company_id = w.company_id
+		 WHERE w.code IS DISTINCT FROM ctx->>'site' ORDER BY c.code = options->>'company' DESC NULLS LAST, w.code COLLATE "C" LIMIT 8)
+		UNION ALL
 		SELECT 5, 0, '', 'other_channel', '{"without": ["channel"]}', jsonb_build_object('options', options - 'channel') WHERE options ? 'channel'
 		UNION ALL
 		(SELECT 6, 0, c.code, 'other_channel', jsonb_build_object('channel', c.code), jsonb_build_object('options', options || jsonb_build_object('channel', c.code)) FROM dist.channel c
@@ -57,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_suspect_party(jsonb) IS
-	'Suspects other_customer (parents, the nearest first; without ship-to and job; up to 8 other ship-tos and jobs, up to 16 parties below the customer or beside it) and other_channel (none, up to 8 others).';
+	'Suspects other_customer (parents, the nearest first; without ship-to and job; up to 8 other ship-tos and jobs, up to 16 parties below the customer or beside it) other_channel and other_site (none, up to 8 others).';
 
 -- pricing_suspect_rounding does the suspects of rounding; those that cannot give the number that was charged are left out.
 CREATE FUNCTION distsync_internal.pricing_suspect_rounding(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
