@@ -17,7 +17,7 @@ SELECT * FROM distsync.apply_all('party', '[{"code":"CK-P","name":"Parent"},{"co
 	{"code":"CK-T","name":"Site","kind":"ship_to","parent":"CK-C","roles":["ship_to"]}]', 'ck-erp');
 SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', 'CK-' || i, 'name', i, 'base_unit', 'EA', 'tax_class', 'T', 'weight', 2, 'family', CASE WHEN i LIKE 'FAM_' THEN 'CK-F' END,
 		'units', '[{"unit":"BX","numerator":12},{"unit":"CS","numerator":144}]'::jsonb))
-	FROM unnest('{OK,SUP,END,NEXT,TIER,ALONE,AMT,UNIT,FX,LIST,BOOK,CUST,SHIP,CHAN,ROUND,EXT,STEP,DISC,GUARD,TAX,LOCK,BUY,GIFT,LATE,OVER,NONE,PER,FAMA,FAMB}'::text[]) i), 'ck-erp');
+	FROM unnest('{OK,SUP,END,NEXT,TIER,ALONE,AMT,UNIT,FX,LIST,BOOK,CUST,SHIP,CHAN,ROUND,EXT,STEP,DISC,NEW,GUARD,TAX,LOCK,BUY,GIFT,LATE,OVER,NONE,PER,FAMA,FAMB}'::text[]) i), 'ck-erp');
 SELECT * FROM distsync.apply_all('exchange_rate', jsonb_build_array(jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.05', 'valid_from', now() - interval '90 days'),
 	jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.10', 'valid_from', now() - interval '1 day'), jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.2', 'valid_from', now() + interval '30 days')), 'ck-erp');
 SELECT * FROM distsync.apply_all('rounding', '[{"rounding":"CK-2","scale":2,"mode":"half_up"}]', 'ck-erp');
@@ -65,6 +65,10 @@ SELECT clock_timestamp() AS t0 \gset
 \o /dev/null
 SELECT * FROM distsync.apply('agreement', '{"code":"CK-K1","rates":[{"customer":"CK-C","what":"CK-SUP","value":"75"},{"customer":"CK-C","what":"CK-LATE","value":"74"}]}', 'ck-erp');
 \o
+\o /dev/null
+SELECT * FROM distsync.apply('agreement', '{"code":"CK-BN","slot":"book","currency":"USD","assignments":[{"who_kind":"customer","who":"CK-C"}],"rates":[{"what":"CK-NEW","value":"96"}]}', 'ck-erp');
+SELECT * FROM distsync.apply('agreement', '{"code":"CK-BM","slot":"book","currency":"USD","assignments":[{"who_kind":"customer","who":"CK-C"}],"rates":[{"what":"CK-NEW","value":"94"}]}', 'ck-erp');
+\o
 SELECT clock_timestamp() AS t1 \gset
 \o /dev/null
 SELECT pg_temp.charge(:'t1', 'agree', 1, 'OK', '100.0'), pg_temp.charge(:'t1', 'agree', 2, 'END', '100', '{"quantity": -3}'), pg_temp.charge(:'t1', 'agree', 3, 'PER', '12.34'), pg_temp.charge(:'t1', 'agree', 4, 'TIER', '1020', '{"unit": "BX"}');
@@ -83,6 +87,7 @@ SELECT pg_temp.charge(:'t1', 'discount', 1, 'DISC', '80'), pg_temp.charge(:'t1',
 SELECT pg_temp.charge(:'t1', 'guard', 1, 'GUARD', '80'), pg_temp.charge(:'t1', 'tax', 1, 'TAX', '95.2', '{"tax_percent": 19}'), pg_temp.charge(:'t1', 'tax', 2, 'TAX', '67.23', '{"tax_percent": 19}'), pg_temp.charge(:'t1', 'tax', 3, 'TAX', '96');
 SELECT pg_temp.charge(:'t1', 'lock', 1, 'LOCK', '80', '{"lock_key": "Q1"}'), pg_temp.charge(:'t1', 'locked', 1, 'LOCK', '77', '{"lock_key": "Q1"}'), pg_temp.charge(:'t1', 'lock list', 1, 'LOCK', '100', '{"lock_key": "Q1"}');
 SELECT pg_temp.charge(:'t1', 'free', 1, 'BUY', '100', '{"quantity": 10}'), pg_temp.charge(:'t1', 'free', 2, 'GIFT', '0', '{"quantity": 2}'), pg_temp.charge(:'t1', 'too free', 1, 'BUY', '100', '{"quantity": 10}'), pg_temp.charge(:'t1', 'too free', 2, 'GIFT', '0', '{"quantity": 5}');
+SELECT pg_temp.charge(:'t1', 'new', 1, 'NEW', '96'), pg_temp.charge(:'t1', 'new', 2, 'NEW', '100');
 SELECT pg_temp.charge(:'t1', 'override', 1, 'OVER', '42', '{"override": "goodwill"}'), pg_temp.charge(:'t1', 'unknown', 1, 'OVER', '43'), pg_temp.charge(:'t1', 'no price', 1, 'NONE', '44');
 \o
 SELECT * FROM pg_temp.checked() ORDER BY document COLLATE "C";

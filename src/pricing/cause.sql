@@ -38,6 +38,7 @@ BEGIN
 	CASE kind
 		WHEN 'lock' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_lock(ctx);
 		WHEN 'time' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_time(ctx);
+		WHEN 'new' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_new(ctx);
 		WHEN 'tier' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_tier(ctx);
 		WHEN 'unit' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_unit(ctx);
 		WHEN 'exchange' THEN RETURN QUERY SELECT * FROM distsync_internal.pricing_suspect_exchange(ctx);
@@ -49,7 +50,7 @@ BEGIN
 	END CASE;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_suspects(text, jsonb) IS 'Suspects of a kind: lock, time, tier, unit, exchange, list_price, party, rounding, missing_discount, twice, tax, contract_ignored.';
+COMMENT ON FUNCTION distsync_internal.pricing_suspects(text, jsonb) IS 'Suspects of a kind: lock, time, tier, unit, exchange, list_price, party, rounding, missing_discount, twice, tax, contract_ignored, new.';
 
 -- pricing_cause does the search for the cause. What a lock has fixed is not asked again, except what happens to a price after it is found.
 CREATE FUNCTION distsync_internal.pricing_cause(ctx jsonb) RETURNS jsonb
@@ -61,7 +62,7 @@ DECLARE
 	s distsync_internal.price_suspect;
 	p distsync_internal.price_result;
 BEGIN
-	FOREACH kind IN ARRAY '{lock,time,tier,unit,exchange,list_price,party,rounding,missing_discount,twice,tax,contract_ignored}'::text[] LOOP
+	FOREACH kind IN ARRAY '{lock,time,tier,unit,exchange,list_price,party,rounding,missing_discount,twice,tax,contract_ignored,new}'::text[] LOOP
 		FOR s IN SELECT * FROM distsync_internal.pricing_suspects(kind, ctx) LOOP
 			IF s.change ? 'gives' THEN
 				IF (s.change->>'gives')::numeric = charged THEN

@@ -35,9 +35,10 @@ BEGIN
 	assigned AS MATERIALIZED (
 		SELECT a.agreement_id, a.valid, a.known FROM dist.agreement_assignment a WHERE a.agreement_id = ANY (ARRAY(SELECT r.agreement_id FROM rate r))),
 	edge (axis, at) AS (
-		SELECT 'known', e FROM (SELECT v.known FROM version v UNION ALL SELECT a.known FROM assigned a UNION ALL SELECT m.known FROM dist.party_member m WHERE m.party_id = ANY (chain)
+		SELECT w.axis, w.at FROM (SELECT v.known FROM version v UNION ALL SELECT a.known FROM assigned a UNION ALL SELECT m.known FROM dist.party_member m WHERE m.party_id = ANY (chain)
 			UNION ALL SELECT c.known FROM dist.item_cost c WHERE c.item_id = pricing_edges.item_id
-			UNION ALL SELECT a.valid FROM dist.party_ancestor a WHERE a.party_id = ANY (parties) UNION ALL SELECT t.valid FROM dist.item_target t WHERE t.item_id = pricing_edges.item_id) k CROSS JOIN LATERAL unnest(ARRAY[lower(k.known), upper(k.known)]) e
+			UNION ALL SELECT a.valid FROM dist.party_ancestor a WHERE a.party_id = ANY (parties) UNION ALL SELECT t.valid FROM dist.item_target t WHERE t.item_id = pricing_edges.item_id) k
+		CROSS JOIN LATERAL (VALUES ('replaced', upper(k.known)), ('new', lower(k.known))) w(axis, at)
 		UNION
 		SELECT 'valid', e FROM (SELECT v.valid FROM version v WHERE v.known @> basis UNION ALL SELECT a.valid FROM assigned a WHERE a.known @> basis AND a.agreement_id IN (SELECT v.agreement_id FROM version v WHERE v.known @> basis)
 			UNION ALL SELECT tstzrange(r.valid_from, r.valid_to) FROM rate r WHERE r.version_id IN (SELECT v.rate_set_id FROM version v WHERE v.known @> basis) UNION ALL SELECT m.valid FROM dist.party_member m WHERE m.party_id = ANY (chain) AND m.known @> basis
@@ -48,7 +49,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_edges(bigint[], bigint, timestamptz) IS
-	'Instants at which agreements that name an item, who may use them, memberships, the trees of parties and items, the item''s costs or prices locked for it change: axis valid as known at basis, axis known when we learnt of it.';
+	'Instants at which agreements that name an item, who may use them, memberships, the trees of parties and items, the item''s costs or prices locked for it change: axis valid in business, as known at basis; axis replaced and new when we learnt that something held no more, or held.';
 
 -- pricing_suspect_time does the suspects of time: what we held true before, what had ended, what had not begun. Exchange rates stay those of the instant.
 CREATE FUNCTION distsync_internal.pricing_suspect_time(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
@@ -63,7 +64,7 @@ BEGIN
 	WITH e AS MATERIALIZED (SELECT * FROM distsync_internal.pricing_edges(ARRAY(SELECT jsonb_array_elements_text(ctx->'parties')::bigint), (ctx->>'item_id')::bigint, basis)),
 	s AS (
 		(SELECT 1 AS kind, 'superseded_version' AS cause, e.at, row_number() OVER (ORDER BY e.at DESC) AS n, jsonb_build_object('known_at', e.at - interval '1 microsecond') AS change
-		 FROM e WHERE e.axis = 'known' AND e.at <= basis AND e.at > first_known ORDER BY e.at DESC LIMIT 16)
+		 FROM e WHERE e.axis = 'replaced' AND e.at <= basis AND e.at > first_known ORDER BY e.at DESC LIMIT 16)
 		UNION ALL
 		(SELECT 2, 'expired_rate', e.at, row_number() OVER (ORDER BY e.at DESC), jsonb_build_object('at', e.at - interval '1 microsecond', 'suppose', spot) FROM e WHERE e.axis = 'valid' AND e.at <= priced_at ORDER BY e.at DESC LIMIT 16)
 		UNION ALL
@@ -71,7 +72,23 @@ BEGIN
 	SELECT s.cause, s.change - 'suppose', s.change FROM s ORDER BY s.kind, s.n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_suspect_time(jsonb) IS 'Suspects superseded_version (what we held true before each of the last 16 changes), expired_rate and rate_not_started (16 instants each way).';
+COMMENT ON FUNCTION distsync_internal.pricing_suspect_time(jsonb) IS 'Suspects superseded_version (what we held true before each of the last 16 replacements), expired_rate and rate_not_started (16 instants each way).';
+
+-- pricing_suspect_new does the suspects that somebody had not received what is new.
+CREATE FUNCTION distsync_internal.pricing_suspect_new(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	basis timestamptz := COALESCE((ctx->>'known_at')::timestamptz, clock_timestamp());
+	first_known timestamptz := (SELECT min(p.published_at) FROM dist.price_policy p);
+BEGIN
+	RETURN QUERY
+	SELECT 'not_received', w.change, w.change
+	FROM (SELECT e.at FROM distsync_internal.pricing_edges(ARRAY(SELECT jsonb_array_elements_text(ctx->'parties')::bigint), (ctx->>'item_id')::bigint, basis) e
+		WHERE e.axis = 'new' AND e.at <= basis AND e.at > first_known ORDER BY e.at DESC LIMIT 16) n
+	CROSS JOIN LATERAL (SELECT jsonb_build_object('known_at', n.at - interval '1 microsecond')) w(change) ORDER BY n.at DESC;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_suspect_new(jsonb) IS 'Suspects not_received: what we held true before each of the last 16 instants at which something new came.';
 
 -- pricing_factors does the listing of the units of an item as exact factors.
 CREATE FUNCTION distsync_internal.pricing_factors(item_id bigint) RETURNS TABLE (unit text, numerator numeric, denominator numeric)
