@@ -45,7 +45,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		LEFT JOIN distsync_internal.master_units(ARRAY(SELECT x.doc->>'unit' FROM told x), source) u ON u.code = t.doc->>'unit'
 		LEFT JOIN distsync_internal.master_companies(ARRAY(SELECT x.doc->>'company' FROM told x), source) o ON o.code = t.doc->>'company'
 		LEFT JOIN distsync_internal.master_sites(ARRAY(SELECT x.doc->>'site' FROM told x), source) w ON w.code = t.doc->>'site'),
-	laid AS (
+	laid AS MATERIALIZED (
 		SELECT n.*, k.customer_id IS NOT NULL AS is_there, to_jsonb(k) AS row_now, distsync_internal.pricing_overlay(to_jsonb(k), '{"quantity": 1, "unit_price": null, "price_per": 1, "currency": null, "tax_percent": null,
 				"priced_at": null, "lock_type": null, "lock_key": null, "context": null, "requested_ship": null, "override": null}', n.doc)
 			|| jsonb_build_object('customer_id', n.customer_id, 'channel_id', n.channel_id, 'document_type', n.doc->'document_type', 'document_key', n.doc->'document_key', 'line_no', n.doc->'line', 'source', pricing_observed_rows.source,
