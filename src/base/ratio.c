@@ -353,6 +353,30 @@ step(int half, bool exact, bool odd, bool negative, DsRounding mode)
 	}
 }
 
+/* fits does the question whether 64 bits hold a number: their divisions are cheap, those of 128 bits are not. */
+static inline bool
+fits(int128 n)
+{
+	return n >= PG_INT64_MIN && n <= PG_INT64_MAX;
+}
+
+/* round_narrow does the rounding of num / den to a whole number, where 64 bits hold both. */
+static int64
+round_narrow(int64 num, int64 den, DsRounding mode)
+{
+	int64 below = num / den;
+	int64 rest = num % den;
+	int64 other;
+
+	if (rest < 0)
+	{
+		below--;
+		rest += den;
+	}
+	other = den - rest;
+	return below + step(rest < other ? -1 : rest > other, rest == 0, below % 2 != 0, num < 0, mode);
+}
+
 /* round_wide does the same in numeric. */
 static DsRatio
 round_wide(DsRatio a, int scale, DsRounding mode)
@@ -399,6 +423,8 @@ ds_ratio_round(DsRatio a, int scale, DsRounding mode)
 
 	if (a.wide_num != NULL || __builtin_mul_overflow(a.num, power, &num))
 		return round_wide(a, scale, mode);
+	if (fits(num) && fits(a.den))
+		return narrow(round_narrow((int64) num, (int64) a.den, mode), power);
 	below = num / a.den;
 	rest = num % a.den;
 	if (rest < 0)
@@ -421,7 +447,7 @@ ds_ratio_to_numeric(DsRatio a, int scale, DsRounding mode)
 {
 	DsRatio r = ds_ratio_round(a, scale, mode);
 
-	if (r.wide_num == NULL && r.num >= PG_INT64_MIN && r.num <= PG_INT64_MAX)
+	if (r.wide_num == NULL && fits(r.num))
 		return int64_div_fast_to_numeric((int64) r.num, scale);
 	/* the denominator is 10^scale: a product with its inverse is exact, a quotient in numeric need not be */
 	r = widen(r);
@@ -442,6 +468,14 @@ ds_ratio_shown(DsRatio a, int least, int most)
 
 	if (r.wide_num != NULL)
 		return ds_ratio_to_numeric(a, most, DS_ROUND_HALF_UP);
+	if (fits(r.num))
+	{
+		int64 small = (int64) r.num;
+
+		for (; most > least && small % 10 == 0; most--)
+			small /= 10;
+		return int64_div_fast_to_numeric(small, most);
+	}
 	while (most > least && r.num % 10 == 0)
 	{
 		r.num /= 10;
