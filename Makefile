@@ -7,12 +7,13 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/reader.o src/base/json.o
+OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/reader.o src/base/json.o src/base/text.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
 OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
 	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o \
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
+	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
 OBJS_inventory =
 OBJS_credit =
@@ -35,7 +36,8 @@ SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/contract.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
 SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
-SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \
+SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/proof.sql \
+	src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \
 	src/pricing/agreement_document.sql src/pricing/rates.sql src/pricing/agreement_check.sql src/pricing/agreement.sql src/pricing/rounding.sql src/pricing/lock.sql src/pricing/accrual_reply.sql src/pricing/commitment.sql src/pricing/commitment_document.sql src/pricing/observed.sql src/pricing/suspect.sql src/pricing/suspect_terms.sql src/pricing/cause.sql src/pricing/check.sql src/pricing/guard.sql src/pricing/impact.sql \
 	src/pricing/scope.sql src/pricing/note.sql src/pricing/boundary.sql src/pricing/changes.sql src/pricing/events.sql
 SQL_inventory = src/inventory/terms.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/atp.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/publish.sql src/inventory/check.sql
@@ -60,7 +62,7 @@ REGRESS_base = setup
 REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
-REGRESS_pricing = pricing_publish pricing_price pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_feed pricing_accruals pricing_check
+REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_feed pricing_accruals pricing_check
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history order_commitment

@@ -142,3 +142,6 @@ UPDATE dist.commitment SET quantity = quantity + 1 WHERE agreement_id = (SELECT 
 UPDATE dist.order_line SET net_amount = net_amount + 1 WHERE (customer_id, order_id) = (SELECT customer_id, order_id FROM dist.sales_order WHERE order_number = 'T2');
 SELECT invariant, entity_key, detail -> 'quantity' AS quantity, detail -> 'line_amount' AS line_amount FROM broken ORDER BY 1;
 ROLLBACK;
+-- their volumes have moved since, and their prices are still proved
+SELECT v ->> 'outcome' AS outcome, bool_or(p.document -> 'request' ? 'used') AS told, count(*) > 10 AS many
+FROM dist.price_proof p JOIN dist.party b ON b.party_id = p.customer_id CROSS JOIN LATERAL distsync.verify_proof(b.code, encode(p.proof_sha256, 'hex')) v WHERE b.code LIKE 'OV-%' GROUP BY 1;

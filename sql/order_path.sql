@@ -85,3 +85,19 @@ SELECT * FROM distsync_internal.order_verify_orders();
 SELECT * FROM distsync_internal.credit_verify_counters();
 SELECT * FROM distsync_internal.credit_verify_items();
 SELECT * FROM distsync_internal.credit_verify_releases();
+-- the prices of an order are proved as they were decided, all lines together; what the list says later, and a preview, leave the proof as it is
+SELECT count(*) AS lines, count(DISTINCT l.price_proof) AS proofs, count(*) FILTER (WHERE p.proof_sha256 IS NULL) AS missing
+FROM dist.sales_order o JOIN dist.company c USING (company_id) JOIN dist.order_line l USING (customer_id, order_id) LEFT JOIN dist.price_proof p ON p.customer_id = l.customer_id AND p.proof_sha256 = l.price_proof WHERE c.code = 'OT';
+SELECT l ->> 'code' AS code, l -> 'unit_price' AS unit_price, r ->> 'item' AS item, r -> 'quantity' AS quantity, r ->> 'unit' AS unit
+FROM dist.price_proof p JOIN dist.order_line o ON o.customer_id = p.customer_id AND o.price_proof = p.proof_sha256 AND o.line_no = 1 JOIN dist.sales_order s ON s.customer_id = o.customer_id AND s.order_id = o.order_id AND s.order_number = 'OT-1',
+	ROWS FROM (jsonb_array_elements(p.document -> 'lines'), jsonb_array_elements(p.document #> '{request,lines}')) x(l, r);
+SELECT count(*) AS stored FROM dist.price_proof WHERE document #>> '{request,customer}' = 'OT-CUST' \gset before_
+SELECT state FROM distsync.preview_order('{"company":"OT","customer":"OT-CUST","lines":[{"item":"OT-A","quantity":1}]}');
+SELECT outcome FROM distsync.apply('agreement', '{"code":"OT-LIST","rates":[{"what":"OT-A","value":"11"}]}', 'OT-ERP');
+SELECT distsync.verify_proof('OT-CUST', s ->> 'price_proof') ->> 'outcome' AS outcome FROM distsync.order_status('OT-1', '{"company":"OT"}') s;
+SELECT count(*) = :before_stored AS nothing_more FROM dist.price_proof WHERE document #>> '{request,customer}' = 'OT-CUST';
+-- a refused order stores none
+SELECT state FROM distsync.submit_order('{"company":"OT","customer":"OT-CUST","order_number":"OT-9","policy":{"shortage":"reject"},"lines":[{"item":"OT-C","quantity":1}]}', 'ot-9');
+SELECT count(*) = :before_stored AS nothing_more FROM dist.price_proof WHERE document #>> '{request,customer}' = 'OT-CUST';
+SELECT * FROM distsync_internal.pricing_verify_proofs();
+SELECT outcome FROM distsync.apply('agreement', '{"code":"OT-LIST","rates":[{"what":"OT-A","value":"10"},{"what":"OT-B","value":"3.333"}]}', 'OT-ERP');

@@ -135,7 +135,8 @@ SELECT version_id, agreement_id, version_no, 'published', valid, known, rate_set
 -- contract rates: 425 net prices of 213 items in ladders of 1, 2, 3 tiers, 50 percentages by category, 25 by brand
 \ir price_contract.sql
 
--- parts, as publication writes them; :hashes = 1 also writes the hashes of the rates, which take longer than all the rest
+-- parts, as publication writes them; :hashes = 1 also writes the hashes of the rates, which take longer than all the rest, otherwise
+-- others stand in their place, which a proof reads as well
 VACUUM ANALYZE dist.customer_rate, dist.book_rate;
 INSERT INTO dist.rate_part (customer_id, version_id, agreement_id, rates, dated, what_kinds, filter)
 SELECT r.customer_id, r.version_id, v.agreement_id, r.rates, r.dated, r.what_kinds, distsync_internal.pricing_filter(r.targets)
@@ -153,6 +154,8 @@ UPDATE dist.rate_part p SET page_shift = l.page_shift FROM (SELECT DISTINCT vers
 \if :{?hashes}
 UPDATE dist.agreement_version v SET content_sha256 = h.hash
 FROM (SELECT DISTINCT rate_set_id, distsync_internal.pricing_hash(rate_set_id) AS hash FROM (SELECT DISTINCT rate_set_id FROM version) s) h WHERE h.rate_set_id = v.rate_set_id;
+\else
+UPDATE dist.agreement_version v SET content_sha256 = sha256(int8send(v.rate_set_id)) FROM version n WHERE n.version_id = v.version_id;
 \endif
 
 -- instants still to come at which prices change without a write

@@ -31,6 +31,7 @@ int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_observed_price_retention = 576000;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
 int ds_guc_price_cache = 65536;
+int ds_guc_price_proof_retention = 1051200;
 bool ds_guc_price_through_sql = false;
 int ds_guc_probe_interval = 60;
 int ds_guc_release_inline = 100;
@@ -149,6 +150,15 @@ define_prices(void)
 		"Rates, items and customers that were read for prices are kept between calls up to this "
 		"size.",
 		&ds_guc_price_cache, 65536, 1024, 4194304, PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.price_proof_retention",
+							"Sets how long the proofs of orders' prices are kept.",
+							"Older ones are deleted, but for those that a price lock in force "
+							"names. The hash stays with "
+							"the order, and a document that was kept elsewhere can still be "
+							"verified. -1 keeps them for "
+							"ever.",
+							&ds_guc_price_proof_retention, 1051200, -1, 52560000, PGC_SIGHUP,
+							GUC_UNIT_MIN, NULL, NULL, NULL);
 	DefineCustomBoolVariable("distsync.price_through_sql",
 							 "Reads prices through SQL instead of directly.",
 							 "Direct reads are used where they are safe; this turns them off. For "

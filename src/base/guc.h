@@ -48,6 +48,7 @@ extern int ds_guc_notify;
 extern int ds_guc_observed_price_retention;
 extern int ds_guc_on_promote;
 extern int ds_guc_price_cache;
+extern int ds_guc_price_proof_retention;
 extern bool ds_guc_price_through_sql;
 extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;

@@ -4,6 +4,7 @@
 CREATE FUNCTION distsync_internal.order_price(o jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	proved jsonb;
 	priced jsonb;
 	counts boolean;
 	volumes jsonb;
@@ -13,14 +14,15 @@ BEGIN
 	IF o ->> 'currency' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = o ->> 'currency') THEN
 		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', o ->> 'currency'), 'Send the currency as master data first, or correct it.');
 	END IF;
-	SELECT jsonb_agg(to_jsonb(p) ORDER BY p.ordinal), bool_or(p.detail ? 'commitments') INTO priced, counts
-	FROM distsync_internal.pricing_prices((o ->> 'customer_id')::bigint,
+	proved := distsync_internal.pricing_prices_proved((o ->> 'customer_id')::bigint,
 		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'line')::integer)
 		 FROM jsonb_array_elements(o -> 'lines') l),
 		(o ->> 'ordered_at')::timestamptz,
-		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts', 'commitment', 'order'))) p;
+		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts', 'commitment', 'order')));
+	priced := proved -> 'lines';
+	counts := (SELECT bool_or(p -> 'detail' ? 'commitments') FROM jsonb_array_elements(priced) p);
 	SELECT jsonb_agg(l.value || jsonb_build_object('unit_price', p.value -> 'unit_price', 'price_per', COALESCE(p.value -> 'price_per', '1'), 'agreement', p.value -> 'agreement', 'price_code', p.value -> 'code',
-			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail', 'price_proof', encode(sha256(convert_to((p.value - 'as_of' - 'known_at')::text, 'UTF8')), 'hex'))
+			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail', 'price_proof', proved -> 'proof')
 		|| CASE
 			WHEN l.value ->> 'status' <> 'active' THEN jsonb_build_object('disposition', 'reject', 'reason', 'item_' || (l.value ->> 'status'))
 			WHEN p.value ->> 'outcome' <> 'priced' THEN jsonb_build_object('disposition', 'reject', 'reason', 'no_price')
@@ -29,7 +31,7 @@ BEGIN
 			ELSE '{}' END ORDER BY l.place) INTO lines
 	FROM (SELECT x.value, x.place, row_number() OVER (ORDER BY (x.value ->> 'line')::integer) AS rank FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY x(value, place)) l
 	JOIN jsonb_array_elements(priced) WITH ORDINALITY p(value, place) ON p.place = l.rank;
-	o := o || jsonb_build_object('lines', lines, 'currency', priced -> 0 -> 'currency');
+	o := o || jsonb_build_object('lines', lines, 'currency', priced -> 0 -> 'currency', 'price_proof', proved -> 'proof', 'price_document', proved -> 'document');
 	IF counts THEN
 		volumes := distsync_internal.order_volumes(lines, o ->> 'currency', (o ->> 'ordered_at')::timestamptz);
 		o := o || CASE WHEN volumes IS NULL THEN '{}' ELSE jsonb_build_object('volumes', volumes) END;
@@ -38,7 +40,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_price(jsonb) IS
-	'Prices the lines of a read order, which take agreed volumes in the order of their numbers: volumes [{agreement_id, line, rate}] where they use any. A line without price, of an inactive item, or (by policy price_mismatch) with another price than expected is rejected, changed_price or hold, with reason no_price, item_…, price_changed.';
+	'Prices the lines of a read order, which take agreed volumes in the order of their numbers: volumes [{agreement_id, line, rate}] where they use any. A line without price, of an inactive item, or (by policy price_mismatch) with another price than expected is rejected, changed_price or hold, with reason no_price, item_…, price_changed. The proof of the call is with every line, its document is price_document.';
 
 -- order_wanted does the list of what is to be promised, as inventory takes it.
 CREATE FUNCTION distsync_internal.order_wanted(o jsonb) RETURNS jsonb

@@ -109,6 +109,7 @@ CREATE FUNCTION distsync.order_status(order_number text, options jsonb DEFAULT '
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
 		'exposure_amount', o.exposure_amount, 'policy', o.policy,
+		'price_proof', (SELECT min(encode(l.price_proof, 'hex')) FROM dist.order_line l WHERE l.customer_id = f.customer_id AND l.order_id = f.order_id),
 		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
 				'released_at', h.released_at, 'released_by', h.released_by, 'release_reason', h.release_reason) ORDER BY h.hold_id), '[]')
 			FROM dist.hold h WHERE h.order_id = f.order_id AND h.customer_id = f.customer_id),
@@ -125,6 +126,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin}');

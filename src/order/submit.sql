@@ -107,7 +107,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check(jsonb) IS 'Reasons for refusing an order before it is priced: inactive customer, duplicate PO number by policy. NULL = none.';
 
--- order_write does the storing of a decided order with its lines.
+-- order_write does the storing of a decided order with its lines and the proof of their prices.
 CREATE FUNCTION distsync_internal.order_write(o jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -128,9 +128,10 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD008', 'order_number', format('order "%s" exists in company "%s"', o ->> 'order_number', o ->> 'company'), 'Use another number, or repeat the call with its first idempotency key.');
 	END IF;
 	PERFORM distsync_internal.order_write_lines(o);
+	PERFORM distsync_internal.pricing_keep_proof((o ->> 'customer_id')::bigint, o ->> 'price_proof', o -> 'price_document');
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_write(jsonb) IS 'Stores a decided order and its lines. Errors: SD008 the number is taken.';
+COMMENT ON FUNCTION distsync_internal.order_write(jsonb) IS 'Stores a decided order, its lines and the proof of its prices. Errors: SD008 the number is taken.';
 
 -- order_write_lines does the storing of lines, or their replacement by what the owner says now.
 CREATE FUNCTION distsync_internal.order_write_lines(o jsonb) RETURNS integer

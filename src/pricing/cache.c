@@ -376,7 +376,7 @@ page_of(DsCall *call, const DsPart *part, int64 page)
 {
 	DsStoreKey key = {part->set_id, part->customer_id, ~page};
 	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
-	DsStore *store = call->alone ? call_store(call) : backend_store;
+	DsStore *store = call->alone || call->wrote ? call_store(call) : backend_store;
 	DsKept kept = ds_pricing_store_find(store, class, key);
 
 	if (kept.value == NULL)
@@ -397,9 +397,9 @@ kept_cell(DsCall *call, const DsPart *part, int64 target_id)
 {
 	DsStoreKey key = {part->set_id, part->customer_id, target_id};
 	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
-	DsStore *store = part->draft   ? ds_pricing_overlay_store(call)
-					 : call->alone ? call_store(call)
-								   : backend_store;
+	DsStore *store = part->draft				  ? ds_pricing_overlay_store(call)
+					 : call->alone || call->wrote ? call_store(call)
+												  : backend_store;
 	DsKept kept = ds_pricing_store_find(store, class, key);
 
 	if (kept.value == NULL)
@@ -435,4 +435,28 @@ ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
 									(uint64) (target_id - (page << part->page_shift)));
 	}
 	return cell != NULL ? cell : kept_cell(call, part, target_id);
+}
+
+/*
+ * ds_pricing_content does the look-up of the hash of a published version's
+ * rates, which never changes; NULL = it has none. A transaction that wrote
+ * prices may still take back what it published: it reads anew.
+ */
+const uint8 *
+ds_pricing_content(DsCall *call, int64 version_id)
+{
+	DsStoreKey key = {version_id, -1, 0};
+	DsStore *store = call->alone || call->wrote ? call_store(call) : backend_store;
+	DsKept kept = ds_pricing_store_find(store, DS_STORE_SHARED, key);
+	const uint8 *hash;
+
+	if (kept.value != NULL)
+		return kept.value;
+	hash = ds_pricing_load_content(version_id);
+	if (hash == NULL)
+		return NULL;
+	kept.value = ds_pricing_store_alloc(store, DS_STORE_SHARED, DS_CONTENT_LENGTH);
+	memcpy(kept.value, hash, DS_CONTENT_LENGTH);
+	ds_pricing_store_keep(store, DS_STORE_SHARED, key, 0, kept.value);
+	return kept.value;
 }

@@ -146,6 +146,7 @@ base_price(DsCall *call, DsLine *line, DsDecision *outer, int64 agreement_id, Ds
 		}
 	}
 	outer->valid_until = d->valid_until;
+	ds_pricing_beside(outer, d);
 	call->depth--;
 	return found;
 }

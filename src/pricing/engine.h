@@ -41,12 +41,14 @@ typedef struct DsLine
 	DsRatio base_quantity;
 	int64 site_id; /* 0 = none */
 	bool has_weight;
-	DsRatio weight; /* kilograms of the whole line */
+	bool own_weight; /* it was said with the line */
+	DsRatio weight;	 /* kilograms of the whole line */
 	bool is_return;
 	bool has_list; /* list price was computed (order-wide measures) */
 	bool list_known;
 	DsRatio list_price;
 	TimestampTz list_until;
+	const struct DsDecision *list_decision; /* it came from, NULL = none was asked for */
 } DsLine;
 
 /* How the lines of a call stand to agreed volumes: each alone, one after the other as an order takes them, or as facts that no cap stops. */
@@ -181,6 +183,9 @@ typedef struct DsTaken
 /* The decision for one line, before it is told. */
 typedef struct DsDecision
 {
+	struct DsDecision
+		*beside; /* what was decided for it beside: base prices, discounts of the order */
+	struct DsDecision *next; /* of the same list */
 	int ncandidates;
 	int room;
 	DsCandidate *candidates;
@@ -201,7 +206,8 @@ typedef struct DsDecision
 	bool has_cost;
 	DsRatio cost;
 	bool locked;
-	int32 locked_per; /* units a locked price is for */
+	int32 locked_per;		/* units a locked price is for */
+	TimestampTz lock_until; /* first start or end of the document's locks for the line */
 	bool over_commitment;
 	DsReason failure; /* a reason that ends everything, such as below_tier refused */
 	bool ambiguous;
@@ -218,6 +224,14 @@ typedef struct DsDecision
 
 /* Drafts that count as if they were published: overlay.c. */
 typedef struct DsOverlay DsOverlay;
+/* A target that was named, for the next rate that has it. */
+typedef struct DsNamedTarget
+{
+	int64 target_id; /* 0 = none yet */
+	const char *key;
+} DsNamedTarget;
+
+#define DS_NAMED_TARGETS 16
 
 /* What went wrong on the way to the price, as check_prices() supposes it. */
 typedef struct DsSuppose DsSuppose;
@@ -235,6 +249,7 @@ typedef struct DsCall
 	MemoryContext line_context;
 	bool trusted;			  /* options are a room's own: they need no check */
 	bool alone;				  /* nothing may be kept: known_at, SERIALIZABLE */
+	bool wrote;				  /* this transaction moved the price clock */
 	int readings;			  /* readings of rows that are under way */
 	DsStore *store;			  /* for what must not be kept, made when it is needed */
 	DsStore *shared_store;	  /* the store that goes with the shared epoch row, and */
@@ -249,6 +264,8 @@ typedef struct DsCall
 	DsOverlay *overlay;	  /* drafts that count; NULL = none */
 	DsDecision *deciding; /* that of the line under way */
 	DsTaken *taken;		  /* by the lines before it */
+	DsNamedTarget named_targets[DS_NAMED_TARGETS];
+	int next_named; /* the place that is written over next */
 } DsCall;
 
 /* epoch.c */
@@ -283,6 +300,7 @@ extern const DsItem *ds_pricing_item_listed(DsCall *call, const char *sku, int64
 extern const DsParts *ds_pricing_agreement(DsCall *call, int64 agreement_id);
 extern const DsAssignments *ds_pricing_assigned(DsCall *call, DsWho who, const char *key);
 extern const DsCell *ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id);
+extern const uint8 *ds_pricing_content(DsCall *call, int64 version_id);
 
 /* overlay.c: only where call->overlay is set, but for the making of one */
 extern DsOverlay *ds_pricing_overlay_open(DsCall *call, Jsonb *drafts);
@@ -301,6 +319,7 @@ extern DsShared *ds_pricing_load_shared(DsCall *call);
 extern DsCell *ds_pricing_load_cell(DsCall *call, const DsPart *part, int64 target_id);
 extern const bytea *ds_pricing_load_page(DsCall *call, const DsPart *part, int64 page);
 extern DsCell *ds_pricing_page_once(DsCall *call, const DsPart *part, int64 target_id);
+extern const uint8 *ds_pricing_load_content(int64 version_id);
 extern bool ds_pricing_known(DsCall *call, Datum range);
 
 /* lookup.c: what is read on demand and never kept */
@@ -313,6 +332,7 @@ extern bool ds_pricing_locked(DsCall *call, const DsLine *line, DsRatio *price, 
 							  TimestampTz *valid_until);
 extern bool ds_pricing_unit(const DsItem *item, const char *unit, int64 *num, int64 *den);
 extern const char *ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target);
+extern const char *ds_pricing_site_code(DsCall *call, int64 site_id);
 
 /* words.c */
 extern const char *const ds_pricing_who_words[];
@@ -420,6 +440,14 @@ extern bool ds_pricing_suppose_factor(const DsSuppose *suppose, const DsRule *ru
 									  DsRatio *price);
 extern void ds_pricing_suppose_twice(const DsSuppose *suppose, DsDecision *decision, int slot,
 									 bool had_price, DsRatio before);
+
+/* ds_pricing_beside does the remembering of a decision that another one needed. */
+static inline void
+ds_pricing_beside(DsDecision *outer, DsDecision *inner)
+{
+	inner->next = outer->beside;
+	outer->beside = inner;
+}
 
 /* ds_pricing_until does the narrowing of an end to an edge that lies after the instant. */
 static inline void

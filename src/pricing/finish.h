@@ -8,6 +8,9 @@
 #ifndef DS_PRICING_FINISH_H
 #define DS_PRICING_FINISH_H
 
+#include "postgres.h"
+
+#include "fmgr.h"
 #include "base/json.h"
 #include "pricing/engine.h"
 
@@ -36,9 +39,14 @@ typedef struct DsResult
 	DsFinish finish;
 } DsResult;
 
-/* price.c: the decision and its numbers, as price() tells them */
+/* price.c: calls, the decision and its numbers, as price() tells them */
+extern void ds_pricing_open(DsCall *call, const char *customer, int64 customer_id,
+							FunctionCallInfo fcinfo);
 extern DsDecision *ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *finish);
+extern DsResult *ds_pricing_decide_all(DsCall *call);
+extern void ds_pricing_tell_row(DsCall *call, DsJson *json, DsResult *result, const char *proof);
 extern const char *ds_pricing_winner(const DsDecision *decision);
+extern TimestampTz ds_pricing_known_at(const DsCall *call);
 extern Numeric ds_pricing_net_amount(const DsCall *call, const DsFinish *finish);
 
 /* commitment.c: agreed volumes */

@@ -32,6 +32,7 @@ extern DsSmall ds_pricing_small(DsReader *reader, int column, int8 *scale);
 pg_noreturn extern void ds_pricing_too_many(int most, const char *what, const char *of,
 											const char *hint);
 extern Datum ds_pricing_range_from(TimestampTz from);
+extern bool ds_pricing_hash(DsReader *reader, int column, uint8 *hash);
 extern void ds_pricing_period(DsReader *reader, int column, TimestampTz *from, TimestampTz *to);
 
 /* load_cell.c */

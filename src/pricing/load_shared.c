@@ -20,7 +20,7 @@ static DsTable policy_table = {
 	.name = "price_policy",
 	.index = "price_policy_pk",
 	.keys = {"policy_version"},
-	.columns = {"policy_version", "document", "published_at"},
+	.columns = {"policy_version", "document", "published_at", "sha256"},
 };
 
 static DsTable company_table = {
@@ -68,6 +68,7 @@ load_policy(DsCall *call, DsShared *shared)
 {
 	DsReader *reader = ds_reader_open(&policy_table);
 	Jsonb *document = NULL;
+	uint8 sha256[DS_CONTENT_LENGTH] = {0};
 	int32 version = -1;
 
 	ds_reader_seek(reader, NULL, 0);
@@ -82,6 +83,7 @@ load_policy(DsCall *call, DsShared *shared)
 			continue;
 		version = DatumGetInt32(reader->values[0]);
 		document = DatumGetJsonbPCopy(reader->values[1]);
+		ds_pricing_hash(reader, 3, sha256);
 	}
 	ds_reader_close(reader);
 	if (document == NULL)
@@ -90,6 +92,7 @@ load_policy(DsCall *call, DsShared *shared)
 				 errdetail("Table: dist.price_policy."),
 				 errhint("Call distsync.setup(), which publishes the shipped one.")));
 	ds_pricing_policy_read(document, version, &shared->policy);
+	memcpy(shared->policy.sha256, sha256, sizeof(sha256));
 }
 
 /* load_companies does the reading of the companies. */

@@ -117,6 +117,18 @@ ds_pricing_range_from(TimestampTz from)
 	return RangeTypePGetDatum(ds_compat_make_range(period_type(), &lower, &upper));
 }
 
+/* ds_pricing_hash does the copying of a column with a hash. False: it is null, or none. */
+bool
+ds_pricing_hash(DsReader *reader, int column, uint8 *hash)
+{
+	bytea *bytes = reader->nulls[column] ? NULL : DatumGetByteaPP(reader->values[column]);
+
+	if (bytes == NULL || VARSIZE_ANY_EXHDR(bytes) != DS_CONTENT_LENGTH)
+		return false;
+	memcpy(hash, VARDATA_ANY(bytes), DS_CONTENT_LENGTH);
+	return true;
+}
+
 /* read_period does the splitting of a range into its first instant and the first one after it. */
 static void
 read_period(Datum value, TimestampTz *from, TimestampTz *to)

@@ -77,6 +77,13 @@ static DsTable agreement_table = {
 	.columns = {"code", "slot", "company_id", "currency", "charge_kind", "tax_class"},
 };
 
+static DsTable content_table = {
+	.name = "agreement_version",
+	.index = "agreement_version_pk",
+	.keys = {"version_id"},
+	.columns = {"content_sha256"},
+};
+
 static DsTable assignment_table = {
 	.name = "agreement_assignment",
 	.index = "agreement_assignment_who_idx",
@@ -344,6 +351,21 @@ ds_pricing_load_parts(DsCall *call, int64 customer_id, int64 agreement_id, DsPar
 	}
 	ds_reader_close(agreements);
 	ds_reader_close(versions);
+}
+
+/* ds_pricing_load_content does the reading of the hash of a version's rates; NULL = it has none yet. */
+const uint8 *
+ds_pricing_load_content(int64 version_id)
+{
+	DsReader *reader = ds_reader_open(&content_table);
+	Datum key = Int64GetDatum(version_id);
+	uint8 *hash = palloc(DS_CONTENT_LENGTH);
+	bool found;
+
+	ds_reader_seek(reader, &key, 1);
+	found = ds_reader_next(reader) && ds_pricing_hash(reader, 0, hash);
+	ds_reader_close(reader);
+	return found ? hash : NULL;
 }
 
 /* ds_pricing_load_assignments does the reading of the agreements that a kind of buyer may use. */

@@ -15,6 +15,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('price_lock', 'price_per', 'integer', false, 'positive', 'The price is for 1, 100 or 1000 units.', '{1,100,1000}', false),
 	('price_lock', 'valid_from', 'instant_or_date', false, 'any', 'From when it holds; a date is its first day in the customer''s time zone.', NULL, false),
 	('price_lock', 'valid_to', 'instant_or_date', false, 'any', 'Until when; a date is its last day.', NULL, false),
+	('price_lock', 'proof', 'text', false, 'any', 'The proof of the price when it was promised, 64 hexadecimal digits: see docs/price_proof.md.', NULL, false),
 	('price_lock', 'reason', 'text', false, 'any', 'Why.', NULL, true),
 	('price_lock', 'approved_by', 'text', false, 'any', 'On whose authority.', NULL, true);
 
@@ -34,7 +35,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		LEFT JOIN distsync_internal.master_units(ARRAY(SELECT x.doc->>'unit' FROM told x), source) u ON u.code = t.doc->>'unit')
 	SELECT n.ordinal, concat_ws('/', n.doc->>'customer', n.doc->>'document_type', n.doc->>'document_key', n.doc->>'item', n.unit, trim_scale(n.min_quantity)), k.price_lock_id, n.doc, n.customer_id, n.item_id,
 		to_jsonb(k), o.row_then || jsonb_build_object('customer_id', n.customer_id, 'item_id', n.item_id, 'unit', n.unit, 'min_quantity', n.min_quantity, 'valid', v.valid,
-			'document_type', n.doc->'document_type', 'document_key', n.doc->'document_key'),
+			'document_type', n.doc->'document_type', 'document_key', n.doc->'document_key', 'proof_sha256', CASE WHEN n.doc ? 'proof' THEN '\x' || lower(n.doc->>'proof') ELSE to_jsonb(k)->>'proof_sha256' END),
 		f.fault, CASE WHEN f.fault IN ('customer', 'item') THEN 'SD001' WHEN f.fault = 'unit' THEN 'SD004' WHEN f.fault IN ('unit_price', 'currency', 'reason', 'approved_by') THEN 'SD005' ELSE 'SD002' END
 	FROM named n
 	LEFT JOIN LATERAL (SELECT x.* FROM dist.price_lock x WHERE x.customer_id = n.customer_id AND x.document_type = n.doc->>'document_type' AND x.document_key = n.doc->>'document_key'
@@ -44,7 +45,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	CROSS JOIN LATERAL (SELECT CASE WHEN n.customer_id IS NULL THEN 'customer' WHEN n.item_id IS NULL THEN 'item'
 		WHEN n.unit IS NULL OR n.unit <> n.base_unit AND NOT EXISTS (SELECT FROM dist.item_unit w WHERE w.item_id = n.item_id AND w.unit = n.unit) THEN 'unit'
 		WHEN row_then->>'unit_price' IS NULL THEN 'unit_price' WHEN row_then->>'currency' IS NULL THEN 'currency' WHEN row_then->>'reason' IS NULL THEN 'reason'
-		WHEN row_then->>'approved_by' IS NULL THEN 'approved_by' WHEN (row_then->>'max_quantity')::numeric < n.min_quantity THEN 'max_quantity' WHEN isempty(v.valid) THEN 'valid_to' END) f(fault)
+		WHEN row_then->>'approved_by' IS NULL THEN 'approved_by' WHEN (row_then->>'max_quantity')::numeric < n.min_quantity THEN 'max_quantity' WHEN isempty(v.valid) THEN 'valid_to' WHEN n.doc->>'proof' !~* '^[0-9a-f]{64}$' THEN 'proof' END) f(fault)
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_lock_rows(jsonb, text) IS 'Price lock documents as rows: the lock there is (row_now, id), the one that is to be (row_then), and the field that cannot be taken.';
 
@@ -63,7 +64,8 @@ BEGIN
 		bad := bad || x.ordinal;
 		RETURN NEXT distsync_internal.master_result(x.ordinal, 'rejected', x.key, COALESCE(x.sqlstate, 'SD001'), COALESCE(x.fault, 'document_key'), CASE
 			WHEN x.fault IS NULL OR ending AND x.sqlstate = 'SD005' THEN 'there is no such price lock' WHEN x.sqlstate = 'SD005' THEN format('field "%s" is missing', x.fault)
-			WHEN x.sqlstate IN ('SD001', 'SD004') THEN format('%s "%s" is not known', x.fault, x.doc->>x.fault) ELSE format('%s is below the start', x.fault) END,
+			WHEN x.sqlstate IN ('SD001', 'SD004') THEN format('%s "%s" is not known', x.fault, x.doc->>x.fault)
+			WHEN x.fault = 'proof' THEN 'proof has not 64 hexadecimal digits' ELSE format('%s is below the start', x.fault) END,
 			'Correct the document, or send what it names first; a unit must be one of the item''s.');
 	END LOOP;
 	IF cardinality(bad) > 0 AND ctx->>'on_error' IS DISTINCT FROM 'collect' THEN
@@ -78,11 +80,12 @@ BEGIN
 			DELETE FROM dist.price_lock k WHERE k.customer_id = x.customer_id AND k.price_lock_id = x.id AND lower(k.valid) >= stamp;
 			UPDATE dist.price_lock k SET valid = k.valid * tstzrange(NULL, stamp) WHERE k.customer_id = x.customer_id AND k.price_lock_id = x.id AND NOT upper(k.valid) <= stamp IS TRUE;
 		ELSIF x.changed AND x.id IS NOT NULL THEN
-			UPDATE dist.price_lock k SET max_quantity = x.max_quantity, unit_price = x.unit_price, currency = x.currency, price_per = x.price_per, valid = x.valid, reason = x.reason, approved_by = x.approved_by
+			UPDATE dist.price_lock k SET max_quantity = x.max_quantity, unit_price = x.unit_price, currency = x.currency, price_per = x.price_per, valid = x.valid, proof_sha256 = x.proof_sha256, reason = x.reason,
+				approved_by = x.approved_by
 			WHERE k.customer_id = x.customer_id AND k.price_lock_id = x.id;
 		ELSIF x.changed THEN
-			INSERT INTO dist.price_lock (customer_id, document_type, document_key, item_id, unit, min_quantity, max_quantity, unit_price, currency, price_per, valid, reason, approved_by)
-			VALUES (x.customer_id, x.document_type, x.document_key, x.item_id, x.unit, x.min_quantity, x.max_quantity, x.unit_price, x.currency, x.price_per, x.valid, x.reason, x.approved_by);
+			INSERT INTO dist.price_lock (customer_id, document_type, document_key, item_id, unit, min_quantity, max_quantity, unit_price, currency, price_per, valid, proof_sha256, reason, approved_by)
+			VALUES (x.customer_id, x.document_type, x.document_key, x.item_id, x.unit, x.min_quantity, x.max_quantity, x.unit_price, x.currency, x.price_per, x.valid, x.proof_sha256, x.reason, x.approved_by);
 		END IF;
 		RETURN NEXT distsync_internal.master_result(x.ordinal, CASE WHEN x.changed OR ending THEN 'applied' ELSE 'unchanged' END, x.key);
 	END LOOP;

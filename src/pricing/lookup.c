@@ -307,6 +307,9 @@ static DsTable target_table = {
 static DsTable category_table = {
 	.name = "category", .index = "category_pk", .keys = {"category_id"}, .columns = {"code"}};
 
+static DsTable site_table = {
+	.name = "site", .index = "site_pk", .keys = {"site_id"}, .columns = {"code"}};
+
 /* text_of_id does the look-up of a row's text by its id; "" = there is none. */
 static const char *
 text_of_id(DsTable *table, int64 id)
@@ -322,31 +325,58 @@ text_of_id(DsTable *table, int64 id)
 	return result;
 }
 
-/* ds_pricing_target_key does the naming of a target by its business code: ids stay inside. */
+/* ds_pricing_site_code does the naming of a site by its code; "" = there is none. */
+const char *
+ds_pricing_site_code(DsCall *call, int64 site_id)
+{
+	return text_of_id(&site_table, site_id);
+}
+
+/* read_target_key does the reading of the business code of a target that is neither an item nor all. */
+static const char *
+read_target_key(DsCall *call, const DsTarget *target)
+{
+	const char *key = text_of_id(&target_table, target->target_id);
+
+	if (target->what == DS_WHAT_VARIANT_PARENT)
+	{
+		const DsItem *item = ds_pricing_item(call, strtoll(key, NULL, 10));
+
+		return item != NULL ? item->sku : "";
+	}
+	if (target->what == DS_WHAT_CATEGORY)
+		return text_of_id(&category_table, strtoll(key, NULL, 10));
+	if (target->what == DS_WHAT_VENDOR)
+	{
+		const DsParty *party = ds_pricing_party(call, strtoll(key, NULL, 10));
+
+		return party != NULL ? party->code : "";
+	}
+	return key;
+}
+
+/*
+ * ds_pricing_target_key does the naming of a target by its business code: ids
+ * stay inside. Several rates of a line have the same target, so that the last
+ * ones are kept for the call.
+ */
 const char *
 ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
 {
-	const char *key = "";
+	DsNamedTarget *named;
+	int i;
 
 	if (target->what == DS_WHAT_ITEM)
-		key = line->item->sku;
-	else if (target->what != DS_WHAT_ALL)
+		return line->item->sku;
+	if (target->what == DS_WHAT_ALL)
+		return "";
+	for (i = 0; i < DS_NAMED_TARGETS; i++)
 	{
-		key = text_of_id(&target_table, target->target_id);
-		if (target->what == DS_WHAT_VARIANT_PARENT)
-		{
-			const DsItem *item = ds_pricing_item(call, strtoll(key, NULL, 10));
-
-			key = item != NULL ? item->sku : "";
-		}
-		else if (target->what == DS_WHAT_CATEGORY)
-			key = text_of_id(&category_table, strtoll(key, NULL, 10));
-		else if (target->what == DS_WHAT_VENDOR)
-		{
-			const DsParty *party = ds_pricing_party(call, strtoll(key, NULL, 10));
-
-			key = party != NULL ? party->code : "";
-		}
+		if (call->named_targets[i].target_id == (int64) target->target_id)
+			return call->named_targets[i].key;
 	}
-	return key;
+	named = &call->named_targets[call->next_named++ % DS_NAMED_TARGETS];
+	named->key = MemoryContextStrdup(call->context, read_target_key(call, target));
+	named->target_id = target->target_id;
+	return named->key;
 }

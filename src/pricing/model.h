@@ -389,9 +389,13 @@ typedef struct DsSlot
 	bool blocking;
 } DsSlot;
 
+/* bytes of the hash of a policy, or of the rates of a published version */
+#define DS_CONTENT_LENGTH 32
+
 typedef struct DsPolicy
 {
 	int32 version;
+	uint8 sha256[DS_CONTENT_LENGTH]; /* of its document */
 	int nslots;
 	DsSlot slots[DS_SLOT_COUNT];
 	int who[DS_WHO_COUNT];	 /* place, 0 = not used */

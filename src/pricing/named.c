@@ -119,6 +119,7 @@ ds_pricing_level_gather(DsLevel *l, DsSlotName slot)
 			add_place(l, &d->candidates[i], place);
 		}
 		r->decision->valid_until = Min(r->decision->valid_until, d->valid_until);
+		ds_pricing_beside(r->decision, d);
 	}
 	share_until(l);
 }

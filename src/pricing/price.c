@@ -12,7 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "pricing/finish.h"
+#include "pricing/proof.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -83,7 +83,7 @@ ds_pricing_priced(DsCall *call, DsLine *line, DsFinish *f)
 	return d;
 }
 
-/* ds_pricing_winner does the code of the last agreement that replaced the price. */
+/* ds_pricing_winner does the code of the last agreement that replaced the price; NULL = none. */
 const char *
 ds_pricing_winner(const DsDecision *d)
 {
@@ -91,9 +91,9 @@ ds_pricing_winner(const DsDecision *d)
 														   : d->winner->source->version->agreement;
 }
 
-/* known_at_of does the stamp of what was known; DT_NOBEGIN = nothing was ever written. */
-static TimestampTz
-known_at_of(const DsCall *call)
+/* ds_pricing_known_at does the stamp of what was known; DT_NOBEGIN = nothing was ever written. */
+TimestampTz
+ds_pricing_known_at(const DsCall *call)
 {
 	return call->request.has_known_at ? call->request.known_at : call->stamp;
 }
@@ -130,8 +130,8 @@ fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values
 	values[A_VALID_UNTIL] = TimestampTzGetDatum(d->valid_until);
 	nulls[A_VALID_UNTIL] = d->valid_until == DT_NOEND;
 	values[A_AS_OF] = TimestampTzGetDatum(call->request.at);
-	values[A_KNOWN_AT] = TimestampTzGetDatum(known_at_of(call));
-	nulls[A_KNOWN_AT] = TIMESTAMP_IS_NOBEGIN(known_at_of(call));
+	values[A_KNOWN_AT] = TimestampTzGetDatum(ds_pricing_known_at(call));
+	nulls[A_KNOWN_AT] = TIMESTAMP_IS_NOBEGIN(ds_pricing_known_at(call));
 	values[A_CODE] = CStringGetTextDatum(f->code);
 	ds_pricing_detail(call, &json, NULL, line, d, f);
 	values[A_DETAIL] = ds_json_finish(&json);
@@ -217,42 +217,52 @@ ds_sql_pricing_price(PG_FUNCTION_ARGS)
 }
 
 /*
- * ds_sql_pricing_explain does explain_price(customer, item, quantity, unit,
- * at, options): the row of price() with the whole waterfall. Members come in
- * the order of jsonb, which saves sorting them.
+ * ds_pricing_tell_row does the row of prices() as an object, with the hash of
+ * its proof if there is one. Members come in the order of jsonb, which saves
+ * sorting them.
  */
+void
+ds_pricing_tell_row(DsCall *call, DsJson *json, DsResult *r, const char *proof)
+{
+	DsLine *line = r->line;
+	DsDecision *d = r->decision;
+	const DsFinish *f = &r->finish;
+
+	ds_json_open_object(json, NULL);
+	ds_json_text(json, "code", f->code);
+	ds_json_text(json, "item", line->item->sku);
+	ds_json_text(json, "unit", line->unit);
+	ds_json_instant(json, "as_of", call->request.at);
+	if (proof != NULL)
+		ds_json_text(json, "proof", proof);
+	ds_pricing_detail(call, json, "detail", line, d, f);
+	ds_json_integer(json, "ordinal", line->ordinal);
+	ds_json_text(json, "outcome", f->priced ? "priced" : "no_price");
+	ds_json_text(json, "currency", call->request.currency);
+	ds_json_instant(json, "known_at", ds_pricing_known_at(call));
+	ds_json_number(json, "quantity", DatumGetNumeric(line->quantity));
+	ds_json_text(json, "agreement", ds_pricing_winner(d));
+	ds_json_integer(json, "price_per", f->price_per);
+	ds_json_number(json, "net_amount", ds_pricing_net_amount(call, f));
+	ds_json_number(json, "unit_price", f->unit_price);
+	ds_json_instant(json, "valid_until", d->valid_until);
+	ds_json_close_object(json);
+}
+
+/* ds_sql_pricing_explain does explain_price(customer, item, quantity, unit, at, options): the row of price() with the whole waterfall, and its proof. */
 Datum
 ds_sql_pricing_explain(PG_FUNCTION_ARGS)
 {
 	DsCall *call = palloc0(sizeof(DsCall));
 	DsJson json = {NULL, NULL};
+	DsProof proof;
 	DsResult *r;
-	DsFinish f;
-	DsDecision *d;
-	DsLine *line;
+	bool proved;
 
 	call->explain = true;
 	r = one_line(fcinfo, call);
-	f = r->finish;
-	d = r->decision;
-	line = r->line;
-	ds_json_open_object(&json, NULL);
-	ds_json_text(&json, "code", f.code);
-	ds_json_text(&json, "item", line->item->sku);
-	ds_json_text(&json, "unit", line->unit);
-	ds_json_instant(&json, "as_of", call->request.at);
-	ds_pricing_detail(call, &json, "detail", line, d, &f);
-	ds_json_integer(&json, "ordinal", line->ordinal);
-	ds_json_text(&json, "outcome", f.priced ? "priced" : "no_price");
-	ds_json_text(&json, "currency", call->request.currency);
-	ds_json_instant(&json, "known_at", known_at_of(call));
-	ds_json_number(&json, "quantity", DatumGetNumeric(line->quantity));
-	ds_json_text(&json, "agreement", ds_pricing_winner(d));
-	ds_json_integer(&json, "price_per", f.price_per);
-	ds_json_number(&json, "net_amount", ds_pricing_net_amount(call, &f));
-	ds_json_number(&json, "unit_price", f.unit_price);
-	ds_json_instant(&json, "valid_until", d->valid_until);
-	ds_json_close_object(&json);
+	proved = ds_pricing_prove(call, r, 1, &proof);
+	ds_pricing_tell_row(call, &json, r, proved ? ds_pricing_proof_hex(&proof) : NULL);
 	ds_pricing_end(call);
 	return ds_json_finish(&json);
 }
@@ -292,9 +302,18 @@ run_apart(DsCall *call, ReturnSetInfo *set)
 	MemoryContextDelete(call->line_context);
 }
 
-/* run_together does the lines where discounts off their sum concern the buyer: all are decided before any is told. */
-static void
-run_together(DsCall *call, ReturnSetInfo *set)
+/* closely does the giving back of the room that a decision did not need: all of a call are held together. */
+static DsDecision *
+closely(DsDecision *d)
+{
+	if (d->nfree > 0)
+		return d;
+	return repalloc(d, offsetof(DsDecision, steps) + sizeof(DsStep) * d->nsteps);
+}
+
+/* ds_pricing_decide_all does the lines together: all are decided before any is told. */
+DsResult *
+ds_pricing_decide_all(DsCall *call)
 {
 	int n = call->request.nlines;
 	DsResult *results = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(DsResult) * n);
@@ -304,28 +323,46 @@ run_together(DsCall *call, ReturnSetInfo *set)
 	{
 		CHECK_FOR_INTERRUPTS();
 		results[i].line = &call->request.lines[i];
-		results[i].decision = ds_pricing_priced(call, results[i].line, &results[i].finish);
+		results[i].decision = closely(ds_pricing_priced(call, results[i].line, &results[i].finish));
 	}
-	ds_pricing_order_level(call, results, n);
-	for (i = 0; i < n; i++)
+	if (ds_pricing_has_order_level(call))
+		ds_pricing_order_level(call, results, n);
+	return results;
+}
+
+/* run_together does the lines where discounts off their sum concern the buyer. */
+static void
+run_together(DsCall *call, ReturnSetInfo *set)
+{
+	DsResult *results = ds_pricing_decide_all(call);
+	int i;
+
+	for (i = 0; i < call->request.nlines; i++)
 		put(call, set, results[i].line, results[i].decision, &results[i].finish);
 }
 
 /*
- * answer_lines does the call of prices() and of its twins for an id, whose
- * arguments after the customer are the same: (lines, at, options).
+ * ds_pricing_open does the reading of the call of prices() and of its twins for an id,what takes
+ * the same arguments after the customer: (lines, at, options).
  */
+void
+ds_pricing_open(DsCall *call, const char *customer, int64 customer_id, FunctionCallInfo fcinfo)
+{
+	call->context = CurrentMemoryContext;
+	call->request.customer_id = customer_id;
+	ds_pricing_request(call, customer, argument_at(fcinfo, 2), argument_options(fcinfo, 3));
+	ds_pricing_lines(call, argument_options(fcinfo, 1));
+	ds_pricing_buyer(call);
+}
+
+/* answer_lines does the call of prices() and of its twin for an id. */
 static Datum
 answer_lines(FunctionCallInfo fcinfo, DsCall *call, const char *customer, int64 customer_id)
 {
 	ReturnSetInfo *set = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC | MAT_SRF_BLESS);
-	call->context = CurrentMemoryContext;
-	call->request.customer_id = customer_id;
-	ds_pricing_request(call, customer, argument_at(fcinfo, 2), argument_options(fcinfo, 3));
-	ds_pricing_lines(call, argument_options(fcinfo, 1));
-	ds_pricing_buyer(call);
+	ds_pricing_open(call, customer, customer_id, fcinfo);
 	if (ds_pricing_has_order_level(call))
 		run_together(call, set);
 	else

@@ -91,7 +91,7 @@ COMMENT ON FUNCTION distsync.price_sheet(text, timestamptz, jsonb) IS
 CREATE FUNCTION distsync.explain_price(customer text, item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
 AS 'MODULE_PATHNAME', 'ds_sql_pricing_explain' LANGUAGE c STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION distsync.explain_price(text, text, numeric, text, timestamptz, jsonb) IS
-	'Why this price: the row of price() as jsonb, its detail with every step of the waterfall (slot, agreement, version, line, price before and after) and every rate that did not count with the first reason. Internal: shows cost and floor.';
+	'Why this price: the row of price() as jsonb, its detail with every step of the waterfall (slot, agreement, version, line, price before and after) and every rate that did not count with the first reason; proof is the hash that prove_prices() gives for the line. Internal: shows cost and floor.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('price', '{reader,order_entry,integrator,operator,admin}'),

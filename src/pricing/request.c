@@ -252,6 +252,7 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 	read_options(call, options);
 	clock = ds_pricing_epoch(call, DS_EPOCH_CLOCK, 0);
 	call->stamp = clock.stamp;
+	call->wrote = clock.mine;
 	call->shared = ds_pricing_shared(call);
 	if (q->customer_id == 0)
 	{
@@ -283,7 +284,15 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 			q->channel_id = call->shared->channels[i].channel_id;
 	}
 	if (q->channel != NULL && q->channel_id == 0)
+	{
+		/* another system's name: agreements are assigned to ours */
 		q->channel_id = ds_pricing_find(call, "channel", q->channel, "options.channel");
+		for (i = 0; i < call->shared->nchannels; i++)
+		{
+			if (call->shared->channels[i].channel_id == q->channel_id)
+				q->channel = call->shared->channels[i].code;
+		}
+	}
 	call->buyer.customer = party;
 }
 
@@ -371,6 +380,7 @@ set_weight(DsLine *line, const DsDecimal *found)
 		line->weight =
 			ds_ratio_multiply(ds_ratio_decimal(*line->item->weight), line->base_quantity);
 	line->has_weight = found != NULL || line->item->weight != NULL;
+	line->own_weight = found != NULL;
 }
 
 /* ds_pricing_line_one does the reading of the arguments of price(): one line. */

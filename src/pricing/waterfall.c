@@ -335,12 +335,14 @@ ds_pricing_decide(DsCall *call, DsLine *line, DsDecision *d)
 	call->deciding = NULL;
 	if (d->failure != DS_REASON_NONE || d->ambiguous)
 		d->has_price = false;
-	if (ds_pricing_locked(call, line, &price, &d->locked_per, &d->valid_until))
+	d->lock_until = DT_NOEND;
+	if (ds_pricing_locked(call, line, &price, &d->locked_per, &d->lock_until))
 	{
 		d->locked = true;
 		d->has_price = true;
 		d->price = price;
 	}
+	d->valid_until = Min(d->valid_until, d->lock_until);
 }
 
 /* ds_pricing_list_price does the list price of a line by itself: what amounts are measured with. */
@@ -372,6 +374,7 @@ ds_pricing_list_price(DsCall *call, DsLine *line, DsRatio *price, TimestampTz *v
 		line->list_known = d->has_list;
 		line->list_price = d->list_price;
 		line->list_until = d->valid_until;
+		line->list_decision = d;
 		MemoryContextSwitchTo(old);
 	}
 	*valid_until = Min(*valid_until, line->list_until);

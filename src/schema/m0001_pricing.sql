@@ -225,7 +225,7 @@ CREATE TABLE dist.price_lock (
 	currency		text NOT NULL,					-- its currency
 	price_per		integer NOT NULL DEFAULT 1,		-- price is for 1, 100 or 1000 units
 	valid			tstzrange NOT NULL,				-- when, half-open
-	proof_sha256	bytea,							-- proof of the price when it was promised
+	proof_sha256	bytea,							-- proof of the price when it was promised, NULL = none was told
 	reason			text NOT NULL,					-- why
 	approved_by		text NOT NULL,					-- on whose authority
 	CONSTRAINT price_lock_pk PRIMARY KEY (customer_id, price_lock_id),
@@ -262,17 +262,16 @@ CREATE TABLE dist.commitment_use (
 ) WITH (fillfactor = 85);
 CREATE INDEX commitment_use_document_idx ON dist.commitment_use (document_key);
 
--- dist.price_proof: everything that decided a price, so that it can be proved again later to the same bytes.
+-- dist.price_proof: everything that decided the prices of an order, so that they can be proved again later to the same bytes.
 CREATE TABLE dist.price_proof (
 	customer_id		bigint NOT NULL,				-- customer
-	proof_sha256	bytea NOT NULL,					-- hash of request, policy, versions, rates, exchange rates, steps
-	request			jsonb NOT NULL,					-- what was asked
-	result			jsonb NOT NULL,					-- what was answered
-	steps			jsonb NOT NULL,					-- the waterfall
-	policy_version	integer NOT NULL,				-- policy that decided
-	created_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was first stored
-	CONSTRAINT price_proof_pk PRIMARY KEY (customer_id, proof_sha256)
+	proof_sha256	bytea NOT NULL,					-- SHA-256 of the document's text
+	document		jsonb NOT NULL,					-- request, policy, inputs, and the steps of each line: see docs/price_proof.md
+	stored_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was stored last: distsync.price_proof_retention counts from it
+	CONSTRAINT price_proof_pk PRIMARY KEY (customer_id, proof_sha256),
+	CONSTRAINT price_proof_chk CHECK (octet_length(proof_sha256) = 32)
 );
+CREATE INDEX price_proof_stored_idx ON dist.price_proof (stored_at);
 
 -- dist.price_change: every write that prices may follow from, in the order of the price clock, with whom and what it may concern. Where
 -- buyers or items are not named, they are those of the agreements. Kept as long as price_changes() may be asked.
