@@ -158,3 +158,9 @@ SELECT pg_temp.wrong(d) FROM (VALUES (1, '[]'::jsonb), (2, '{"company":"OQ","cus
 SELECT * FROM acct;
 SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
 	UNION ALL SELECT * FROM distsync_internal.credit_verify_items() UNION ALL SELECT * FROM distsync_internal.credit_verify_releases()) v;
+-- a discount of the order level is in what its lines cost, in proportion where one is cut
+SELECT outcome FROM distsync.apply('agreement', '{"code":"OQ-OFF","slot":"order","company":"OQ","currency":"USD","assignments":[{"who_kind":"customer","who":"OQ-FREE"}],"publish":true,"rates":[{"what_kind":"all","calc":"amount_off","value":"1"}]}', 'OQ-ERP');
+SELECT ordinal, unit_price, net_amount FROM distsync.prices('OQ-FREE', '[{"item":"OQ-B","quantity":1},{"item":"OQ-B","quantity":2}]', options => '{"company":"OQ"}');
+SELECT s.state, s.net_amount, l -> 'unit_price' AS price, l -> 'net_amount' AS net FROM distsync.submit_order('{"company":"OQ","customer":"OQ-FREE","order_number":"Q90","lines":[{"item":"OQ-B","quantity":1},{"item":"OQ-B","quantity":2}]}') s, jsonb_array_elements(s.lines) l;
+SELECT s.state, s.net_amount, l -> 'quantity' AS quantity, l -> 'net_amount' AS net FROM distsync.submit_order('{"company":"OQ","customer":"OQ-FREE","order_number":"Q91","policy":{"shortage":"cut"},"lines":[{"item":"OQ-B","quantity":2000}]}') s, jsonb_array_elements(s.lines) l;
+SELECT * FROM distsync_internal.order_verify_orders();

@@ -22,7 +22,8 @@ BEGIN
 	priced := proved -> 'lines';
 	counts := (SELECT bool_or(p -> 'detail' ? 'commitments') FROM jsonb_array_elements(priced) p);
 	SELECT jsonb_agg(l.value || jsonb_build_object('unit_price', p.value -> 'unit_price', 'price_per', COALESCE(p.value -> 'price_per', '1'), 'agreement', p.value -> 'agreement', 'price_code', p.value -> 'code',
-			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail', 'price_proof', proved -> 'proof')
+			'price_valid_until', p.value -> 'valid_until', 'price_detail', p.value -> 'detail',
+			'order_discount', CASE WHEN p.value -> 'detail' ? 'extension' THEN (p.value -> 'detail' ->> 'extension')::numeric - (p.value ->> 'net_amount')::numeric ELSE 0 END, 'price_proof', proved -> 'proof')
 		|| CASE
 			WHEN l.value ->> 'status' <> 'active' THEN jsonb_build_object('disposition', 'reject', 'reason', 'item_' || (l.value ->> 'status'))
 			WHEN p.value ->> 'outcome' <> 'priced' THEN jsonb_build_object('disposition', 'reject', 'reason', 'no_price')
@@ -118,7 +119,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_promised(jsonb, jsonb) IS
 	'Lays inventory''s answer over the lines: reserved, sources, promised_at; a short line is back-ordered, cut to whole units or rejected by policy shortage.';
 
--- order_total does the amounts: extensions rounded to the currency, taxes as told (in proportion where a line was cut), their sums, and
+-- order_total does the amounts: extensions rounded to the currency less their part of order discounts, taxes as told (both in proportion where a line was cut), their sums, and
 -- what credit counts in the account's currency.
 CREATE FUNCTION distsync_internal.order_total(o jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -133,7 +134,8 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', o ->> 'currency'), 'Send the currency as master data first, or correct it.');
 	END IF;
 	SELECT jsonb_agg(l.value || CASE WHEN l.value ->> 'disposition' = 'reject' THEN '{"quantity":0,"base_quantity":0,"net_amount":0,"tax_amount":0}' ELSE jsonb_build_object(
-		'net_amount', COALESCE((l.value ->> 'net_told')::numeric, round((l.value ->> 'quantity')::numeric * (l.value ->> 'unit_price')::numeric / (l.value ->> 'price_per')::numeric, units)),
+		'net_amount', COALESCE((l.value ->> 'net_told')::numeric, round((l.value ->> 'quantity')::numeric * (l.value ->> 'unit_price')::numeric / (l.value ->> 'price_per')::numeric, units)
+			- COALESCE(round((l.value ->> 'order_discount')::numeric * (l.value ->> 'quantity')::numeric / (l.value ->> 'requested_quantity')::numeric, units), 0)),
 		'tax_amount', round((l.value ->> 'tax_told')::numeric * (l.value ->> 'quantity')::numeric / (l.value ->> 'requested_quantity')::numeric, units)) END ORDER BY l.place) INTO lines
 	FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY l(value, place);
 	SELECT sum((l ->> 'net_amount')::numeric), sum((l ->> 'tax_amount')::numeric) INTO net, tax FROM jsonb_array_elements(lines) l;
