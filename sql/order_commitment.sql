@@ -145,3 +145,30 @@ ROLLBACK;
 -- their volumes have moved since, and their prices are still proved
 SELECT v ->> 'outcome' AS outcome, bool_or(p.document -> 'request' ? 'used') AS told, count(*) > 10 AS many
 FROM dist.price_proof p JOIN dist.party b ON b.party_id = p.customer_id CROSS JOIN LATERAL distsync.verify_proof(b.code, encode(p.proof_sha256, 'hex')) v WHERE b.code LIKE 'OV-%' GROUP BY 1;
+-- the lines of a call one after the other are the same lines asked one by one, each with what the lines before it used
+CREATE FUNCTION pg_temp.begins() RETURNS jsonb LANGUAGE sql AS $$ SELECT '{"OV-STOP":{"quantity":85},"OV-TIER":{"quantity":40},"OV-MONEY":{"amount":"90"},"OV-WARN":{"quantity":5}}'::jsonb $$;
+CREATE FUNCTION pg_temp.in_turn(lines jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	l jsonb;
+	p record;
+	c jsonb;
+	said jsonb := pg_temp.begins();
+	answer text;
+BEGIN
+	FOR l IN SELECT x.value FROM jsonb_array_elements(lines) WITH ORDINALITY x(value, n) ORDER BY x.n LOOP
+		SELECT * INTO p FROM distsync.price('OV-C', l ->> 'item', (l ->> 'quantity')::numeric, options => jsonb_build_object('company', 'OV', 'used', said));
+		answer := concat_ws(' ', answer, p.unit_price, p.agreement, p.code);
+		FOR c IN SELECT x FROM jsonb_array_elements(p.detail -> 'commitments') x LOOP
+			said := said || jsonb_build_object(c ->> 'agreement', CASE WHEN (c ->> 'uses')::boolean THEN jsonb_build_object('quantity', (c ->> 'used_quantity')::numeric + (l ->> 'quantity')::numeric,
+				'amount', (c ->> 'used_amount')::numeric + p.net_amount / CASE c ->> 'agreement' WHEN 'OV-MONEY' THEN 1.25 ELSE 1 END) ELSE jsonb_build_object('quantity', c -> 'used_quantity', 'amount', c -> 'used_amount') END);
+		END LOOP;
+	END LOOP;
+	RETURN answer;
+END $$;
+\o /dev/null
+SELECT setseed(0.5);
+\o
+SELECT count(*) AS calls, count(*) FILTER (WHERE pg_temp.in_turn(lines) <> together) AS differ, count(*) FILTER (WHERE together ~ 'OV-STOP.*OV-LIST') > 0 AS some_ran_out, count(*) FILTER (WHERE together ~ '4.00 OV-TIER.* 3.00 OV-TIER') > 0 AS some_rose
+FROM generate_series(1, 200) n, LATERAL (
+	SELECT jsonb_agg(jsonb_build_object('item', (ARRAY['OV-A', 'OV-B', 'OV-T', 'OV-E', 'OV-M'])[1 + floor(random() * 5)::integer], 'quantity', 1 + floor(random() * 12)::integer)) AS lines FROM generate_series(1, 8 + 0 * n)) q, LATERAL (
+	SELECT string_agg(concat_ws(' ', p.unit_price, p.agreement, p.code), ' ' ORDER BY p.ordinal) AS together FROM distsync.prices('OV-C', lines, options => jsonb_build_object('company', 'OV', 'commitment', 'order', 'used', pg_temp.begins())) p) t;
