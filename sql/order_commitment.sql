@@ -172,3 +172,9 @@ SELECT count(*) AS calls, count(*) FILTER (WHERE pg_temp.in_turn(lines) <> toget
 FROM generate_series(1, 200) n, LATERAL (
 	SELECT jsonb_agg(jsonb_build_object('item', (ARRAY['OV-A', 'OV-B', 'OV-T', 'OV-E', 'OV-M'])[1 + floor(random() * 5)::integer], 'quantity', 1 + floor(random() * 12)::integer)) AS lines FROM generate_series(1, 8 + 0 * n)) q, LATERAL (
 	SELECT string_agg(concat_ws(' ', p.unit_price, p.agreement, p.code), ' ' ORDER BY p.ordinal) AS together FROM distsync.prices('OV-C', lines, options => jsonb_build_object('company', 'OV', 'commitment', 'order', 'used', pg_temp.begins())) p) t;
+-- who takes orders may ask with options, and in somebody else's words
+SET ROLE distsync_order_entry;
+SELECT unit_price FROM distsync.prices('OV-C', '[{"item":"OV-B"}]', options => '{"company":"OV","used":{"OV-MONEY":{"amount":0}}}');
+SELECT unit_price FROM distsync.price('OV-C', 'OV-NOT', options => '{"company":"OV","used":{}}');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;

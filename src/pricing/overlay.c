@@ -22,8 +22,6 @@
 #include "pricing/load.h"
 
 #include "catalog/pg_type.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_func.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -224,9 +222,7 @@ DsOverlay *
 ds_pricing_overlay_open(DsCall *call, Jsonb *drafts)
 {
 	static const Oid arguments[] = {JSONBOID, TEXTOID};
-	Oid function =
-		LookupFuncName(list_make2(makeString("distsync_internal"), makeString("pricing_drafts")), 2,
-					   arguments, false);
+	Oid function = ds_pricing_function("pricing_drafts", arguments, 2);
 	ArrayType *ids = DatumGetArrayTypeP(
 		OidFunctionCall2(function, JsonbPGetDatum(drafts), CStringGetTextDatum("options.drafts")));
 

@@ -22,7 +22,7 @@ COMMENT ON TYPE distsync_internal.price_result IS 'A priced line: unit_price is 
 
 -- pricing_options does the check of the options of the verbs below.
 CREATE FUNCTION distsync_internal.pricing_options(options jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	options := distsync_internal.base_options(options,
 		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,commitment:line|order|fact,used:object,drafts,source:text}');

@@ -13,8 +13,6 @@
 
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
-#include "nodes/makefuncs.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -39,10 +37,7 @@ check_options(Jsonb *options)
 
 	if (size == checked_size && memcmp(options, checked_options, size) == 0)
 		return;
-	OidFunctionCall1(
-		LookupFuncName(list_make2(makeString("distsync_internal"), makeString("pricing_options")),
-					   1, &argument, false),
-		JsonbPGetDatum(options));
+	OidFunctionCall1(ds_pricing_function("pricing_options", &argument, 1), JsonbPGetDatum(options));
 	if (size <= KEEP_OPTIONS)
 	{
 		memcpy(checked_options, options, size);
