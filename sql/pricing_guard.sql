@@ -53,6 +53,17 @@ SELECT pg_temp.moved($s$UPDATE dist.agreement_version v SET approved_by = 'x' FR
 SELECT e.n AS n FROM dist.epoch e WHERE e.domain = 'clock' \gset
 SELECT outcome FROM distsync.apply_all('agreement', '[{"code":"PG-K","rates":[{"customer":"PG-C","what":"PG-A","value":7}]},{"code":"PG-LIST","rates":[{"what":"PG-A","value":11}]}]', 'pg-erp');
 SELECT e.n - :n AS moves FROM dist.epoch e WHERE e.domain = 'clock';
+-- a filter that somebody damaged: slower, and neither a crash nor another price
+BEGIN;
+CREATE FUNCTION pg_temp.damaged(f bytea) RETURNS numeric[] LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE dist.rate_part SET filter = f;
+	PERFORM distsync_internal.base_touch_prices(ARRAY(SELECT generate_series(0, 256)), '{}');
+	RETURN ARRAY(SELECT p.unit_price FROM distsync.prices('PG-C', '[{"item":"PG-A"},{"item":"PG-B"}]', options => '{"company":"PG-US"}') p);
+END
+$$;
+SELECT f, pg_temp.damaged(f) FROM unnest('{"","\\x01","\\x02","\\x0100","\\x01280000000000000000ffffffff00","\\x01ff0000000000000000ffffffff0000000000000000","\\x010000000000000000000100000000000000000000ffffffffffffffffff","\\x01010000000000000000000000700000000000000000000000","\\x09ffff"}'::bytea[]) f;
+ROLLBACK;
 -- a draft that nobody wants: gone with its rates, and it does not count in the search for circles any more
 SELECT outcome, detail FROM distsync.apply('agreement', '{"code":"PG-X","slot":"book","currency":"USD","publish":false,"rates":[{"what":"PG-A","calc":"reference","base":"PG-LIST"},{"customer":"PG-C","what":"PG-B","value":1}]}', 'pg-erp');
 SELECT sqlstate, message FROM distsync.apply('agreement', '{"code":"PG-LIST","rates":[{"what":"PG-A","calc":"reference","base":"PG-X"}]}', 'pg-erp', options => '{"on_error":"collect"}');

@@ -142,6 +142,33 @@ in_elias_fano(const uint8 *filter, Size size, int64 target_id)
 	return false;
 }
 
+/*
+ * ds_pricing_filter_is_sound does the check that a look-up stays within a
+ * filter, once when it is read: it comes from a table that others may write.
+ * As many ones as there are ids, and room for a word at each of their low bits.
+ */
+bool
+ds_pricing_filter_is_sound(const uint8 *filter, Size size)
+{
+	uint64 l;
+	uint64 n;
+	uint64 low;
+	uint64 found = 0;
+	Size i;
+
+	if (size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
+		return true;
+	l = filter[1];
+	/* four bytes from 10 on, without reading beyond them */
+	n = word_at(filter + 6) >> 32;
+	low = (n * l + 7) / 8;
+	if (l > 40 || low + 8 > size - ELIAS_FANO_HEADER)
+		return false;
+	for (i = ELIAS_FANO_HEADER + low; i < size; i++)
+		found += ones(filter[i]);
+	return found == n;
+}
+
 /* ds_pricing_filter_is_exact does the question whether "yes" is certain as well. */
 bool
 ds_pricing_filter_is_exact(const uint8 *filter, Size size)

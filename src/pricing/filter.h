@@ -10,6 +10,7 @@
 
 #include "postgres.h"
 
+extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
 extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
 extern bool ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id);
 extern bytea *ds_pricing_filter_make(int64 *target_ids, int n);

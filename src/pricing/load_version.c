@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "pricing/filter.h"
 
 /* rate sets of a customer; without known_at those still in force suffice */
 static DsTable held_table = {
@@ -205,6 +206,9 @@ read_part(DsReader *reader, int64 customer_id, DsPart *part)
 	part->filter_size = VARSIZE_ANY_EXHDR(filter);
 	part->filter =
 		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);
+	/* a damaged one says "perhaps" to everything, like one of an unknown layout */
+	if (!ds_pricing_filter_is_sound(part->filter, part->filter_size))
+		part->filter_size = 0;
 }
 
 /* add_part does the reading of one rate set; one without a version in force is left out again. */
