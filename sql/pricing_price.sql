@@ -64,6 +64,8 @@ SELECT * FROM distsync.price('PR-C', 'PR-A', 'NaN', options => '{"company":"PR-U
 SELECT quantity, unit_price, net_amount, agreement FROM distsync.price('PR-C', 'PR-A', -1, options => '{"company":"PR-US"}');
 SELECT * FROM distsync.price('PR-C', 'PR-A', 0, options => '{"company":"PR-US"}');
 \echo :LAST_ERROR_SQLSTATE
+SELECT * FROM distsync.price('PR-C', 'PR-A', options => '{"without":{"promotion":1}}');
+SELECT * FROM distsync.price('PR-C', 'PR-A', options => '{"without":["promotions"]}');
 SELECT * FROM distsync.price('PR-C', 'PR-A', options => '{"currency":"QQQ"}');
 \echo :LAST_ERROR_SQLSTATE
 \set VERBOSITY default

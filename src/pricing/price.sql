@@ -26,6 +26,11 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_cata
 BEGIN
 	options := distsync_internal.base_options(options,
 		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,commitment:line|order|fact,used:object,drafts,source:text}');
+	IF jsonb_typeof(options->'without') <> 'null' AND NOT (jsonb_typeof(options->'without') = 'array'
+		AND options->'without' <@ '["list", "book", "contract", "promotion", "adjustment", "guard", "order", "charge", "rebate", "claim"]') THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('without cannot be %s', left((options->'without')::text, 80)), COLUMN = 'options.without', DETAIL = 'Field: options.without.',
+			HINT = 'Send a list of slots to leave out, for example ["promotion", "adjustment"].';
+	END IF;
 	IF jsonb_typeof(options->'drafts') NOT IN ('array', 'null') OR jsonb_typeof(options->'drafts') = 'array' AND options->>'known_at' IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = CASE WHEN jsonb_typeof(options->'drafts') = 'array' THEN 'drafts count as if they were published now, which was not known then' ELSE 'drafts is not a list' END,
 			COLUMN = 'options.drafts', DETAIL = 'Field: options.drafts.', HINT = 'Send a list such as ["SPRING"] or [{"agreement": "SPRING", "version": 3}], without known_at.';

@@ -129,6 +129,8 @@ BEGIN
 		(11, 'SD002', f.field, f.problem, f.problem IS NOT NULL),
 		(12, 'SD002', 'value', format('value %s has more than 10 decimals', x.value), scale(trim_scale(x.value)) > 10),
 		(13, 'SD002', 'value2', format('value2 %s has more than 10 decimals', x.value2), scale(trim_scale(x.value2)) > 10),
+		(13, 'SD002', 'value', format('value %s is too large', x.d->>'value'), abs(x.value) >= 1e14),
+		(13, 'SD002', 'value2', format('value2 %s is too large', x.d->>'value2'), abs(x.value2) >= 1e14),
 		(14, 'SD002', 'price_per', format('price_per %s is not 1, 100 or 1000', x.price_per), x.price_per NOT IN (1, 100, 1000)),
 		(15, 'SD002', 'min_margin', format('min_margin %s is not a fraction below 1 with at most 6 decimals', x.d->>'min_margin'),
 			NOT COALESCE((x.d->>'min_margin')::numeric < 1 AND (x.d->>'min_margin')::numeric > -100 AND scale(trim_scale((x.d->>'min_margin')::numeric)) <= 6, true)),
