@@ -29,9 +29,19 @@ class Names:
         return self.prefix + name
 
 
-def slots(**options):
+def slots(order=SLOTS, **options):
     """The slots of a policy; options: what differs, by slot."""
-    return [dict({"slot": name, "combine": COMBINE[name]}, **options.get(name, {})) for name in SLOTS]
+    return [dict({"slot": name, "combine": COMBINE[name]}, **options.get(name, {})) for name in order]
+
+
+def unusual_slots(rng):
+    """Slots in any order, the list anywhere or nowhere, and combined in ways that are allowed and that few want."""
+    order = rng.sample(SLOTS[:5], 5)
+    if rng.random() < 0.15:
+        order.remove("list")
+    ways = {"list": ("override", "override", "if_lower"), "book": ("override", "if_lower"), "contract": ("override", "if_lower"), "promotion": ("stack", "if_lower", "override"),
+            "adjustment": ("stack", "stack", "if_lower")}
+    return slots(tuple(order) + SLOTS[5:], **{name: {"combine": rng.choice(ways[name]), "pick": rng.choice(("first", "first", "best"))} for name in ways})
 
 
 def policies(rng):
@@ -46,9 +56,15 @@ def policies(rng):
         {"tie": "error", "below_tier": "refuse", "order": ["min_quantity", "what", "who", "currency", "unit"], "who": list(WHO[2:]), "what": [k for k in WHAT if k != "vendor"]},
         {"slots": slots(contract=best, promotion={"combine": "override"}, list=lists, book=dict(lists, pick="best")), "below_tier": "lowest", "tie": "error"},
     ]
+    stacked = {"combine": "stack"}
     while len(known) < 10:
         known.append({"who": rng.sample(WHO, rng.randrange(5, 10)), "what": rng.sample(WHAT, rng.randrange(4, 8)), "order": rng.sample(ORDER, rng.randrange(4, 12)),
                       "slots": slots(**{name: rng.choice(({}, best, lists)) for name in SLOTS[:4]}), "below_tier": rng.choice(("skip", "skip", "lowest", "refuse"))})
+    known += [
+        {"slots": slots(("contract", "book", "list", "promotion", "adjustment", "guard", "order"), promotion=stacked)},
+        {"slots": slots(promotion=stacked), "below_tier": "lowest"},
+        {"slots": unusual_slots(rng)},
+        {"slots": unusual_slots(rng), "order": rng.sample(ORDER, rng.randrange(4, 12)), "tie": rng.choice(("content", "error")), "below_tier": rng.choice(("skip", "lowest", "refuse"))}]
     return [dict({"who": list(WHO), "what": list(WHAT), "order": list(ORDER), "slots": slots(), "below_tier": "skip", "tie": "content", "rounding": ROUNDINGS[n % len(ROUNDINGS)]}, **p)
             for n, p in enumerate(known)]
 
