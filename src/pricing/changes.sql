@@ -141,7 +141,7 @@ COMMENT ON FUNCTION distsync_internal.pricing_edge_rows(timestamptz, timestamptz
 -- price_changes does the answer to "what may have another price since".
 CREATE FUNCTION distsync.price_changes(since timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (at timestamptz, kind text, cause text, agreement text, version integer, who_kind text, who text, what_kind text, what text, valid tstzrange, "position" text)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	place record;
