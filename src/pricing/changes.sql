@@ -63,9 +63,13 @@ BEGIN
 	RETURN QUERY
 	SELECT DISTINCT w->>'who_kind', w->>'who', i->>'what_kind', i->>'what'
 	FROM jsonb_array_elements(scope) b
-	CROSS JOIN LATERAL (SELECT jsonb_array_length(b->'buyers') AS buyers, jsonb_array_length(b->'items') AS items) n
-	CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN n.buyers::bigint * n.items > 10000 AND n.buyers > n.items THEN '[{"who_kind": "all", "who": ""}]' ELSE b->'buyers' END) w
-	CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN n.buyers::bigint * n.items > 10000 AND n.buyers <= n.items THEN '[{"what_kind": "all", "what": ""}]' ELSE b->'items' END) i
+	-- once for a block: its lists are long
+	CROSS JOIN LATERAL (SELECT b->'buyers' AS buyers, b->'items' AS items OFFSET 0) l
+	CROSS JOIN LATERAL (SELECT jsonb_array_length(l.buyers) AS buyers, jsonb_array_length(l.items) AS items OFFSET 0) n
+	CROSS JOIN LATERAL (SELECT CASE WHEN n.buyers::bigint * n.items > 10000 AND n.buyers > n.items THEN '[{"who_kind": "all", "who": ""}]' ELSE l.buyers END AS buyers,
+		CASE WHEN n.buyers::bigint * n.items > 10000 AND n.buyers <= n.items THEN '[{"what_kind": "all", "what": ""}]' ELSE l.items END AS items OFFSET 0) c
+	CROSS JOIN LATERAL jsonb_array_elements(c.buyers) w
+	CROSS JOIN LATERAL jsonb_array_elements(c.items) i
 	ORDER BY 1, 2, 3, 4;
 END
 $$;
