@@ -15,6 +15,7 @@
 #include "pricing/engine.h"
 
 #include "base/compat.h"
+#include "pricing/filter.h"
 
 /* A party of the buyer's chain: with the kind under which its own rates and assignments are ranked. */
 typedef struct Link
@@ -117,6 +118,8 @@ add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, cons
 	memset(s, 0, sizeof(DsSource));
 	s->part = part;
 	s->version = v;
+	s->filter = part->filter;
+	s->filter_size = part->filter_size;
 	set_way(s, who, key, who_rank, list_rank, blocking);
 	s->reason = reason;
 	s->at = at;
@@ -279,6 +282,30 @@ add_groups(DsCall *call, const Link *links, int nlinks)
 	}
 }
 
+/* widen does the making of filters that answer faster, each once, where many lines will ask them. */
+static void
+widen(DsBuyer *buyer)
+{
+	int i;
+	int j;
+
+	for (i = 0; i < buyer->nsources; i++)
+	{
+		DsSource *s = &buyer->sources[i];
+
+		for (j = 0; j < i && buyer->sources[j].part != s->part; j++)
+			;
+		if (j == i)
+			s->filter =
+				ds_pricing_filter_widen(s->part->filter, s->part->filter_size, &s->filter_size);
+		else
+		{
+			s->filter = buyer->sources[j].filter;
+			s->filter_size = buyer->sources[j].filter_size;
+		}
+	}
+}
+
 /* ds_pricing_buyer does the finding of every version that concerns the buyer. */
 void
 ds_pricing_buyer(DsCall *call)
@@ -303,4 +330,6 @@ ds_pricing_buyer(DsCall *call)
 	if (q->channel != NULL)
 		add_assigned(call, DS_WHO_CHANNEL, q->channel, 0);
 	add_assigned(call, DS_WHO_ALL, "", 0);
+	if (call->many)
+		widen(&call->buyer);
 }

@@ -66,11 +66,12 @@ look(DsCall *call, DsDecision *d, const DsSource *source, const DsRate *rate)
 
 /* names does the question whether a part has rates for a target that means the line; it asks no table. */
 static inline bool
-names(const DsCall *call, const DsLine *line, const DsPart *part, const DsTarget *t)
+names(const DsCall *call, const DsLine *line, const DsPart *part, const uint8 *filter, Size size,
+	  const DsTarget *t)
 {
 	return (part->kinds & (1 << t->what)) != 0 && call->shared->policy.what[t->what] != 0 &&
 		   ds_target_valid(line->item, t, call->request.closure_at) &&
-		   ds_pricing_filter_may_have(part->filter, part->filter_size, t->target_id);
+		   ds_pricing_filter_may_have(filter, size, t->target_id);
 }
 
 /* ds_pricing_names does the question whether a part has rates for any target that means the line. */
@@ -81,7 +82,7 @@ ds_pricing_names(const DsCall *call, const DsLine *line, const DsPart *part)
 
 	for (i = 0; i < line->item->ntargets; i++)
 	{
-		if (names(call, line, part, &line->item->targets[i]))
+		if (names(call, line, part, part->filter, part->filter_size, &line->item->targets[i]))
 			return true;
 	}
 	return false;
@@ -103,7 +104,7 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 		const DsTarget *t = &line->item->targets[i];
 		const DsCell *cell;
 
-		if (!names(call, line, part, t))
+		if (!names(call, line, part, source->filter, source->filter_size, t))
 			continue;
 		if (only_when)
 		{

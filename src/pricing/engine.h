@@ -94,6 +94,8 @@ typedef struct DsSource
 {
 	const DsPart *part;
 	const DsVersion *version;
+	const uint8 *filter; /* the part's, or one that answers faster */
+	Size filter_size;
 	DsWho who;
 	const char *who_key;
 	int32 who_rank;
@@ -236,6 +238,24 @@ typedef struct DsNamedTarget
 /* What went wrong on the way to the price, as check_prices() supposes it. */
 typedef struct DsSuppose DsSuppose;
 
+typedef enum DsEpochDomain
+{
+	DS_EPOCH_CLOCK,
+	DS_EPOCH_PRICE,
+	DS_EPOCH_ITEM
+} DsEpochDomain;
+
+/* rows of parties, and of items, in dist.epoch; 0 is shared */
+#define DS_EPOCH_BUCKETS 256
+
+/* A row of dist.epoch as the snapshot sees it; mine = this transaction moved it. */
+typedef struct DsEpoch
+{
+	int64 n;
+	TimestampTz stamp;
+	bool mine;
+} DsEpoch;
+
 /* One call: everything that its parts share. */
 typedef struct DsCall
 {
@@ -254,6 +274,7 @@ typedef struct DsCall
 	DsStore *store;			  /* for what must not be kept, made when it is needed */
 	DsStore *shared_store;	  /* the store that goes with the shared epoch row, and */
 	int64 shared_n;			  /* its number */
+	DsEpoch *item_epochs;	  /* of all items, where many lines are asked; n = -1 is not read yet */
 	DsReader *epochs;		  /* opened when they are needed, closed by ds_pricing_end() */
 	BlockNumber epoch_blocks; /* size of their table when the call began */
 	DsReader *customer_rates;
@@ -269,21 +290,6 @@ typedef struct DsCall
 } DsCall;
 
 /* epoch.c */
-typedef enum DsEpochDomain
-{
-	DS_EPOCH_CLOCK,
-	DS_EPOCH_PRICE,
-	DS_EPOCH_ITEM
-} DsEpochDomain;
-
-/* A row of dist.epoch as the snapshot sees it; mine = this transaction moved it. */
-typedef struct DsEpoch
-{
-	int64 n;
-	TimestampTz stamp;
-	bool mine;
-} DsEpoch;
-
 extern DsEpoch ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket);
 extern int ds_pricing_bucket(int64 id);
 

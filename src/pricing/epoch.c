@@ -24,7 +24,7 @@
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 
-#define BUCKETS 257
+#define BUCKETS (DS_EPOCH_BUCKETS + 1)
 
 enum
 {
@@ -51,7 +51,7 @@ static Oid places_of = InvalidOid;
 int
 ds_pricing_bucket(int64 id)
 {
-	return 1 + (int) (id % 256);
+	return 1 + (int) (id % DS_EPOCH_BUCKETS);
 }
 
 /* take does the reading of a row that the reader stands on. */

@@ -38,6 +38,9 @@
 /* up to this many ids the high bits are walked in no time; above it a bitmap is taken even if it is larger, up to four times */
 #define WALK_TARGETS 4096
 
+/* the largest bitmap that is made of another filter for one call, in bytes */
+#define WIDEST (256 * 1024)
+
 DS_FUNCTION_INFO_V1(ds_sql_pricing_filter);
 
 /* word_at does the reading of eight bytes, whatever their alignment and order. */
@@ -68,6 +71,13 @@ static bool
 bit(const uint8 *bits, uint64 at)
 {
 	return (bits[at / 8] & (1 << (at % 8))) != 0;
+}
+
+/* set_bit does the setting of one bit. */
+static void
+set_bit(uint8 *bits, uint64 at)
+{
+	bits[at / 8] |= 1 << (at % 8);
 }
 
 /* low_bits does the reading of the l bits of an id from at on; l is at most 40, and eight bytes may be read there. */
@@ -192,6 +202,54 @@ ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id)
 	return true;
 }
 
+/*
+ * ds_pricing_filter_widen does the making of a bitmap of a filter of layout 1,
+ * in the current context: who asks very often may pay for it. Where that would
+ * be too large, or it is none, it stays what it is.
+ */
+const uint8 *
+ds_pricing_filter_widen(const uint8 *filter, Size size, Size *widened)
+{
+	int64 first;
+	uint64 n;
+	int l;
+	const uint8 *low;
+	const uint8 *high;
+	uint64 nbits;
+	uint64 at = 0;
+	uint64 span;
+	uint8 *bitmap;
+	uint64 i;
+
+	*widened = size;
+	if (size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
+		return filter;
+	l = filter[1];
+	first = (int64) word_at(filter + 2);
+	n = word_at(filter + 10) & PG_UINT32_MAX;
+	low = filter + ELIAS_FANO_HEADER;
+	high = low + (n * l + 7) / 8;
+	if (l > 40 || high > filter + size)
+		return filter;
+	nbits = (uint64) (filter + size - high) * 8;
+	span = nbits << l;
+	if (span / 8 > WIDEST)
+		return filter;
+	*widened = BITMAP_HEADER + span / 8 + 1;
+	bitmap = palloc0(*widened);
+	bitmap[0] = LAYOUT_BITMAP;
+	write_number(bitmap + 1, (uint64) first, 8);
+	for (i = 0; i < n; i++, at++)
+	{
+		while (at < nbits && !bit(high, at))
+			at++;
+		if (at >= nbits)
+			break;
+		set_bit(bitmap + BITMAP_HEADER, (at - i) << l | low_bits(low, i * l, l));
+	}
+	return bitmap;
+}
+
 /* compare_ids does the order of ids. */
 static int
 compare_ids(const void *a, const void *b)
@@ -238,13 +296,6 @@ sort_ids(int64 *ids, int all)
 			ids[n++] = ids[i];
 	}
 	return n;
-}
-
-/* set_bit does the setting of one bit. */
-static void
-set_bit(uint8 *bits, uint64 at)
-{
-	bits[at / 8] |= 1 << (at % 8);
 }
 
 /* write_elias_fano does the writing of layout 1. */

@@ -12,6 +12,7 @@
 
 extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
 extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
+extern const uint8 *ds_pricing_filter_widen(const uint8 *filter, Size size, Size *widened);
 extern bool ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id);
 extern bytea *ds_pricing_filter_make(int64 *target_ids, int n);
 

@@ -115,7 +115,6 @@ run(DsCall *call, ReturnSetInfo *set)
 
 	call->request.lines = line;
 	call->request.nlines = 1;
-	call->many = true;
 	call->line_context =
 		AllocSetContextCreate(CurrentMemoryContext, "distsync price line", ALLOCSET_DEFAULT_SIZES);
 	values[S_QUANTITY] = NumericGetDatum(int64_to_numeric(1));
@@ -150,6 +149,7 @@ ds_sql_pricing_sheet(PG_FUNCTION_ARGS)
 					   PG_ARGISNULL(1) ? GetCurrentStatementStartTimestamp()
 									   : PG_GETARG_TIMESTAMPTZ(1),
 					   PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2));
+	call->many = true;
 	ds_pricing_buyer(call);
 	run(call, (ReturnSetInfo *) fcinfo->resultinfo);
 	ds_pricing_end(call);
