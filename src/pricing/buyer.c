@@ -186,7 +186,7 @@ add_assigned(DsCall *call, DsWho who, const char *key, int depth)
 	int j;
 	int k;
 
-	if (rank < 0)
+	if (rank < 0 || (call->shared->assigned & (1 << who)) == 0)
 		return;
 	assigned = ds_pricing_assigned(call, who, key);
 	for (i = 0; i < assigned->n; i++)

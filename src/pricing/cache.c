@@ -65,26 +65,6 @@ call_store(DsCall *call)
 	return call->store;
 }
 
-/* epoch_of does the look-up of an epoch row; a call of many lines reads those of items once, because it sees one state. */
-static DsEpoch
-epoch_of(DsCall *call, DsEpochDomain domain, int bucket)
-{
-	int i;
-
-	if (!call->many || domain != DS_EPOCH_ITEM)
-		return ds_pricing_epoch(call, domain, bucket);
-	if (call->item_epochs == NULL)
-	{
-		call->item_epochs =
-			MemoryContextAlloc(call->context, sizeof(DsEpoch) * (DS_EPOCH_BUCKETS + 1));
-		for (i = 0; i <= DS_EPOCH_BUCKETS; i++)
-			call->item_epochs[i].n = -1;
-	}
-	if (call->item_epochs[bucket].n < 0)
-		call->item_epochs[bucket] = ds_pricing_epoch(call, domain, bucket);
-	return call->item_epochs[bucket];
-}
-
 /*
  * store_for does the choice of the store for content of an epoch row: the
  * backend's with the row's number, or the call's own, whose content holds as
@@ -96,7 +76,7 @@ store_for(DsCall *call, DsEpochDomain domain, int bucket, int64 *n)
 	*n = 0;
 	if (!call->alone)
 	{
-		DsEpoch epoch = epoch_of(call, domain, bucket);
+		DsEpoch epoch = ds_pricing_epoch(call, domain, bucket);
 
 		if (!epoch.mine)
 		{

@@ -274,7 +274,7 @@ typedef struct DsCall
 	DsStore *store;			  /* for what must not be kept, made when it is needed */
 	DsStore *shared_store;	  /* the store that goes with the shared epoch row, and */
 	int64 shared_n;			  /* its number */
-	DsEpoch *item_epochs;	  /* of all items, where many lines are asked; n = -1 is not read yet */
+	DsEpoch clock;			  /* the price clock that the call sees */
 	DsReader *epochs;		  /* opened when they are needed, closed by ds_pricing_end() */
 	BlockNumber epoch_blocks; /* size of their table when the call began */
 	DsReader *customer_rates;
@@ -290,6 +290,7 @@ typedef struct DsCall
 } DsCall;
 
 /* epoch.c */
+extern DsEpoch ds_pricing_clock(DsCall *call);
 extern DsEpoch ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket);
 extern int ds_pricing_bucket(int64 id);
 

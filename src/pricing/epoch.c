@@ -10,6 +10,11 @@
  * none is visible, and the index is asked. Two rows with one key are never
  * visible to one snapshot, so a row with the right key is the right one.
  *
+ * No row moves without the price clock, and writers commit in the order of
+ * their stamps: two snapshots that see one number of the clock see one number
+ * of every row. So a call reads the clock, and other rows only where they were
+ * not read under that number before.
+ *
  * Process: any backend. Locks: AccessShareLock on the table; a share lock on
  * one buffer for the look. Memory: none of its own.
  *
@@ -46,6 +51,15 @@ static const char *const domain_words[] = {"clock", "price", "item"};
 /* where the chain of each row begins, and in which table that was */
 static ItemPointerData places[3][BUCKETS];
 static Oid places_of = InvalidOid;
+
+/* the number of each row, and of the clock when it was read */
+typedef struct Told
+{
+	int64 clock;
+	int64 n;
+} Told;
+
+static Told told[3][BUCKETS];
 
 /* ds_pricing_bucket does the choice of the row of a party or an item. */
 int
@@ -105,11 +119,11 @@ at_place(DsReader *reader, BlockNumber nblocks, DsEpochDomain domain, int bucket
 }
 
 /*
- * ds_pricing_epoch does the reading of one row. A row that is missing reads as
- * moved by this transaction: then nothing is taken from the cache.
+ * read_row does the reading of one row. A row that is missing reads as moved
+ * by this transaction: then nothing is taken from the cache.
  */
-DsEpoch
-ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket)
+static DsEpoch
+read_row(DsCall *call, DsEpochDomain domain, int bucket)
 {
 	DsReader *reader;
 	DsEpoch epoch = {0, DT_NOBEGIN, true};
@@ -127,6 +141,7 @@ ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket)
 		if (places_of != RelationGetRelid(reader->relation))
 		{
 			memset(places, 0xff, sizeof(places));
+			memset(told, 0, sizeof(told));
 			places_of = RelationGetRelid(reader->relation);
 		}
 		if (at_place(reader, call->epoch_blocks, domain, bucket, &epoch))
@@ -142,6 +157,32 @@ ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket)
 		HeapTuple tuple = ((BufferHeapTupleTableSlot *) reader->slot)->base.tuple;
 
 		epoch = take(reader, HeapTupleHeaderGetXmin(tuple->t_data));
+	}
+	return epoch;
+}
+
+/* ds_pricing_clock does the reading of the price clock, which a call begins with. */
+DsEpoch
+ds_pricing_clock(DsCall *call)
+{
+	call->clock = read_row(call, DS_EPOCH_CLOCK, 0);
+	return call->clock;
+}
+
+/* ds_pricing_epoch does the look-up of the number of a row; what this transaction moved is never remembered. */
+DsEpoch
+ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket)
+{
+	Told *t = &told[domain][bucket];
+	DsEpoch epoch = {t->n, call->clock.stamp, false};
+
+	if (!call->clock.mine && t->clock == call->clock.n && t->clock != 0)
+		return epoch;
+	epoch = read_row(call, domain, bucket);
+	if (!call->clock.mine && !epoch.mine)
+	{
+		t->clock = call->clock.n;
+		t->n = epoch.n;
 	}
 	return epoch;
 }

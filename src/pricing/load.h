@@ -35,6 +35,9 @@ extern Datum ds_pricing_range_from(TimestampTz from);
 extern bool ds_pricing_hash(DsReader *reader, int column, uint8 *hash);
 extern void ds_pricing_period(DsReader *reader, int column, TimestampTz *from, TimestampTz *to);
 
+/* load_version.c */
+extern uint32 ds_pricing_load_assigned(void);
+
 /* load_cell.c */
 extern DsReader *ds_pricing_open_rates(bool own);
 extern void ds_pricing_read_rate(DsReader *reader, DsRate *rate);

@@ -189,5 +189,6 @@ ds_pricing_load_shared(DsCall *call)
 	load_currencies(shared);
 	load_channels(shared);
 	load_roundings(shared);
+	shared->assigned = ds_pricing_load_assigned();
 	return shared;
 }

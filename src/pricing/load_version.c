@@ -372,6 +372,26 @@ ds_pricing_load_content(int64 version_id)
 	return found ? hash : NULL;
 }
 
+/* ds_pricing_load_assigned does the finding of the kinds of buyers that anything was ever assigned to. */
+uint32
+ds_pricing_load_assigned(void)
+{
+	DsReader *reader = ds_reader_open(&assignment_table);
+	uint32 kinds = 0;
+	int i;
+
+	for (i = 0; i < DS_WHO_COUNT; i++)
+	{
+		Datum key = CStringGetTextDatum(ds_pricing_who_words[i]);
+
+		ds_reader_seek(reader, &key, 1);
+		if (ds_reader_next(reader))
+			kinds |= 1 << i;
+	}
+	ds_reader_close(reader);
+	return kinds;
+}
+
 /* ds_pricing_load_assignments does the reading of the agreements that a kind of buyer may use. */
 DsAssignments *
 ds_pricing_load_assignments(DsCall *call, DsWho who, const char *key)

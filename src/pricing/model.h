@@ -450,6 +450,7 @@ typedef struct DsShared
 	DsChannel *channels;
 	int nrules;
 	DsNamedRule *rules;
+	uint32 assigned; /* kinds of buyers that anything was ever assigned to, a bit each: DsWho */
 } DsShared;
 
 /* ds_small_get does the reading of a decimal as it lies in memory. */

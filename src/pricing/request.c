@@ -228,7 +228,6 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 	DsRequest *q = &call->request;
 	const DsParty *party;
 	const DsCompany *company;
-	DsEpoch clock;
 	char *code;
 	int i;
 
@@ -245,8 +244,7 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 	q->at = at;
 	ds_pricing_begin(call);
 	read_options(call, options);
-	clock = ds_pricing_epoch(call, DS_EPOCH_CLOCK, 0);
-	call->stamp = clock.stamp;
+	call->stamp = ds_pricing_clock(call).stamp;
 	call->wrote = clock.mine;
 	call->shared = ds_pricing_shared(call);
 	if (q->customer_id == 0)
