@@ -311,7 +311,7 @@ bool
 ds_pricing_same_rate(const DsCandidate *a, const DsCandidate *b)
 {
 	return a->source == b->source && a->target->target_id == b->target->target_id &&
-		   strcmp(a->rate->line_key, b->rate->line_key) == 0;
+		   strcmp(ds_rate_line(a->rate), ds_rate_line(b->rate)) == 0;
 }
 
 /* same_ladder does the question whether two candidates are tiers of one ladder. */

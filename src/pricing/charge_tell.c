@@ -131,7 +131,7 @@ tell_rate(DsJson *json, const DsLevel *l, const DsNamed *m)
 
 	ds_json_text(json, "who", joined(ds_pricing_who_words[c->source->who], c->source->who_key));
 	ds_json_text(json, "calc", ds_pricing_calc_words[c->rate->calc]);
-	ds_json_text(json, "line", c->rate->line_key);
+	ds_json_text(json, "line", ds_rate_line(c->rate));
 	ds_json_text(json, "what",
 				 joined(ds_pricing_what_words[c->target->what],
 						ds_pricing_target_key(l->call, m->line, c->target)));

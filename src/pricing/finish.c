@@ -53,10 +53,9 @@ next_multiple(const DsLine *line, DsFinish *f)
 	DsRatio multiple;
 	DsRatio up;
 
-	if (line->item_unit == NULL || line->item->multiples == NULL ||
-		line->item->multiples[line->item_unit - line->item->units] == NULL)
+	if (line->item_unit == NULL || line->item_unit->multiple == NULL)
 		return;
-	multiple = ds_ratio_decimal(*line->item->multiples[line->item_unit - line->item->units]);
+	multiple = ds_ratio_decimal(*line->item_unit->multiple);
 	up = ds_ratio_multiply(ds_ratio_round(ds_ratio_divide(line->amount, multiple), 0, DS_ROUND_UP),
 						   multiple);
 	f->off_multiple = ds_ratio_compare(up, line->amount) != 0;

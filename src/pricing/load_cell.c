@@ -109,7 +109,7 @@ void
 ds_pricing_read_rate(DsReader *r, DsRate *rate)
 {
 	memset(rate, 0, sizeof(DsRate));
-	rate->line_key = ds_pricing_text(r, R_LINE_KEY);
+	rate->line.text = ds_pricing_text(r, R_LINE_KEY);
 	rate->calc = ds_pricing_word_datum(ds_pricing_calc_words, r->values[R_CALC], "calc");
 	rate->value = ds_pricing_small(r, R_VALUE, &rate->value_scale);
 	rate->unit = ds_pricing_text(r, R_UNIT);

@@ -106,11 +106,9 @@ load_units(DsItem *item)
 {
 	DsReader *reader = ds_reader_open(&unit_table);
 	Datum key = Int64GetDatum(item->item_id);
-	const DsDecimal **multiples = palloc(sizeof(DsDecimal *) * FEW_UNITS);
 	int room = FEW_UNITS;
-	bool any = false;
+	DsItemUnit *units = palloc(sizeof(DsItemUnit) * room);
 
-	item->units = palloc(sizeof(DsItemUnit) * room);
 	ds_reader_seek(reader, &key, 1);
 	while (ds_reader_next(reader))
 	{
@@ -120,21 +118,15 @@ load_units(DsItem *item)
 			ds_pricing_too_many(MAX_UNITS, "units of one item", psprintf("Item \"%s\"", item->sku),
 								"Leave out units that nobody uses.");
 		if (item->nunits == room)
-		{
-			room *= 2;
-			item->units = repalloc(item->units, sizeof(DsItemUnit) * room);
-			multiples = repalloc(multiples, sizeof(DsDecimal *) * room);
-		}
-		u = &item->units[item->nunits];
+			units = repalloc(units, sizeof(DsItemUnit) * (room *= 2));
+		u = &units[item->nunits++];
 		u->unit = ds_pricing_text(reader, 0);
 		u->num = DatumGetInt64(reader->values[1]);
 		u->den = DatumGetInt64(reader->values[2]);
-		multiples[item->nunits] = ds_pricing_decimal_or_null(reader, 3);
-		any |= multiples[item->nunits] != NULL;
-		item->nunits++;
+		u->multiple = ds_pricing_decimal_or_null(reader, 3);
 	}
 	ds_reader_close(reader);
-	item->multiples = any ? multiples : NULL;
+	item->units = units;
 }
 
 /* ds_pricing_load_item does the reading of an item; NULL = there is none. */
@@ -154,7 +146,8 @@ ds_pricing_load_item(DsCall *call, int64 item_id)
 		item->base_unit = ds_pricing_text(reader, 1);
 		item->family = ds_pricing_text(reader, 2);
 		item->tax_class = reader->nulls[3] ? "" : ds_pricing_text(reader, 3);
-		item->weight = ds_pricing_decimal_or_null(reader, 4);
+		item->has_weight = !reader->nulls[4];
+		item->weight = ds_pricing_small(reader, 4, &item->weight_scale);
 	}
 	ds_reader_close(reader);
 	if (item != NULL)

@@ -219,12 +219,17 @@ typedef struct DsRate
 	DsSmall value;
 	DsSmall min_quantity;	/* 0 = any */
 	const DsRateMore *more; /* NULL for most */
-	const char *line_key;
+	union
+	{
+		const char *text;
+		int64 number; /* most keys are one: see ds_rate_line() */
+	} line;
 	const char *unit; /* NULL = base unit */
 	uint16 price_per;
 	uint8 calc;		  /* DsCalc */
 	int8 value_scale; /* DS_SCALE_LARGE = the mantissa is pointed to */
 	int8 min_scale;
+	bool numbered; /* line is a number */
 } DsRate;
 
 /* All rates of a rate set for one customer (or shared) and one target. */
@@ -334,6 +339,7 @@ typedef struct DsItemUnit
 	const char *unit;
 	int64 num;
 	int64 den;
+	const DsDecimal *multiple; /* it is sold in multiples of, NULL = any quantity */
 } DsItemUnit;
 
 typedef struct DsItem
@@ -341,17 +347,17 @@ typedef struct DsItem
 	int64 item_id;
 	const char *sku;
 	const char *base_unit;
-	const char *family;		 /* NULL = none */
-	const char *tax_class;	 /* '' = none */
-	const DsDecimal *weight; /* kilograms of one base unit, NULL = not known */
+	const char *family;	   /* NULL = none */
+	const char *tax_class; /* '' = none */
+	DsSmall weight;		   /* kilograms of one base unit */
 	DsTarget *targets;
-	DsItemUnit *units;
-	const DsDecimal *
-		*multiples; /* what each unit is sold in multiples of, NULL = any; NULL = no unit is */
+	const DsItemUnit *units;
 	DsPeriod *periods;
 	uint16 ntargets;
 	uint16 nunits;
 	uint16 nperiods;
+	bool has_weight;
+	int8 weight_scale;
 } DsItem;
 
 typedef struct DsAssignment
@@ -478,6 +484,13 @@ static inline DsDecimal
 ds_rate_tier(const DsRate *rate)
 {
 	return ds_small_get(rate->min_quantity, rate->min_scale);
+}
+
+/* ds_rate_line does the key of a rate's line, in the current context where it is kept as a number. */
+static inline const char *
+ds_rate_line(const DsRate *rate)
+{
+	return rate->numbered ? psprintf(INT64_FORMAT, rate->line.number) : rate->line.text;
 }
 
 /* ds_rate_any does the question whether a rate is for any quantity. */

@@ -196,7 +196,7 @@ before(const DsLevel *l, DsLevelCompare compare, const DsNamed *a, const DsNamed
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
 	if (result == 0)
-		result = strcmp(a->first->rate->line_key, b->first->rate->line_key);
+		result = strcmp(ds_rate_line(a->first->rate), ds_rate_line(b->first->rate));
 	return result != 0 ? result < 0
 					   : a->source->version->version_no > b->source->version->version_no;
 }

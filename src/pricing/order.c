@@ -104,7 +104,7 @@ compare_content(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *a, DsCan
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
 	if (result == 0)
-		result = strcmp(a->rate->line_key, b->rate->line_key);
+		result = strcmp(ds_rate_line(a->rate), ds_rate_line(b->rate));
 	return result != 0 ? result
 					   : sign(b->source->version->version_no, a->source->version->version_no);
 }

@@ -101,29 +101,96 @@ ds_pricing_pack_party(DsStore *store, DsStoreClass class, const DsParty *read)
 	return p;
 }
 
+/* pack_small does a decimal that may be large. */
+static DsSmall
+pack_small(DsStore *store, DsStoreClass class, DsSmall small, int scale)
+{
+	if (scale == DS_SCALE_LARGE)
+		small.large = COPY(small.large, 1);
+	return small;
+}
+
+/* units_key does the naming of what the units of an item say; "" = it is too long for a name. */
+static const char *
+units_key(const DsItem *read, char *key, Size room)
+{
+	Size used = 0;
+	int i;
+
+	for (i = 0; i < read->nunits; i++)
+	{
+		const DsItemUnit *u = &read->units[i];
+		int64 multiple = u->multiple == NULL ? -1 : (int64) u->multiple->mantissa;
+
+		if (u->multiple != NULL && u->multiple->mantissa != multiple)
+			return "";
+		used += snprintf(key + used, room - used,
+						 "\001%s\001" INT64_FORMAT "\001" INT64_FORMAT "\001" INT64_FORMAT "\001%d",
+						 u->unit, u->num, u->den, multiple,
+						 u->multiple == NULL ? 0 : u->multiple->scale);
+		if (used >= room)
+			return "";
+	}
+	return key;
+}
+
+/* lay_units does the laying of units into one block, with their words and multiples behind them. */
+static void
+lay_units(const DsItem *read, DsItemUnit *units)
+{
+	DsDecimal *multiples = (DsDecimal *) (units + read->nunits);
+	char *words = (char *) (multiples + read->nunits);
+	int i;
+
+	for (i = 0; i < read->nunits; i++)
+	{
+		units[i] = read->units[i];
+		units[i].unit = strcpy(words, read->units[i].unit);
+		words += strlen(words) + 1;
+		if (read->units[i].multiple != NULL)
+			units[i].multiple = memcpy(&multiples[i], read->units[i].multiple, sizeof(DsDecimal));
+	}
+}
+
+/* pack_units does the units of an item. Few items have some that no other has: what they say is kept once where it can be. */
+static const DsItemUnit *
+pack_units(DsStore *store, DsStoreClass class, const DsItem *read)
+{
+	char room[256];
+	const char *key = units_key(read, room, sizeof(room));
+	DsItemUnit *units = NULL;
+	bool made = true;
+	Size size = (sizeof(DsItemUnit) + sizeof(DsDecimal)) * read->nunits;
+	int i;
+
+	if (read->nunits == 0)
+		return NULL;
+	for (i = 0; i < read->nunits; i++)
+		size += strlen(read->units[i].unit) + 1;
+	if (*key != '\0')
+		units = ds_pricing_store_common(key, size, &made);
+	if (units == NULL)
+		units = ds_pricing_store_alloc(store, class, size);
+	if (made)
+		lay_units(read, units);
+	return units;
+}
+
 /* ds_pricing_pack_item does an item. */
 DsItem *
 ds_pricing_pack_item(DsStore *store, DsStoreClass class, const DsItem *read)
 {
 	DsItem *t = COPY(read, 1);
-	int i;
 
 	t->sku = STRING(read->sku);
 	t->base_unit = WORD(read->base_unit);
 	t->family = WORD(read->family);
 	t->tax_class = WORD(read->tax_class);
-	t->weight = pack_decimal(store, class, read->weight);
+	if (t->has_weight)
+		t->weight = pack_small(store, class, read->weight, read->weight_scale);
 	t->targets = COPY(read->targets, read->ntargets);
 	t->periods = COPY(read->periods, read->nperiods);
-	t->units = COPY(read->units, read->nunits);
-	for (i = 0; i < t->nunits; i++)
-		t->units[i].unit = WORD(read->units[i].unit);
-	if (read->multiples != NULL)
-	{
-		t->multiples = COPY(read->multiples, read->nunits);
-		for (i = 0; i < t->nunits; i++)
-			t->multiples[i] = pack_decimal(store, class, read->multiples[i]);
-	}
+	t->units = pack_units(store, class, read);
 	return t;
 }
 
@@ -135,15 +202,6 @@ ds_pricing_pack_assignments(DsStore *store, DsStoreClass class, const DsAssignme
 
 	a->list = COPY(read->list, read->n);
 	return a;
-}
-
-/* pack_small does a decimal that may be large. */
-static DsSmall
-pack_small(DsStore *store, DsStoreClass class, DsSmall small, int scale)
-{
-	if (scale == DS_SCALE_LARGE)
-		small.large = COPY(small.large, 1);
-	return small;
 }
 
 /* ds_pricing_pack_cell does the rates of a cell. */
@@ -160,7 +218,8 @@ ds_pricing_pack_cell(DsStore *store, DsStoreClass class, const DsCell *read)
 
 		r->value = pack_small(store, class, r->value, r->value_scale);
 		r->min_quantity = pack_small(store, class, r->min_quantity, r->min_scale);
-		r->line_key = STRING(r->line_key);
+		if (!r->numbered)
+			r->line.text = STRING(r->line.text);
 		r->unit = WORD(r->unit);
 		if (r->more != NULL)
 		{

@@ -19,6 +19,7 @@ typedef struct DsPage
 	uint16 ncells;
 	uint8 width; /* bytes of a target in the directory */
 	uint8 nunits;
+	uint8 nshapes;
 	const uint8 *bytes;
 	const char *units[FLEXIBLE_ARRAY_MEMBER];
 } DsPage;

@@ -10,14 +10,22 @@
 #define DS_PRICING_PAGE_FORM_H
 
 #define DS_PAGE_LAYOUT 1
-#define DS_PAGE_HEADER 4
+#define DS_PAGE_HEADER 5
 
-/* in the first byte of a rate */
+/* bytes of a shape, and which is which */
+#define DS_PAGE_SHAPE 5
+#define DS_PAGE_CALC 0
+#define DS_PAGE_UNIT 1
+#define DS_PAGE_VALUE_SCALE 2
+#define DS_PAGE_TIER_SCALE 3
+#define DS_PAGE_KEY 4
+
+/* in the first byte of a shape */
 #define DS_PAGE_TIER 0x40
 #define DS_PAGE_MORE 0x80
 
-/* instead of a scale: a mantissa of sixteen bytes */
-#define DS_PAGE_LARGE 255
+/* on top of a scale: a mantissa of sixteen bytes */
+#define DS_PAGE_LARGE 0x80
 #define DS_PAGE_MAX_SCALE 30
 
 /* what of the rest a rate has */

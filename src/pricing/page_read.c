@@ -10,19 +10,25 @@
  * little endian; v is a number in groups of seven bits, lowest first, the
  * eighth bit says that another one follows; z is a signed one, folded into v.
  *
- *	page	1, number of units, number of cells (2 bytes); for each cell its
- *			target less the page's first one (2 bytes, 4 if page_shift is above
- *			16), ascending; for each cell where it begins (2 bytes); the
- *			units, each with a zero byte behind it; the cells
+ *	page	1, number of units, number of shapes, number of cells (2 bytes); for
+ *			each cell its target less the page's first one (2 bytes, 4 if
+ *			page_shift is above 16), ascending; for each cell where it begins (2
+ *			bytes); the shapes; the units, each with a zero byte behind it; the
+ *			cells
+ *	shape	what many rates have in common, five bytes: calc + 16 × (0 price_per
+ *			1, 1 = 100, 2 = 1000) + 64 if there is a tier + 128 if there is more;
+ *			unit (0 = base unit); scale of the value; scale of the tier; 1 if
+ *			the line_key is a number
  *	cell	v number of rates; the rates, by line_key
- *	rate	calc + 16 × (0 price_per 1, 1 = 100, 2 = 1000) + 64 if it has a tier
- *			+ 128 if it has more; unit (0 = base unit); value; tier; v length of
- *			line_key, line_key and a zero byte; more
- *	number	scale and z mantissa, or 255, scale and sixteen bytes
+ *	rate	shape; value; tier; line_key: v number, or v length, text and a zero
+ *			byte; more
+ *	value	z mantissa, or sixteen bytes of it where the scale is above 128, less
+ *			128
  *	more	2 bytes that say which of the following are there, in this order:
  *			value2, z channel, z site, z base agreement, floor, ceiling, margin,
  *			valid_from, valid_to (8 bytes each), v length of condition, its text
- *			and a zero byte, z free item, percent
+ *			and a zero byte, z free item, percent; amounts are their scale and a
+ *			value
  *
  * Bytes of a table may be anything: nothing is read past their end.
  *
@@ -123,42 +129,49 @@ take_string(Cursor *c)
 	return text;
 }
 
-/* take_decimal does the reading of a decimal. */
+/* take_value does the reading of a mantissa. */
 static DsDecimal
-take_decimal(Cursor *c)
+take_value(Cursor *c, uint8 scale)
 {
 	DsDecimal d;
 
-	d.scale = *take_bytes(c, 1);
-	if (d.scale == DS_PAGE_LARGE)
+	d.scale = scale & ~DS_PAGE_LARGE;
+	if (d.scale > DS_PAGE_MAX_SCALE)
+		damaged();
+	if (scale & DS_PAGE_LARGE)
 	{
-		uint64 low;
+		uint64 low = take_number(c, 8);
 
-		d.scale = *take_bytes(c, 1);
-		low = take_number(c, 8);
 		d.mantissa = (int128) ((uint128) take_number(c, 8) << 64 | low);
 	}
 	else
 		d.mantissa = take_z(c);
-	if (d.scale > DS_PAGE_MAX_SCALE)
-		damaged();
 	return d;
 }
 
-/* take_small does the reading of a decimal as it lies in memory. */
+/* take_decimal does the reading of a number with its scale before it. */
+static DsDecimal
+take_decimal(Cursor *c)
+{
+	uint8 scale = *take_bytes(c, 1);
+
+	return take_value(c, scale);
+}
+
+/* take_small does the reading of a mantissa as it lies in memory. */
 static inline DsSmall
-take_small(Cursor *c, int8 *scale)
+take_small(Cursor *c, uint8 from, int8 *scale)
 {
 	DsSmall small;
 	DsDecimal d;
 
-	if (c->at < c->end && *c->at <= DS_PAGE_MAX_SCALE)
+	if (from <= DS_PAGE_MAX_SCALE)
 	{
-		*scale = (int8) *c->at++;
+		*scale = (int8) from;
 		small.mantissa = take_z(c);
 		return small;
 	}
-	d = take_decimal(c);
+	d = take_value(c, from);
 	small.large = memcpy(palloc(sizeof(DsDecimal)), &d, sizeof(DsDecimal));
 	*scale = DS_SCALE_LARGE;
 	return small;
@@ -208,26 +221,41 @@ take_more(Cursor *c)
 	return m;
 }
 
+/* shapes_of does the place of the shapes in a page. */
+static inline const uint8 *
+shapes_of(const DsPage *page)
+{
+	return page->bytes + DS_PAGE_HEADER + (Size) page->ncells * (page->width + 2);
+}
+
 /* take_rate does the reading of one rate. */
 static void
-take_rate(Cursor *c, const DsPage *page, DsRate *rate)
+take_rate(Cursor *c, const DsPage *page, const uint8 *shapes, DsRate *rate)
 {
 	static const uint16 per[4] = {1, 100, 1000, 0};
-	uint8 head = *take_bytes(c, 1);
-	uint8 unit = *take_bytes(c, 1);
+	uint8 n = *take_bytes(c, 1);
+	const uint8 *shape = shapes + (Size) n * DS_PAGE_SHAPE;
+	uint8 unit;
 
-	rate->calc = head & 0x0f;
-	rate->price_per = per[(head >> 4) & 3];
+	if (n >= page->nshapes)
+		damaged();
+	unit = shape[DS_PAGE_UNIT];
+	rate->calc = shape[DS_PAGE_CALC] & 0x0f;
+	rate->price_per = per[(shape[DS_PAGE_CALC] >> 4) & 3];
 	if (rate->calc >= DS_CALC_COUNT || rate->price_per == 0 || unit > page->nunits)
 		damaged();
 	rate->unit = unit == 0 ? NULL : page->units[unit - 1];
-	rate->value = take_small(c, &rate->value_scale);
+	rate->value = take_small(c, shape[DS_PAGE_VALUE_SCALE], &rate->value_scale);
 	rate->min_quantity.mantissa = 0;
 	rate->min_scale = 0;
-	if (head & DS_PAGE_TIER)
-		rate->min_quantity = take_small(c, &rate->min_scale);
-	rate->line_key = take_string(c);
-	rate->more = (head & DS_PAGE_MORE) ? take_more(c) : NULL;
+	if (shape[DS_PAGE_CALC] & DS_PAGE_TIER)
+		rate->min_quantity = take_small(c, shape[DS_PAGE_TIER_SCALE], &rate->min_scale);
+	rate->numbered = shape[DS_PAGE_KEY] != 0;
+	if (rate->numbered)
+		rate->line.number = (int64) take_v(c);
+	else
+		rate->line.text = take_string(c);
+	rate->more = (shape[DS_PAGE_CALC] & DS_PAGE_MORE) ? take_more(c) : NULL;
 }
 
 /* directory does the reading of a number of the directory. */
@@ -256,8 +284,9 @@ ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page, c
 	page->size = size;
 	page->width = ds_page_width(shift);
 	page->nunits = *take_bytes(&c, 1);
+	page->nshapes = *take_bytes(&c, 1);
 	page->ncells = (uint16) take_number(&c, 2);
-	take_bytes(&c, (Size) page->ncells * (page->width + 2));
+	take_bytes(&c, (Size) page->ncells * (page->width + 2) + page->nshapes * DS_PAGE_SHAPE);
 	for (i = 0; i < page->nunits; i++)
 	{
 		const uint8 *unit = c.at;
@@ -279,6 +308,7 @@ ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
 	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
 	const uint8 *starts = targets + (Size) page->ncells * page->width;
 	Cursor c = {page->bytes + directory(starts + (Size) n * 2, 2), page->bytes + page->size};
+	const uint8 *shapes = shapes_of(page);
 	DsCell *cell;
 	uint64 nrates;
 	uint64 i;
@@ -287,13 +317,13 @@ ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
 		damaged();
 	*place = directory(targets + (Size) n * page->width, page->width);
 	nrates = take_v(&c);
-	/* a rate takes more than four bytes */
-	if (nrates > (uint64) (c.end - c.at) / 4)
+	/* a rate takes at least three bytes */
+	if (nrates > (uint64) (c.end - c.at) / 3)
 		damaged();
 	cell = palloc(offsetof(DsCell, rates) + sizeof(DsRate) * nrates);
 	cell->nrates = (int) nrates;
 	for (i = 0; i < nrates; i++)
-		take_rate(&c, page, &cell->rates[i]);
+		take_rate(&c, page, shapes, &cell->rates[i]);
 	return cell;
 }
 

@@ -36,6 +36,7 @@ DS_FUNCTION_INFO_V1(ds_sql_pricing_pages);
 
 #define MAX_SHIFT 31
 #define MAX_UNITS 255
+#define MAX_SHAPES 255
 #define MAX_CELLS 65535
 
 /* A target of a part: its rates lie in the part's bytes. */
@@ -57,7 +58,9 @@ typedef struct Part
 	StringInfoData bytes;
 	const char *units[MAX_UNITS];
 	int nunits;
-	bool refused; /* more units than a page can number */
+	uint8 shapes[MAX_SHAPES][DS_PAGE_SHAPE];
+	int nshapes;
+	bool refused; /* more units or shapes than a page can number */
 } Part;
 
 /* put_number does the writing of a number of fixed length. */
@@ -87,25 +90,47 @@ put_z(StringInfo out, int64 number)
 	put_v(out, ((uint64) number << 1) ^ (uint64) (number >> 63));
 }
 
-/* put_decimal does the writing of a decimal, without zeros at its end. */
-static void
-put_decimal(StringInfo out, DsDecimal d)
+/* shorten does the leaving out of zeros at the end of a decimal. */
+static DsDecimal
+shorten(DsDecimal d)
 {
 	while (d.scale > 0 && d.mantissa % 10 == 0)
 	{
 		d.mantissa /= 10;
 		d.scale--;
 	}
-	if (d.mantissa < PG_INT64_MIN || d.mantissa > PG_INT64_MAX)
+	return d;
+}
+
+/* scale_of does the scale of a decimal, which says also whether its mantissa is large. */
+static uint8
+scale_of(DsDecimal d)
+{
+	bool large = d.mantissa < PG_INT64_MIN || d.mantissa > PG_INT64_MAX;
+
+	return (uint8) (d.scale | (large ? DS_PAGE_LARGE : 0));
+}
+
+/* put_value does the writing of a mantissa. */
+static void
+put_value(StringInfo out, DsDecimal d)
+{
+	if (scale_of(d) & DS_PAGE_LARGE)
 	{
-		put_number(out, DS_PAGE_LARGE, 1);
-		put_number(out, d.scale, 1);
 		put_number(out, (uint64) (uint128) d.mantissa, 8);
 		put_number(out, (uint64) ((uint128) d.mantissa >> 64), 8);
-		return;
 	}
-	put_number(out, d.scale, 1);
-	put_z(out, (int64) d.mantissa);
+	else
+		put_z(out, (int64) d.mantissa);
+}
+
+/* put_decimal does the writing of a decimal with its scale. */
+static void
+put_decimal(StringInfo out, DsDecimal d)
+{
+	d = shorten(d);
+	put_number(out, scale_of(d), 1);
+	put_value(out, d);
 }
 
 /* put_string does the writing of a text. */
@@ -188,22 +213,62 @@ number_of(Part *part, const char *unit)
 	return part->nunits;
 }
 
+/* number_in does the number that a line key is; -1 = it is none that reads back the same. */
+static int64
+number_in(const char *key)
+{
+	Size digits = strspn(key, "0123456789");
+
+	if (digits == 0 || digits > 18 || key[digits] != '\0' || (key[0] == '0' && digits > 1))
+		return -1;
+	return strtoll(key, NULL, 10);
+}
+
+/* shape_of does the number of a rate's shape in a part, which gets one if it has none. */
+static int
+shape_of(Part *part, const DsRate *rate, DsDecimal value, DsDecimal tier, bool numbered)
+{
+	uint8 shape[DS_PAGE_SHAPE];
+	int per = rate->price_per == 1 ? 0 : rate->price_per == 100 ? 1 : 2;
+	int i;
+
+	shape[DS_PAGE_CALC] = (uint8) (rate->calc | per << 4 | (ds_rate_any(rate) ? 0 : DS_PAGE_TIER) |
+								   (rate->more != NULL ? DS_PAGE_MORE : 0));
+	shape[DS_PAGE_UNIT] = (uint8) number_of(part, rate->unit);
+	shape[DS_PAGE_VALUE_SCALE] = scale_of(value);
+	shape[DS_PAGE_TIER_SCALE] = scale_of(tier);
+	shape[DS_PAGE_KEY] = numbered;
+	for (i = 0; i < part->nshapes; i++)
+	{
+		if (memcmp(part->shapes[i], shape, DS_PAGE_SHAPE) == 0)
+			return i;
+	}
+	if (part->nshapes == MAX_SHAPES)
+	{
+		part->refused = true;
+		return 0;
+	}
+	memcpy(part->shapes[part->nshapes], shape, DS_PAGE_SHAPE);
+	return part->nshapes++;
+}
+
 /* put_rate does the writing of one rate. */
 static void
 put_rate(Part *part, const DsRate *rate)
 {
 	StringInfo out = &part->bytes;
-	int per = rate->price_per == 1 ? 0 : rate->price_per == 100 ? 1 : 2;
+	DsDecimal value = shorten(ds_rate_value(rate));
+	DsDecimal tier = shorten(ds_rate_tier(rate));
+	int64 number = number_in(rate->line.text);
 
-	put_number(out,
-			   rate->calc | per << 4 | (ds_rate_any(rate) ? 0 : DS_PAGE_TIER) |
-				   (rate->more != NULL ? DS_PAGE_MORE : 0),
-			   1);
-	put_number(out, number_of(part, rate->unit), 1);
-	put_decimal(out, ds_rate_value(rate));
+	put_number(out, shape_of(part, rate, value, tier, number >= 0), 1);
+	put_value(out, value);
 	if (!ds_rate_any(rate))
-		put_decimal(out, ds_rate_tier(rate));
-	put_string(out, rate->line_key);
+		put_value(out, tier);
+	if (number >= 0)
+		put_v(out, (uint64) number);
+	else
+		put_string(out, rate->line.text);
 	if (rate->more != NULL)
 		put_more(out, rate->more);
 }
@@ -233,11 +298,11 @@ add_rate(Part *part, int64 target_id, const DsRate *rate)
 	cell->nrates++;
 }
 
-/* units_size does the bytes that the units of a part take in each of its pages. */
+/* common_size does the bytes that the units and shapes of a part take in each of its pages. */
 static int
-units_size(const Part *part)
+common_size(const Part *part)
 {
-	int size = 0;
+	int size = part->nshapes * DS_PAGE_SHAPE;
 	int i;
 
 	for (i = 0; i < part->nunits; i++)
@@ -251,7 +316,7 @@ run_of(const Part *part, int first, int shift, int *size)
 {
 	int n = 0;
 
-	*size = DS_PAGE_HEADER + units_size(part);
+	*size = DS_PAGE_HEADER + common_size(part);
 	for (; first + n < part->ncells &&
 		   part->cells[first + n].target_id >> shift == part->cells[first].target_id >> shift;
 		 n++)
@@ -297,12 +362,14 @@ make_page(const Part *part, int first, int n, int shift)
 	put_number(&out, 0, VARHDRSZ);
 	put_number(&out, DS_PAGE_LAYOUT, 1);
 	put_number(&out, part->nunits, 1);
+	put_number(&out, part->nshapes, 1);
 	put_number(&out, n, 2);
 	for (i = 0; i < n; i++)
 		put_number(&out, (uint64) part->cells[first + i].target_id & (((uint64) 1 << shift) - 1),
 				   width);
 	for (i = 0; i < n; i++)
 		put_number(&out, 0, 2);
+	appendBinaryStringInfo(&out, (const char *) part->shapes, part->nshapes * DS_PAGE_SHAPE);
 	for (i = 0; i < part->nunits; i++)
 		appendBinaryStringInfo(&out, part->units[i], strlen(part->units[i]) + 1);
 	for (i = 0; i < n; i++)

@@ -369,10 +369,11 @@ set_weight(DsLine *line, const DsDecimal *found)
 {
 	if (found != NULL)
 		line->weight = ds_ratio_decimal(*found);
-	else if (line->item->weight != NULL)
-		line->weight =
-			ds_ratio_multiply(ds_ratio_decimal(*line->item->weight), line->base_quantity);
-	line->has_weight = found != NULL || line->item->weight != NULL;
+	else if (line->item->has_weight)
+		line->weight = ds_ratio_multiply(
+			ds_ratio_decimal(ds_small_get(line->item->weight, line->item->weight_scale)),
+			line->base_quantity);
+	line->has_weight = found != NULL || line->item->has_weight;
 	line->own_weight = found != NULL;
 }
 

@@ -31,7 +31,11 @@
 #define MAX_WORD_LENGTH 31
 
 /* the share of the limit that a class may use whatever the others do, in percent */
-static const int class_share[DS_STORE_COUNT] = {5, 30, 46, 15, 4};
+static const int class_share[DS_STORE_COUNT] = {3, 32, 28, 35, 2};
+
+/* as pg_backend_memory_contexts shows them */
+static const char *const class_name[DS_STORE_COUNT] = {"shared", "parties", "items", "shared rates",
+													   "customers' rates"};
 
 /* the template of the server shadows a variable of its own */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -119,9 +123,10 @@ static codes_hash *backend_words = NULL;
 
 /* open_generation does the making of an empty generation. */
 static void
-open_generation(DsStore *store, Generation *g)
+open_generation(DsStore *store, DsStoreClass which, Generation *g)
 {
 	g->context = AllocSetContextCreate(store->parent, "distsync prices", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSetIdentifier(g->context, class_name[which]);
 	g->numbers = numbers_create(g->context, 16, NULL);
 	g->codes = codes_create(g->context, 16, NULL);
 	g->free = NULL;
@@ -225,7 +230,7 @@ young(DsStore *store, DsStoreClass which)
 	Generation *g = &store->classes[which].young;
 
 	if (g->context == NULL)
-		open_generation(store, g);
+		open_generation(store, which, g);
 	return g;
 }
 
@@ -306,4 +311,27 @@ ds_pricing_store_intern(DsStore *store, DsStoreClass which, const char *text)
 	e = codes_insert(backend_words, text, &found);
 	e->key = text;
 	return e->key;
+}
+
+/*
+ * ds_pricing_store_common does the look-up of what many values share, by a
+ * name that says all of it: room for it, kept for the life of the backend.
+ * made says that it is new and must be filled. NULL = there are too many.
+ */
+void *
+ds_pricing_store_common(const char *name, Size size, bool *made)
+{
+	CodeEntry *e = codes_lookup(backend_words, name);
+	bool found;
+
+	*made = e == NULL;
+	if (e != NULL)
+		return e->value;
+	if (backend_words->members >= MAX_WORDS)
+		return NULL;
+	name = MemoryContextStrdup(TopMemoryContext, name);
+	e = codes_insert(backend_words, name, &found);
+	e->key = name;
+	e->value = MemoryContextAllocZero(TopMemoryContext, size);
+	return e->value;
 }

@@ -53,5 +53,6 @@ extern void *ds_pricing_store_alloc(DsStore *store, DsStoreClass class, Size siz
 extern void *ds_pricing_store_copy(DsStore *store, DsStoreClass class, const void *what, Size size);
 extern const char *ds_pricing_store_string(DsStore *store, DsStoreClass class, const char *text);
 extern const char *ds_pricing_store_intern(DsStore *store, DsStoreClass class, const char *text);
+extern void *ds_pricing_store_common(const char *name, Size size, bool *made);
 
 #endif /* DS_PRICING_STORE_H */

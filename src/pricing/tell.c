@@ -61,7 +61,7 @@ tell_rate(DsCall *call, DsJson *json, const DsLine *line, const DsCandidate *c, 
 	ds_json_integer(json, "per", c->rate->price_per);
 	ds_json_text(json, "who", joined(ds_pricing_who_words[c->source->who], c->source->who_key));
 	ds_json_text(json, "calc", ds_pricing_calc_words[c->rate->calc]);
-	ds_json_text(json, "line", c->rate->line_key);
+	ds_json_text(json, "line", ds_rate_line(c->rate));
 	ds_json_text(json, "slot", ds_pricing_slot_words[step != NULL ? step->slot : v->slot]);
 	ds_json_text(json, "unit", c->unit);
 	ds_json_text(json, "what",
@@ -105,7 +105,7 @@ later(DsCall *call, const DsLine *line, const DsCandidate *a, const DsCandidate 
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
 	if (result == 0)
-		result = strcmp(a->rate->line_key, b->rate->line_key);
+		result = strcmp(ds_rate_line(a->rate), ds_rate_line(b->rate));
 	return result != 0 ? result : b->source->version->version_no - a->source->version->version_no;
 }
 
