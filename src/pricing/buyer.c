@@ -119,7 +119,6 @@ add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, cons
 	s->part = part;
 	s->version = v;
 	s->filter = part->filter;
-	s->filter_size = part->filter_size;
 	set_way(s, who, key, who_rank, list_rank, blocking);
 	s->reason = reason;
 	s->at = at;
@@ -131,8 +130,8 @@ fetch(const DsPart *part)
 {
 	Size i;
 
-	for (i = 0; i < part->filter_size && i < FETCH_BYTES; i += 64)
-		__builtin_prefetch(part->filter + i);
+	for (i = 0; part->filter.bits == NULL && i < part->filter.size && i < FETCH_BYTES; i += 64)
+		__builtin_prefetch(part->filter.bytes + i);
 }
 
 /* add_own does the entering of a party's own rate sets. */
@@ -296,14 +295,26 @@ widen(DsBuyer *buyer)
 		for (j = 0; j < i && buyer->sources[j].part != s->part; j++)
 			;
 		if (j == i)
-			s->filter =
-				ds_pricing_filter_widen(s->part->filter, s->part->filter_size, &s->filter_size);
+			ds_pricing_filter_widen(&s->filter);
 		else
-		{
 			s->filter = buyer->sources[j].filter;
-			s->filter_size = buyer->sources[j].filter_size;
-		}
 	}
+}
+
+/* line_slots does the finding of the slots that take part in the price of a line: in the policy, not of the order level, not left out. */
+static uint32
+line_slots(DsCall *call)
+{
+	const DsPolicy *p = &call->shared->policy;
+	uint32 slots = 0;
+	int i;
+
+	for (i = 0; i < p->nslots; i++)
+	{
+		if (p->slots[i].combine <= DS_SLOT_CLAMP)
+			slots |= 1 << p->slots[i].name;
+	}
+	return slots & ~call->request.without;
 }
 
 /* ds_pricing_buyer does the finding of every version that concerns the buyer. */
@@ -318,6 +329,7 @@ ds_pricing_buyer(DsCall *call)
 	call->buyer.nsources = 0;
 	call->buyer.nedges = 0;
 	call->buyer.valid_until = DT_NOEND;
+	call->line_slots = line_slots(call);
 	n = make_links(call, links);
 	for (i = 0; i < n; i++)
 	{

@@ -101,7 +101,6 @@ add_base_sources(DsCall *call, int64 agreement_id, int *n)
 
 			s->part = &parts->parts[i];
 			s->filter = s->part->filter;
-			s->filter_size = s->part->filter_size;
 			s->version = &parts->parts[i].versions[j];
 			s->who = DS_WHO_ALL;
 			s->who_key = "";

@@ -64,17 +64,15 @@ look(DsCall *call, DsDecision *d, const DsSource *source, const DsRate *rate)
 	}
 }
 
-/* names does the question whether a part has rates for a target that means the line; it asks no table. */
+/* means does the question whether a target means the line and the policy uses its kind. */
 static inline bool
-names(const DsCall *call, const DsLine *line, const DsPart *part, const uint8 *filter, Size size,
-	  const DsTarget *t)
+means(const DsCall *call, const DsLine *line, const DsTarget *t)
 {
-	return (part->kinds & (1 << t->what)) != 0 && call->shared->policy.what[t->what] != 0 &&
-		   ds_target_valid(line->item, t, call->request.closure_at) &&
-		   ds_pricing_filter_may_have(filter, size, t->target_id);
+	return call->shared->policy.what[t->what] != 0 &&
+		   ds_target_valid(line->item, t, call->request.closure_at);
 }
 
-/* ds_pricing_names does the question whether a part has rates for any target that means the line. */
+/* ds_pricing_names does the question whether a part has rates for any target that means the line; it asks no table. */
 bool
 ds_pricing_names(const DsCall *call, const DsLine *line, const DsPart *part)
 {
@@ -82,10 +80,48 @@ ds_pricing_names(const DsCall *call, const DsLine *line, const DsPart *part)
 
 	for (i = 0; i < line->item->ntargets; i++)
 	{
-		if (names(call, line, part, part->filter, part->filter_size, &line->item->targets[i]))
+		const DsTarget *t = &line->item->targets[i];
+
+		if ((part->kinds & (1 << t->what)) != 0 && means(call, line, t) &&
+			ds_filter_has(&part->filter, t->target_id))
 			return true;
 	}
 	return false;
+}
+
+/* ds_pricing_usable does the finding of the targets that mean a line, once, where they are not too many. */
+void
+ds_pricing_usable(const DsCall *call, DsLine *line)
+{
+	int i;
+
+	line->nusable = 0;
+	for (i = 0; i < line->item->ntargets; i++)
+	{
+		if (!means(call, line, &line->item->targets[i]))
+			continue;
+		if (line->nusable == DS_FEW_TARGETS || i > UINT8_MAX)
+		{
+			line->nusable = UINT8_MAX;
+			return;
+		}
+		line->usable[line->nusable++] = i;
+	}
+}
+
+/* take_cell does the entering of the rates of one source for one target. */
+static void
+take_cell(DsCall *call, DsLine *line, DsSource *source, const DsTarget *t, DsDecision *d)
+{
+	const DsCell *cell = ds_pricing_cell(call, source->part, t->target_id);
+	int i;
+
+	for (i = 0; i < cell->nrates; i++)
+	{
+		add(d, line->item, source, &cell->rates[i], t,
+			call->shared->policy.what[t->what] * 100 + t->depth);
+		look(call, d, source, &cell->rates[i]);
+	}
 }
 
 /* ds_pricing_candidates_of does the finding of the rates of one source that name the line. */
@@ -93,48 +129,27 @@ void
 ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecision *d)
 {
 	const DsPart *part = source->part;
+	bool few = line->nusable <= DS_FEW_TARGETS;
+	int n = few ? line->nusable : line->item->ntargets;
 	bool only_when; /* of what begins later it is enough to know that it names the line */
 	int i;
-	int j;
 
 	only_when = source->reason == DS_REASON_NOT_STARTED && !call->explain && !part->dated &&
-				ds_pricing_filter_is_exact(part->filter, part->filter_size);
-	for (i = 0; i < line->item->ntargets; i++)
+				ds_pricing_filter_is_exact(part->filter.bytes, part->filter.size);
+	for (i = 0; i < n; i++)
 	{
-		const DsTarget *t = &line->item->targets[i];
-		const DsCell *cell;
+		const DsTarget *t = &line->item->targets[few ? line->usable[i] : i];
 
-		if (!names(call, line, part, source->filter, source->filter_size, t))
+		if ((part->kinds & (1 << t->what)) == 0 || !(few || means(call, line, t)) ||
+			!ds_filter_has(&source->filter, t->target_id))
 			continue;
 		if (only_when)
 		{
 			look(call, d, source, NULL);
 			return;
 		}
-		cell = ds_pricing_cell(call, part, t->target_id);
-		for (j = 0; j < cell->nrates; j++)
-		{
-			add(d, line->item, source, &cell->rates[j], t,
-				call->shared->policy.what[t->what] * 100 + t->depth);
-			look(call, d, source, &cell->rates[j]);
-		}
+		take_cell(call, line, source, t, d);
 	}
-}
-
-/* of_line does the question whether a slot takes part in the price of a line: it is in the policy, not of the order level, not left out. */
-static bool
-of_line(DsCall *call, uint8 slot)
-{
-	const DsPolicy *p = &call->shared->policy;
-	int i;
-
-	for (i = 0; i < p->nslots; i++)
-	{
-		if (p->slots[i].name == (DsSlotName) slot)
-			return p->slots[i].combine <= DS_SLOT_CLAMP &&
-				   (call->request.without & (1 << slot)) == 0;
-	}
-	return false;
 }
 
 /*
@@ -152,7 +167,7 @@ ds_pricing_look_at_edges(DsCall *call, const DsLine *line, DsDecision *d, int sl
 	{
 		const DsEdge *edge = &call->buyer.edges[i];
 
-		if ((slot < 0 ? !of_line(call, edge->slot) : edge->slot != slot) ||
+		if ((slot < 0 ? (call->line_slots & (1 << edge->slot)) == 0 : edge->slot != slot) ||
 			!ds_pricing_names(call, line, edge->part))
 			continue;
 		ds_pricing_until(edge->from, at, &d->valid_until);
@@ -173,18 +188,41 @@ ds_pricing_look_at(DsCall *call, const DsLine *line, DsDecision *d, int slot)
 	ds_pricing_look_at_edges(call, line, d, slot);
 }
 
+/* fetch does the asking for what the filters will look at, so that it comes while other things are done. */
+static void
+fetch(const DsCall *call, const DsLine *line)
+{
+	int i;
+	int j;
+
+	for (i = 0; i < call->buyer.nsources; i++)
+	{
+		const DsSource *s = &call->buyer.sources[i];
+
+		for (j = 0; s->filter.bits != NULL && j < line->nusable; j++)
+		{
+			const DsTarget *t = &line->item->targets[line->usable[j]];
+
+			if (s->part->kinds & (1 << t->what))
+				ds_filter_fetch(&s->filter, t->target_id);
+		}
+	}
+}
+
 /* ds_pricing_candidates does the finding of all rates that name the line. */
 void
 ds_pricing_candidates(DsCall *call, DsLine *line, DsDecision *d)
 {
 	int i;
 
+	if (!call->many && line->nusable <= DS_FEW_TARGETS)
+		fetch(call, line);
 	ds_pricing_look_at(call, line, d, -1);
 	for (i = 0; i < call->buyer.nsources; i++)
 	{
 		DsSource *s = &call->buyer.sources[i];
 
-		if (of_line(call, s->version->slot))
+		if (call->line_slots & (1 << s->version->slot))
 			ds_pricing_candidates_of(call, line, s, d);
 	}
 }

@@ -28,6 +28,9 @@
 
 /* ---- what is asked -------------------------------------------------------------------------------------------------- */
 
+/* as many targets as most items have */
+#define DS_FEW_TARGETS 16
+
 typedef struct DsLine
 {
 	int ordinal;
@@ -44,7 +47,9 @@ typedef struct DsLine
 	bool own_weight; /* it was said with the line */
 	DsRatio weight;	 /* kilograms of the whole line */
 	bool is_return;
-	bool has_list; /* list price was computed (order-wide measures) */
+	uint8 nusable;				  /* above DS_FEW_TARGETS = look at all of the item */
+	uint8 usable[DS_FEW_TARGETS]; /* those of its targets that mean it now, by place */
+	bool has_list;				  /* list price was computed (order-wide measures) */
 	bool list_known;
 	DsRatio list_price;
 	TimestampTz list_until;
@@ -94,8 +99,7 @@ typedef struct DsSource
 {
 	const DsPart *part;
 	const DsVersion *version;
-	const uint8 *filter; /* the part's, or one that answers faster */
-	Size filter_size;
+	DsFilter filter; /* the part's, or one that answers faster */
 	DsWho who;
 	const char *who_key;
 	int32 who_rank;
@@ -262,6 +266,7 @@ typedef struct DsCall
 	DsRequest request;
 	const DsShared *shared;
 	DsBuyer buyer;
+	uint32 line_slots; /* slots that take part in the price of a line, a bit each */
 	bool explain;
 	DsSuppose *suppose; /* what went wrong on the way; NULL = nothing */
 	TimestampTz stamp;	/* of the price clock */
@@ -375,6 +380,7 @@ extern void ds_pricing_buyer(DsCall *call);
 extern DsReason ds_pricing_whole_reason(DsCall *call, const DsVersion *version, TimestampTz at);
 
 /* candidate.c */
+extern void ds_pricing_usable(const DsCall *call, DsLine *line);
 extern void ds_pricing_candidates(DsCall *call, DsLine *line, DsDecision *decision);
 extern void ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source,
 									 DsDecision *decision);

@@ -202,14 +202,30 @@ ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id)
 	return true;
 }
 
-/*
- * ds_pricing_filter_widen does the making of a bitmap of a filter of layout 1,
- * in the current context: who asks very often may pay for it. Where that would
- * be too large, or it is none, it stays what it is.
- */
-const uint8 *
-ds_pricing_filter_widen(const uint8 *filter, Size size, Size *widened)
+/* ds_pricing_filter_open does the making of a filter ready to be asked. */
+DsFilter
+ds_pricing_filter_open(const uint8 *filter, Size size)
 {
+	DsFilter f = {filter, size, NULL, 0, 0};
+
+	if (size > BITMAP_HEADER && filter[0] == LAYOUT_BITMAP)
+	{
+		f.bits = filter + BITMAP_HEADER;
+		f.nbits = (uint64) (size - BITMAP_HEADER) * 8;
+		f.first = (int64) word_at(filter + 1);
+	}
+	return f;
+}
+
+/*
+ * ds_pricing_filter_widen does the turning of a filter of layout 1 into a
+ * bitmap, in the current context: who asks very often may pay for it. Where
+ * that would be too large, or it is none, it stays what it is.
+ */
+void
+ds_pricing_filter_widen(DsFilter *f)
+{
+	const uint8 *filter = f->bytes;
 	int64 first;
 	uint64 n;
 	int l;
@@ -218,36 +234,34 @@ ds_pricing_filter_widen(const uint8 *filter, Size size, Size *widened)
 	uint64 nbits;
 	uint64 at = 0;
 	uint64 span;
-	uint8 *bitmap;
+	uint8 *bits;
 	uint64 i;
 
-	*widened = size;
-	if (size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
-		return filter;
+	if (f->size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
+		return;
 	l = filter[1];
 	first = (int64) word_at(filter + 2);
 	n = word_at(filter + 10) & PG_UINT32_MAX;
 	low = filter + ELIAS_FANO_HEADER;
 	high = low + (n * l + 7) / 8;
-	if (l > 40 || high > filter + size)
-		return filter;
-	nbits = (uint64) (filter + size - high) * 8;
+	if (l > 40 || high > filter + f->size)
+		return;
+	nbits = (uint64) (filter + f->size - high) * 8;
 	span = nbits << l;
 	if (span / 8 > WIDEST)
-		return filter;
-	*widened = BITMAP_HEADER + span / 8 + 1;
-	bitmap = palloc0(*widened);
-	bitmap[0] = LAYOUT_BITMAP;
-	write_number(bitmap + 1, (uint64) first, 8);
+		return;
+	bits = palloc0(span / 8 + 1);
 	for (i = 0; i < n; i++, at++)
 	{
 		while (at < nbits && !bit(high, at))
 			at++;
 		if (at >= nbits)
 			break;
-		set_bit(bitmap + BITMAP_HEADER, (at - i) << l | low_bits(low, i * l, l));
+		set_bit(bits, (at - i) << l | low_bits(low, i * l, l));
 	}
-	return bitmap;
+	f->bits = bits;
+	f->nbits = span;
+	f->first = first;
 }
 
 /* compare_ids does the order of ids. */

@@ -11,9 +11,41 @@
 #include "postgres.h"
 
 extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
+/* A filter that is asked: of a bitmap its bits, so that a question is one look into memory. */
+typedef struct DsFilter
+{
+	const uint8 *bytes;
+	Size size;
+	const uint8 *bits; /* NULL = another layout */
+	uint64 nbits;
+	int64 first; /* id of the first bit */
+} DsFilter;
+
 extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
-extern const uint8 *ds_pricing_filter_widen(const uint8 *filter, Size size, Size *widened);
+extern DsFilter ds_pricing_filter_open(const uint8 *filter, Size size);
+extern void ds_pricing_filter_widen(DsFilter *filter);
 extern bool ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id);
 extern bytea *ds_pricing_filter_make(int64 *target_ids, int n);
+
+/* ds_filter_has does the question of a look-up. */
+static inline bool
+ds_filter_has(const DsFilter *f, int64 target_id)
+{
+	uint64 at = (uint64) target_id - (uint64) f->first;
+
+	if (f->bits == NULL)
+		return ds_pricing_filter_may_have(f->bytes, f->size, target_id);
+	return at < f->nbits && (f->bits[at / 8] & (1 << (at % 8))) != 0;
+}
+
+/* ds_filter_fetch does the asking for the memory that the question will look at: it is rarely in the processor's cache. */
+static inline void
+ds_filter_fetch(const DsFilter *f, int64 target_id)
+{
+	uint64 at = (uint64) target_id - (uint64) f->first;
+
+	if (f->bits != NULL && at < f->nbits)
+		__builtin_prefetch(f->bits + at / 8);
+}
 
 #endif /* DS_PRICING_FILTER_H */

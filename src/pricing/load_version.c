@@ -203,9 +203,9 @@ read_part(DsReader *reader, int64 customer_id, DsPart *part)
 	part->dated = DatumGetBool(reader->values[3]);
 	part->kinds = kinds_of(reader->values[4]);
 	part->page_shift = reader->nulls[5] ? -1 : (int8) DatumGetInt16(reader->values[5]);
-	part->filter_size = VARSIZE_ANY_EXHDR(filter);
-	part->filter =
-		memcpy(palloc(Max(part->filter_size, 1)), VARDATA_ANY(filter), part->filter_size);
+	part->filter.size = VARSIZE_ANY_EXHDR(filter);
+	part->filter.bytes =
+		memcpy(palloc(Max(part->filter.size, 1)), VARDATA_ANY(filter), part->filter.size);
 	/* a damaged one says "perhaps" to everything, like one of an unknown layout */
 	if (!ds_pricing_filter_is_sound(part->filter, part->filter_size))
 		part->filter_size = 0;

@@ -14,6 +14,7 @@
 #include "datatype/timestamp.h"
 #include "utils/jsonb.h"
 #include "base/ratio.h"
+#include "pricing/filter.h"
 
 /* ---- words that the policy ranks; the order here means nothing ------------------------------------------------------- */
 
@@ -274,8 +275,7 @@ typedef struct DsPart
 {
 	int64 customer_id; /* 0 = shared */
 	int64 set_id;
-	const uint8 *filter;
-	uint32 filter_size;
+	DsFilter filter;
 	uint8 kinds;	 /* of targets that it names, a bit each: DsWhat */
 	bool dated;		 /* some of its rates have periods of their own */
 	bool draft;		 /* they are not published: of an overlay */

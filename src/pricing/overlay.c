@@ -261,8 +261,8 @@ draft_part(int64 customer_id, int64 set_id, DsPart *part)
 		part->page_shift = -1;
 		/* a kind that is not there is one look more into the filter */
 		part->kinds = (1 << DS_WHAT_COUNT) - 1;
-		part->filter = (uint8 *) VARDATA_ANY(filter);
-		part->filter_size = VARSIZE_ANY_EXHDR(filter);
+		part->filter.bytes = (uint8 *) VARDATA_ANY(filter);
+		part->filter.size = VARSIZE_ANY_EXHDR(filter);
 	}
 	pfree(targets);
 	return n > 0;

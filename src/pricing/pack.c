@@ -64,7 +64,8 @@ ds_pricing_pack_parts(DsStore *store, DsStoreClass class, const DsParts *read, D
 	{
 		DsPart *p = &parts->parts[i];
 
-		p->filter = ds_pricing_store_copy(store, class, p->filter, p->filter_size);
+		p->filter = ds_pricing_filter_open(
+			ds_pricing_store_copy(store, class, p->filter.bytes, p->filter.size), p->filter.size);
 		p->versions = COPY(p->versions, p->nversions);
 		for (j = 0; j < p->nversions; j++)
 		{

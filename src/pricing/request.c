@@ -344,6 +344,7 @@ set_item(DsCall *call, DsLine *line, const DsItem *item, const char *unit, const
 	int i;
 
 	line->item = item;
+	ds_pricing_usable(call, line);
 	line->unit = unit != NULL ? unit : line->item->base_unit;
 	line->num = line->den = 1;
 	line->item_unit = NULL;
