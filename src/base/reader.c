@@ -32,6 +32,7 @@
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -438,6 +439,22 @@ ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 	if (found != NULL)
 		take_row(reader);
 	return found != NULL;
+}
+
+/*
+ * ds_reader_at does the reading of the row at a remembered place, in the place
+ * of a look-up: false = no row that the snapshot sees is there. Another one
+ * may be: the caller compares its columns. Only for a direct reader.
+ */
+bool
+ds_reader_at(DsReader *reader, ItemPointer tid)
+{
+	Assert(reader->relation != NULL);
+	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(reader->relation) ||
+		!table_tuple_fetch_row_version(reader->relation, tid, reader->snapshot, reader->slot))
+		return false;
+	take_row(reader);
+	return true;
 }
 
 /* ds_reader_close does the end; locks stay until the transaction ends. */

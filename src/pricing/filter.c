@@ -24,6 +24,7 @@
 
 #include "fmgr.h"
 #include "catalog/pg_type.h"
+#include "port/pg_bitutils.h"
 #include "port/pg_bswap.h"
 #include "utils/array.h"
 #include "base/compat.h"
@@ -87,40 +88,51 @@ low_bits(const uint8 *bits, uint64 at, int l)
 	return (word_at(bits + at / 8) >> (at % 8)) & (((uint64) 1 << l) - 1);
 }
 
-/* ones does the counting of the ones of a word, in place: the server's function is called through a pointer. */
-static inline int
-ones(uint64 word)
+/* bytes_of_ones does the counting of the ones of each byte of a word. */
+static inline uint64
+bytes_of_ones(uint64 word)
 {
 	word -= (word >> 1) & UINT64CONST(0x5555555555555555);
 	word =
 		(word & UINT64CONST(0x3333333333333333)) + ((word >> 2) & UINT64CONST(0x3333333333333333));
-	word = (word + (word >> 4)) & UINT64CONST(0x0f0f0f0f0f0f0f0f);
-	return (int) ((word * UINT64CONST(0x0101010101010101)) >> 56);
+	return (word + (word >> 4)) & UINT64CONST(0x0f0f0f0f0f0f0f0f);
+}
+
+/* nth_one does the place of the n-th one of a word that has it; n from 1. */
+static inline int
+nth_one(uint64 word, int n)
+{
+	/* byte i of sums: the ones up to it; its high bit in reached: they are n or more */
+	uint64 sums = bytes_of_ones(word) * UINT64CONST(0x0101010101010101);
+	uint64 reached =
+		((sums | UINT64CONST(0x8080808080808080)) - (uint64) n * UINT64CONST(0x0101010101010101)) &
+		UINT64CONST(0x8080808080808080);
+	int at = pg_rightmost_one_pos64(reached) - 7;
+	uint8 byte = (uint8) (word >> at);
+
+	if (at > 0)
+		n -= (uint8) (sums >> (at - 8));
+	while (--n > 0)
+		byte &= byte - 1;
+	return at + pg_rightmost_one_pos32(byte);
 }
 
 /* after_zeros does the place behind the n-th zero: where the ids with that rest begin. */
 static uint64
 after_zeros(const uint8 *bits, uint64 nbits, uint64 n)
 {
-	uint64 at = 0;
+	uint64 at;
 
-	while (n > 0 && at + 64 <= nbits)
+	if (n == 0)
+		return 0;
+	for (at = 0; at + 64 <= nbits; at += 64)
 	{
-		uint64 zeros = 64 - ones(word_at(bits + at / 8));
+		uint64 word = ~word_at(bits + at / 8);
+		uint64 zeros = (bytes_of_ones(word) * UINT64CONST(0x0101010101010101)) >> 56;
 
 		if (zeros >= n)
-			break;
+			return at + nth_one(word, (int) n) + 1;
 		n -= zeros;
-		at += 64;
-	}
-	while (n > 8 && at + 8 <= nbits)
-	{
-		int zeros = 8 - ones(bits[at / 8]);
-
-		if ((uint64) zeros >= n)
-			break;
-		n -= zeros;
-		at += 8;
 	}
 	for (; n > 0 && at < nbits; at++)
 		n -= !bit(bits, at);

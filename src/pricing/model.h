@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "storage/itemptr.h"
 #include "utils/jsonb.h"
 #include "base/ratio.h"
 #include "pricing/filter.h"
@@ -276,9 +277,11 @@ typedef struct DsPart
 	int64 customer_id; /* 0 = shared */
 	int64 set_id;
 	DsFilter filter;
-	uint8 kinds;	 /* of targets that it names, a bit each: DsWhat */
-	bool dated;		 /* some of its rates have periods of their own */
-	bool draft;		 /* they are not published: of an overlay */
+	uint8 kinds; /* of targets that it names, a bit each: DsWhat */
+	bool dated;	 /* some of its rates have periods of their own */
+	bool draft;	 /* they are not published: of an overlay */
+	ItemPointerData
+		page_at; /* where the only page was found; a hint, and the only thing here that changes */
 	int8 page_shift; /* targets of one id / 2 ^ it share a page; -1 = there are none */
 	int32 nversions;
 	DsVersion *versions;

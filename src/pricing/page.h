@@ -12,6 +12,9 @@
 
 #include "pricing/model.h"
 
+/* the most targets that share a page: all whose ids are below 2 ^ 31 */
+#define DS_PAGE_MAX_SHIFT 31
+
 /* A page as the cache holds it. */
 typedef struct DsPage
 {

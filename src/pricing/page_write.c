@@ -34,7 +34,6 @@ DS_FUNCTION_INFO_V1(ds_sql_pricing_pages);
 #define SHARED_PAGE 6000
 #define WHOLE_PAGE 7800
 
-#define MAX_SHIFT 31
 #define MAX_UNITS 255
 #define MAX_SHAPES 255
 #define MAX_CELLS 65535
@@ -330,7 +329,7 @@ choose_shift(const Part *part)
 {
 	int shift;
 
-	for (shift = MAX_SHIFT; shift > 0; shift--)
+	for (shift = DS_PAGE_MAX_SHIFT; shift > 0; shift--)
 	{
 		bool fits = true;
 		int i;
