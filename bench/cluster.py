@@ -84,28 +84,31 @@ class Cluster:
             command += ["-v", "%s=%s" % (name, value)]
         return self._call(command)
 
-    def pgbench(self, script, clients=1, seconds=5, threads=2):
-        """pgbench runs a script over the protocol, prepared, and returns transactions a second."""
+    def pgbench(self, script, clients=1, seconds=5, threads=2, warm=0):
+        """pgbench runs a script over the protocol, prepared, and returns transactions a second, after `warm` seconds that do not count."""
         path = os.path.join(self.work, "out", "script.sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
-        printed = self._call(["pgbench", "-n", "-M", "prepared", "-f", path, "-c", str(clients), "-j", str(min(threads, clients)), "-T", str(seconds), self.dsn])
+        printed = self._call(["pgbench", "-n", "-M", "prepared", "-f", path, "-c", str(clients), "-j", str(min(threads, clients)), "-T", str(warm + seconds), *(["-P", "1"] if warm else []), self.dsn])
         failed = re.search(r"number of failed transactions: (\d+)", printed)
         if failed and failed.group(1) != "0":
             raise SystemExit("pgbench had failures:\n" + printed)
-        return float(re.search(r"tps = ([0-9.]+)", printed).group(1))
+        if not warm:
+            return float(re.search(r"tps = ([0-9.]+)", printed).group(1))
+        told = [(float(at), float(tps)) for at, tps in re.findall(r"progress: ([0-9.]+) s, ([0-9.]+) tps", printed)]
+        return statistics.mean(tps for at, tps in told if at > warm)
 
-    def compare(self, ours, peer, clients, seconds=4, rounds=5, before=None):
+    def compare(self, ours, peer, clients, seconds=4, rounds=5, before=None, warm=0):
         """compare runs two scripts in turns and returns the medians of ours, of the peer, and of the ratios of neighbours.
 
-        `before` is a pair of functions called before each turn of ours and of the peer.
+        Each turn begins with new sessions; the first `warm` seconds of it do not count. `before` is a pair of functions called before each turn of ours and of the peer.
         """
         mine, theirs = [], []
         for _ in range(rounds):
             for script, results, prepare in ((peer, theirs, before and before[1]), (ours, mine, before and before[0])):
                 if prepare:
                     prepare()
-                results.append(self.pgbench(script, clients, seconds))
+                results.append(self.pgbench(script, clients, seconds, warm=warm))
         return statistics.median(mine), statistics.median(theirs), statistics.median(a / b for a, b in zip(mine, theirs))
 
     @staticmethod
@@ -113,4 +116,4 @@ class Cluster:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True)
         if done.returncode != 0:
             raise SystemExit("%s failed:\n%s%s" % (" ".join(command[:3]), done.stdout, done.stderr))
-        return done.stdout
+        return done.stdout + done.stderr if command[0] == "pgbench" else done.stdout
