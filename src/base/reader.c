@@ -34,6 +34,7 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "storage/smgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -216,12 +217,19 @@ ds_reader_open(DsTable *table)
 	reader->context = CurrentMemoryContext;
 	reader->snapshot = GetActiveSnapshot();
 	if (ds_table_resolve(table))
-	{
 		reader->relation = table_open(table->relid, AccessShareLock);
-		reader->index = index_open(table->indexid, AccessShareLock);
-		reader->slot = table_slot_create(reader->relation, NULL);
-	}
 	return reader;
+}
+
+/* need_slot does the making of the slot that rows are read into, when the first one is; it lives as long as the reader. */
+static void
+need_slot(DsReader *reader)
+{
+	MemoryContext old = MemoryContextSwitchTo(reader->context);
+
+	if (reader->slot == NULL)
+		reader->slot = table_slot_create(reader->relation, NULL);
+	MemoryContextSwitchTo(old);
 }
 
 /* prepare_statement does the making of the statement that reads what the index scan would. */
@@ -354,7 +362,11 @@ ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys)
 		index_endscan(reader->scan);
 		reader->scan = NULL;
 	}
+	need_slot(reader);
 	old = MemoryContextSwitchTo(reader->context);
+	/* whoever finds its rows by their place needs no index; the lock on the table keeps it from being dropped meanwhile */
+	if (reader->index == NULL)
+		reader->index = index_open(table->indexid, AccessShareLock);
 	if (reader->scan == NULL)
 		reader->scan =
 			ds_compat_index_beginscan(reader->relation, reader->index, reader->snapshot, nkeys);
@@ -442,6 +454,19 @@ ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 }
 
 /*
+ * ds_reader_blocks does the number of blocks that a table has at least. What
+ * the storage manager remembers may be too small, which is no harm, but never
+ * too large: truncation waits for our lock and tells everybody before it goes.
+ */
+BlockNumber
+ds_reader_blocks(DsReader *reader)
+{
+	BlockNumber n = RelationGetSmgr(reader->relation)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	return n != InvalidBlockNumber ? n : RelationGetNumberOfBlocks(reader->relation);
+}
+
+/*
  * ds_reader_at does the reading of the row at a remembered place, in the place
  * of a look-up: false = no row that the snapshot sees is there. Another one
  * may be: the caller compares its columns. Only for a direct reader.
@@ -450,7 +475,8 @@ bool
 ds_reader_at(DsReader *reader, ItemPointer tid)
 {
 	Assert(reader->relation != NULL);
-	if (ItemPointerGetBlockNumber(tid) >= RelationGetNumberOfBlocks(reader->relation) ||
+	need_slot(reader);
+	if (ItemPointerGetBlockNumber(tid) >= ds_reader_blocks(reader) ||
 		!table_tuple_fetch_row_version(reader->relation, tid, reader->snapshot, reader->slot))
 		return false;
 	take_row(reader);
@@ -463,11 +489,11 @@ ds_reader_close(DsReader *reader)
 {
 	if (reader->scan != NULL)
 		index_endscan(reader->scan);
-	if (reader->relation != NULL)
-	{
+	if (reader->slot != NULL)
 		ExecDropSingleTupleTableSlot(reader->slot);
+	if (reader->index != NULL)
 		index_close(reader->index, NoLock);
+	if (reader->relation != NULL)
 		table_close(reader->relation, NoLock);
-	}
 	pfree(reader);
 }

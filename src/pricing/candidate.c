@@ -34,6 +34,7 @@ add(DsDecision *d, const DsItem *item, DsSource *source, const DsRate *rate, con
 							? palloc(sizeof(DsCandidate) * d->room)
 							: repalloc(d->candidates, sizeof(DsCandidate) * d->room);
 	}
+	d->slots |= 1 << source->version->slot;
 	c = &d->candidates[d->ncandidates++];
 	c->source = source;
 	c->rate = rate;

@@ -195,6 +195,7 @@ typedef struct DsDecision
 	int ncandidates;
 	int room;
 	DsCandidate *candidates;
+	uint32 slots; /* that have candidates, a bit each */
 	bool has_price;
 	DsRatio price; /* for one line unit */
 	bool has_list;

@@ -133,7 +133,7 @@ read_row(DsCall *call, DsEpochDomain domain, int bucket)
 	{
 		call->epochs = ds_reader_open(&epoch_table);
 		if (call->epochs->relation != NULL)
-			call->epoch_blocks = RelationGetNumberOfBlocks(call->epochs->relation);
+			call->epoch_blocks = ds_reader_blocks(call->epochs);
 	}
 	reader = call->epochs;
 	if (reader->relation != NULL && !IsolationIsSerializable())

@@ -333,16 +333,17 @@ ds_pricing_page_cell(const DsPage *page, uint64 place)
 {
 	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
 	int low = 0;
-	int high = page->ncells;
+	int n = page->ncells;
 
-	while (low < high)
+	/* without branches, which nobody could predict: low comes to stand on the last target that is not above */
+	while (n > 1)
 	{
-		int middle = (low + high) / 2;
+		int half = n / 2;
 
-		if (directory(targets + (Size) middle * page->width, page->width) < place)
-			low = middle + 1;
-		else
-			high = middle;
+		low = directory(targets + (Size) (low + half) * page->width, page->width) <= place
+				  ? low + half
+				  : low;
+		n -= half;
 	}
 	if (low == page->ncells || directory(targets + (Size) low * page->width, page->width) != place)
 		return NULL;

@@ -280,10 +280,13 @@ static void
 one_slot(DsCall *call, DsLine *line, DsDecision *d, const DsSlot *slot)
 {
 	DsCandidate **list;
-	int n = ds_pricing_slot_candidates(d, slot->name, &list);
 	int nsteps = d->nsteps;
+	int n;
 	int i;
 
+	if ((d->slots & (1 << slot->name)) == 0)
+		return;
+	n = ds_pricing_slot_candidates(d, slot->name, &list);
 	if (n == 0)
 		return;
 	switch (slot->combine)
