@@ -69,5 +69,3 @@ SELECT * FROM distsync.publish('PC-B8');
 -- what is for everybody stands in no other test's way
 SELECT distsync.withdraw('PC-OFF');
 SELECT * FROM distsync_internal.pricing_verify();
--- the tests after this one have prices of their own
-SELECT distsync.withdraw('PC-OFF');

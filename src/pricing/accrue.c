@@ -76,7 +76,7 @@ before(DsCall *call, const DsCandidate *a, const DsCandidate *b)
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
 	if (result == 0)
-		result = strcmp(a->rate->line_key, b->rate->line_key);
+		result = strcmp(ds_rate_line(a->rate), ds_rate_line(b->rate));
 	return result != 0 ? result < 0
 					   : a->source->version->version_no > b->source->version->version_no;
 }
@@ -163,7 +163,7 @@ put(const Found *f, ReturnSetInfo *set, const DsCandidate *c, int place)
 	values[R_BASIS] = CStringGetTextDatum(ds_pricing_basis_words[v->tier_basis]);
 	values[R_INCREMENTAL] = BoolGetDatum(v->incremental);
 	values[R_LADDER] = CStringGetTextDatum(ladder_of(f->line, c));
-	values[R_LINE_KEY] = CStringGetTextDatum(c->rate->line_key);
+	values[R_LINE_KEY] = CStringGetTextDatum(ds_rate_line(c->rate));
 	values[R_CALC] = CStringGetTextDatum(ds_pricing_calc_words[c->rate->calc]);
 	values[R_VALUE] =
 		NumericGetDatum(ds_ratio_shown(ds_ratio_decimal(ds_rate_value(c->rate)), 0, 20));

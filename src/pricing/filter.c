@@ -98,6 +98,13 @@ bytes_of_ones(uint64 word)
 	return (word + (word >> 4)) & UINT64CONST(0x0f0f0f0f0f0f0f0f);
 }
 
+/* ones does the counting of the ones of a word, in place: the server's function is called through a pointer. */
+static inline int
+ones(uint64 word)
+{
+	return (int) ((bytes_of_ones(word) * UINT64CONST(0x0101010101010101)) >> 56);
+}
+
 /* nth_one does the place of the n-th one of a word that has it; n from 1. */
 static inline int
 nth_one(uint64 word, int n)
@@ -107,10 +114,10 @@ nth_one(uint64 word, int n)
 	uint64 reached =
 		((sums | UINT64CONST(0x8080808080808080)) - (uint64) n * UINT64CONST(0x0101010101010101)) &
 		UINT64CONST(0x8080808080808080);
-	int at = pg_rightmost_one_pos64(reached) - 7;
+	int at = (pg_rightmost_one_pos64(reached) / 8) * 8; /* where the byte begins */
 	uint8 byte = (uint8) (word >> at);
 
-	if (at > 0)
+	if (at >= 8)
 		n -= (uint8) (sums >> (at - 8));
 	while (--n > 0)
 		byte &= byte - 1;
@@ -128,7 +135,7 @@ after_zeros(const uint8 *bits, uint64 nbits, uint64 n)
 	for (at = 0; at + 64 <= nbits; at += 64)
 	{
 		uint64 word = ~word_at(bits + at / 8);
-		uint64 zeros = (bytes_of_ones(word) * UINT64CONST(0x0101010101010101)) >> 56;
+		uint64 zeros = ones(word);
 
 		if (zeros >= n)
 			return at + nth_one(word, (int) n) + 1;

@@ -10,7 +10,6 @@
 
 #include "postgres.h"
 
-extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
 /* A filter that is asked: of a bitmap its bits, so that a question is one look into memory. */
 typedef struct DsFilter
 {
@@ -21,6 +20,7 @@ typedef struct DsFilter
 	int64 first; /* id of the first bit */
 } DsFilter;
 
+extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
 extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
 extern DsFilter ds_pricing_filter_open(const uint8 *filter, Size size);
 extern void ds_pricing_filter_widen(DsFilter *filter);

@@ -207,8 +207,8 @@ read_part(DsReader *reader, int64 customer_id, DsPart *part)
 	part->filter.bytes =
 		memcpy(palloc(Max(part->filter.size, 1)), VARDATA_ANY(filter), part->filter.size);
 	/* a damaged one says "perhaps" to everything, like one of an unknown layout */
-	if (!ds_pricing_filter_is_sound(part->filter, part->filter_size))
-		part->filter_size = 0;
+	if (!ds_pricing_filter_is_sound(part->filter.bytes, part->filter.size))
+		part->filter.size = 0;
 }
 
 /* add_part does the reading of one rate set; one without a version in force is left out again. */

@@ -145,9 +145,11 @@ lay_units(const DsItem *read, DsItemUnit *units)
 
 	for (i = 0; i < read->nunits; i++)
 	{
+		Size length = strlen(read->units[i].unit) + 1;
+
 		units[i] = read->units[i];
-		units[i].unit = strcpy(words, read->units[i].unit);
-		words += strlen(words) + 1;
+		units[i].unit = memcpy(words, read->units[i].unit, length);
+		words += length;
 		if (read->units[i].multiple != NULL)
 			units[i].multiple = memcpy(&multiples[i], read->units[i].multiple, sizeof(DsDecimal));
 	}

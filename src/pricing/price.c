@@ -342,7 +342,7 @@ run_together(DsCall *call, ReturnSetInfo *set)
 }
 
 /*
- * ds_pricing_open does the reading of the call of prices() and of its twins for an id,what takes
+ * ds_pricing_open does the reading of the call of prices() and of its twins for an id,whatwhatwhatits twins for an id,what takes
  * the same arguments after the customer: (lines, at, options).
  */
 void

@@ -271,15 +271,15 @@ ds_pricing_prove_line_inputs(DsCall *call, StringInfo text, const DsInputs *in, 
 		ds_text_string(text, "family", item->family);
 	if ((in->weights || seen.weight) && !line->own_weight)
 	{
-		if (item->weight == NULL)
+		if (!item->has_weight)
 			ds_text_string(text, "weight", NULL);
 		else
-			ds_text_ratio(text, "weight", ds_ratio_decimal(*item->weight), DS_PROOF_SCALE);
+			ds_text_ratio(text, "weight",
+						  ds_ratio_decimal(ds_small_get(item->weight, item->weight_scale)),
+						  DS_PROOF_SCALE);
 	}
-	if (r->finish.priced && line->item_unit != NULL && item->multiples != NULL &&
-		item->multiples[line->item_unit - item->units] != NULL)
-		ds_text_ratio(text, "multiple",
-					  ds_ratio_decimal(*item->multiples[line->item_unit - item->units]),
+	if (r->finish.priced && line->item_unit != NULL && line->item_unit->multiple != NULL)
+		ds_text_ratio(text, "multiple", ds_ratio_decimal(*line->item_unit->multiple),
 					  DS_PROOF_SCALE);
 	if (seen.tax)
 		ds_text_string(text, "tax_class", item->tax_class);

@@ -41,7 +41,7 @@ prove_step(DsCall *call, StringInfo text, const DsLine *line, const DsStep *step
 	if (strcmp(v->currency, call->request.currency) != 0)
 		ds_text_ratio(text, "fx", c->source->fx, DS_PROOF_SCALE);
 	prove_word(text, "who", ds_pricing_who_words[c->source->who], c->source->who_key);
-	ds_text_string(text, "line", c->rate->line_key);
+	ds_text_string(text, "line", ds_rate_line(c->rate));
 	ds_text_string(text, "slot", ds_pricing_slot_words[step->slot]);
 	prove_word(text, "what", ds_pricing_what_words[c->target->what],
 			   ds_pricing_target_key(call, line, c->target));

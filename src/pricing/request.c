@@ -245,7 +245,7 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 	ds_pricing_begin(call);
 	read_options(call, options);
 	call->stamp = ds_pricing_clock(call).stamp;
-	call->wrote = clock.mine;
+	call->wrote = call->clock.mine;
 	call->shared = ds_pricing_shared(call);
 	if (q->customer_id == 0)
 	{
