@@ -1,5 +1,5 @@
--- price_changes: what may have another price since a moment, for those who keep prices. Writes in the order of the price clock, then what
--- has started or ended with time alone.
+-- price_changes: what may have another price since a moment, for those who keep prices. What has started or ended with time alone, then
+-- writes in the order of the price clock.
 
 -- pricing_feed_keep does the saying of how long changes are kept.
 CREATE FUNCTION distsync_internal.pricing_feed_keep() RETURNS interval
@@ -26,6 +26,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_feed_retain(integer) IS 'Clerk task: deletes changes and told boundaries that are older than pricing_feed_keep(). Returns rows, when there may be more at once.';
+
+-- pricing_feed_place does the writing of a position.
+CREATE FUNCTION distsync_internal.pricing_feed_place(change bigint, instant timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN format('p%s.%s', change, (extract(epoch FROM instant) * 1000000)::bigint);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_feed_place(bigint, timestamptz) IS 'Position of a reader who has all writes up to a change and all boundaries up to an instant.';
 
 -- pricing_feed_position does the reading of a position that price_changes() gave.
 CREATE FUNCTION distsync_internal.pricing_feed_position(said text, OUT change bigint, OUT instant timestamptz)
@@ -169,28 +178,29 @@ BEGIN
 		instant := COALESCE((options->>'as_of')::timestamptz, price_changes.since);
 		price_changes.since := least(price_changes.since, instant);
 		PERFORM distsync_internal.pricing_feed_refuse(price_changes.since, 'since');
-		SELECT NULL::bigint AS change INTO place;
+		SELECT COALESCE(max(x.change_id), 0) AS change INTO place FROM dist.price_change x WHERE x.at <= price_changes.since;
 	END IF;
 	until := COALESCE((options->>'until')::timestamptz, greatest(statement_timestamp(), instant));
 	buyers := CASE WHEN options->>'customer' IS NOT NULL THEN distsync_internal.pricing_buyer_names(distsync_internal.master_party(options->>'customer', 'options.customer')) END;
 	items := CASE WHEN options->>'item' IS NOT NULL THEN distsync_internal.pricing_item_names(distsync_internal.master_item(options->>'item', 'options.item')) END;
+	RETURN QUERY SELECT e.at, 'boundary'::text, e.cause, e.agreement, e.version, e.who_kind, e.who, e.what_kind, e.what, e.valid, distsync_internal.pricing_feed_place(place.change, e.at)
+		FROM distsync_internal.pricing_edge_rows(instant, until, most, buyers, items, options->>'channel') e;
+	GET DIAGNOSTICS told = ROW_COUNT;
+	-- where there may be more instants, writes wait for the next call; otherwise who has them has the instants, too
+	IF told >= most THEN
+		RETURN;
+	END IF;
 	FOR c IN
 		SELECT x.change_id, x.at, x.cause, x.valid, a.code, (SELECT max(v.version_no) FROM dist.agreement_version v WHERE v.version_id = ANY (x.version_ids)) AS version_no
-		FROM dist.price_change x LEFT JOIN dist.agreement a ON a.agreement_id = x.agreement_id
-		WHERE CASE WHEN place.change IS NULL THEN x.at > price_changes.since ELSE x.change_id > place.change END ORDER BY x.change_id
+		FROM dist.price_change x LEFT JOIN dist.agreement a ON a.agreement_id = x.agreement_id WHERE x.change_id > place.change ORDER BY x.change_id
 	LOOP
-		RETURN QUERY SELECT c.at, 'change'::text, c.cause, c.code, c.version_no, r.who_kind, r.who, r.what_kind, r.what, c.valid, format('p%s.%s', c.change_id, (extract(epoch FROM instant) * 1000000)::bigint)
+		RETURN QUERY SELECT c.at, 'change'::text, c.cause, c.code, c.version_no, r.who_kind, r.who, r.what_kind, r.what, c.valid, distsync_internal.pricing_feed_place(c.change_id, until)
 			FROM distsync_internal.pricing_scope_rows(distsync_internal.pricing_change_scope(c.change_id)) r
 			WHERE distsync_internal.pricing_row_concerns(r.who_kind, r.who, r.what_kind, r.what, buyers, items, options->>'channel');
 		GET DIAGNOSTICS n = ROW_COUNT;
 		told := told + n;
-		IF told >= most THEN
-			RETURN;
-		END IF;
+		EXIT WHEN told >= most;
 	END LOOP;
-	RETURN QUERY SELECT e.at, 'boundary'::text, e.cause, e.agreement, e.version, e.who_kind, e.who, e.what_kind, e.what, e.valid,
-			format('p%s.%s', greatest(place.change, (SELECT max(x.change_id) FROM dist.price_change x), 0), (extract(epoch FROM e.at) * 1000000)::bigint)
-		FROM distsync_internal.pricing_edge_rows(instant, until, most - told::integer, buyers, items, options->>'channel') e;
 END
 $$;
 COMMENT ON FUNCTION distsync.price_changes(timestamptz, jsonb) IS
