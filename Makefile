@@ -14,7 +14,7 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o \
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
-	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
+	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
 OBJS_inventory =
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
@@ -62,7 +62,7 @@ REGRESS_base = setup
 REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
-REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_accruals pricing_check pricing_feed pricing_snapshot
+REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_accruals pricing_check pricing_feed pricing_snapshot pricing_customer
 REGRESS_inventory = inventory_events inventory_atp inventory_reserve
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history order_commitment

@@ -87,7 +87,8 @@ typedef struct DsRequest
 	Jsonb *tax_rates; /* NULL = none */
 	Jsonb *used;	  /* volumes told instead of read, NULL = none */
 	DsCommitment commitment;
-	uint32 without; /* slots left out, a bit each */
+	bool for_customer; /* explained as a customer may hear it */
+	uint32 without;	   /* slots left out, a bit each */
 	int nlines;
 	DsLine *lines;
 } DsRequest;
@@ -269,6 +270,7 @@ typedef struct DsCall
 	DsBuyer buyer;
 	uint32 line_slots; /* slots that take part in the price of a line, a bit each */
 	bool explain;
+	bool has_depth;		/* a depth may be asked for */
 	DsSuppose *suppose; /* what went wrong on the way; NULL = nothing */
 	TimestampTz stamp;	/* of the price clock */
 	MemoryContext context;

@@ -61,6 +61,11 @@ extern void ds_pricing_order_level(DsCall *call, DsResult *results, int n);
 /* tell.c: what the answer says beside its columns */
 extern void ds_pricing_detail(DsCall *call, DsJson *json, const char *key, DsLine *line,
 							  DsDecision *decision, const DsFinish *finish);
+extern void ds_pricing_tell_free(DsCall *call, DsJson *json, const DsDecision *decision);
 extern const char *ds_pricing_miss(DsCall *call, DsLine *line, DsDecision *decision);
+
+/* tell_customer.c: the same as a customer may hear it */
+extern void ds_pricing_refuse_depth(const DsCall *call);
+extern void ds_pricing_tell_customer(DsCall *call, DsJson *json, const DsResult *result);
 
 #endif /* DS_PRICING_FINISH_H */

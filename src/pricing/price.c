@@ -259,10 +259,16 @@ ds_sql_pricing_explain(PG_FUNCTION_ARGS)
 	DsResult *r;
 	bool proved;
 
-	call->explain = true;
+	call->explain = call->has_depth = true;
 	r = one_line(fcinfo, call);
-	proved = ds_pricing_prove(call, r, 1, &proof);
-	ds_pricing_tell_row(call, &json, r, proved ? ds_pricing_proof_hex(&proof) : NULL);
+	ds_pricing_refuse_depth(call);
+	if (call->request.for_customer)
+		ds_pricing_tell_customer(call, &json, r);
+	else
+	{
+		proved = ds_pricing_prove(call, r, 1, &proof);
+		ds_pricing_tell_row(call, &json, r, proved ? ds_pricing_proof_hex(&proof) : NULL);
+	}
 	ds_pricing_end(call);
 	return ds_json_finish(&json);
 }

@@ -25,7 +25,7 @@ CREATE FUNCTION distsync_internal.pricing_options(options jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	options := distsync_internal.base_options(options,
-		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,commitment:line|order|fact,used:object,drafts,source:text}');
+		'{currency:text,company:text,channel:text,site:text,ship_to:text,job:text,context:object,document_type:text,document_key:text,known_at:instant,requested_ship:instant,ship:instant,invoice:instant,tax_rates:object,without,commitment:line|order|fact,used:object,depth:internal|customer,drafts,source:text}');
 	IF jsonb_typeof(options->'without') <> 'null' AND NOT (jsonb_typeof(options->'without') = 'array'
 		AND options->'without' <@ '["list", "book", "contract", "promotion", "adjustment", "guard", "order", "charge", "rebate", "claim"]') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('without cannot be %s', left((options->'without')::text, 80)), COLUMN = 'options.without', DETAIL = 'Field: options.without.',
@@ -96,10 +96,10 @@ COMMENT ON FUNCTION distsync.price_sheet(text, timestamptz, jsonb) IS
 CREATE FUNCTION distsync.explain_price(customer text, item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
 AS 'MODULE_PATHNAME', 'ds_sql_pricing_explain' LANGUAGE c STABLE PARALLEL SAFE;
 COMMENT ON FUNCTION distsync.explain_price(text, text, numeric, text, timestamptz, jsonb) IS
-	'Why this price: the row of price() as jsonb, its detail with every step of the waterfall (slot, agreement, version, line, price before and after) and every rate that did not count with the first reason; proof is the hash that prove_prices() gives for the line. Internal: shows cost and floor.';
+	'Why this price: the row of price() as jsonb, its detail with every step of the waterfall (slot, agreement, version, line, price before and after) and every rate that did not count with the first reason; proof is the hash that prove_prices() gives for the line. Internal: shows cost and floor. options.depth customer: the same price as a customer may hear it: the list and what the price is made of, without cost, floor, ceiling, what did not count and whose volume is used how far. Errors: those of prices(), 42501 the whole depth for who may only take orders (distsync_order_entry).';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('price', '{reader,order_entry,integrator,operator,admin}'),
 	('prices', '{reader,order_entry,integrator,operator,admin}'),
 	('price_sheet', '{reader,order_entry,integrator,operator,admin}'),
-	('explain_price', '{reader,operator,admin}');
+	('explain_price', '{reader,order_entry,operator,admin}');

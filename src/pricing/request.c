@@ -128,6 +128,18 @@ read_commitment(Jsonb *options)
 	return strcmp(word, "fact") == 0 ? DS_COMMITMENT_FACT : DS_COMMITMENT_ORDER;
 }
 
+/* read_depth does the reading of how much is explained; only who explains has a depth. */
+static bool
+read_depth(const DsCall *call, Jsonb *options)
+{
+	char *word = text_option(options, "depth");
+
+	if (word != NULL && !call->has_depth)
+		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("only explain_price has a depth"),
+						errdetail("Field: options.depth."), errhint("Leave it out.")));
+	return word != NULL && strcmp(word, "customer") == 0;
+}
+
 /* choose_company does the choice of the selling company: named, or the only active one. */
 static const DsCompany *
 choose_company(DsCall *call, const char *code)
@@ -212,6 +224,7 @@ read_options(DsCall *call, Jsonb *options)
 	q->tax_rates = object_option(options, "tax_rates");
 	q->used = object_option(options, "used");
 	q->commitment = read_commitment(options);
+	q->for_customer = read_depth(call, options);
 	q->without = read_without(options);
 	call->alone |= q->has_known_at;
 	if (drafts != NULL)

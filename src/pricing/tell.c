@@ -159,9 +159,9 @@ tell_steps(DsCall *call, DsJson *json, const DsLine *line, DsDecision *d)
 	ds_json_close_array(json);
 }
 
-/* tell_free does the array of free goods. */
-static void
-tell_free(DsCall *call, DsJson *json, const DsDecision *d)
+/* ds_pricing_tell_free does the array of free goods. */
+void
+ds_pricing_tell_free(DsCall *call, DsJson *json, const DsDecision *d)
 {
 	int i;
 
@@ -210,7 +210,7 @@ tell_price(DsCall *call, DsJson *json, const char *key, DsLine *line, DsDecision
 		ds_json_text(json, "rounding",
 					 d->winner != NULL ? d->winner->source->version->rounding : NULL);
 	}
-	tell_free(call, json, d);
+	ds_pricing_tell_free(call, json, d);
 	if (ds_ratio_compare(f->extension, f->net_amount) != 0)
 		ds_json_number(json, "extension", shown(f->extension));
 	ds_json_number(json, "list_price", shown_or_null(d->has_list, d->list_price));
