@@ -358,12 +358,17 @@ ds_pricing_list_price(DsCall *call, DsLine *line, DsRatio *price, TimestampTz *v
 		MemoryContext old = MemoryContextSwitchTo(call->context);
 		const DsPolicy *p = &call->shared->policy;
 		DsDecision *d = ds_pricing_decision(call);
+		bool asked = false;
 		int i;
 
 		line->has_list = true;
 		line->list_known = false;
-		ds_pricing_look_at(call, line, d, DS_SLOT_LIST);
-		for (i = 0; i < call->buyer.nsources; i++)
+		/* a policy without the slot has no list prices, and looks at none */
+		for (i = 0; i < p->nslots; i++)
+			asked |= p->slots[i].name == DS_SLOT_LIST;
+		if (asked)
+			ds_pricing_look_at(call, line, d, DS_SLOT_LIST);
+		for (i = 0; asked && i < call->buyer.nsources; i++)
 		{
 			if (call->buyer.sources[i].version->slot == DS_SLOT_LIST)
 				ds_pricing_candidates_of(call, line, &call->buyer.sources[i], d);

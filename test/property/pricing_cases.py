@@ -35,10 +35,8 @@ def slots(order=SLOTS, **options):
 
 
 def unusual_slots(rng):
-    """Slots in any order, the list anywhere or nowhere, and combined in ways that are allowed and that few want."""
+    """Slots in any order, the list anywhere, and combined in ways that are allowed and that few want."""
     order = rng.sample(SLOTS[:5], 5)
-    if rng.random() < 0.15:
-        order.remove("list")
     ways = {"list": ("override", "override", "if_lower"), "book": ("override", "if_lower"), "contract": ("override", "if_lower"), "promotion": ("stack", "if_lower", "override"),
             "adjustment": ("stack", "stack", "if_lower")}
     return slots(tuple(order) + SLOTS[5:], **{name: {"combine": rng.choice(ways[name]), "pick": rng.choice(("first", "first", "best"))} for name in ways})

@@ -34,6 +34,8 @@ class Waterfall:
                 self.lose(self.line.candidates(slot["slot"]))
             if slot["slot"] == "list" and len(self.steps) > before:
                 self.line.list_price = self.price
+        took_part = {(c.version.agreement, c.version.number, c.rate.line) for c in self.winners}
+        self.losers = [x for x in self.losers if x[:3] not in took_part]
         return self
 
     def lose(self, candidates, running=None):
@@ -133,11 +135,12 @@ class Waterfall:
         """tier_scope merge: a higher tier of the list slot takes the winner's place."""
         if winner.version.terms["tier_scope"] == "merge":
             higher = [c for c in self.line.candidates("list") if c.rate.calc != "buy_get" and c.reason in (None, "outranked") and c.minimum > winner.minimum]
+            said = {id(c): c.reason for c in higher}
             for c in higher:
                 c.reason = None     # it takes part again, with its price
             higher = self.line.ordered(higher)
             for c in higher:
-                c.reason = "outranked"
+                c.reason = said[id(c)]      # the slot of the list is decided on its own, before or after
             for c in sorted(higher, key=lambda c: -c.minimum):
                 try:
                     return c, candidate_price(self.line, c), True
