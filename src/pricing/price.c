@@ -348,7 +348,7 @@ run_together(DsCall *call, ReturnSetInfo *set)
 }
 
 /*
- * ds_pricing_open does the reading of the call of prices() and of its twins for an id,whatwhatwhatits twins for an id,what takes
+ * ds_pricing_open does the reading of the call of prices() and of what takes
  * the same arguments after the customer: (lines, at, options).
  */
 void
@@ -361,7 +361,7 @@ ds_pricing_open(DsCall *call, const char *customer, int64 customer_id, FunctionC
 	ds_pricing_buyer(call);
 }
 
-/* answer_lines does the call of prices() and of its twin for an id. */
+/* answer_lines does the call of prices() and of its twins for an id. */
 static Datum
 answer_lines(FunctionCallInfo fcinfo, DsCall *call, const char *customer, int64 customer_id)
 {
