@@ -23,11 +23,12 @@ EXPLAINED = 4       # of them also alone, with their steps
 
 
 def told(line):
-    """An answer without the instant that it was known at; losers in any order."""
+    """An answer without the instant that it was known at and the proof, which names it; losers in any order."""
     if line.startswith(("ERROR", "DETAIL", "HINT", "LOCATION")):
         return line
     row = exact(line)
     row.pop("known_at", None)
+    row.pop("proof", None)
     losers = (row.get("detail") or {}).get("losers")
     if losers:
         losers.sort(key=str)
