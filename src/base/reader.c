@@ -252,13 +252,10 @@ prepare_statement(DsTable *table, DsWalk walk, int nkeys)
 						 operators[i == nkeys - 1 ? walk : DS_WALK_EQUAL], i + 1);
 	if (table->where != NULL)
 		appendStringInfo(&sql, " AND %s", table->where);
-	if (walk != DS_WALK_EQUAL)
-		appendStringInfo(&sql, " ORDER BY %s%s", quote_identifier(table->keys[nkeys - 1]),
-						 walk == DS_WALK_BACK ? " DESC" : "");
-	/* in the order of the index */
-	for (i = 0; walk == DS_WALK_EQUAL && i < table->nkeys; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " ORDER BY ",
-						 quote_identifier(table->keys[i]));
+	/* in the order of the index, or backwards */
+	for (i = 0; i < table->nkeys; i++)
+		appendStringInfo(&sql, "%s%s%s", i > 0 ? ", " : " ORDER BY ",
+						 quote_identifier(table->keys[i]), walk == DS_WALK_BACK ? " DESC" : "");
 	plan = SPI_prepare(sql.data, nkeys, table->keytypes);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		ereport(ERROR,

@@ -19,12 +19,12 @@
 #define DS_TABLE_MAX_COLUMNS 32
 #define DS_TABLE_MAX_KEYS 5
 
-/* Which rows a reader walks over: those with the keys, all of them or in the order of the key column after them. */
+/* Which rows a reader walks over, and in which order. */
 typedef enum DsWalk
 {
-	DS_WALK_EQUAL, /* in no order */
-	DS_WALK_BACK,  /* those whose next key is at most so much, the last one first */
-	DS_WALK_ON	   /* those whose next key is above it, the first one first */
+	DS_WALK_EQUAL, /* in the order of the index */
+	DS_WALK_BACK,  /* those whose last key is at most so much, the last one first */
+	DS_WALK_ON	   /* those whose last key is above it, the first one first */
 } DsWalk;
 
 /* What to read: static, one for each access path. The lower part is filled in and forgotten by itself. */

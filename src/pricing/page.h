@@ -38,6 +38,5 @@ ds_page_width(int shift)
 extern int ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page,
 								const char **units);
 extern DsCell *ds_pricing_page_cell(const DsPage *page, uint64 place);
-extern DsCell *ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place);
 
 #endif /* DS_PRICING_PAGE_H */

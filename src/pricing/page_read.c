@@ -269,8 +269,8 @@ directory(const uint8 *at, int width)
 
 /*
  * ds_pricing_page_open does the finding of the parts of a page: its head is
- * filled in, and where units is given its units are put there. Returns the
- * number of units.
+ * filled in, and its units are put into units, which has room for 255. Returns
+ * how many there are.
  */
 int
 ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page, const char **units)
@@ -289,21 +289,17 @@ ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page, c
 	take_bytes(&c, (Size) page->ncells * (page->width + 2) + page->nshapes * DS_PAGE_SHAPE);
 	for (i = 0; i < page->nunits; i++)
 	{
-		const uint8 *unit = c.at;
-		const uint8 *zero = memchr(c.at, '\0', c.end - c.at);
+		/* without a zero byte the rest is one too short */
+		Size length = strnlen((const char *) c.at, c.end - c.at);
 
-		if (zero == NULL)
-			damaged();
-		if (units != NULL)
-			units[i] = (const char *) unit;
-		c.at = zero + 1;
+		units[i] = (const char *) take_bytes(&c, length + 1);
 	}
 	return page->nunits;
 }
 
-/* ds_pricing_page_cell_at does the reading of the n-th cell of a page, and of its target's place in the page. */
-DsCell *
-ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
+/* cell_at does the reading of the n-th cell of a page. */
+static DsCell *
+cell_at(const DsPage *page, int n)
 {
 	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
 	const uint8 *starts = targets + (Size) page->ncells * page->width;
@@ -315,7 +311,6 @@ ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
 
 	if (c.at > c.end)
 		damaged();
-	*place = directory(targets + (Size) n * page->width, page->width);
 	nrates = take_v(&c);
 	/* a rate takes at least three bytes */
 	if (nrates > (uint64) (c.end - c.at) / 3)
@@ -327,7 +322,7 @@ ds_pricing_page_cell_at(const DsPage *page, int n, uint64 *place)
 	return cell;
 }
 
-/* ds_pricing_page_cell does the same for the target at a place of the page; NULL = it has none. */
+/* ds_pricing_page_cell does the reading of the cell of the target at a place of the page; NULL = it has none. */
 DsCell *
 ds_pricing_page_cell(const DsPage *page, uint64 place)
 {
@@ -347,5 +342,5 @@ ds_pricing_page_cell(const DsPage *page, uint64 place)
 	}
 	if (low == page->ncells || directory(targets + (Size) low * page->width, page->width) != place)
 		return NULL;
-	return ds_pricing_page_cell_at(page, low, &place);
+	return cell_at(page, low);
 }

@@ -58,8 +58,7 @@ static void
 put(DsCall *call, ReturnSetInfo *set, const DsLine *line, const DsDecision *d, const DsFinish *f,
 	Datum *values, bool *nulls)
 {
-	const char *agreement =
-		d->winner == NULL || d->locked ? NULL : d->winner->source->version->agreement;
+	const char *agreement = ds_pricing_winner(d);
 
 	values[S_ITEM] = CStringGetTextDatum(line->item->sku);
 	values[S_UNIT] = CStringGetTextDatum(line->unit);
@@ -72,15 +71,6 @@ put(DsCall *call, ReturnSetInfo *set, const DsLine *line, const DsDecision *d, c
 	nulls[S_VALID_UNTIL] = d->valid_until == DT_NOEND;
 	values[S_CODE] = CStringGetTextDatum(f->code);
 	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
-}
-
-/* is_active does the question whether an item is sold. */
-static bool
-is_active(const DsReader *items)
-{
-	text *status = DatumGetTextPP(items->values[2]);
-
-	return VARSIZE_ANY_EXHDR(status) == 6 && memcmp(VARDATA_ANY(status), "active", 6) == 0;
 }
 
 /* one_item does the decision for an item. */
@@ -125,7 +115,7 @@ run(DsCall *call, ReturnSetInfo *set)
 		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_active(items))
+		if (!ds_pricing_text_is(items, 2, "active"))
 			continue;
 		if (++n % TRIM_ITEMS == 0)
 			ds_pricing_trim();
