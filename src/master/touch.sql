@@ -60,6 +60,7 @@ BEGIN
 	PERFORM distsync_internal.master_watch_prices('exchange_rate', 'shared', '', 'from_currency, to_currency, kind, rate, valid, known');
 	PERFORM distsync_internal.master_watch_prices('company', 'shared', '', 'company_id, code, currency, tz, status');
 	PERFORM distsync_internal.master_watch_prices('channel', 'shared', '', 'channel_id, code, company_id');
+	PERFORM distsync_internal.master_watch_prices('category', 'shared', '', 'category_id, code');
 	PERFORM distsync_internal.master_watch_prices('party_group', 'shared', '', 'group_id, kind, code');
 	PERFORM distsync_internal.master_watch_prices('party_member', 'price', 'party_id', 'party_id, group_id, valid, known');
 	PERFORM distsync_internal.master_watch_prices('item_unit', 'item', 'item_id', 'item_id, unit, numerator, denominator, sell_multiple');

@@ -25,6 +25,10 @@
 #include "base/guc.h"
 #include "pricing/pack.h"
 
+/* about as much as most parties and items take: they lie in one piece */
+#define PARTY_BYTES 1024
+#define ITEM_BYTES 192
+
 static DsStore *backend_store = NULL;
 static MemoryContext reading = NULL;
 
@@ -133,6 +137,24 @@ read_end(DsCall *call, MemoryContext old)
 	call->readings--;
 }
 
+/* ds_pricing_expect does the asking for the memory of a customer and an item that will be looked up, in two steps: where they are entered, and what is entered there. */
+void
+ds_pricing_expect(const char *customer, const char *item, int step)
+{
+	if (backend_store == NULL || customer == NULL || item == NULL)
+		return;
+	if (step == 0)
+	{
+		ds_pricing_store_fetch_code(backend_store, DS_STORE_PARTY, customer);
+		ds_pricing_store_fetch_code(backend_store, DS_STORE_ITEM, item);
+	}
+	else
+	{
+		ds_pricing_store_fetch_coded(backend_store, DS_STORE_PARTY, customer, PARTY_BYTES);
+		ds_pricing_store_fetch_coded(backend_store, DS_STORE_ITEM, item, ITEM_BYTES);
+	}
+}
+
 /* ds_pricing_shared does the look-up of what everybody shares. */
 const DsShared *
 ds_pricing_shared(DsCall *call)
@@ -173,6 +195,8 @@ ds_pricing_party(DsCall *call, int64 party_id)
 		if (party != NULL)
 			ds_pricing_store_keep(store, DS_STORE_PARTY, key, n, party);
 	}
+	else
+		ds_store_fetch(party, PARTY_BYTES);
 	return party;
 }
 
@@ -417,24 +441,98 @@ kept_cell(DsCall *call, const DsPart *part, int64 target_id)
 	return kept.value;
 }
 
+/* by_page does the question whether the rates of a part are kept by the page: one line alone rarely comes back to a customer's. */
+static inline bool
+by_page(const DsCall *call, const DsPart *part)
+{
+	return part->page_shift >= 0 && (part->customer_id == 0 || call->many);
+}
+
+/* place_of does the place of a target in its page. */
+static inline uint64
+place_of(const DsPart *part, int64 target_id)
+{
+	return (uint64) target_id & (((uint64) 1 << part->page_shift) - 1);
+}
+
+/*
+ * ds_pricing_cell_near does a step on the way to the rates of a part for a
+ * target: each asks for the memory that the next one reads. Who takes them for
+ * several cells in turn waits for all of them at once. No step reads a table.
+ */
+void
+ds_pricing_cell_near(DsCall *call, const DsPart *part, int64 target_id, DsNear *near, int step)
+{
+	DsStoreClass class = part->customer_id == 0 ? DS_STORE_SHARED_CELL : DS_STORE_OWN_CELL;
+
+	if (step == 0)
+	{
+		near->page = NULL;
+		near->skip = call->alone || call->wrote || !by_page(call, part);
+	}
+	if (near->skip)
+		return;
+	if (step <= 1)
+	{
+		DsStoreKey key = {part->set_id, part->customer_id, ~(target_id >> part->page_shift)};
+
+		if (step == 0)
+			ds_pricing_store_fetch(backend_store, class, key);
+		else
+			near->page = ds_pricing_store_find(backend_store, class, key).value;
+		near->skip = step == 1 && near->page == NULL;
+		ds_store_fetch(near->page, sizeof(DsPage));
+	}
+	else if (step == 2)
+		ds_pricing_page_fetch(near->page, place_of(part, target_id), part->page_shift);
+	else
+	{
+		near->n = ds_pricing_page_find(near->page, place_of(part, target_id));
+		if (near->n >= 0)
+			ds_pricing_page_fetch_cell(near->page, near->n);
+	}
+}
+
 /*
  * ds_pricing_cell does the look-up of the rates of a part for a target, in the
- * current context or the cache; an empty cell where there are none.
+ * current context or the cache; an empty cell where there are none. near: all
+ * steps were taken.
  */
 const DsCell *
-ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id)
+ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id, const DsNear *near)
 {
-	const DsCell *cell = NULL;
+	int n = -1;
+	const DsPage *page = near->page;
 
-	/* one line alone rarely comes back to a customer's page */
-	if (part->page_shift >= 0 && (part->customer_id == 0 || call->many))
+	if (page != NULL)
+		n = near->n;
+	else if (by_page(call, part))
 	{
-		int64 page = target_id >> part->page_shift;
-
-		cell = ds_pricing_page_cell(page_of(call, part, page),
-									(uint64) (target_id - (page << part->page_shift)));
+		page = page_of(call, part, target_id >> part->page_shift);
+		n = ds_pricing_page_find(page, place_of(part, target_id));
 	}
-	return cell != NULL ? cell : kept_cell(call, part, target_id);
+	return n >= 0 ? ds_pricing_page_cell(page, n) : kept_cell(call, part, target_id);
+}
+
+/* ds_pricing_target does the look-up of what a target is named by: see ds_pricing_load_target(). */
+const char *
+ds_pricing_target(DsCall *call, const DsTarget *target)
+{
+	DsStoreKey key = {target->target_id, -2, 0};
+	int64 n;
+	DsStore *store = shared_store(call, &n);
+	void *name = look(call, &store, DS_STORE_SHARED, key, &n);
+
+	if (name == NULL)
+	{
+		MemoryContext old = read_begin(call);
+		const char *read = ds_pricing_load_target(target);
+
+		name = ds_pricing_store_copy(store, DS_STORE_SHARED, read, strlen(read) + 1);
+		read_end(call, old);
+		ds_pricing_store_keep(store, DS_STORE_SHARED, key, n, name);
+	}
+	return name;
 }
 
 /*

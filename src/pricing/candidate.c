@@ -20,6 +20,9 @@
 #include "base/errors.h"
 #include "pricing/filter.h"
 
+/* as many are taken together */
+#define MAX_HITS 32
+
 /* add does the entering of a candidate. */
 static DsCandidate *
 add(DsDecision *d, const DsItem *item, DsSource *source, const DsRate *rate, const DsTarget *target,
@@ -110,11 +113,28 @@ ds_pricing_usable(const DsCall *call, DsLine *line)
 	}
 }
 
+/* A source that has rates for a target of the line. */
+typedef struct Hit
+{
+	DsSource *source;
+	const DsTarget *target;
+	DsNear near;
+} Hit;
+
+/* Hits that wait to be taken together. */
+typedef struct Hits
+{
+	int n;
+	Hit list[MAX_HITS];
+} Hits;
+
 /* take_cell does the entering of the rates of one source for one target. */
 static void
-take_cell(DsCall *call, DsLine *line, DsSource *source, const DsTarget *t, DsDecision *d)
+take_cell(DsCall *call, DsLine *line, const Hit *hit, DsDecision *d)
 {
-	const DsCell *cell = ds_pricing_cell(call, source->part, t->target_id);
+	DsSource *source = hit->source;
+	const DsTarget *t = hit->target;
+	const DsCell *cell = ds_pricing_cell(call, source->part, t->target_id, &hit->near);
 	int i;
 
 	for (i = 0; i < cell->nrates; i++)
@@ -125,9 +145,27 @@ take_cell(DsCall *call, DsLine *line, DsSource *source, const DsTarget *t, DsDec
 	}
 }
 
-/* ds_pricing_candidates_of does the finding of the rates of one source that name the line. */
-void
-ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecision *d)
+/* take_hits does the entering of the rates of all hits, in their order: what they read is asked for step by step, for all of them at once. */
+static void
+take_hits(DsCall *call, DsLine *line, Hits *hits, DsDecision *d)
+{
+	int step;
+	int i;
+
+	for (step = 1; step < DS_NEAR_STEPS; step++)
+	{
+		for (i = 0; i < hits->n; i++)
+			ds_pricing_cell_near(call, hits->list[i].source->part, hits->list[i].target->target_id,
+								 &hits->list[i].near, step);
+	}
+	for (i = 0; i < hits->n; i++)
+		take_cell(call, line, &hits->list[i], d);
+	hits->n = 0;
+}
+
+/* find_hits does the finding of the targets of the line that a source has rates for. */
+static void
+find_hits(DsCall *call, DsLine *line, DsSource *source, Hits *hits, DsDecision *d)
 {
 	const DsPart *part = source->part;
 	bool few = line->nusable <= DS_FEW_TARGETS;
@@ -140,6 +178,7 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 	for (i = 0; i < n; i++)
 	{
 		const DsTarget *t = &line->item->targets[few ? line->usable[i] : i];
+		Hit *hit;
 
 		if ((part->kinds & (1 << t->what)) == 0 || !(few || means(call, line, t)) ||
 			!ds_filter_has(&source->filter, t->target_id))
@@ -149,8 +188,24 @@ ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecisio
 			look(call, d, source, NULL);
 			return;
 		}
-		take_cell(call, line, source, t, d);
+		if (hits->n == MAX_HITS)
+			take_hits(call, line, hits, d);
+		hit = &hits->list[hits->n++];
+		hit->source = source;
+		hit->target = t;
+		ds_pricing_cell_near(call, part, t->target_id, &hit->near, 0);
 	}
+}
+
+/* ds_pricing_candidates_of does the finding of the rates of one source that name the line. */
+void
+ds_pricing_candidates_of(DsCall *call, DsLine *line, DsSource *source, DsDecision *d)
+{
+	Hits hits;
+
+	hits.n = 0;
+	find_hits(call, line, source, &hits, d);
+	take_hits(call, line, &hits, d);
 }
 
 /*
@@ -214,8 +269,10 @@ fetch(const DsCall *call, const DsLine *line)
 void
 ds_pricing_candidates(DsCall *call, DsLine *line, DsDecision *d)
 {
+	Hits hits;
 	int i;
 
+	hits.n = 0;
 	if (!call->many && line->nusable <= DS_FEW_TARGETS)
 		fetch(call, line);
 	ds_pricing_look_at(call, line, d, -1);
@@ -224,8 +281,9 @@ ds_pricing_candidates(DsCall *call, DsLine *line, DsDecision *d)
 		DsSource *s = &call->buyer.sources[i];
 
 		if (call->line_slots & (1 << s->version->slot))
-			ds_pricing_candidates_of(call, line, s, d);
+			find_hits(call, line, s, &hits, d);
 	}
+	take_hits(call, line, &hits, d);
 }
 
 /* has_exchange does the look-up of a source's exchange rate, once. */

@@ -232,15 +232,6 @@ typedef struct DsDecision
 
 /* Drafts that count as if they were published: overlay.c. */
 typedef struct DsOverlay DsOverlay;
-/* A target that was named, for the next rate that has it. */
-typedef struct DsNamedTarget
-{
-	int64 target_id; /* 0 = none yet */
-	const char *key;
-} DsNamedTarget;
-
-#define DS_NAMED_TARGETS 16
-
 /* What went wrong on the way to the price, as check_prices() supposes it. */
 typedef struct DsSuppose DsSuppose;
 
@@ -293,8 +284,6 @@ typedef struct DsCall
 	DsOverlay *overlay;	  /* drafts that count; NULL = none */
 	DsDecision *deciding; /* that of the line under way */
 	DsTaken *taken;		  /* by the lines before it */
-	DsNamedTarget named_targets[DS_NAMED_TARGETS];
-	int next_named; /* the place that is written over next */
 } DsCall;
 
 /* epoch.c */
@@ -302,7 +291,18 @@ extern DsEpoch ds_pricing_clock(DsCall *call);
 extern DsEpoch ds_pricing_epoch(DsCall *call, DsEpochDomain domain, int bucket);
 extern int ds_pricing_bucket(int64 id);
 
+/* How far the way to some rates is gone. */
+typedef struct DsNear
+{
+	const struct DsPage *page; /* NULL = they are in none that is kept */
+	int n;					   /* the cell in it, -1 = none */
+	bool skip;				   /* there are no steps to take */
+} DsNear;
+
+#define DS_NEAR_STEPS 4
+
 /* cache.c */
+extern void ds_pricing_expect(const char *customer, const char *item, int step);
 extern void ds_pricing_begin(DsCall *call);
 extern void ds_pricing_end(DsCall *call);
 extern const DsShared *ds_pricing_shared(DsCall *call);
@@ -314,7 +314,11 @@ extern void ds_pricing_trim(void);
 extern const DsItem *ds_pricing_item_listed(DsCall *call, const char *sku, int64 item_id);
 extern const DsParts *ds_pricing_agreement(DsCall *call, int64 agreement_id);
 extern const DsAssignments *ds_pricing_assigned(DsCall *call, DsWho who, const char *key);
-extern const DsCell *ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id);
+extern void ds_pricing_cell_near(DsCall *call, const DsPart *part, int64 target_id, DsNear *near,
+								 int step);
+extern const DsCell *ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id,
+									 const DsNear *near);
+extern const char *ds_pricing_target(DsCall *call, const DsTarget *target);
 extern const uint8 *ds_pricing_content(DsCall *call, int64 version_id);
 
 /* overlay.c: only where call->overlay is set, but for the making of one */
@@ -335,6 +339,7 @@ extern DsCell *ds_pricing_load_cell(DsCall *call, const DsPart *part, int64 targ
 extern const bytea *ds_pricing_load_page(DsCall *call, const DsPart *part, int64 page);
 extern DsCell *ds_pricing_page_once(DsCall *call, const DsPart *part, int64 target_id);
 extern const uint8 *ds_pricing_load_content(int64 version_id);
+extern const char *ds_pricing_load_target(const DsTarget *target);
 extern bool ds_pricing_known(DsCall *call, Datum range);
 
 /* lookup.c: what is read on demand and never kept */

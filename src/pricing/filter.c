@@ -39,6 +39,10 @@
 /* up to this many ids the high bits are walked in no time; above it a bitmap is taken even if it is larger, up to four times */
 #define WALK_TARGETS 4096
 
+/* zeros are told before each stretch of so many high bits, two words; where there are few, they are counted as fast */
+#define STRETCH 128
+#define FEW_BITS 256
+
 /* the largest bitmap that is made of another filter for one call, in bytes */
 #define WIDEST (256 * 1024)
 
@@ -124,48 +128,94 @@ nth_one(uint64 word, int n)
 	return at + pg_rightmost_one_pos32(byte);
 }
 
-/* after_zeros does the place behind the n-th zero: where the ids with that rest begin. */
-static uint64
-after_zeros(const uint8 *bits, uint64 nbits, uint64 n)
+/*
+ * stretch_of_zero does the choice of the stretch that has the n-th zero, from 1
+ * on. Ids lie about evenly, so that the guess is rarely more than one away.
+ */
+static inline uint32
+stretch_of_zero(const uint16 *zeros, uint32 nstretches, uint32 n)
 {
-	uint64 at;
+	uint32 i = n * nstretches / (zeros[nstretches] + 1);
+
+	if (n > zeros[nstretches])
+		return nstretches;
+	while (zeros[i] >= n)
+		i--;
+	while (zeros[i + 1] < n)
+		i++;
+	return i;
+}
+
+/* after_zeros does the place behind the n-th zero: where the ids with that rest begin. zeros: as in DsFilter. */
+static uint64
+after_zeros(const uint8 *bits, uint64 nbits, uint64 n, const uint16 *zeros)
+{
+	uint64 at = 0;
 
 	if (n == 0)
 		return 0;
-	for (at = 0; at + 64 <= nbits; at += 64)
+	if (zeros != NULL)
+	{
+		uint32 i = stretch_of_zero(zeros, (uint32) (nbits / STRETCH), (uint32) n);
+
+		at = (uint64) i * STRETCH;
+		n -= zeros[i];
+	}
+	for (; at + 64 <= nbits; at += 64)
 	{
 		uint64 word = ~word_at(bits + at / 8);
-		uint64 zeros = ones(word);
+		uint64 found = ones(word);
 
-		if (zeros >= n)
+		if (found >= n)
 			return at + nth_one(word, (int) n) + 1;
-		n -= zeros;
+		n -= found;
 	}
 	for (; n > 0 && at < nbits; at++)
 		n -= !bit(bits, at);
 	return n > 0 ? nbits : at;
 }
 
+/* The parts of a filter of layout 1. */
+typedef struct EliasFano
+{
+	int l;
+	int64 first;
+	uint64 n;
+	const uint8 *low;
+	const uint8 *high;
+	uint64 nbits; /* of high */
+} EliasFano;
+
+/* open_elias_fano does the finding of the parts. */
+static inline EliasFano
+open_elias_fano(const uint8 *filter, Size size)
+{
+	EliasFano e;
+
+	e.l = filter[1];
+	e.first = (int64) word_at(filter + 2);
+	e.n = word_at(filter + 10) & PG_UINT32_MAX;
+	e.low = filter + ELIAS_FANO_HEADER;
+	e.high = e.low + (e.n * e.l + 7) / 8;
+	e.nbits = (uint64) (filter + size - e.high) * 8;
+	return e;
+}
+
 /* in_elias_fano does the question of a look-up in layout 1. */
 static bool
-in_elias_fano(const uint8 *filter, Size size, int64 target_id)
+in_elias_fano(const DsFilter *f, int64 target_id)
 {
-	int l = filter[1];
-	int64 first = (int64) word_at(filter + 2);
-	uint64 n = word_at(filter + 10) & PG_UINT32_MAX;
-	const uint8 *low = filter + ELIAS_FANO_HEADER;
-	const uint8 *high = low + (n * l + 7) / 8;
-	uint64 nbits = (uint64) (filter + size - high) * 8;
-	uint64 v = (uint64) target_id - (uint64) first;
-	uint64 rest = v >> l;
+	EliasFano e = open_elias_fano(f->bytes, f->size);
+	uint64 v = (uint64) target_id - (uint64) e.first;
+	uint64 rest = v >> e.l;
 	uint64 at;
 
-	if (target_id < first || rest >= nbits)
+	if (target_id < e.first || rest >= e.nbits)
 		return false;
-	v &= ((uint64) 1 << l) - 1;
-	for (at = after_zeros(high, nbits, rest); at < nbits && bit(high, at); at++)
+	v &= ((uint64) 1 << e.l) - 1;
+	for (at = after_zeros(e.high, e.nbits, rest, f->zeros); at < e.nbits && bit(e.high, at); at++)
 	{
-		if (low_bits(low, (at - rest) * l, l) == v)
+		if (low_bits(e.low, (at - rest) * e.l, e.l) == v)
 			return true;
 	}
 	return false;
@@ -208,8 +258,11 @@ ds_pricing_filter_is_exact(const uint8 *filter, Size size)
 
 /* ds_pricing_filter_may_have does the question of a look-up: false means that no rate of the part names the target. */
 bool
-ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id)
+ds_pricing_filter_may_have(const DsFilter *f, int64 target_id)
 {
+	const uint8 *filter = f->bytes;
+	Size size = f->size;
+
 	if (size > BITMAP_HEADER && filter[0] == LAYOUT_BITMAP)
 	{
 		uint64 at = (uint64) target_id - word_at(filter + 1);
@@ -217,21 +270,47 @@ ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id)
 		return at < (size - BITMAP_HEADER) * 8 && bit(filter + BITMAP_HEADER, at);
 	}
 	if (size > ELIAS_FANO_HEADER && filter[0] == LAYOUT_ELIAS_FANO)
-		return in_elias_fano(filter, size, target_id);
+		return in_elias_fano(f, target_id);
 	return true;
 }
 
-/* ds_pricing_filter_open does the making of a filter ready to be asked. */
-DsFilter
-ds_pricing_filter_open(const uint8 *filter, Size size)
+/* ds_pricing_filter_room does how many bytes ds_pricing_filter_open() wants to answer fast; 0 = none. */
+Size
+ds_pricing_filter_room(const uint8 *filter, Size size)
 {
-	DsFilter f = {filter, size, NULL, 0, 0};
+	uint64 nbits;
+
+	if (size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
+		return 0;
+	nbits = open_elias_fano(filter, size).nbits;
+	return nbits < FEW_BITS || nbits > PG_UINT16_MAX ? 0 : sizeof(uint16) * (nbits / STRETCH + 1);
+}
+
+/* ds_pricing_filter_open does the making of a sound filter ready to be asked, with as much room as it wants, or NULL. */
+DsFilter
+ds_pricing_filter_open(const uint8 *filter, Size size, uint16 *zeros)
+{
+	DsFilter f = {.bytes = filter, .size = (uint32) size};
 
 	if (size > BITMAP_HEADER && filter[0] == LAYOUT_BITMAP)
 	{
 		f.bits = filter + BITMAP_HEADER;
-		f.nbits = (uint64) (size - BITMAP_HEADER) * 8;
+		f.nbits = (uint32) (size - BITMAP_HEADER) * 8;
 		f.first = (int64) word_at(filter + 1);
+	}
+	else if (zeros != NULL && ds_pricing_filter_room(filter, size) > 0)
+	{
+		EliasFano e = open_elias_fano(filter, size);
+		uint64 i;
+
+		zeros[0] = 0;
+		for (i = 0; i < e.nbits / STRETCH; i++)
+		{
+			const uint8 *words = e.high + i * (STRETCH / 8);
+
+			zeros[i + 1] = zeros[i] + STRETCH - ones(word_at(words)) - ones(word_at(words + 8));
+		}
+		f.zeros = zeros;
 	}
 	return f;
 }
@@ -244,43 +323,32 @@ ds_pricing_filter_open(const uint8 *filter, Size size)
 void
 ds_pricing_filter_widen(DsFilter *f)
 {
-	const uint8 *filter = f->bytes;
-	int64 first;
-	uint64 n;
-	int l;
-	const uint8 *low;
-	const uint8 *high;
-	uint64 nbits;
+	EliasFano e;
 	uint64 at = 0;
 	uint64 span;
 	uint8 *bits;
 	uint64 i;
 
-	if (f->size <= ELIAS_FANO_HEADER || filter[0] != LAYOUT_ELIAS_FANO)
+	if (f->size <= ELIAS_FANO_HEADER || f->bytes[0] != LAYOUT_ELIAS_FANO)
 		return;
-	l = filter[1];
-	first = (int64) word_at(filter + 2);
-	n = word_at(filter + 10) & PG_UINT32_MAX;
-	low = filter + ELIAS_FANO_HEADER;
-	high = low + (n * l + 7) / 8;
-	if (l > 40 || high > filter + f->size)
+	e = open_elias_fano(f->bytes, f->size);
+	if (e.l > 40 || e.high > f->bytes + f->size)
 		return;
-	nbits = (uint64) (filter + f->size - high) * 8;
-	span = nbits << l;
+	span = e.nbits << e.l;
 	if (span / 8 > WIDEST)
 		return;
 	bits = palloc0(span / 8 + 1);
-	for (i = 0; i < n; i++, at++)
+	for (i = 0; i < e.n; i++, at++)
 	{
-		while (at < nbits && !bit(high, at))
+		while (at < e.nbits && !bit(e.high, at))
 			at++;
-		if (at >= nbits)
+		if (at >= e.nbits)
 			break;
-		set_bit(bits, (at - i) << l | low_bits(low, i * l, l));
+		set_bit(bits, (at - i) << e.l | low_bits(e.low, i * e.l, e.l));
 	}
 	f->bits = bits;
-	f->nbits = span;
-	f->first = first;
+	f->nbits = (uint32) span;
+	f->first = e.first;
 }
 
 /* compare_ids does the order of ids. */

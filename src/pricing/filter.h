@@ -14,17 +14,19 @@
 typedef struct DsFilter
 {
 	const uint8 *bytes;
-	Size size;
-	const uint8 *bits; /* NULL = another layout */
-	uint64 nbits;
-	int64 first; /* id of the first bit */
+	const uint8 *bits;	 /* NULL = another layout */
+	int64 first;		 /* id of the first bit */
+	const uint16 *zeros; /* before each stretch of Elias-Fano; NULL = they are counted */
+	uint32 size;
+	uint32 nbits;
 } DsFilter;
 
 extern bool ds_pricing_filter_is_sound(const uint8 *filter, Size size);
 extern bool ds_pricing_filter_is_exact(const uint8 *filter, Size size);
-extern DsFilter ds_pricing_filter_open(const uint8 *filter, Size size);
+extern Size ds_pricing_filter_room(const uint8 *filter, Size size);
+extern DsFilter ds_pricing_filter_open(const uint8 *filter, Size size, uint16 *zeros);
 extern void ds_pricing_filter_widen(DsFilter *filter);
-extern bool ds_pricing_filter_may_have(const uint8 *filter, Size size, int64 target_id);
+extern bool ds_pricing_filter_may_have(const DsFilter *filter, int64 target_id);
 extern bytea *ds_pricing_filter_make(int64 *target_ids, int n);
 
 /* ds_filter_has does the question of a look-up. */
@@ -34,7 +36,7 @@ ds_filter_has(const DsFilter *f, int64 target_id)
 	uint64 at = (uint64) target_id - (uint64) f->first;
 
 	if (f->bits == NULL)
-		return ds_pricing_filter_may_have(f->bytes, f->size, target_id);
+		return ds_pricing_filter_may_have(f, target_id);
 	return at < f->nbits && (f->bits[at / 8] & (1 << (at % 8))) != 0;
 }
 

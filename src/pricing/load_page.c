@@ -75,11 +75,13 @@ ds_pricing_page_once(DsCall *call, const DsPart *part, int64 target_id)
 	int64 number = target_id >> part->page_shift;
 	const bytea *bytes = ds_pricing_load_page(call, part, number);
 	DsPage *page;
+	int n;
 
 	if (bytes == NULL)
 		return NULL;
 	page = palloc(offsetof(DsPage, units) + sizeof(char *) * (UINT8_MAX + 1));
 	ds_pricing_page_open((const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 						 part->page_shift, page, page->units);
-	return ds_pricing_page_cell(page, (uint64) (target_id - (number << part->page_shift)));
+	n = ds_pricing_page_find(page, (uint64) (target_id - (number << part->page_shift)));
+	return n < 0 ? NULL : ds_pricing_page_cell(page, n);
 }

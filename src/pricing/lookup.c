@@ -351,20 +351,33 @@ ds_pricing_site_code(DsCall *call, int64 site_id)
 	return text_of_id(&site_table, site_id);
 }
 
-/* read_target_key does the reading of the business code of a target that is neither an item nor all. */
-static const char *
-read_target_key(DsCall *call, const DsTarget *target)
+/* ds_pricing_load_target does the reading of what a target is named by: the code of a category, the id of an item or a party, otherwise its key. */
+const char *
+ds_pricing_load_target(const DsTarget *target)
 {
 	const char *key = text_of_id(&target_table, target->target_id);
 
+	return target->what == DS_WHAT_CATEGORY ? text_of_id(&category_table, strtoll(key, NULL, 10))
+											: key;
+}
+
+/* ds_pricing_target_key does the naming of a target by its business code: ids stay inside. */
+const char *
+ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
+{
+	const char *key;
+
+	if (target->what == DS_WHAT_ITEM)
+		return line->item->sku;
+	if (target->what == DS_WHAT_ALL)
+		return "";
+	key = ds_pricing_target(call, target);
 	if (target->what == DS_WHAT_VARIANT_PARENT)
 	{
 		const DsItem *item = ds_pricing_item(call, strtoll(key, NULL, 10));
 
 		return item != NULL ? item->sku : "";
 	}
-	if (target->what == DS_WHAT_CATEGORY)
-		return text_of_id(&category_table, strtoll(key, NULL, 10));
 	if (target->what == DS_WHAT_VENDOR)
 	{
 		const DsParty *party = ds_pricing_party(call, strtoll(key, NULL, 10));
@@ -372,30 +385,4 @@ read_target_key(DsCall *call, const DsTarget *target)
 		return party != NULL ? party->code : "";
 	}
 	return key;
-}
-
-/*
- * ds_pricing_target_key does the naming of a target by its business code: ids
- * stay inside. Several rates of a line have the same target, so that the last
- * ones are kept for the call.
- */
-const char *
-ds_pricing_target_key(DsCall *call, const DsLine *line, const DsTarget *target)
-{
-	DsNamedTarget *named;
-	int i;
-
-	if (target->what == DS_WHAT_ITEM)
-		return line->item->sku;
-	if (target->what == DS_WHAT_ALL)
-		return "";
-	for (i = 0; i < DS_NAMED_TARGETS; i++)
-	{
-		if (call->named_targets[i].target_id == (int64) target->target_id)
-			return call->named_targets[i].key;
-	}
-	named = &call->named_targets[call->next_named++ % DS_NAMED_TARGETS];
-	named->key = MemoryContextStrdup(call->context, read_target_key(call, target));
-	named->target_id = target->target_id;
-	return named->key;
 }

@@ -37,6 +37,9 @@ ds_page_width(int shift)
 /* page_read.c */
 extern int ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page,
 								const char **units);
-extern DsCell *ds_pricing_page_cell(const DsPage *page, uint64 place);
+extern int ds_pricing_page_find(const DsPage *page, uint64 place);
+extern DsCell *ds_pricing_page_cell(const DsPage *page, int n);
+extern void ds_pricing_page_fetch(const DsPage *page, uint64 place, int shift);
+extern void ds_pricing_page_fetch_cell(const DsPage *page, int n);
 
 #endif /* DS_PRICING_PAGE_H */

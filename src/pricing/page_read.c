@@ -43,6 +43,10 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "pricing/page_form.h"
+#include "pricing/store.h"
+
+/* as much of the targets of a page is asked for ahead */
+#define FETCH_BYTES 512
 
 /* What is being read, and how far. */
 typedef struct Cursor
@@ -297,13 +301,42 @@ ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page, c
 	return page->nunits;
 }
 
-/* cell_at does the reading of the n-th cell of a page. */
-static DsCell *
-cell_at(const DsPage *page, int n)
+/* starts_of does the place of the numbers that say where each cell begins. */
+static inline const uint8 *
+starts_of(const DsPage *page)
+{
+	return page->bytes + DS_PAGE_HEADER + (Size) page->ncells * page->width;
+}
+
+/* ds_pricing_page_find does the look-up of the cell of the target at a place of the page: its number, -1 = it has none. */
+int
+ds_pricing_page_find(const DsPage *page, uint64 place)
 {
 	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
-	const uint8 *starts = targets + (Size) page->ncells * page->width;
-	Cursor c = {page->bytes + directory(starts + (Size) n * 2, 2), page->bytes + page->size};
+	int low = 0;
+	int n = page->ncells;
+
+	/* without branches, which nobody could predict: low comes to stand on the last target that is not above */
+	while (n > 1)
+	{
+		int half = n / 2;
+
+		low = directory(targets + (Size) (low + half) * page->width, page->width) <= place
+				  ? low + half
+				  : low;
+		n -= half;
+	}
+	if (low == page->ncells || directory(targets + (Size) low * page->width, page->width) != place)
+		return -1;
+	return low;
+}
+
+/* ds_pricing_page_cell does the reading of the n-th cell of a page. */
+DsCell *
+ds_pricing_page_cell(const DsPage *page, int n)
+{
+	Cursor c = {page->bytes + directory(starts_of(page) + (Size) n * 2, 2),
+				page->bytes + page->size};
 	const uint8 *shapes = shapes_of(page);
 	DsCell *cell;
 	uint64 nrates;
@@ -322,25 +355,27 @@ cell_at(const DsPage *page, int n)
 	return cell;
 }
 
-/* ds_pricing_page_cell does the reading of the cell of the target at a place of the page; NULL = it has none. */
-DsCell *
-ds_pricing_page_cell(const DsPage *page, uint64 place)
+/*
+ * ds_pricing_page_fetch does the asking for what the look-up of a place of the
+ * page will read: its targets, and where the cell is likely to be told and the
+ * shapes lie.
+ */
+void
+ds_pricing_page_fetch(const DsPage *page, uint64 place, int shift)
 {
-	const uint8 *targets = page->bytes + DS_PAGE_HEADER;
-	int low = 0;
-	int n = page->ncells;
+	Size likely = (Size) ((place * page->ncells) >> shift);
 
-	/* without branches, which nobody could predict: low comes to stand on the last target that is not above */
-	while (n > 1)
-	{
-		int half = n / 2;
+	ds_store_fetch(page->bytes, Min(FETCH_BYTES, (Size) page->ncells * page->width));
+	ds_store_fetch(starts_of(page) + likely * 2, 1);
+	ds_store_fetch(shapes_of(page), 1);
+}
 
-		low = directory(targets + (Size) (low + half) * page->width, page->width) <= place
-				  ? low + half
-				  : low;
-		n -= half;
-	}
-	if (low == page->ncells || directory(targets + (Size) low * page->width, page->width) != place)
-		return NULL;
-	return cell_at(page, low);
+/* ds_pricing_page_fetch_cell does the asking for the n-th cell. */
+void
+ds_pricing_page_fetch_cell(const DsPage *page, int n)
+{
+	Size start = directory(starts_of(page) + (Size) n * 2, 2);
+
+	if (start < page->size)
+		ds_store_fetch(page->bytes + start, 1);
 }

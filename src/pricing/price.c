@@ -189,10 +189,14 @@ one_line(FunctionCallInfo fcinfo, DsCall *call)
 	Datum quantity = PG_ARGISNULL(2) ? NumericGetDatum(int64_to_numeric(1)) : PG_GETARG_DATUM(2);
 	DsResult *r = palloc(sizeof(DsResult));
 
+	const char *customer = argument_text(fcinfo, 0);
+	const char *item = argument_text(fcinfo, 1);
+
 	call->context = CurrentMemoryContext;
-	ds_pricing_request(call, argument_text(fcinfo, 0), argument_at(fcinfo, 4),
-					   argument_options(fcinfo, 5));
-	ds_pricing_line_one(call, argument_text(fcinfo, 1), quantity, argument_text(fcinfo, 3));
+	ds_pricing_expect(customer, item, 0);
+	ds_pricing_expect(customer, item, 1);
+	ds_pricing_request(call, customer, argument_at(fcinfo, 4), argument_options(fcinfo, 5));
+	ds_pricing_line_one(call, item, quantity, argument_text(fcinfo, 3));
 	ds_pricing_buyer(call);
 	r->line = call->request.lines;
 	r->decision = ds_pricing_priced(call, r->line, &r->finish);

@@ -45,9 +45,9 @@ static const char *const class_name[DS_STORE_COUNT] = {"shared", "parties", "ite
 typedef struct NumberEntry
 {
 	DsStoreKey key;
-	int64 n;
 	void *value;
-	char status;
+	int64 n : 62;
+	uint64 status : 2; /* with the number: there are many entries */
 } NumberEntry;
 
 /* mix does the spreading of a key's numbers over 32 bits. */
@@ -75,6 +75,13 @@ mix(DsStoreKey key)
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* hash_of does the spreading of a code over 32 bits. */
+static inline uint32
+hash_of(const char *code)
+{
+	return hash_bytes((const unsigned char *) code, (int) strlen(code));
+}
+
 typedef struct CodeEntry
 {
 	const char *key;
@@ -88,7 +95,7 @@ typedef struct CodeEntry
 #define SH_ELEMENT_TYPE CodeEntry
 #define SH_KEY_TYPE const char *
 #define SH_KEY key
-#define SH_HASH_KEY(table, k) hash_bytes((const unsigned char *) (k), (int) strlen(k))
+#define SH_HASH_KEY(table, k) hash_of(k)
 #define SH_EQUAL(table, x, y) (strcmp((x), (y)) == 0)
 #define SH_STORE_HASH
 #define SH_GET_HASH(table, e) ((e)->hash)
@@ -184,6 +191,46 @@ ds_pricing_store_bound(DsStore *store, Size limit, DsStoreClass from)
 	}
 }
 
+/* ds_pricing_store_fetch does the asking for the place where a value is entered under numbers, ahead of the look-up. */
+void
+ds_pricing_store_fetch(DsStore *store, DsStoreClass which, DsStoreKey key)
+{
+	const Generation *g = &store->classes[which].young;
+
+	if (g->context != NULL)
+		ds_store_fetch(&g->numbers->data[mix(key) & g->numbers->sizemask], sizeof(NumberEntry));
+}
+
+/* ds_pricing_store_fetch_code does the same for a code. */
+void
+ds_pricing_store_fetch_code(DsStore *store, DsStoreClass which, const char *code)
+{
+	const Generation *g = &store->classes[which].young;
+
+	if (g->context != NULL)
+		ds_store_fetch(&g->codes->data[hash_of(code) & g->codes->sizemask], sizeof(CodeEntry));
+}
+
+/*
+ * ds_pricing_store_fetch_coded does the next step: what is probably entered
+ * under the code is asked for, the code itself and so many bytes of the value.
+ */
+void
+ds_pricing_store_fetch_coded(DsStore *store, DsStoreClass which, const char *code, Size size)
+{
+	const Generation *g = &store->classes[which].young;
+	uint32 hash = hash_of(code);
+	const CodeEntry *e;
+
+	if (g->context == NULL)
+		return;
+	e = &g->codes->data[hash & g->codes->sizemask];
+	if (e->status != codes_SH_IN_USE || e->hash != hash)
+		return;
+	ds_store_fetch(e->key, 1);
+	ds_store_fetch(e->value, size);
+}
+
 /* ds_pricing_store_find does the look-up of a value by numbers. */
 DsKept
 ds_pricing_store_find(DsStore *store, DsStoreClass which, DsStoreKey key)
@@ -209,7 +256,7 @@ ds_pricing_store_find_code(DsStore *store, DsStoreClass which, const char *code)
 {
 	Class *class = &store->classes[which];
 	DsKept kept = {NULL, 0};
-	uint32 hash = hash_bytes((const unsigned char *) code, (int) strlen(code));
+	uint32 hash = hash_of(code);
 	CodeEntry *e =
 		class->young.context == NULL ? NULL : codes_lookup_hash(class->young.codes, code, hash);
 

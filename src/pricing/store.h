@@ -43,6 +43,10 @@ typedef struct DsKept
 
 extern DsStore *ds_pricing_store_create(MemoryContext parent);
 extern void ds_pricing_store_bound(DsStore *store, Size limit, DsStoreClass from);
+extern void ds_pricing_store_fetch(DsStore *store, DsStoreClass class, DsStoreKey key);
+extern void ds_pricing_store_fetch_code(DsStore *store, DsStoreClass class, const char *code);
+extern void ds_pricing_store_fetch_coded(DsStore *store, DsStoreClass class, const char *code,
+										 Size size);
 extern DsKept ds_pricing_store_find(DsStore *store, DsStoreClass class, DsStoreKey key);
 extern DsKept ds_pricing_store_find_code(DsStore *store, DsStoreClass class, const char *code);
 extern void ds_pricing_store_keep(DsStore *store, DsStoreClass class, DsStoreKey key, int64 n,
@@ -54,5 +58,15 @@ extern void *ds_pricing_store_copy(DsStore *store, DsStoreClass class, const voi
 extern const char *ds_pricing_store_string(DsStore *store, DsStoreClass class, const char *text);
 extern const char *ds_pricing_store_intern(DsStore *store, DsStoreClass class, const char *text);
 extern void *ds_pricing_store_common(const char *name, Size size, bool *made);
+
+/* ds_store_fetch does the asking for memory of the store, so that it comes while other things are done: it is rarely in the processor's cache. */
+static inline void
+ds_store_fetch(const void *at, Size size)
+{
+	Size i;
+
+	for (i = 0; i < size; i += 64)
+		__builtin_prefetch((const char *) at + i);
+}
 
 #endif /* DS_PRICING_STORE_H */
