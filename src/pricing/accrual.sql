@@ -24,7 +24,7 @@ CREATE TYPE distsync_internal.accrual_rate AS (
 	base_amount	numeric,
 	cost		numeric
 );
-COMMENT ON TYPE distsync_internal.accrual_rate IS 'A tier of a ladder that may accrue for a line: place of its agreement in the policy''s order; an amount is value × per_den / per_num a base unit; tier NULL = any; base_amount: net amount of the line in currency; cost of a base unit in it, NULL = not known or not asked.';
+COMMENT ON TYPE distsync_internal.accrual_rate IS 'A tier of a ladder that may accrue for a line: place of its agreement in the policy''s order; an amount is value × per_den / per_num a base unit; tier NULL = any; calc NULL = the agreement would stand here, but there is no exchange rate for its currency; base_amount: net amount of the line in currency; cost of a base unit in it, NULL = not known or not asked.';
 
 -- pricing_accrual_rates does the finding of the ladders that may accrue for the lines of an invoice.
 CREATE FUNCTION distsync_internal.pricing_accrual_rates(customer_id bigint, lines jsonb, amounts numeric[], at timestamptz, options jsonb) RETURNS SETOF distsync_internal.accrual_rate
@@ -47,7 +47,7 @@ CREATE TYPE distsync_internal.accrual_row AS (
 	currency	text,
 	skipped		text
 );
-COMMENT ON TYPE distsync_internal.accrual_row IS 'What accrues for a line: amount below 0 = we owe it; ladder NULL = no period is counted; adjusts: earlier lines rated again; skipped no_cost: a claim that could not be computed, and amount is NULL.';
+COMMENT ON TYPE distsync_internal.accrual_row IS 'What accrues for a line: amount below 0 = we owe it; ladder NULL = no period is counted; adjusts: earlier lines rated again; skipped, and then amount is NULL: no_cost = a claim that could not be computed, no_rate = no exchange rate for the agreement''s currency.';
 
 -- pricing_tier_at does the finding of the tier that a measure reaches. What has no tier is reached by every measure.
 CREATE FUNCTION distsync_internal.pricing_tier_at(tiers distsync_internal.accrual_rate[], measure numeric) RETURNS distsync_internal.accrual_rate
@@ -132,7 +132,9 @@ BEGIN
 	END IF;
 	t := distsync_internal.pricing_tier_at(tiers, start + added);
 	IF x.incremental THEN
-		own := round(distsync_internal.pricing_bands_give(tiers, least(start, start + added), greatest(start, start + added), quantity, base_amount), minor);
+		-- of a volume that is empty again nothing is left to the cent
+		own := CASE WHEN before_quantity + quantity = 0 AND before_amount + base_amount = 0 THEN COALESCE((volume ->> 'amount')::numeric, 0)
+			ELSE round(distsync_internal.pricing_bands_give(tiers, least(start, start + added), greatest(start, start + added), quantity, base_amount), minor) END;
 	ELSE
 		adjusted := round(distsync_internal.pricing_tier_gives(t, before_quantity, before_amount), minor);
 		own := round(distsync_internal.pricing_tier_gives(t, before_quantity + quantity, before_amount + base_amount), minor) - adjusted;

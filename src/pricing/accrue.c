@@ -247,6 +247,45 @@ one_slot(const Found *f, ReturnSetInfo *set, DsSlotName slot)
 		put_ladder(f, set, first[i], i + 1);
 }
 
+/*
+ * lacks_exchange does the question whether nothing but a missing exchange rate
+ * rejects a candidate: then nobody knows what would accrue, which is no reason
+ * to let it accrue nothing.
+ */
+static bool
+lacks_exchange(const Found *f, DsCandidate *c)
+{
+	DsSource *s = c->source;
+	bool lacks;
+
+	if (c->reason != DS_REASON_CURRENCY || !s->version->fx_allowed)
+		return false;
+	s->fx_found = true;
+	lacks = ds_pricing_reason(f->call, f->line, f->decision, c) == DS_REASON_NONE;
+	s->fx_found = false;
+	return lacks;
+}
+
+/* put_lacking does a row without a calc: an agreement that lacks an exchange rate for the line. */
+static void
+put_lacking(const Found *f, ReturnSetInfo *set, const DsCandidate *c)
+{
+	const DsVersion *v = c->source->version;
+	Datum values[R_COUNT] = {0};
+	bool nulls[R_COUNT];
+
+	memset(nulls, true, sizeof(nulls));
+	values[R_ORDINAL] = Int32GetDatum(f->line->ordinal);
+	values[R_SLOT] = CStringGetTextDatum(ds_pricing_slot_words[v->slot]);
+	values[R_AGREEMENT_ID] = Int64GetDatum(v->agreement_id);
+	values[R_AGREEMENT] = CStringGetTextDatum(v->agreement);
+	values[R_VERSION] = Int32GetDatum(v->version_no);
+	values[R_CURRENCY] = CStringGetTextDatum(v->currency);
+	nulls[R_ORDINAL] = nulls[R_SLOT] = nulls[R_AGREEMENT_ID] = nulls[R_AGREEMENT] =
+		nulls[R_VERSION] = nulls[R_CURRENCY] = false;
+	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
+}
+
 /* one_line does the finding of what may accrue for a line. */
 static void
 one_line(DsCall *call, ReturnSetInfo *set, DsLine *line, DsRatio amount)
@@ -270,6 +309,11 @@ one_line(DsCall *call, ReturnSetInfo *set, DsLine *line, DsRatio amount)
 	for (i = 0; i < f.decision->ncandidates; i++)
 		f.decision->candidates[i].reason =
 			ds_pricing_reason(call, line, f.decision, &f.decision->candidates[i]);
+	for (i = 0; i < f.decision->ncandidates; i++)
+	{
+		if (lacks_exchange(&f, &f.decision->candidates[i]))
+			put_lacking(&f, set, &f.decision->candidates[i]);
+	}
 	for (i = 0; i < p->nslots; i++)
 	{
 		if (p->slots[i].combine == DS_SLOT_ACCRUE)

@@ -32,48 +32,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_accruals_of(distsync_internal.accrual_rate[], numeric, jsonb) IS
 	'Accruals of one line with a quantity in base units (below 0 = taken back), by slot and agreement code. rates: of pricing_accrual_rates(); volumes: {"agreement_id ladder": as in pricing_ladder_gives()}.';
 
--- pricing_taken_back does what a line that corrects an invoice takes back under agreements that count no period: its share of what accrued for
--- the item there.
-CREATE FUNCTION distsync_internal.pricing_taken_back(ordinal integer, line jsonb, accrued jsonb, rates distsync_internal.accrual_rate[]) RETURNS SETOF distsync_internal.accrual_row
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN QUERY
-	SELECT pricing_taken_back.ordinal, x.kind, x.agreement_id, x.agreement, x.version_no, x.line_key, NULL::text, false, q.quantity, COALESCE(r.base_amount, round(round(x.base_amount * s.part, 40) / s.whole, c.minor_units)),
-		round(round(x.amount * s.part, 40) / s.whole, c.minor_units), x.currency, NULL::text
-	FROM jsonb_to_recordset(accrued) x(kind text, agreement_id bigint, agreement text, version_no integer, line_key text, ladder text, item_id bigint, quantity numeric, base_amount numeric, amount numeric, currency text)
-	JOIN dist.currency c ON c.currency = x.currency
-	LEFT JOIN LATERAL (SELECT y.base_amount, bool_or(y.line_key = x.line_key AND y.calc = 'percent_off') AS percent FROM unnest(rates) y WHERE y.agreement_id = x.agreement_id GROUP BY y.base_amount) r ON true
-	CROSS JOIN LATERAL (SELECT COALESCE((line ->> 'quantity')::numeric, 0) AS quantity) q
-	CROSS JOIN LATERAL (SELECT CASE WHEN q.quantity <> 0 THEN q.quantity WHEN x.kind = 'rebate' AND r.percent THEN r.base_amount END AS part, NULLIF(CASE WHEN q.quantity <> 0 THEN x.quantity ELSE x.base_amount END, 0) AS whole) s
-	WHERE x.ladder IS NULL AND x.item_id = (line ->> 'item_id')::bigint AND s.part IS NOT NULL AND s.whole IS NOT NULL
-	ORDER BY x.kind, x.agreement COLLATE "C";
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_taken_back(integer, jsonb, jsonb, distsync_internal.accrual_rate[]) IS
-	'What a line of a correction takes back of what accrued (as pricing_accrued() says) for its item: the share of its quantity; without one that of its net amount, of rebates that are percentages of it.';
-
--- pricing_accrued does the summing up of what accrued for a document, by item.
-CREATE FUNCTION distsync_internal.pricing_accrued(payer_id bigint, document text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN (
-	SELECT COALESCE(jsonb_agg(x), '[]') FROM (
-		SELECT a.kind, a.agreement_id, g.code AS agreement, max(a.version_no) AS version_no, min(a.line_key COLLATE "C") AS line_key, a.ladder, a.item_id, sum(a.quantity) AS quantity, sum(a.base_amount) AS base_amount,
-			sum(a.amount) AS amount, a.currency
-		FROM dist.accrual a JOIN dist.agreement g ON g.agreement_id = a.agreement_id
-		WHERE a.customer_id = payer_id AND a.document_key COLLATE "C" >= document || '/' AND a.document_key COLLATE "C" < document || '0' AND a.item_id IS NOT NULL
-		GROUP BY a.kind, a.agreement_id, g.code, a.ladder, a.item_id, a.currency) x);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.pricing_accrued(bigint, text) IS 'What accrued for the lines of a document (company/kind/number) of a payer: [{"kind","agreement_id","agreement","version_no","line_key","ladder","item_id","quantity","base_amount","amount","currency"}].';
-
 -- pricing_accruals does the accruals of an invoice, line after line: what a line adds to a volume counts for those after it. A correction takes
 -- back under those agreements that accrued for the item on the invoice it corrects, whatever stands against them now.
 CREATE FUNCTION distsync_internal.pricing_accruals(payer_id bigint, customer_id bigint, lines jsonb, at timestamptz, options jsonb, corrects text) RETURNS SETOF distsync_internal.accrual_row
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	accrued jsonb := CASE WHEN corrects IS NOT NULL THEN distsync_internal.pricing_accrued(payer_id, corrects) END;
+	accrued distsync_internal.accrual_left[] := CASE WHEN corrects IS NOT NULL THEN distsync_internal.pricing_accrued(payer_id, corrects) END;
+	found distsync_internal.accrual_row[];
 	rates distsync_internal.accrual_rate[];
 	mine distsync_internal.accrual_rate[];
 	volumes jsonb;
@@ -81,7 +46,7 @@ DECLARE
 	n integer;
 	key text;
 BEGIN
-	IF jsonb_array_length(lines) = 0 OR accrued = '[]' THEN
+	IF jsonb_array_length(lines) = 0 OR cardinality(accrued) = 0 THEN
 		RETURN;
 	END IF;
 	-- a line without a quantity is asked as one unit: only the amount of it counts
@@ -92,14 +57,15 @@ BEGIN
 	volumes := (SELECT COALESCE(jsonb_object_agg(v.agreement_id || ' ' || v.ladder, jsonb_build_object('quantity', v.quantity, 'base_amount', v.base_amount, 'amount', v.amount)), '{}')
 		FROM dist.accrual_volume v WHERE v.customer_id = payer_id AND v.agreement_id IN (SELECT x.agreement_id FROM unnest(rates) x WHERE x.tier_basis = 'period'));
 	FOR n IN 1 .. jsonb_array_length(lines) LOOP
-		mine := ARRAY(SELECT x FROM unnest(rates) x WHERE x.ordinal = n);
-		IF corrects IS NOT NULL THEN
-			RETURN QUERY SELECT * FROM distsync_internal.pricing_taken_back(n, lines -> (n - 1), accrued, mine);
-			mine := ARRAY(SELECT (x.ordinal, x.slot, x.place, x.agreement_id, x.agreement, x.version_no, 'always', x.stack_group, x.currency, x.tier_measure, x.tier_basis, x.incremental, x.ladder, x.line_key, x.calc,
-					x.value, x.per_num, x.per_den, x.tier, x.base_amount, x.cost)::distsync_internal.accrual_rate
-				FROM unnest(mine) x WHERE EXISTS (SELECT FROM jsonb_array_elements(accrued) y WHERE y ->> 'ladder' = x.ladder AND (y ->> 'agreement_id')::bigint = x.agreement_id AND y -> 'item_id' = lines -> (n - 1) -> 'item_id'));
+		mine := ARRAY(SELECT x FROM unnest(rates) x WHERE x.ordinal = n AND x.calc IS NOT NULL);
+		RETURN QUERY SELECT DISTINCT n, x.slot, x.agreement_id, x.agreement, NULL::integer, NULL::text, NULL::text, false, 0::numeric, 0::numeric, NULL::numeric, x.currency, 'no_rate' FROM unnest(rates) x
+			WHERE x.ordinal = n AND x.calc IS NULL AND (corrects IS NULL OR EXISTS (SELECT FROM unnest(accrued) y WHERE y.agreement_id = x.agreement_id AND y.item_id = (lines -> (n - 1) ->> 'item_id')::bigint));
+		IF corrects IS NULL THEN
+			found := ARRAY(SELECT x FROM distsync_internal.pricing_accruals_of(mine, COALESCE((lines -> (n - 1) ->> 'quantity')::numeric, 0), volumes) x);
+		ELSE
+			SELECT b.rows, b.remain INTO found, accrued FROM distsync_internal.pricing_taken_back(n, lines -> (n - 1), accrued, mine, volumes) b;
 		END IF;
-		FOR r IN SELECT * FROM distsync_internal.pricing_accruals_of(mine, COALESCE((lines -> (n - 1) ->> 'quantity')::numeric, 0), volumes) LOOP
+		FOREACH r IN ARRAY found LOOP
 			IF r.ladder IS NOT NULL THEN
 				key := r.agreement_id || ' ' || r.ladder;
 				volumes := volumes || jsonb_build_object(key, jsonb_build_object('quantity', COALESCE((volumes #>> ARRAY[key, 'quantity'])::numeric, 0) + r.quantity,
@@ -135,12 +101,15 @@ DECLARE
 	told jsonb;
 	r distsync_internal.accrual_row;
 BEGIN
-	IF NOT EXISTS (SELECT FROM dist.agreement a WHERE a.slot IN ('rebate', 'claim')) THEN
-		RETURN 0;
-	END IF;
 	found := ARRAY(SELECT x FROM distsync_internal.pricing_accruals(payer_id, pricing_accrue.customer_id, lines, at, options, corrects) x);
-	INSERT INTO dist.accrual (customer_id, agreement_id, version_no, line_key, ladder, kind, document_key, item_id, quantity, base_amount, amount, currency, accrued_at)
-	SELECT payer_id, x.agreement_id, x.version_no, x.line_key, x.ladder, x.kind, document || '/' || (lines -> (x.ordinal - 1) ->> 'line') || CASE WHEN x.adjusts THEN '/tier' ELSE '' END,
+	-- nobody can say what stands together, so nothing of the document accrues
+	SELECT x.* INTO r FROM unnest(found) x WHERE x.skipped = 'no_rate' ORDER BY x.ordinal, x.agreement COLLATE "C" LIMIT 1;
+	IF r.skipped IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD003', COLUMN = 'currency', MESSAGE = format('no exchange rate between %s and %s at the date of the document', r.currency, options ->> 'currency'),
+			DETAIL = format('Field: currency. Agreement "%s", line %s of %s, at %s.', r.agreement, lines -> (r.ordinal - 1) ->> 'line', document, to_jsonb(at) #>> '{}'), HINT = 'Send the exchange rate; then distsync.accrue() does what is missing.';
+	END IF;
+	INSERT INTO dist.accrual (customer_id, agreement_id, version_no, line_key, ladder, kind, document_key, corrects, item_id, quantity, base_amount, amount, currency, accrued_at)
+	SELECT payer_id, x.agreement_id, x.version_no, x.line_key, x.ladder, x.kind, document || '/' || (lines -> (x.ordinal - 1) ->> 'line') || CASE WHEN x.adjusts THEN '/tier' ELSE '' END, pricing_accrue.corrects,
 		CASE WHEN NOT x.adjusts THEN (lines -> (x.ordinal - 1) ->> 'item_id')::bigint END, x.quantity, x.base_amount, x.amount, x.currency, at
 	FROM unnest(found) x WHERE x.skipped IS NULL;
 	INSERT INTO dist.accrual_volume AS v (customer_id, agreement_id, ladder, quantity, base_amount, amount)
@@ -163,9 +132,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_accrue(bigint, bigint, text, jsonb, timestamptz, jsonb, text, jsonb) IS
-	'Writes what accrues for a document (company/kind/number) whose lines also have "line", their number, or take back of the document that they correct: rows of dist.accrual and their volumes; emits accrual.recorded, opens claim_without_cost. The caller has called pricing_lock_accruals(). ctx: source, backfill, correlation_id, causation_id. Returns how many rows.';
+	'Writes what accrues for a document (company/kind/number) whose lines also have "line", their number, or take back of the document that they correct: rows of dist.accrual and their volumes; emits accrual.recorded, opens claim_without_cost. The caller has called pricing_lock_accruals(). ctx: source, backfill, correlation_id, causation_id. Returns how many rows. Errors: SD003 no exchange rate for an agreement, and as in prices(); then nothing was written.';
 
--- pricing_verify_accruals does the check that volumes are the sums of what accrued.
+-- pricing_verify_accruals does the check that volumes are the sums of what accrued, and that nothing was taken back beyond it.
 CREATE FUNCTION distsync_internal.pricing_verify_accruals() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'accrual.volume', 'accrual', concat_ws('/', g.code, p.code, x.ladder), jsonb_build_object('quantity', v.quantity, 'base_amount', v.base_amount, 'amount', v.amount, 'rows', to_jsonb(x) - '{customer_id,agreement_id,ladder}'::text[])
@@ -173,7 +142,13 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FULL JOIN dist.accrual_volume v ON v.customer_id = x.customer_id AND v.agreement_id = x.agreement_id AND v.ladder = x.ladder
 	LEFT JOIN dist.agreement g ON g.agreement_id = COALESCE(x.agreement_id, v.agreement_id) LEFT JOIN dist.party p ON p.party_id = COALESCE(x.customer_id, v.customer_id)
 	WHERE (x.quantity, x.base_amount, x.amount) IS DISTINCT FROM (v.quantity, v.base_amount, v.amount)
+	UNION ALL
+	SELECT 'accrual.taken_back', 'accrual', concat_ws('/', x.agreement, b.corrects, x.item_id), to_jsonb(x) - '{agreement_id,agreement,item_id}'::text[]
+	FROM (SELECT DISTINCT a.customer_id, a.corrects FROM dist.accrual a WHERE a.corrects IS NOT NULL) b
+	CROSS JOIN LATERAL unnest(distsync_internal.pricing_accrued(b.customer_id, b.corrects)) x
+	WHERE x.back_quantity > x.quantity OR x.ladder IS NULL AND (abs(x.back_amount) > abs(x.amount) OR x.back_amount * x.amount < 0 OR x.back_quantity = x.quantity AND x.quantity > 0 AND x.back_money >= 0 AND x.back_amount <> x.amount)
 $$;
-COMMENT ON FUNCTION distsync_internal.pricing_verify_accruals() IS 'Invariant accrual.volume: every row of dist.accrual_volume is the sum of its accruals.';
+COMMENT ON FUNCTION distsync_internal.pricing_verify_accruals() IS
+	'Invariants accrual.volume: every row of dist.accrual_volume is the sum of its accruals; accrual.taken_back: memos take back no more than accrued for an item of an invoice, and all of it where it is credited in full.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('verify', 'accruals', 101, 'distsync_internal.pricing_verify_accruals');

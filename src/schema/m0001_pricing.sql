@@ -376,6 +376,7 @@ CREATE TABLE dist.accrual (
 	ladder			text,							-- whose volume it counts in, NULL = none: see dist.accrual_volume
 	kind			text NOT NULL,					-- rebate | claim | royalty
 	document_key	text NOT NULL,					-- company/kind/number/line of the invoice, /tier behind it where earlier lines are rated again
+	corrects		text,							-- company/kind/number of the invoice of whose accruals it takes back, NULL = none
 	item_id			bigint,							-- item of the line, NULL where earlier lines are rated again
 	quantity		numeric(20,6) NOT NULL DEFAULT 0,	-- base units it is for, below 0 = taken back
 	base_amount		numeric(20,4) NOT NULL DEFAULT 0,	-- net amount it is for, below 0 = taken back
@@ -394,6 +395,7 @@ CREATE TABLE dist.accrual (
 );
 CREATE INDEX accrual_reply_idx ON dist.accrual (agreement_id, document_key);
 CREATE INDEX accrual_document_idx ON dist.accrual (customer_id, document_key COLLATE "C");
+CREATE INDEX accrual_corrects_idx ON dist.accrual (customer_id, corrects) WHERE corrects IS NOT NULL;
 
 -- dist.accrual_volume: what a payer has bought so far under a ladder of a rebate that counts a period, and what accrued for it: the sums of
 -- its rows in dist.accrual.
