@@ -102,7 +102,7 @@ COMMENT ON FUNCTION distsync_internal.order_invoice_exposure(jsonb, numeric) IS
 	'Takes what an invoice bills (total in the account''s currency) out of the unbilled amounts of the order''s shipments, and out of its open exposure where goods were billed before they left; fully billed shipments and orders leave nothing. Returns what was billed beyond both.';
 
 -- order_invoice_post does the booking of one invoice or memo that was read.
-CREATE FUNCTION distsync_internal.order_invoice_post(v jsonb, ctx jsonb) RETURNS void
+CREATE FUNCTION distsync_internal.order_invoice_post(v jsonb, ctx jsonb) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	doc jsonb := v -> 'doc';
@@ -131,17 +131,17 @@ BEGIN
 		PERFORM distsync_internal.credit_apply(payer, item, t.open_item_id, least(t.open_amount, (v ->> 'gross')::numeric), ctx)
 		FROM dist.open_item t WHERE t.customer_id = payer AND t.company_id = (v ->> 'company_id')::bigint AND t.kind = 'invoice' AND t.document_number = doc ->> 'corrects' AND t.open_amount > 0 AND t.currency = doc ->> 'currency' AND item IS NOT NULL;
 	END IF;
-	PERFORM distsync_internal.order_invoice_accrue(v, ctx);
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_emit('customer', payer, 'invoice.posted', 'invoice', (doc ->> 'company') || '/' || (doc ->> 'invoice_number'),
 			(SELECT jsonb_build_object('company', doc -> 'company', 'invoice_number', doc -> 'invoice_number', 'kind', what, 'customer', p.code, 'order_number', v -> 'order_number', 'shipment_number', doc -> 'shipment_number',
 				'issued_at', v -> 'issued_at', 'due_on', v -> 'due_on', 'currency', doc -> 'currency', 'net_amount', v -> 'net', 'tax_amount', v -> 'tax', 'gross_amount', v -> 'gross') FROM dist.party p WHERE p.party_id = payer),
 			correlation, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
 	END IF;
+	RETURN id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_post(jsonb, jsonb) IS
-	'Books a read invoice or memo with post_account_id: rows, open item, exposure from unbilled to receivable, credit memo against what it corrects, rebates and claims; emits invoice.posted. The caller holds the locks.';
+	'Books a read invoice or memo with post_account_id: rows, open item, exposure from unbilled to receivable, credit memo against what it corrects; emits invoice.posted. Returns its id. The caller holds the locks, and accrues.';
 
 -- order_invoice_order does what an invoice means for its order: quantities, exposure, the state closed, an exception if it came first.
 CREATE FUNCTION distsync_internal.order_invoice_order(v jsonb, item bigint, ctx jsonb) RETURNS void
@@ -176,6 +176,9 @@ DECLARE
 	ready jsonb[] := '{}';
 	key text;
 	known record;
+	accrues boolean;
+	payers bigint[] := '{}';
+	posted bigint[] := '{}';
 BEGIN
 	FOR d IN SELECT r FROM distsync_internal.order_resolve(docs, ctx ->> 'source') r LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
@@ -191,7 +194,7 @@ BEGIN
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
 	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false, true);
-	PERFORM distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
+	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
 		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';
@@ -201,14 +204,18 @@ BEGIN
 		ELSIF FOUND THEN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key);
 		ELSE
-			PERFORM distsync_internal.order_invoice_post(d, ctx);
+			posted := posted || distsync_internal.order_invoice_post(d, ctx);
+			payers := payers || (d ->> 'payer_id')::bigint;
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		END IF;
 	END LOOP;
+	IF accrues AND cardinality(posted) > 0 THEN
+		PERFORM distsync_internal.order_accrue(payers, posted, false, ctx);
+	END IF;
 	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'post_account_id')::bigint FROM unnest(ready) x), 'invoice', ctx);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. Releases what fits, a memo makes room.';
+COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. What cannot accrue is recorded all the same (exceptions accrual_failed, accrual_waits). Releases what fits, a memo makes room.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'invoice', 'distsync_internal.order_apply_invoice');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES ('invoice', '{company,invoice_number}', 'invoice', 'What was billed or credited.');

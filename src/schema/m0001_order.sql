@@ -141,14 +141,17 @@ CREATE TABLE dist.invoice (
 	source			text NOT NULL,					-- code of the source
 	correlation_id	uuid,							-- the cause, end to end
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	accrual			text NOT NULL DEFAULT 'done',	-- rebates and claims below it: done | waiting (a memo before its invoice) | failed
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT invoice_pk PRIMARY KEY (customer_id, invoice_id),
 	CONSTRAINT invoice_number_uq UNIQUE (company_id, kind, invoice_number),
 	CONSTRAINT invoice_kind_chk CHECK (kind IN ('invoice', 'credit_memo', 'debit_memo')),
+	CONSTRAINT invoice_accrual_chk CHECK (accrual IN ('done', 'waiting', 'failed')),
 	CONSTRAINT invoice_amount_chk CHECK (net_amount >= 0 AND tax_amount >= 0 AND gross_amount = net_amount + tax_amount AND gross_amount < 'NaN')
 );
 CREATE INDEX invoice_issued_idx ON dist.invoice (issued_at);
 CREATE INDEX invoice_order_idx ON dist.invoice (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX invoice_accrual_idx ON dist.invoice (company_id, corrects_number) WHERE accrual <> 'done';
 
 -- dist.invoice_line: a line of an invoice.
 CREATE TABLE dist.invoice_line (

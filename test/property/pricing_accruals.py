@@ -83,7 +83,8 @@ class Taking:
         start = volume.amount if by_amount else volume.quantity
         self.reached = self.at(start + m)
         if self.mode == "incremental":
-            self.own = round_minor(self.bands(*sorted((start, start + m))), self.minor)
+            empty = volume.quantity + self.quantity == 0 == volume.amount + self.amount
+            self.own = -volume.given if empty else round_minor(self.bands(*sorted((start, start + m))), self.minor)
         else:
             before = round_minor(self.gives(self.reached, volume.quantity, volume.amount), self.minor)
             self.own = round_minor(self.gives(self.reached, volume.quantity + self.quantity, volume.amount + self.amount), self.minor) - before
@@ -129,33 +130,62 @@ class Books:
         self.world = world
         self.policy = dict(policy, order=[key for key in policy["order"] if key not in ("unit", "min_quantity")])
         self.volumes, self.accrued, self.documents = {}, {}, {}
+        self.back, self.waiting, self.failed = {}, [], []
 
-    def record(self, document):
-        """Rows that a document accrues: {"number", "kind", "payer", "customer", "company", "currency", "at", "corrects", "lines": [{"item", "quantity" in base units, "net"}]}."""
+    def record(self, *documents):
+        """Rows that the documents of a call accrue: {"number", "kind", "payer", "customer", "company", "currency", "at", "corrects", "lines": [{"item", "quantity" in base units, "net"}]}."""
+        places = {(d["company"], d["number"]): n for n, d in enumerate(documents) if d["kind"] == "invoice"}
+        behind = {n: max(n, places.get((d["company"], d["corrects"]), n)) if d["kind"] == "credit_memo" else n for n, d in enumerate(documents)}
+        rows = []
+        for n, document in enumerate(documents):
+            if behind[n] > n:
+                continue
+            rows += self.one(document)
+            if document["kind"] == "invoice":
+                late = [d for d in self.waiting if (d["company"], d["corrects"], d["payer"]) == (document["company"], document["number"], document["payer"])]
+                self.waiting = [d for d in self.waiting if d not in late]
+                for memo in [documents[m] for m in behind if behind[m] == n and m < n] + sorted(late, key=lambda d: (d["at"], d["number"].encode())):
+                    rows += self.one(memo)
+        return rows
+
+    def one(self, document):
+        """Rows of one document. What fails is as good as not known."""
         corrected = document["kind"] == "credit_memo" and self.documents.get((document["company"], document["corrects"]))
+        if document["kind"] == "credit_memo" and document["corrects"] and not corrected:
+            self.waiting.append(document)
+            return []
         sign = -1 if document["kind"] == "credit_memo" else 1
         key = "/".join((document["company"], document["kind"], document["number"]))
         lines = [{"item": line["item"], "quantity": line["quantity"] or Fraction(1)} for line in document["lines"]]
         at = corrected["at"] if corrected else document["at"]
         call = Call(self.world, self.policy, {"customer": document["customer"], "at": at, "lines": lines, "options": {"company": document["company"], "currency": document["currency"]}}, None)
+        there = corrected and ("/".join((corrected["company"], "invoice", corrected["number"])), document["payer"])
+        if any(self.lacking(line, s["slot"], said["item"], there) for line, said in zip(call.lines, document["lines"]) for s in self.policy["slots"] if s["combine"] == "accrue"):
+            self.failed.append(document)
+            return []
+        if document["kind"] == "invoice":
+            self.documents[document["company"], document["number"]] = document
         rows = []
         for place, (line, said) in enumerate(zip(call.lines, document["lines"])):
+            name = f"{key}/{place + 1}"
             quantity, net = sign * (said["quantity"] or ZERO), sign * said["net"]
             for slot in [s["slot"] for s in self.policy["slots"] if s["combine"] == "accrue"]:
                 taking = takings(line, slot, quantity, net)
                 if corrected:
-                    there = self.accrued.get(("/".join((corrected["company"], "invoice", corrected["number"])), document["payer"]), {})
-                    rows += self.share(there, taking, slot, said["item"], quantity, f"{key}/{place + 1}")
-                    taking = [t for t in taking if t.basis == "period" and (t.version.agreement, said["item"], t.key()) in there]
-                    for t in taking:
-                        t.decide(self.volume(document, t))
-                else:
-                    taking = together([t for t in taking if t.decide(self.volume(document, t))])
-                for t in taking:
-                    rows += self.take(document, t, f"{key}/{place + 1}", key, said["item"])
-        if document["kind"] == "invoice":
-            self.documents[document["company"], document["number"]] = document
+                    for (agreement, item, ladder), mine in self.accrued.get(there, {}).items():
+                        if item == said["item"] and mine[0]["slot"] == slot:
+                            back = self.back.setdefault((there, agreement, item, ladder), Back(mine))
+                            t = next((t for t in taking if t.version.agreement == agreement and (ladder is None or t.basis == "period" and t.key() == ladder)), None)
+                            rows += self.share(back, t, slot, quantity, name) if ladder is None else self.again(document, back, t, quantity, name, key, item)
+                    continue
+                for t in together([t for t in taking if t.decide(self.volume(document, t))]):
+                    rows += self.take(document, t, name, key, said["item"])
         return rows
+
+    def lacking(self, line, slot, item, there):
+        """Whether an agreement lacks an exchange rate for a line; of a correction one that accrued for the item."""
+        mine = {agreement for agreement, what, _ in self.accrued.get(there, {}) if what == item} if there else None
+        return any(mine is None or agreement in mine for agreement in line.lacks_exchange(slot))
 
     def volume(self, document, taking):
         return self.volumes.setdefault((document["payer"], taking.key()), Volume()) if taking.basis == "period" else None
@@ -171,22 +201,54 @@ class Books:
         return rows
 
     @staticmethod
-    def share(there, taking, slot, item, quantity, name):
-        """What is taken back under agreements that count no period."""
-        found = []
-        for (agreement, what, ladder), mine in there.items():
-            if what != item or ladder is not None or mine[0]["slot"] != slot:
-                continue
-            t = next((t for t in taking if t.version.agreement == agreement), None)
-            line, version = min((m["line"] for m in mine), key=str.encode), max(m["version"] for m in mine)
-            if quantity:
-                part, whole = quantity, sum(m["quantity"] for m in mine)
-            else:
-                percent = slot == "rebate" and t and any(c.rate.line == line and c.rate.calc == "percent_off" for _, c in t.tiers)
-                part, whole = (t.amount if percent else None), sum(m["base"] for m in mine)
-            if part is None or not whole:
-                continue
-            base = t.amount if t else round_minor(sum(m["base"] for m in mine) * part / whole, mine[0]["minor"])
-            found.append({"agreement": agreement, "kind": slot, "version": version, "line": line, "currency": mine[0]["currency"], "document": name, "quantity": quantity, "base": base,
-                          "amount": round_minor(sum(m["amount"] for m in mine) * part / whole, mine[0]["minor"])})
-        return found
+    def share(back, t, slot, quantity, name):
+        """What is taken back under an agreement that counts no period: one share of all that memos credited."""
+        mine, goods, before = back.rows, back.cut(quantity), back.share()
+        line = min((m["line"] for m in mine), key=str.encode)
+        if quantity:
+            if not goods:
+                return []
+            base = t.amount * goods / quantity if t else back.base * goods / back.quantity
+        else:
+            percent = slot == "rebate" and t and any(c.rate.line == line and c.rate.calc == "percent_off" for _, c in t.tiers)
+            if not percent or not back.base:
+                return []
+            base = t.amount
+        back.goods -= goods
+        back.money -= ZERO if quantity else base
+        minor = mine[0]["minor"]
+        amount = sum(m["amount"] for m in mine)
+        return [{"agreement": mine[0]["agreement"], "kind": slot, "version": max(m["version"] for m in mine), "line": line, "currency": mine[0]["currency"], "document": name, "quantity": goods, "base": round_minor(base, minor),
+                 "amount": round_minor(amount * before, minor) - round_minor(amount * back.share(), minor)}]
+
+    def again(self, document, back, t, quantity, name, key, item):
+        """What is taken back where a period is counted: the line goes through the volume, with no more than is left of the invoice."""
+        goods = back.cut(quantity)
+        if t is None or quantity and not goods:
+            return []
+        volume, rest = self.volume(document, t), back.base - back.net
+        net = round_minor(t.amount * goods / quantity, t.minor) if quantity else t.amount
+        net = max(min(rest + net, max(back.base, ZERO)), min(back.base, ZERO)) - rest
+        t.quantity, t.amount = goods, net
+        t.decide(volume)
+        if t.mode == "incremental" and t.own * volume.given <= 0:
+            t.own = max(min(t.own, abs(volume.given)), -abs(volume.given))
+        back.goods, back.net = back.goods - goods, back.net - net
+        return self.take(document, t, name, key, item)
+
+
+class Back:
+    """What an invoice accrued for an item under an agreement, and what memos credited of it."""
+
+    def __init__(self, rows):
+        self.rows = rows
+        self.quantity, self.base = sum(r["quantity"] for r in rows), sum(r["base"] for r in rows)
+        self.goods = self.net = self.money = ZERO
+
+    def cut(self, quantity):
+        """A quantity below 0, at most what is left."""
+        return -min(-quantity, self.quantity - self.goods)
+
+    def share(self):
+        part = (self.goods / self.quantity if self.quantity else ZERO) + (self.money / self.base if self.base else ZERO)
+        return max(ZERO, min(Fraction(1), part))

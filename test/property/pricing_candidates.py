@@ -180,7 +180,11 @@ class Line:
                 elif refuse:
                     self.refused = True
 
-    def _reason(self, c):
+    def lacks_exchange(self, slot):
+        """Agreements of which a candidate of a slot is rejected for a missing exchange rate and nothing else."""
+        return {c.version.agreement for c in self._named(lambda v: v.slot == slot) if self._reason(c) == "currency" and c.version.terms["fx_allowed"] and self._reason(c, currency=False) is None}
+
+    def _reason(self, c, currency=True):
         """The first reason that rejects a candidate, tiers aside."""
         call, version, rate, terms = self.call, c.version, c.rate, c.version.terms
         low, high = version.valid
@@ -192,7 +196,7 @@ class Line:
             return "other_company"
         if not holds(rate.valid, c.date):
             return "rate_not_valid"
-        if version.currency != call.currency and (not terms["fx_allowed"] or exchange(self, version.currency, call.currency) is None):
+        if currency and version.currency != call.currency and (not terms["fx_allowed"] or exchange(self, version.currency, call.currency) is None):
             return "currency"
         if rate.channel is not None and rate.channel != call.channel:
             return "channel"
