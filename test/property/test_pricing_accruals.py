@@ -4,6 +4,7 @@ SEED=n other worlds, ACCRUALS=n so many documents (400 if not said), WORLD=n one
 """
 from collections import Counter
 from fractions import Fraction
+from itertools import permutations
 import json
 import os
 import random
@@ -226,6 +227,22 @@ class ByHand(unittest.TestCase):
         claim = self.below("C", "claim", {"calc": "net", "value": "4.5"})
         self.assertEqual(self.run_papers([claim], ("100", "10"), ("20", "2", "N0"), ("5", None, "N0")), [[("N0/1", 15)], [("N1/1", -3)], []])
         self.assertEqual(self.run_papers([self.below("C", "claim", {"calc": "net", "value": "7"})], ("100", "10")), [[("N0/1", 0)]])
+
+    def test_memos(self):
+        """Ten pieces of which five cents accrue, credited in every order: as many memos as there are, the sum is what was credited of it."""
+        each = self.below("R", "rebate", {"calc": "amount_off", "value": "0.005"})
+        parts = [("3", "3", "N0"), ("3", "3", "N0"), ("3", "3", "N0")]
+        self.assertEqual(self.run_papers([each], ("10", "10"), *parts), [[("N0/1", Fraction(-5, 100))], [("N1/1", Fraction(2, 100))], [("N2/1", Fraction(1, 100))], [("N3/1", Fraction(2, 100))]])
+        for credited, left in ((("1", "1"), 4), (("9", "9"), 0), (("1", "1", "1", "1"), 3), (("7", "1", "12"), 0), (("2", "5", "2", "1"), 0)):
+            for order in permutations(credited):
+                rows = self.run_papers([each], ("10", "10"), *[(quantity, quantity, "N0") for quantity in order])
+                self.assertEqual(sum(amount for paper in rows for _, amount in paper), Fraction(-left, 100), order)
+        # money and goods: 40 percent and 8 of 10 pieces are all of it
+        percent = self.below("R", "rebate", {"calc": "percent_off", "value": "10"})
+        for order in permutations((("4", None, "N0"), ("8", "8", "N0"), ("1", None, "N0"))):
+            self.assertEqual(sum(amount for paper in self.run_papers([percent], ("10", "10"), *order) for _, amount in paper), 0, order)
+        # a memo before its invoice
+        self.assertEqual(self.run_papers([each], ("4", "4", "N1"), ("10", "10")), [[], [("N1/1", Fraction(-5, 100)), ("N0/1", Fraction(2, 100))]])
 
     def test_groups(self):
         one, two = (self.below(code, "rebate", {"calc": "percent_off", "value": value}, combine="best") for code, value in (("R1", "2"), ("R2", "3")))
