@@ -92,3 +92,13 @@ SET distsync.price_through_sql = on;
 SELECT count(*) FROM (TABLE direct EXCEPT TABLE dated) x;
 RESET distsync.price_through_sql;
 SELECT * FROM distsync_internal.pricing_verify();
+
+-- a category that is renamed by hand is told by its new name at once, and by the old one after that is taken back
+SELECT s ->> 'what' AS what FROM distsync.explain_price('PR-C', 'PR-A', options => '{"company":"PR-US"}') e, jsonb_array_elements(e -> 'detail' -> 'losers' || (e -> 'detail' -> 'steps')) s WHERE s ->> 'what' LIKE 'category:%' LIMIT 1;
+BEGIN;
+UPDATE dist.category SET code = 'PR-VANS' WHERE code = 'PR-CARS';
+SELECT s ->> 'what' AS what FROM distsync.explain_price('PR-C', 'PR-A', options => '{"company":"PR-US"}') e, jsonb_array_elements(e -> 'detail' -> 'losers' || (e -> 'detail' -> 'steps')) s WHERE s ->> 'what' LIKE 'category:%' LIMIT 1;
+ROLLBACK;
+UPDATE dist.category SET code = 'PR-TRUCKS' WHERE code = 'PR-CARS';
+SELECT s ->> 'what' AS what FROM distsync.explain_price('PR-C', 'PR-A', options => '{"company":"PR-US"}') e, jsonb_array_elements(e -> 'detail' -> 'losers' || (e -> 'detail' -> 'steps')) s WHERE s ->> 'what' LIKE 'category:%' LIMIT 1;
+UPDATE dist.category SET code = 'PR-CARS' WHERE code = 'PR-TRUCKS';
