@@ -137,22 +137,30 @@ read_end(DsCall *call, MemoryContext old)
 	call->readings--;
 }
 
-/* ds_pricing_expect does the asking for the memory of a customer and an item that will be looked up, in two steps: where they are entered, and what is entered there. */
-void
-ds_pricing_expect(const char *customer, const char *item, int step)
+/* expect does a step of asking for the memory of what is entered under a code. */
+static void
+expect(DsStoreClass class, const char *code, Size bytes, int step)
 {
-	if (backend_store == NULL || customer == NULL || item == NULL)
+	if (backend_store == NULL || code == NULL)
 		return;
 	if (step == 0)
-	{
-		ds_pricing_store_fetch_code(backend_store, DS_STORE_PARTY, customer);
-		ds_pricing_store_fetch_code(backend_store, DS_STORE_ITEM, item);
-	}
+		ds_pricing_store_fetch_code(backend_store, class, code);
 	else
-	{
-		ds_pricing_store_fetch_coded(backend_store, DS_STORE_PARTY, customer, PARTY_BYTES);
-		ds_pricing_store_fetch_coded(backend_store, DS_STORE_ITEM, item, ITEM_BYTES);
-	}
+		ds_pricing_store_fetch_coded(backend_store, class, code, bytes);
+}
+
+/* ds_pricing_expect_party does the asking for the memory of a party that will be looked up, in two steps: where it is entered, and what is entered there. */
+void
+ds_pricing_expect_party(const char *code, int step)
+{
+	expect(DS_STORE_PARTY, code, PARTY_BYTES, step);
+}
+
+/* ds_pricing_expect_item does the same for an item. */
+void
+ds_pricing_expect_item(const char *sku, int step)
+{
+	expect(DS_STORE_ITEM, sku, ITEM_BYTES, step);
 }
 
 /* ds_pricing_shared does the look-up of what everybody shares. */

@@ -302,7 +302,8 @@ typedef struct DsNear
 #define DS_NEAR_STEPS 4
 
 /* cache.c */
-extern void ds_pricing_expect(const char *customer, const char *item, int step);
+extern void ds_pricing_expect_party(const char *code, int step);
+extern void ds_pricing_expect_item(const char *sku, int step);
 extern void ds_pricing_begin(DsCall *call);
 extern void ds_pricing_end(DsCall *call);
 extern const DsShared *ds_pricing_shared(DsCall *call);

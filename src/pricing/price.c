@@ -191,10 +191,14 @@ one_line(FunctionCallInfo fcinfo, DsCall *call)
 
 	const char *customer = argument_text(fcinfo, 0);
 	const char *item = argument_text(fcinfo, 1);
+	int step;
 
 	call->context = CurrentMemoryContext;
-	ds_pricing_expect(customer, item, 0);
-	ds_pricing_expect(customer, item, 1);
+	for (step = 0; step < 2; step++)
+	{
+		ds_pricing_expect_party(customer, step);
+		ds_pricing_expect_item(item, step);
+	}
 	ds_pricing_request(call, customer, argument_at(fcinfo, 4), argument_options(fcinfo, 5));
 	ds_pricing_line_one(call, item, quantity, argument_text(fcinfo, 3));
 	ds_pricing_buyer(call);

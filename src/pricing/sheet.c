@@ -50,8 +50,15 @@ enum
 	S_COUNT
 };
 
-/* after so many items the cache is trimmed */
-#define TRIM_ITEMS 1024
+/* so many items are read ahead; after them the cache is trimmed */
+#define AHEAD 64
+
+/* An item to come. */
+typedef struct Listed
+{
+	int64 item_id;
+	const char *sku;
+} Listed;
 
 /* put does the row of an item that has a price. */
 static void
@@ -75,15 +82,13 @@ put(DsCall *call, ReturnSetInfo *set, const DsLine *line, const DsDecision *d, c
 
 /* one_item does the decision for an item. */
 static void
-one_item(DsCall *call, ReturnSetInfo *set, DsLine *line, const DsReader *items, Datum *values,
+one_item(DsCall *call, ReturnSetInfo *set, DsLine *line, const Listed *item, Datum *values,
 		 bool *nulls)
 {
-	const char *sku = TextDatumGetCString(items->values[1]);
 	DsDecision *d;
 	DsFinish f;
 
-	ds_pricing_line_unit(call, line,
-						 ds_pricing_item_listed(call, sku, DatumGetInt64(items->values[0])));
+	ds_pricing_line_unit(call, line, ds_pricing_item_listed(call, item->sku, item->item_id));
 	line->quantity = values[S_QUANTITY];
 	d = ds_pricing_decision(call);
 	ds_pricing_decide(call, line, d);
@@ -93,37 +98,62 @@ one_item(DsCall *call, ReturnSetInfo *set, DsLine *line, const DsReader *items, 
 	put(call, set, line, d, &f, values, nulls);
 }
 
-/* run does the walk over all items. */
+/* list_items does the reading of the next active items into the current context, at most AHEAD. Returns how many. */
+static int
+list_items(DsReader *items, Listed *list)
+{
+	int n = 0;
+
+	while (n < AHEAD && ds_reader_next(items))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!ds_pricing_text_is(items, 2, "active"))
+			continue;
+		list[n].item_id = DatumGetInt64(items->values[0]);
+		list[n].sku = TextDatumGetCString(items->values[1]);
+		ds_pricing_expect_item(list[n++].sku, 0);
+	}
+	return n;
+}
+
+/* run does the walk over all items: a few are read ahead, so that the cache brings them while others are decided. */
 static void
 run(DsCall *call, ReturnSetInfo *set)
 {
 	DsReader *items = ds_reader_open(&items_table);
 	DsLine *line = palloc0(sizeof(DsLine));
+	MemoryContext outer = CurrentMemoryContext;
+	MemoryContext listing =
+		AllocSetContextCreate(outer, "distsync items listed", ALLOCSET_SMALL_SIZES);
+	Listed list[AHEAD];
 	Datum values[S_COUNT];
 	bool nulls[S_COUNT] = {false};
-	int n = 0;
+	int n;
+	int i;
 
 	call->request.lines = line;
 	call->request.nlines = 1;
 	call->line_context =
-		AllocSetContextCreate(CurrentMemoryContext, "distsync price line", ALLOCSET_DEFAULT_SIZES);
+		AllocSetContextCreate(outer, "distsync price line", ALLOCSET_DEFAULT_SIZES);
 	values[S_QUANTITY] = NumericGetDatum(int64_to_numeric(1));
 	values[S_CURRENCY] = CStringGetTextDatum(call->request.currency);
 	ds_reader_seek(items, NULL, 0);
-	while (ds_reader_next(items))
+	do
 	{
-		MemoryContext old;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!ds_pricing_text_is(items, 2, "active"))
-			continue;
-		if (++n % TRIM_ITEMS == 0)
-			ds_pricing_trim();
-		old = MemoryContextSwitchTo(call->line_context);
-		one_item(call, set, line, items, values, nulls);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(call->line_context);
-	}
+		ds_pricing_trim();
+		MemoryContextReset(listing);
+		MemoryContextSwitchTo(listing);
+		n = list_items(items, list);
+		for (i = 0; i < n; i++)
+			ds_pricing_expect_item(list[i].sku, 1);
+		MemoryContextSwitchTo(call->line_context);
+		for (i = 0; i < n; i++)
+		{
+			one_item(call, set, line, &list[i], values, nulls);
+			MemoryContextReset(call->line_context);
+		}
+	} while (n == AHEAD);
+	MemoryContextSwitchTo(outer);
 	ds_reader_close(items);
 }
 

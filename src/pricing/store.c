@@ -4,7 +4,7 @@
  *		Memory of the price cache.
  *
  * Each class has two generations. New values go to the young one; when the
- * whole store is over its limit, the class that is most above its share drops
+ * whole store is over its limit, the class that is the most times its share drops
  * its old generation and its young one becomes old. Shares follow what it
  * costs to read a value again: an item takes ten times as long as a cell. What
  * a class does not use, the others may. Found values are not moved: a population that
@@ -166,19 +166,19 @@ ds_pricing_store_bound(DsStore *store, Size limit, DsStoreClass from)
 	for (;;)
 	{
 		Size total = 0;
-		int64 most = PG_INT64_MIN;
+		Size most = 0;
 		Class *largest = NULL;
 		int i;
 
 		for (i = 0; i < DS_STORE_COUNT; i++)
 		{
 			Size size = size_of(&store->classes[i].young) + size_of(&store->classes[i].old);
-			int64 above = (int64) size - (int64) (limit / 100 * class_share[i]);
+			Size of_share = size / class_share[i];
 
 			total += size;
-			if (i >= (int) from && size > 0 && above > most)
+			if (i >= (int) from && of_share > most)
 			{
-				most = above;
+				most = of_share;
 				largest = &store->classes[i];
 			}
 		}
