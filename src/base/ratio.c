@@ -24,21 +24,42 @@
 #define CALL(function, a, b)                                                                       \
 	NUMERIC(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
 
+/* those that 64 bits can hold */
+static const int64 small_powers[] = {
+	1,
+	10,
+	100,
+	1000,
+	10000,
+	100000,
+	1000000,
+	10000000,
+	100000000,
+	1000000000,
+	INT64CONST(10000000000),
+	INT64CONST(100000000000),
+	INT64CONST(1000000000000),
+	INT64CONST(10000000000000),
+	INT64CONST(100000000000000),
+	INT64CONST(1000000000000000),
+	INT64CONST(10000000000000000),
+	INT64CONST(100000000000000000),
+	INT64CONST(1000000000000000000),
+};
+
 /* power_of_ten does the look-up of 10^n, n from 0 to 38. */
-static int128
+static inline int128
 power_of_ten(int n)
 {
+	const int most = lengthof(small_powers) - 1;
 	int128 result = 1;
 
 	Assert(n >= 0 && n <= MAX_POWER);
-	while (n >= 15)
-	{
-		result *= INT64CONST(1000000000000000);
-		n -= 15;
-	}
-	while (n-- > 0)
-		result *= 10;
-	return result;
+	if (n <= most)
+		return small_powers[n];
+	for (; n > most; n -= most)
+		result *= small_powers[most];
+	return result * small_powers[n];
 }
 
 /* whole_to_numeric does the conversion of a 128-bit integer. */
@@ -209,13 +230,31 @@ ds_ratio_numeric(Numeric value)
 	return r;
 }
 
+/* fits does the question whether 64 bits hold a number: what is done with them is cheap, with 128 bits it is not. */
+static inline bool
+fits(int128 n)
+{
+	return n >= PG_INT64_MIN && n <= PG_INT64_MAX;
+}
+
+/* multiply_whole does the product of two integers, or says that it does not fit; most are small. */
+static inline bool
+multiply_whole(int128 a, int128 b, int128 *result)
+{
+	if (fits(a) && fits(b))
+	{
+		*result = (int128) (int64) a * (int64) b;
+		return true;
+	}
+	return !__builtin_mul_overflow(a, b, result);
+}
+
 /* multiply_narrow does the product in 128 bits, or says that it does not fit. */
 static bool
 multiply_narrow(DsRatio a, DsRatio b, DsRatio *result)
 {
 	*result = narrow(0, 1);
-	return !__builtin_mul_overflow(a.num, b.num, &result->num) &&
-		   !__builtin_mul_overflow(a.den, b.den, &result->den);
+	return multiply_whole(a.num, b.num, &result->num) && multiply_whole(a.den, b.den, &result->den);
 }
 
 /* ds_ratio_multiply does a × b. */
@@ -275,10 +314,9 @@ add_narrow(DsRatio a, DsRatio b, DsRatio *result)
 		result->den = a.den;
 		return !__builtin_add_overflow(a.num, b.num, &result->num);
 	}
-	return !__builtin_mul_overflow(a.num, b.den, &left) &&
-		   !__builtin_mul_overflow(b.num, a.den, &right) &&
+	return multiply_whole(a.num, b.den, &left) && multiply_whole(b.num, a.den, &right) &&
 		   !__builtin_add_overflow(left, right, &result->num) &&
-		   !__builtin_mul_overflow(a.den, b.den, &result->den);
+		   multiply_whole(a.den, b.den, &result->den);
 }
 
 /* ds_ratio_add does a + b. */
@@ -327,8 +365,7 @@ ds_ratio_compare(DsRatio a, DsRatio b)
 	{
 		if (a.den == b.den)
 			return a.num < b.num ? -1 : a.num > b.num;
-		if (!__builtin_mul_overflow(a.num, b.den, &left) &&
-			!__builtin_mul_overflow(b.num, a.den, &right))
+		if (multiply_whole(a.num, b.den, &left) && multiply_whole(b.num, a.den, &right))
 			return left < right ? -1 : left > right;
 	}
 	return ds_ratio_sign(ds_ratio_subtract(a, b));
@@ -351,13 +388,6 @@ step(int half, bool exact, bool odd, bool negative, DsRounding mode)
 		default:
 			return half > 0 || (half == 0 && !negative);
 	}
-}
-
-/* fits does the question whether 64 bits hold a number: their divisions are cheap, those of 128 bits are not. */
-static inline bool
-fits(int128 n)
-{
-	return n >= PG_INT64_MIN && n <= PG_INT64_MAX;
 }
 
 /* round_narrow does the rounding of num / den to a whole number, where 64 bits hold both. */
@@ -421,7 +451,7 @@ ds_ratio_round(DsRatio a, int scale, DsRounding mode)
 	int128 rest;
 	int128 twice;
 
-	if (a.wide_num != NULL || __builtin_mul_overflow(a.num, power, &num))
+	if (a.wide_num != NULL || !multiply_whole(a.num, power, &num))
 		return round_wide(a, scale, mode);
 	if (fits(num) && fits(a.den))
 		return narrow(round_narrow((int64) num, (int64) a.den, mode), power);

@@ -219,9 +219,8 @@ static bool
 calc_one(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c, const DsRatio *running,
 		 DsRatio *price, DsReason *why)
 {
-	DsRatio value = ds_ratio_decimal(ds_rate_value(c->rate));
-	DsRatio hundred = ds_ratio_of(100);
 	DsRatio cost;
+	DsRatio value;
 
 	switch ((DsCalc) c->rate->calc)
 	{
@@ -233,11 +232,12 @@ calc_one(DsCall *call, DsLine *line, DsDecision *d, DsCandidate *c, const DsRati
 			*why = DS_REASON_NO_COST;
 			if (!ds_pricing_line_cost(call, line, d, &cost))
 				return false;
+			value = ds_ratio_decimal(ds_rate_value(c->rate));
 			if (c->rate->calc == DS_CALC_MARKUP)
-				*price = percent(cost, ds_ratio_add(hundred, value));
+				*price = percent(cost, ds_ratio_add(ds_ratio_of(100), value));
 			else
-				*price = ds_ratio_divide(ds_ratio_multiply(cost, hundred),
-										 ds_ratio_subtract(hundred, value));
+				*price = ds_ratio_divide(ds_ratio_multiply(cost, ds_ratio_of(100)),
+										 ds_ratio_subtract(ds_ratio_of(100), value));
 			return true;
 		case DS_CALC_PER_WEIGHT:
 			*why = DS_REASON_NO_WEIGHT;

@@ -30,6 +30,9 @@
 #define MAX_WORDS 65536
 #define MAX_WORD_LENGTH 31
 
+/* an entry stands not farther from its place than this, most of the time */
+#define FETCH_ENTRIES 4
+
 /* the share of the limit that a class may use whatever the others do, in percent */
 static const int class_share[DS_STORE_COUNT] = {3, 32, 28, 35, 2};
 
@@ -198,7 +201,7 @@ ds_pricing_store_fetch(DsStore *store, DsStoreClass which, DsStoreKey key)
 	const Generation *g = &store->classes[which].young;
 
 	if (g->context != NULL)
-		ds_store_fetch(&g->numbers->data[mix(key) & g->numbers->sizemask], sizeof(NumberEntry));
+		ds_store_fetch(&g->numbers->data[mix(key) & g->numbers->sizemask], sizeof(NumberEntry) * 2);
 }
 
 /* ds_pricing_store_fetch_code does the same for a code. */
@@ -208,7 +211,8 @@ ds_pricing_store_fetch_code(DsStore *store, DsStoreClass which, const char *code
 	const Generation *g = &store->classes[which].young;
 
 	if (g->context != NULL)
-		ds_store_fetch(&g->codes->data[hash_of(code) & g->codes->sizemask], sizeof(CodeEntry));
+		ds_store_fetch(&g->codes->data[hash_of(code) & g->codes->sizemask],
+					   sizeof(CodeEntry) * FETCH_ENTRIES);
 }
 
 /*
@@ -220,15 +224,20 @@ ds_pricing_store_fetch_coded(DsStore *store, DsStoreClass which, const char *cod
 {
 	const Generation *g = &store->classes[which].young;
 	uint32 hash = hash_of(code);
-	const CodeEntry *e;
+	uint32 i;
 
-	if (g->context == NULL)
+	for (i = 0; g->context != NULL && i < FETCH_ENTRIES; i++)
+	{
+		const CodeEntry *e = &g->codes->data[(hash + i) & g->codes->sizemask];
+
+		if (e->status != codes_SH_IN_USE)
+			return;
+		if (e->hash != hash)
+			continue;
+		ds_store_fetch(e->key, 1);
+		ds_store_fetch(e->value, size);
 		return;
-	e = &g->codes->data[hash & g->codes->sizemask];
-	if (e->status != codes_SH_IN_USE || e->hash != hash)
-		return;
-	ds_store_fetch(e->key, 1);
-	ds_store_fetch(e->value, size);
+	}
 }
 
 /* ds_pricing_store_find does the look-up of a value by numbers. */
