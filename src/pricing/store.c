@@ -131,6 +131,9 @@ struct DsStore
 
 static codes_hash *backend_words = NULL;
 
+/* what many values share, by names that are no words: whatever a word says, it is none of them */
+static codes_hash *backend_common = NULL;
+
 /* open_generation does the making of an empty generation. */
 static void
 open_generation(DsStore *store, DsStoreClass which, Generation *g)
@@ -150,7 +153,10 @@ ds_pricing_store_create(MemoryContext parent)
 	DsStore *store = MemoryContextAllocZero(parent, sizeof(DsStore));
 
 	if (backend_words == NULL)
+	{
 		backend_words = codes_create(TopMemoryContext, 64, NULL);
+		backend_common = codes_create(TopMemoryContext, 64, NULL);
+	}
 	store->parent = parent;
 	return store;
 }
@@ -377,16 +383,16 @@ ds_pricing_store_intern(DsStore *store, DsStoreClass which, const char *text)
 void *
 ds_pricing_store_common(const char *name, Size size, bool *made)
 {
-	CodeEntry *e = codes_lookup(backend_words, name);
+	CodeEntry *e = codes_lookup(backend_common, name);
 	bool found;
 
 	*made = e == NULL;
 	if (e != NULL)
 		return e->value;
-	if (backend_words->members >= MAX_WORDS)
+	if (backend_common->members >= MAX_WORDS)
 		return NULL;
 	name = MemoryContextStrdup(TopMemoryContext, name);
-	e = codes_insert(backend_words, name, &found);
+	e = codes_insert(backend_common, name, &found);
 	e->key = name;
 	e->value = MemoryContextAllocZero(TopMemoryContext, size);
 	return e->value;
