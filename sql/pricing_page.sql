@@ -56,7 +56,7 @@ SELECT md5(string_agg((to_jsonb(p) - '{as_of,known_at}'::text[])::text, E'\n' OR
 SELECT count(*) > 1 AS verify_misses_them FROM distsync.verify('price.%') WHERE invariant = 'price.rate_page';
 -- a damaged page is an error that says so, at every length and with any byte changed: never a crash, never another price told as right
 CREATE TEMP VIEW first AS SELECT k.* FROM kept k JOIN dist.rate_part p USING (version_id, customer_id) JOIN dist.agreement a USING (agreement_id), dist.item i JOIN dist.target t ON t.what_kind = 'item' AND t.what_key = i.item_id::text
-	WHERE a.code = 'PQ-LIST' AND i.sku = 'PQ-1' AND k.page = t.target_id >> p.page_shift;
+	WHERE a.code = 'PQ-LIST' AND i.sku = 'PQ-37' AND k.page = t.target_id >> p.page_shift;
 CREATE FUNCTION pg_temp.read(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO dist.rate_page SELECT k.customer_id, k.version_id, k.page, read.bytes FROM first k;
@@ -67,8 +67,10 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 SELECT pg_temp.read(bytes) AS whole FROM first;
-SELECT pg_temp.read(substr(bytes, 1, length(bytes) / 2)) AS half, pg_temp.read('') AS empty, pg_temp.read('\x02') AS other_layout, pg_temp.read('\x01ff0100') AS cut FROM first;
-SELECT count(*) = 300 AS all_answered FROM first b,
-	generate_series(0, 299) n, LATERAL (SELECT pg_temp.read(set_byte(bytes, n * 13 % length(bytes), (get_byte(bytes, n * 13 % length(bytes)) + 1 + n % 200) % 256)) AS state) r WHERE r.state IS NOT NULL;
+SELECT pg_temp.read(substr(bytes, 1, 40)) AS begun, pg_temp.read('') AS empty, pg_temp.read('\x02') AS other_layout, pg_temp.read('\x01ff0100') AS cut FROM first;
+SELECT count(*) AS changed, bool_and(r.state IN ('P0001', 'XX001')) AS read_or_damaged, count(*) FILTER (WHERE r.state = 'XX001') > 0 AS some_damaged FROM first b,
+	generate_series(0, 299) n, LATERAL (SELECT pg_temp.read(set_byte(bytes, n * 13 % length(bytes), (get_byte(bytes, n * 13 % length(bytes)) + 1 + n % 200) % 256)) AS state) r;
+-- a condition that is no document
+SELECT pg_temp.read(decode(replace(encode(bytes, 'hex'), encode('{"n"', 'hex'), encode('["n"', 'hex')), 'hex')) AS no_document FROM first;
 INSERT INTO dist.rate_page SELECT * FROM kept;
 SELECT count(*) AS wrong FROM distsync.verify('price.%') WHERE invariant = 'price.rate_page';

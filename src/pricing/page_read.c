@@ -40,6 +40,7 @@
 #include "pricing/page.h"
 
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "base/compat.h"
 #include "base/errors.h"
 #include "pricing/page_form.h"
@@ -133,6 +134,33 @@ take_string(Cursor *c)
 	return text;
 }
 
+/* take_condition does the reading of a condition: what is no document is damage, as everything else is. */
+static Jsonb *
+take_condition(Cursor *c)
+{
+	const char *text = take_string(c);
+	MemoryContext context = CurrentMemoryContext;
+	Jsonb *volatile condition = NULL;
+
+	PG_TRY();
+	{
+		condition = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	}
+	PG_CATCH();
+	{
+		/* only what is wrong with a text: who cancels, or has no memory, is told so */
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION &&
+			geterrcode() != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (condition == NULL)
+		damaged();
+	return condition;
+}
+
 /* take_value does the reading of a mantissa. */
 static DsDecimal
 take_value(Cursor *c, uint8 scale)
@@ -147,6 +175,9 @@ take_value(Cursor *c, uint8 scale)
 		uint64 low = take_number(c, 8);
 
 		d.mantissa = (int128) ((uint128) take_number(c, 8) << 64 | low);
+		/* the least of all, which is never written, has no negative */
+		if (d.mantissa == (int128) ((uint128) 1 << 127))
+			damaged();
 	}
 	else
 		d.mantissa = take_z(c);
@@ -213,11 +244,7 @@ take_more(Cursor *c)
 	if (what & DS_PAGE_TO)
 		m->valid_to = (TimestampTz) take_number(c, 8);
 	if (what & DS_PAGE_CONDITION)
-	{
-		const char *text = take_string(c);
-
-		m->condition = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
-	}
+		m->condition = take_condition(c);
 	if (what & DS_PAGE_FREE_ITEM)
 		m->free_item_id = take_z(c);
 	if (what & DS_PAGE_PERCENT)

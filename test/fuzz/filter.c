@@ -9,41 +9,10 @@
  */
 #include "postgres.h"
 
-#include "utils/array.h"
-#include "utils/memutils.h"
-
 #include "pricing/filter.h"
 #include "server.h"
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* what only the SQL function around the filter calls */
-MemoryContext CurrentMemoryContext = NULL;
-
-bool
-array_contains_nulls(ArrayType *array)
-{
-	abort();
-}
-
-void
-deconstruct_array(ArrayType *array, Oid elmtype, int elmlen, bool elmbyval, char elmalign,
-				  Datum **elemsp, bool **nullsp, int *nelemsp)
-{
-	abort();
-}
-
-void *
-MemoryContextAllocHuge(MemoryContext context, Size size)
-{
-	abort();
-}
-
-struct varlena *
-pg_detoast_datum(struct varlena *datum)
-{
-	abort();
-}
 
 /* has: what a filter answers, which must be the same with and without what makes it fast. */
 static bool

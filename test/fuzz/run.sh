@@ -8,7 +8,7 @@ top=$(cd "$here/../.." && pwd)
 clang=${CLANG:-clang-14}
 seconds=${1:-20}
 shift || true
-targets=${*:-http door scan filter}
+targets=${*:-http door scan filter page}
 work=$(mktemp -d)
 config=${PG_CONFIG:-pg_config}
 # the server's headers, and of its libraries what needs no server; -w: clang stumbles over their format attributes
@@ -22,6 +22,7 @@ sources_of()
 		http) echo "$top"/src/http/{guard,url,header,signature_header}.c -lcurl ;;
 		door) echo "$here/server.c $top/src/door/value.c $server" ;;
 		filter) echo "$here/server.c $top/src/pricing/filter.c $server" ;;
+		page) echo "$here/server.c" "$top"/src/pricing/{page_read,pack,store,filter}.c "$server" ;;
 		scan) echo "$here/server.c $server" ;;
 		*) echo "no target '$1'" >&2; exit 2 ;;
 	esac
