@@ -76,6 +76,17 @@ ALTER TABLE dist.customer_rate DISABLE TRIGGER customer_rate_guard_insert_trg;
 SELECT pg_temp.load(100001, 100001);
 SELECT pg_temp.asked();
 ROLLBACK;
+-- what a message shows of a long text ends between two characters; an id that no item can have is no item
+CREATE FUNCTION pg_temp.refused(lines jsonb, options jsonb) RETURNS TABLE (state text, message text, detail text) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM distsync.prices('PL-C', lines, options => options);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+	RETURN QUERY SELECT SQLSTATE, convert_from(convert_to(SQLERRM, 'UTF8'), 'UTF8'), refused.detail;
+END
+$$;
+SELECT r.* FROM (VALUES (1, jsonb_build_object('unit', 'a' || repeat('ä', 60)), '{}'::jsonb), (2, jsonb_build_object('quantity', 'a' || repeat('ä', 60)), '{}'), (3, '{}', jsonb_build_object('currency', 'a' || repeat('ä', 60))),
+	(4, '{"item_id": 99999999999999999999}', '{}'), (5, '{"item_id": 1.5}', '{}'), (6, '{"item_id": -1}', '{}')) q(n, line, options), pg_temp.refused(jsonb_build_array('{"item": "PL-A"}' || q.line), '{"company":"PL-US"}' || q.options) r ORDER BY q.n;
 -- every free good is told: five, and then more than rates can take part in one price
 CREATE FUNCTION pg_temp.give(first integer, last integer) RETURNS bigint LANGUAGE sql AS $$
 	SELECT count(*) FROM distsync.apply_all('agreement', (SELECT jsonb_agg(jsonb_build_object('code', 'PL-F' || i, 'slot', 'promotion', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb,
@@ -86,3 +97,8 @@ SELECT pg_temp.give(6, 63);
 SELECT count(*), sum((f->>'quantity')::numeric) FROM jsonb_array_elements((distsync.explain_price('PL-C', 'PL-A', 10, options => '{"company":"PL-US"}')) #> '{detail,free_goods}') f;
 SELECT pg_temp.give(64, 64);
 SELECT pg_temp.asked(10);
+-- a text that reads like a name of the cache's own is a text: here the family of one item is what the units of the next are kept by
+SELECT count(*) AS sent FROM distsync.apply_all('item', '[{"sku":"PL-U1","base_unit":"EA","family":"\u0001L1\u000112\u00011\u0001-1\u00010"},{"sku":"PL-U2","base_unit":"EA","units":[{"unit":"L1","numerator":"12"}]}]', 'pl-erp') WHERE outcome = 'applied';
+\c -
+SET client_min_messages = warning;
+SELECT outcome, item, unit, code FROM distsync.prices('PL-C', '[{"item":"PL-U1"},{"item":"PL-U2","unit":"L1"}]', options => '{"company":"PL-US"}');

@@ -16,12 +16,16 @@
 #include "base/text.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "base/compat.h"
+
+/* as much of a text as a message shows of it, in bytes */
+#define SHOWN 40
 
 /* begin does the comma and the name before a value. */
 static void
@@ -210,4 +214,13 @@ ds_text_jsonb(StringInfo text, const char *key, Jsonb *value)
 		appendBinaryStringInfo(text, "null", 4);
 	else
 		JsonbToCString(text, &value->root, VARSIZE(value));
+}
+
+/* ds_text_shown does the shortening of a text that somebody sent for a message about it: half a character would be one that no client can read. */
+const char *
+ds_text_shown(const char *value)
+{
+	int length = (int) strlen(value);
+
+	return length <= SHOWN ? value : pnstrdup(value, pg_mbcliplen(value, length, SHOWN));
 }

@@ -27,5 +27,6 @@ extern void ds_text_number(StringInfo text, const char *key, Numeric value);
 extern void ds_text_ratio(StringInfo text, const char *key, DsRatio value, int most);
 extern void ds_text_instant(StringInfo text, const char *key, TimestampTz value);
 extern void ds_text_jsonb(StringInfo text, const char *key, Jsonb *value);
+extern const char *ds_text_shown(const char *value);
 
 #endif /* DS_BASE_TEXT_H */

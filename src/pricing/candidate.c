@@ -18,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/text.h"
 #include "pricing/filter.h"
 
 /* as many are taken together */
@@ -338,8 +339,8 @@ tax_rate(DsCall *call, const DsLine *line, DsRatio *rate)
 	number = ds_pricing_number(v);
 	if (number == NULL || !ds_decimal_read(number, &d) || d.mantissa < 0)
 		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE),
-						errmsg("tax rate of class \"%.40s\" is no percentage", class),
-						errdetail("Field: options.tax_rates.%.40s.", class),
+						errmsg("tax rate of class \"%s\" is no percentage", ds_text_shown(class)),
+						errdetail("Field: options.tax_rates.%s.", class),
 						errhint("Give a number that is not negative, such as 8.875.")));
 	*rate = ds_ratio_decimal(d);
 	return true;

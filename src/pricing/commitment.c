@@ -53,8 +53,8 @@ said_number(JsonbContainer *said, const char *key, const char *agreement)
 	if (number == NULL || !ds_decimal_read(number, &d))
 		ereport(ERROR,
 				(errcode(DS_ERRCODE_INVALID_VALUE),
-				 errmsg("used volume of agreement \"%.40s\" is no number", agreement),
-				 errdetail("Field: options.used.%.40s.%s.", agreement, key),
+				 errmsg("used volume of agreement \"%s\" is no number", agreement),
+				 errdetail("Field: options.used.%s.%s.", agreement, key),
 				 errhint("Give it as an answer told it: {\"quantity\": 60, \"amount\": 480}.")));
 	return ds_ratio_decimal(d);
 }
@@ -71,8 +71,14 @@ said_used(DsCall *call, DsSource *s)
 		return false;
 	v = getKeyJsonValueFromContainer(&call->request.used->root, agreement, (int) strlen(agreement),
 									 &buffer);
-	if (v == NULL || v->type != jbvBinary || !JsonContainerIsObject(v->val.binary.data))
+	if (v == NULL || v->type == jbvNull)
 		return false;
+	if (v->type != jbvBinary || !JsonContainerIsObject(v->val.binary.data))
+		ereport(ERROR,
+				(errcode(DS_ERRCODE_INVALID_VALUE),
+				 errmsg("used volume of agreement \"%s\" is no object", agreement),
+				 errdetail("Field: options.used.%s.", agreement),
+				 errhint("Give it as an answer told it: {\"quantity\": 60, \"amount\": 480}.")));
 	s->used_quantity = said_number(v->val.binary.data, "quantity", agreement);
 	s->used_amount = said_number(v->val.binary.data, "amount", agreement);
 	return true;

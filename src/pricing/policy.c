@@ -24,6 +24,9 @@
 					errdetail("Table dist.price_policy."),                                         \
 					errhint("Publish a policy with distsync.publish_policy().")))
 
+/* decimals that publish_policy() lets a rounding have */
+#define MAX_SCALE 8
+
 /* member does the look-up of a member; NULL = absent. */
 static JsonbValue *
 member(JsonbContainer *object, const char *key, JsonbValue *buffer)
@@ -107,15 +110,20 @@ read_slots(JsonbContainer *document, DsPolicy *policy)
 	}
 }
 
-/* number_of does the reading of a number, which may be a string. False: absent or null. */
+/* number_of does the reading of a number from 0 on, which may be a string. False: absent or null. */
 static bool
-number_of(JsonbContainer *object, const char *key, DsDecimal *number)
+number_of(JsonbContainer *object, const char *key, int32 version, DsDecimal *number)
 {
 	JsonbValue buffer;
 	JsonbValue *v = member(object, key, &buffer);
-	Numeric n = v == NULL || v->type == jbvNull ? NULL : ds_pricing_number(v);
+	Numeric n;
 
-	return n != NULL && ds_decimal_read(n, number);
+	if (v == NULL || v->type == jbvNull)
+		return false;
+	n = v->type == jbvString || v->type == jbvNumeric ? ds_pricing_number(v) : NULL;
+	if (n == NULL || !ds_decimal_read(n, number) || number->mantissa < 0)
+		BROKEN(version, key);
+	return true;
 }
 
 /* read_rounding does the reading of the rounding that holds where a version names none. */
@@ -125,15 +133,21 @@ read_rounding(JsonbContainer *document, DsPolicy *policy)
 	static const char *const modes[] = {"half_up", "half_even", "up", "down", NULL};
 	JsonbValue buffer;
 	JsonbValue *v = member(document, "rounding", &buffer);
+	int32 version = policy->version;
 	DsDecimal scale;
 
-	if (v == NULL || v->type != jbvBinary || !number_of(v->val.binary.data, "scale", &scale))
-		BROKEN(policy->version, "rounding");
+	if (v == NULL || v->type != jbvBinary ||
+		!number_of(v->val.binary.data, "scale", version, &scale) || scale.scale != 0 ||
+		scale.mantissa > MAX_SCALE)
+		BROKEN(version, "rounding");
 	policy->rounding.scale = (int) scale.mantissa;
 	policy->rounding.mode = word_of(v->val.binary.data, "mode", modes, DS_ROUND_HALF_UP);
 	policy->rounding.has_multiple =
-		number_of(v->val.binary.data, "multiple", &policy->rounding.multiple);
-	policy->rounding.has_ending = number_of(v->val.binary.data, "ending", &policy->rounding.ending);
+		number_of(v->val.binary.data, "multiple", version, &policy->rounding.multiple);
+	policy->rounding.has_ending =
+		number_of(v->val.binary.data, "ending", version, &policy->rounding.ending);
+	if (policy->rounding.has_multiple && policy->rounding.multiple.mantissa == 0)
+		BROKEN(version, "multiple");
 }
 
 /* ds_pricing_policy_read does the reading of a whole document. */

@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/text.h"
 
 /* the options that were found right last, so that an application that always sends the same ones is checked once */
 #define KEEP_OPTIONS 1024
@@ -194,7 +195,7 @@ choose_currency(DsCall *call, const char *asked, const DsParty *customer, const 
 		ERROR,
 		(errcode(DS_ERRCODE_WRONG_CURRENCY),
 		 q->currency == NULL ? errmsg("no currency to price in")
-							 : errmsg("currency \"%.40s\" is not known", q->currency),
+							 : errmsg("currency \"%s\" is not known", ds_text_shown(q->currency)),
 		 errdetail("Field: options.currency."),
 		 errhint(
 			 "Give options.currency or options.company, or set the currency of the customer.")));
@@ -316,7 +317,7 @@ wrong_unit(const DsItem *item, const char *unit, const char *field)
 	ereport(
 		ERROR,
 		(errcode(DS_ERRCODE_WRONG_UNIT),
-		 errmsg("item \"%s\" has no unit \"%.40s\"", item->sku, unit),
+		 errmsg("item \"%s\" has no unit \"%s\"", item->sku, ds_text_shown(unit)),
 		 errdetail("Field: %s. Known: %s.", field, known.data),
 		 errhint(
 			 "Use one of the known units, or send the item with this unit and its factor first.")));
@@ -327,7 +328,8 @@ static void
 wrong_quantity(const char *said, const char *field)
 {
 	ereport(ERROR,
-			(errcode(DS_ERRCODE_INVALID_VALUE), errmsg("quantity \"%.40s\" cannot be priced", said),
+			(errcode(DS_ERRCODE_INVALID_VALUE),
+			 errmsg("quantity \"%s\" cannot be priced", ds_text_shown(said)),
 			 errdetail("Field: %s.", field),
 			 errhint("Give a number other than 0 with at most 14 digits before and 6 after the "
 					 "point; a negative one is a return.")));
@@ -458,6 +460,25 @@ number_member(JsonbContainer *object, const char *key, const char *field, bool *
 	return NumericGetDatum(number);
 }
 
+/* item_of_id does the look-up of an item by its id, for other rooms; a number that is none names no item. */
+static const DsItem *
+item_of_id(DsCall *call, Datum number, const char *field)
+{
+	const DsItem *item = NULL;
+	DsDecimal d;
+
+	if (ds_decimal_read(DatumGetNumeric(number), &d) && d.scale == 0 && d.mantissa > 0 &&
+		d.mantissa <= PG_INT64_MAX)
+		item = ds_pricing_item(call, (int64) d.mantissa);
+	if (item == NULL)
+		ereport(ERROR,
+				(errcode(DS_ERRCODE_UNKNOWN_CODE),
+				 errmsg("item %s does not exist",
+						ds_text_shown(DatumGetCString(DirectFunctionCall1(numeric_out, number)))),
+				 errdetail("Field: %s.", field), errhint("Give its code as item.")));
+	return item;
+}
+
 /* read_line does the reading of one line of prices(). */
 static void
 read_line(DsCall *call, JsonbContainer *object, int index, DsLine *line)
@@ -473,17 +494,10 @@ read_line(DsCall *call, JsonbContainer *object, int index, DsLine *line)
 	snprintf(field, sizeof(field), "lines[%d].quantity", index);
 	number = number_member(object, "quantity", field, &found);
 	set_quantity(line, found ? number : NumericGetDatum(int64_to_numeric(1)), field);
+	snprintf(field, sizeof(field), "lines[%d].item_id", index);
 	number = number_member(object, "item_id", field, &found);
 	if (found)
-	{
-		int64 item_id = DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
-
-		item = ds_pricing_item(call, item_id);
-		if (item == NULL)
-			ereport(ERROR, (errcode(DS_ERRCODE_UNKNOWN_CODE),
-							errmsg("item " INT64_FORMAT " does not exist", item_id),
-							errdetail("Field: lines[%d].item_id.", index)));
-	}
+		item = item_of_id(call, number, field);
 	else
 	{
 		snprintf(field, sizeof(field), "lines[%d].item", index);

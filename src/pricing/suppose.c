@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "base/compat.h"
+#include "base/errors.h"
 
 struct DsSuppose
 {
@@ -37,6 +38,19 @@ struct DsSuppose
 	int twice;		/* slot whose discount is taken twice, -1 = none */
 	bool compound;	/* the second time of what the first one left */
 };
+
+/* as many decimals as a rounding may be supposed to have */
+#define MAX_SCALE 20
+
+/* wrong does the error for what cannot be supposed; field: the member with a point before it, "" = all of it. */
+static void
+wrong(const char *field)
+{
+	ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE),
+					errmsg("suppose%s is nothing that can be supposed", field),
+					errdetail("Field: suppose%s.", field),
+					errhint("The comment of pricing_suppose() says what can be.")));
+}
 
 /* text_member does the reading of a member as text; NULL = absent or null. */
 static const char *
@@ -70,11 +84,15 @@ static DsRatio
 ratio_member(Jsonb *object, const char *key)
 {
 	const char *text = text_member(object, key);
+	Numeric n;
 
 	if (text == NULL)
 		return ds_ratio_of(1);
-	return ds_ratio_numeric(DatumGetNumeric(DirectFunctionCall3(
-		numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1))));
+	n = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+											ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	if (numeric_is_nan(n) || numeric_is_inf(n))
+		wrong(psprintf(".%s", key));
+	return ds_ratio_numeric(n);
 }
 
 /* ds_pricing_suppose does the reading of what is supposed. */
@@ -83,8 +101,11 @@ ds_pricing_suppose(Jsonb *told)
 {
 	static const char *const modes[] = {"half_up", "half_even", "up", "down", NULL};
 	DsSuppose *s = palloc0(sizeof(DsSuppose));
-	const char *text = text_member(told, "exchange");
+	const char *text;
 
+	if (!JB_ROOT_IS_OBJECT(told))
+		wrong("");
+	text = text_member(told, "exchange");
 	if (text != NULL && strcmp(text, "none") == 0)
 		s->exchange = DS_EXCHANGE_NONE;
 	else if (text != NULL && strcmp(text, "inverse") == 0)
@@ -98,6 +119,8 @@ ds_pricing_suppose(Jsonb *told)
 	}
 	text = text_member(told, "scale");
 	s->scale = text == NULL ? -1 : pg_strtoint32(text);
+	if (text != NULL && (s->scale < 0 || s->scale > MAX_SCALE))
+		wrong(".scale");
 	s->mode = word_member(told, "mode", modes);
 	text = text_member(told, "each_step");
 	s->each_step_known = text != NULL;
