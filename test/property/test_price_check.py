@@ -10,14 +10,14 @@ import os
 import random
 import unittest
 
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, Loaded, exact, literal, naming, psql
+from pricing_cases import Case
+from pricing_database import SOURCE, Loaded, exact, literal, psql
 from pricing_questions import Questions, decimal
+from pricing_test import ONLY, PricesTest, count, seed
 from pricing_world import read, text_of
 
-SEED = int(os.environ.get("SEED") or 77)
-CASES = int(os.environ.get("CASES") or 300)
-ONLY = os.environ.get("WORLD")
+SEED = seed(77)
+CASES = count("CASES", 300)
 ENOUGH = int(os.environ.get("DIFFERENCES") or 1)
 DOCUMENTS = 60      # of a world
 TAXES = {"T1": "20", "T2": "7.5"}
@@ -125,26 +125,13 @@ def money(value):
     return None if scaled.denominator != 1 else f"{scaled.numerator // 10 ** 8}.{scaled.numerator % 10 ** 8:08}"
 
 
-class PriceCheck(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.names, cls.before = naming(), out["before"]
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class PriceCheck(PricesTest):
+    seed = SEED
 
     def test_causes(self):
-        kinds, seen, number, self.unexplained = policies(random.Random(SEED)), Counter(), 0, []
+        seen, number, self.unexplained = Counter(), 0, []
         while seen["lines"] < CASES and (not ONLY or number == 0):
-            out = psql(f"SELECT distsync.publish_policy({literal(kinds[int(ONLY or number) % len(kinds)])}::jsonb);\n")[""]
-            self.assertEqual([line for line in out if "ERROR" in line], [])
+            self.policy_of(int(ONLY or number))
             self.one_world(int(ONLY or number), seen)
             number += 1
         print(dict(seen.most_common()), flush=True)

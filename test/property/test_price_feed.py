@@ -5,17 +5,16 @@ SEED=n asks in other worlds, WORLDS=n in that many, WORLD=n in one only.
 """
 import copy
 from datetime import datetime, timezone
-import os
 import random
 import unittest
 
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, exact, literal, load_script, naming, psql
+from pricing_cases import Case
+from pricing_database import SOURCE, exact, literal, load_script, psql
+from pricing_test import ONLY, PricesTest, count, seed, worlds
 from pricing_world import DAY, microseconds, text_of
 
-SEED = int(os.environ.get("SEED") or random.randrange(10**9))
-WORLDS = int(os.environ.get("WORLDS") or 12)
-ONLY = os.environ.get("WORLD")
+SEED = seed()
+WORLDS = count("WORLDS", 12)
 
 
 def midnight(day):
@@ -134,18 +133,8 @@ class Script:
         return psql(self.text)
 
 
-class Feed(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        cls.before, cls.names = out["before"], naming()
-        cls.policies = policies(random.Random(SEED))
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Feed(PricesTest):
+    seed = SEED
 
     def uncovered(self, lines, rows, states, options):
         """The differences that no row covers. What meant a buyer or an item in any state counts: prices are asked for instants of then, too."""
@@ -171,9 +160,8 @@ class Feed(unittest.TestCase):
 
     def test_every_difference_is_covered(self):
         differences, left_out, boundaries = 0, 0, 0
-        for world in [int(ONLY)] if ONLY else range(WORLDS):
-            done = psql(f"SELECT distsync.publish_policy({literal(self.policies[world % len(self.policies)])}::jsonb);\n")
-            self.assertEqual([line for line in done[""] if "ERROR" in line], [])
+        for world in worlds(WORLDS):
+            self.policy_of(world)
             case = Case(f"{SEED} feed {world}", next(self.names))
             written, options, edges = steps(case), option_sets(case), [midnight(day) for day in case.pivots]
             later = sorted({e + d for e in edges[3:] for d in (-DAY, -1, 0, DAY)})

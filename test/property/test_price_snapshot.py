@@ -5,18 +5,16 @@ SEED=n asks in other worlds, WORLDS=n in that many, WORLD=n in one only.
 """
 from fractions import Fraction
 import hashlib
-import os
-import random
 import unittest
 
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, exact, literal, load_script, naming, psql
+from pricing_cases import Case
+from pricing_database import SOURCE, exact, literal, load_script, psql
+from pricing_test import ONLY, PricesTest, count, seed, worlds
 from pricing_world import DAY, text_of
 from test_price_feed import midnight, steps
 
-SEED = int(os.environ.get("SEED") or random.randrange(10**9))
-WORLDS = int(os.environ.get("WORLDS") or 5)
-ONLY = os.environ.get("WORLD")
+SEED = seed()
+WORLDS = count("WORLDS", 5)
 STEPS = 16
 
 
@@ -108,19 +106,8 @@ class Session:
         return psql(self.text)
 
 
-class Snapshots(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        cls.before, cls.names, cls.policies = out["before"], naming(), policies(random.Random(SEED))
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Snapshots(PricesTest):
+    seed = SEED
 
     def test_written_fields(self):
         """Codes with tabs, newlines and backslashes come back as they were, and numbers have one form."""
@@ -132,9 +119,8 @@ class Snapshots(unittest.TestCase):
 
     def test_channel_comes_to_the_same(self):
         changed = unchanged = shared = 0
-        for world in [int(ONLY)] if ONLY else range(WORLDS):
-            done = psql(f"SELECT distsync.publish_policy({literal(self.policies[world % len(self.policies)])}::jsonb);\n")
-            self.assertEqual([line for line in done[""] if "ERROR" in line], [])
+        for world in worlds(WORLDS):
+            self.policy_of(world)
             case = Case(f"{SEED} snapshot {world}", next(self.names))
             twins(case)
             written = steps(case)[:STEPS]

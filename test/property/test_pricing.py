@@ -12,14 +12,14 @@ import random
 import unittest
 
 from pricing_cases import Case, policies
-from pricing_database import SOURCE, Difference, Loaded, bare, exact, literal, naming, price_sql, prices_sql, sheet_sql, psql, renamed, single
+from pricing_database import SOURCE, Difference, Loaded, bare, exact, literal, price_sql, prices_sql, sheet_sql, psql, renamed, single
 from pricing_oracle import prices
 from pricing_questions import Questions, asked
+from pricing_test import PricesTest, count, seed, worlds
 from pricing_world import read, text_of
 
-SEED = int(os.environ.get("SEED") or 22)
-CASES = int(os.environ.get("CASES") or 10000)
-ONLY = os.environ.get("WORLD")
+SEED = seed(22)
+CASES = count("CASES", 10000)
 ENOUGH = int(os.environ.get("DIFFERENCES") or 1)
 LINES = 500         # of a world
 SHEETS = 3          # sheets of a world that are compared with single prices
@@ -78,34 +78,16 @@ def bought(row):
     return core(row, ("outcome", "unit_price", "price_per", "net_amount", "currency", "agreement"))
 
 
-class Pricing(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        cls.policies = policies(random.Random(SEED))
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.names, cls.before = naming(), out["before"]
-
-    @classmethod
-    def tearDownClass(cls):
-        """Other tests find the policy that was there."""
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
-
-    def publish(self, policy):
-        out = psql(f"SELECT distsync.publish_policy({literal(policy)}::jsonb);\n")[""]
-        self.assertEqual([line for line in out if "ERROR" in line], [], policy)
+class Pricing(PricesTest):
+    seed = SEED
 
     # --- the engine is the oracle
 
     def test_engine_is_the_oracle(self):
-        worlds = [int(ONLY)] if ONLY else range(max(1, CASES // LINES))
+        numbers = worlds(CASES // LINES)
         asked_before, codes, told = [], Counter(), []
         for place, policy in enumerate(self.policies):
-            mine = [number for number in worlds if number % len(self.policies) == place]
+            mine = [number for number in numbers if number % len(self.policies) == place]
             if mine:
                 self.publish(policy)
             for number in mine:

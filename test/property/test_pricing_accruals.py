@@ -6,21 +6,20 @@ from collections import Counter
 from fractions import Fraction
 from itertools import permutations
 import json
-import os
 import random
 import unittest
 
 from pricing_accruals import Books
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, Difference, Loaded, exact, literal, naming, psql
+from pricing_cases import Case
+from pricing_database import SOURCE, Difference, Loaded, exact, literal, psql
 from pricing_questions import AMOUNTS, boundaries, decimal
+from pricing_test import ONLY, PricesTest, count, seed, worlds
 from pricing_world import instant, read, text_of
 from test_pricing import plain, short
 from test_pricing_oracle import ALL, POLICY, agreement, masters
 
-SEED = int(os.environ.get("SEED") or 22)
-DOCUMENTS = int(os.environ.get("ACCRUALS") or 400)
-ONLY = os.environ.get("WORLD")
+SEED = seed(22)
+DOCUMENTS = count("ACCRUALS", 400)
 OF_A_WORLD = 50
 COMBINES = ("override", "best", "best", "additive", "additive", "compound", "exclusive", "always")
 ACCRUE = [{"slot": "rebate", "combine": "accrue"}, {"slot": "claim", "combine": "accrue"}]
@@ -144,23 +143,13 @@ def counted(rows):
     return Counter(tuple(row[f] if f not in ("quantity", "base", "amount") else Fraction(row[f]) for f in FIELDS) for row in rows)
 
 
-class Accruals(unittest.TestCase):
-    maxDiff = None
+class Accruals(PricesTest):
+    seed = SEED
 
     def test_engine_is_the_oracle(self):
-        print(f"SEED={SEED}", flush=True)
-        psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n")
-        before = psql("SELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")[""][0]
-        names, known, found = naming(), policies(random.Random(SEED)), Counter()
-        try:
-            for number in [int(ONLY)] if ONLY else range(max(1, DOCUMENTS // OF_A_WORLD)):
-                policy = dict(known[number % len(known)])
-                policy["slots"] = policy["slots"] + ACCRUE
-                out = psql(f"SELECT distsync.publish_policy({literal(policy)}::jsonb);\n")[""]
-                self.assertEqual([line for line in out if "ERROR" in line], [], policy)
-                self.one_world(number, policy, next(names), found)
-        finally:
-            psql(f"SELECT distsync.publish_policy({literal(before)}::jsonb);\n")
+        found = Counter()
+        for number in worlds(DOCUMENTS // OF_A_WORLD):
+            self.one_world(number, self.policy_of(number, *ACCRUE), next(self.names), found)
         print(dict(found.most_common()), flush=True)
         self.assertEqual(psql("SELECT * FROM distsync_internal.pricing_verify_accruals() LIMIT 5;\n")[""], [])
         for what in ("rebate", "claim", "adjusted", "taken back", "waited", "waiting", "failed", "credited in full"):

@@ -5,21 +5,20 @@ SEED=n other worlds, CHARGES=n so many orders (1,200 if not said), WORLD=n one w
 from collections import Counter
 from fractions import Fraction
 import json
-import os
 import random
 import unittest
 
-from pricing_cases import Case, policies
+from pricing_cases import Case
 from pricing_charges import charges
-from pricing_database import SOURCE, Difference, Loaded, instant_sql, literal, naming, options_sql, psql
+from pricing_database import Difference, Loaded, instant_sql, literal, options_sql
 from pricing_questions import Questions, asked
+from pricing_test import ONLY, PricesTest, count, seed, worlds
 from pricing_world import read, text_of
 from test_pricing import plain, short
 from test_pricing_oracle import ALL, LIST, POLICY, agreement, masters
 
-SEED = int(os.environ.get("SEED") or 22)
-ORDERS = int(os.environ.get("CHARGES") or 1200)
-ONLY = os.environ.get("WORLD")
+SEED = seed(22)
+ORDERS = count("CHARGES", 1200)
 OF_A_WORLD = 120
 COMBINES = ("override", "override", "best", "additive", "additive", "compound", "compound", "exclusive", "always")
 CONTEXTS = ({"zone": "1"}, {"zone": "2", "carrier": "fast"}, {"zone": "1", "freight_terms": "collect"}, {"zone": "2", "freight_terms": "third_party"}, {"freight_terms": "prepaid"}, {})
@@ -93,23 +92,13 @@ def alike(said, one):
     return dict(said, weight=None) == dict(one, weight=None) and close(said["weight"], one["weight"])
 
 
-class Charges(unittest.TestCase):
-    maxDiff = None
+class Charges(PricesTest):
+    seed = SEED
 
     def test_engine_is_the_oracle(self):
-        print(f"SEED={SEED}", flush=True)
-        psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n")
-        before = psql("SELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")[""][0]
-        names, known, counted = naming(), policies(random.Random(SEED)), Counter()
-        try:
-            for number in [int(ONLY)] if ONLY else range(max(1, ORDERS // OF_A_WORLD)):
-                policy = dict(known[number % len(known)])
-                policy["slots"] = policy["slots"] + [{"slot": "charge", "combine": "charge"}]
-                out = psql(f"SELECT distsync.publish_policy({literal(policy)}::jsonb);\n")[""]
-                self.assertEqual([line for line in out if "ERROR" in line], [], policy)
-                self.one_world(number, policy, next(names), counted)
-        finally:
-            psql(f"SELECT distsync.publish_policy({literal(before)}::jsonb);\n")
+        counted = Counter()
+        for number in worlds(ORDERS // OF_A_WORLD):
+            self.one_world(number, self.policy_of(number, {"slot": "charge", "combine": "charge"}), next(self.names), counted)
         print(dict(counted.most_common()), flush=True)
         for what in ("ok", "collect", "below_tier", "lower_tier", "outranked", "excluded", "condition", "no_weight"):
             self.assertTrue(ONLY or counted[what], f"no case of {what}")

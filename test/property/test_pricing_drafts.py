@@ -4,19 +4,18 @@ SEED=n repeats a run, CASES=n asks so many lines, WORLD=n one world only.
 """
 from collections import Counter
 import json
-import os
 import random
 import unittest
 
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, Difference, Loaded, exact, literal, naming, price_sql, prices_sql, psql, single
+from pricing_cases import Case
+from pricing_database import SOURCE, Difference, Loaded, exact, literal, price_sql, prices_sql, psql, single
 from pricing_drafts import Drafts
 from pricing_questions import Questions
+from pricing_test import PricesTest, count, seed, worlds
 from pricing_world import read
 
-SEED = int(os.environ.get("SEED") or 14)
-CASES = int(os.environ.get("CASES") or 3000)
-ONLY = os.environ.get("WORLD")
+SEED = seed(14)
+CASES = count("CASES", 3000)
 SCENARIOS = 5       # of a world
 LINES = 40          # asked in each
 EXPLAINED = 4       # of them also alone, with their steps
@@ -35,27 +34,13 @@ def told(line):
     return row
 
 
-class Drafted(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.names, cls.before = naming(), out["before"]
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Drafted(PricesTest):
+    seed = SEED
 
     def test_what_if_is_publish_then_ask(self):
-        kinds, numbers = policies(random.Random(SEED)), [int(ONLY)] if ONLY else range(max(1, CASES // (SCENARIOS * LINES)))
         seen = Counter()
-        for number in numbers:
-            out = psql(f"SELECT distsync.publish_policy({literal(kinds[number % len(kinds)])}::jsonb);\n")[""]
-            self.assertEqual([line for line in out if "ERROR" in line], [])
+        for number in worlds(CASES // (SCENARIOS * LINES)):
+            self.policy_of(number)
             self.one_world(number, seen)
         print(dict(seen), flush=True)
         # a test whose drafts never change a price would say nothing

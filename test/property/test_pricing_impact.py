@@ -5,21 +5,20 @@ SEED=n repeats a run, CASES=n prices so many open lines, WORLD=n one world only.
 from collections import Counter
 from fractions import Fraction
 import json
-import os
 import random
 import unittest
 
 from pricing_arithmetic import round_minor
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, Difference, Loaded, exact, instant_sql, literal, naming, prices_sql, psql
+from pricing_cases import Case
+from pricing_database import SOURCE, Difference, Loaded, exact, instant_sql, literal, prices_sql, psql
 from pricing_drafts import Drafts
 from pricing_open import Documents, insert_sql
 from pricing_questions import Questions, decimal
+from pricing_test import ONLY, PricesTest, count, seed
 from pricing_world import read, text_of
 
-SEED = int(os.environ.get("SEED") or 7)
-CASES = int(os.environ.get("CASES") or 1500)
-ONLY = os.environ.get("WORLD")
+SEED = seed(7)
+CASES = count("CASES", 1500)
 SCENARIOS = 4       # of a world
 DOCUMENTS = 40      # open in each
 
@@ -48,26 +47,13 @@ def outcome_of(old, new):
 OTHERS_AWAY = "SET LOCAL session_replication_role = replica;\nDELETE FROM dist.order_line;\nDELETE FROM dist.sales_order;\nSET LOCAL session_replication_role = origin;\n"
 
 
-class Impact(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.names, cls.before = naming(), out["before"]
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Impact(PricesTest):
+    seed = SEED
 
     def test_impact_is_pricing_twice(self):
-        kinds, seen, number = policies(random.Random(SEED)), Counter(), 0
+        seen, number = Counter(), 0
         while seen["lines"] < CASES and (not ONLY or number == 0):
-            out = psql(f"SELECT distsync.publish_policy({literal(kinds[int(ONLY or number) % len(kinds)])}::jsonb);\n")[""]
-            self.assertEqual([line for line in out if "ERROR" in line], [])
+            self.policy_of(int(ONLY or number))
             self.one_world(int(ONLY or number), seen)
             number += 1
         print(dict(seen), flush=True)

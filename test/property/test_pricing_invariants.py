@@ -3,36 +3,26 @@
 SEED=n repeats a run.
 """
 from fractions import Fraction as F
-import os
 import random
 import unittest
 
 from pricing_arithmetic import round_minor
 from pricing_cases import policies
-from pricing_database import SOURCE, exact, literal, naming, psql
+from pricing_database import SOURCE, exact, literal, psql
 from pricing_questions import decimal
+from pricing_test import PricesTest, seed
 from pricing_world import instant, text_of
 
-SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+SEED = seed()
 AT = "'2015-06-01T00:00:00Z'"
 
 
-class Invariants(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n"
-                   f"\\echo @@publish\nSELECT distsync.publish_policy({literal(dict(policies(random.Random(0))[0], rounding={'scale': 8, 'mode': 'half_up'}))}::jsonb);\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.before, cls.all_names = out["before"], naming()
-
-    @classmethod
-    def tearDownClass(cls):
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Invariants(PricesTest):
+    seed = SEED
 
     def setUp(self):
-        self.rng, self.names = random.Random(f"{SEED} {self.id()}"), next(self.all_names)
+        self.publish(dict(policies(random.Random(0))[0], rounding={"scale": 8, "mode": "half_up"}))
+        self.rng, self.names = random.Random(f"{SEED} {self.id()}"), next(type(self).names)
         self.money, self.agreements = self.names.currencies["U"], []
         n = self.names
         units = [{"unit": "BX", "numerator": 12}, {"unit": "TH", "numerator": 1, "denominator": 3}, {"unit": "PK", "numerator": 5, "denominator": 2}]

@@ -4,17 +4,17 @@ SEED=n repeats a run, CASES=n proves in a world for each 1,250 of them (10,000 i
 """
 import hashlib
 import json
-import os
 import random
 import unittest
 
-from pricing_cases import Case, policies
-from pricing_database import SOURCE, exact, literal, load_script, naming, options_sql, prices_call, prices_sql, price_sql, psql, rounds, single
+from pricing_cases import Case
+from pricing_database import SOURCE, exact, literal, load_script, prices_call, prices_sql, price_sql, psql, rounds, single
 from pricing_questions import Questions
+from pricing_test import PricesTest, count, seed
 from pricing_world import instant, read
 
-SEED = int(os.environ.get("SEED") or random.randrange(10**9))
-WORLDS = max(4, int(os.environ.get("CASES") or 10000) // 1250)
+SEED = seed()
+WORLDS = max(4, count("CASES", 10000) // 1250)
 LINES = 120         # of a world
 ALONE = 10          # lines of a world that are also explained
 UNRELATED = 10000   # changes that concern nobody who was asked
@@ -52,22 +52,8 @@ def changed(document, path):
     return copy
 
 
-class Proofs(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        print(f"SEED={SEED}", flush=True)
-        cls.policies = policies(random.Random(SEED))
-        out = psql(f"SELECT distsync.add_system('{SOURCE}', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = '{SOURCE}');\n"
-                   "\\echo @@before\nSELECT document FROM dist.price_policy ORDER BY policy_version DESC LIMIT 1;\n")
-        assert not [line for part in out.values() for line in part if "ERROR" in line], out
-        cls.names, cls.before = naming(), out["before"]
-
-    @classmethod
-    def tearDownClass(cls):
-        """Other tests find the policy that was there."""
-        psql(f"SELECT distsync.publish_policy({literal(cls.before[0])}::jsonb);\n")
+class Proofs(PricesTest):
+    seed = SEED
 
     def quiet(self, parts, start=""):
         """Nothing was refused and nothing failed in the parts of a session."""
@@ -77,7 +63,7 @@ class Proofs(unittest.TestCase):
     def test_proofs_hold_whatever_comes_later(self):
         proofs = []
         for number in range(WORLDS):
-            psql(f"SELECT distsync.publish_policy({literal(self.policies[number % len(self.policies)])}::jsonb);\n")
+            self.policy_of(number)
             proofs += self.one_world(number)
         print(f"{len(proofs)} proofs of {sum(len(json.loads(text)['lines']) for _, _, text in proofs)} lines", flush=True)
         self.change_much()
