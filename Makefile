@@ -127,11 +127,11 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
-# make soak [N=100] [CASES=1000 N] [SEED=...]: the kill loop of the tests for N cycles, and so many prices against the oracle; not in CI
+# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), then the property tests of prices in turn for so long; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
-	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) CASES=$(or $(CASES),$$(($(or $(N),100) * 1000))) LIMIT=$$(($(or $(N),100) * 30 + 900)) \
-		$(srcdir)/test/run.sh tap:060_kill_loop property:test_pricing
+	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) MINUTES=$(or $(MINUTES),60) TIMES=$(or $(TIMES),5) LIMIT=$$(($(or $(N),100) * 30 + 900)) \
+		$(srcdir)/test/run.sh $(if $(filter 0,$(N)),,tap:060_kill_loop) soak
 
 # make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI
 bench:
@@ -147,6 +147,11 @@ lint:
 fuzz:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh fuzz
 	@$(srcdir)/test/fuzz/run.sh $(or $(SECONDS),20) $(F)
+
+# make sanitize [T="regress property:test_pricing"]: legs of the tests with AddressSanitizer and UndefinedBehaviorSanitizer in the library; not in CI
+sanitize:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
+	@PG_CONFIG="$(PG_CONFIG)" SANITIZE=1 $(srcdir)/test/run.sh $(or $(T),regress property)
 
 # make matrix [PG="17 18"] [T=...]: the tests on every supported server, each on a Debian of its own; not in CI
 matrix:
@@ -171,4 +176,4 @@ settings:
 print-%:
 	@echo $($*)
 
-.PHONY: quickstart quickstart-stop contracts settings test bench lint fuzz matrix matrix-clean schema-picture
+.PHONY: quickstart quickstart-stop contracts settings test soak bench lint fuzz sanitize matrix matrix-clean schema-picture

@@ -187,8 +187,64 @@ leg_property()
 	if [ -z "$ran" ] || [ "$ran" = 0 ]; then echo "no property test ran"; count 0 1; else count $((ran - ${bad:-0})) "${bad:-0}"; fi
 }
 
+# sanitize_servers makes each server of our copy of PostgreSQL load the sanitizers before everything else. asan_start.c says why it needs help.
+sanitize_servers()
+{
+	local first="" library
+	gcc -shared -fPIC -o "$work/asan_start.so" test/helpers/asan_start.c || return 1
+	for library in libasan.so libubsan.so; do first="$first$(realpath "$(gcc -print-file-name=$library)"):"; done
+	mv "$bin/postgres" "$bin/postgres.real"
+	cat >"$bin/postgres" <<-END
+		#!/bin/bash
+		export LD_PRELOAD="$first$work/asan_start.so"
+		export ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:log_path=$out/sanitizer"
+		export UBSAN_OPTIONS="print_stacktrace=1:log_path=$out/sanitizer"
+		exec -a "\$0" "$bin/postgres.real" "\$@"
+	END
+	chmod 755 "$bin/postgres"
+}
+
+# check_sanitizer counts what the sanitizers found as a failed test.
+check_sanitizer()
+{
+	local found
+	for found in "$out"/sanitizer.*; do
+		[ -f "$found" ] || continue
+		show_tail 60 "$found"
+		count 0 1
+	done
+}
+
+# leg_soak runs the property tests of prices one after the other, each with a seed that none had before and TIMES as much as usual, until MINUTES are over. Each round has a database of its own.
+leg_soak()
+{
+	local list name log="$out/soak.log" round=0 seed ends=$((SECONDS + ${MINUTES:-60} * 60)) rc
+	mapfile -t list < <(files test/property .py | grep '/test_pric')
+	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
+	while [ "$SECONDS" -lt "$ends" ]; do
+		fresh_database distsync_property || { count 0 1; return; }
+		for name in $(basename -s .py -a "${list[@]}"); do
+			[ "$SECONDS" -lt "$ends" ] || break
+			seed=$((${SEED:-$(date +%s)} + round))
+			rc=0
+			(
+				export PGDATABASE=distsync_property SEED=$seed TIMES="${TIMES:-5}"
+				cd test/property && exec timeout -k 30 $((ends - SECONDS)) python3 -m unittest -v "$name"
+			) >"$log" 2>&1 || rc=$?
+			case $rc in
+				0) count 1 0; echo "$name SEED=$seed: $(grep -E '^Ran ' "$log")" ;;
+				124) echo "$name SEED=$seed: the time was over" ;;
+				*) count 0 1; echo "$name SEED=$seed: failed"; show_tail 200 "$log" ;;
+			esac
+		done
+		round=$((round + 1))
+	done
+}
+
 title "build"
-if ! make -s -j2 WERROR=1 DISTSYNC_TEST=1 all >"$out/build.log" 2>&1 || ! make -s WERROR=1 DISTSYNC_TEST=1 install >>"$out/build.log" 2>&1; then
+flags=(WERROR=1 DISTSYNC_TEST=1)
+[ -z "${SANITIZE:-}" ] || flags=(DISTSYNC_TEST=1 with_llvm=no COPT="-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=alignment")
+if ! { make -s -j2 "${flags[@]}" all && make -s "${flags[@]}" install && { [ -z "${SANITIZE:-}" ] || sanitize_servers; }; } >"$out/build.log" 2>&1; then
 	cat "$out/build.log"
 	echo "the build failed"
 	printf '\n%d passed, %d failed\n' 0 1
@@ -200,7 +256,7 @@ for selector in ${*:-$all_legs}; do
 	leg=${selector%%:*}
 	names=${selector#"$leg"}
 	names=${names#:}
-	case " $all_legs " in *" $leg "*) ;; *) echo "no leg '$leg': one of $all_legs"; exit 2 ;; esac
+	case " $all_legs soak " in *" $leg "*) ;; *) echo "no leg '$leg': one of $all_legs soak"; exit 2 ;; esac
 	title "$leg ${names:-}"
 	started=$SECONDS
 	before=$((passed + failed))
@@ -209,6 +265,7 @@ for selector in ${*:-$all_legs}; do
 	echo "-- $leg: $((SECONDS - started)) s"
 done
 stop_cluster
+check_sanitizer
 
 [ "$skipped" = 0 ] || printf '\n%d skipped\n' "$skipped"
 printf '\n%d passed, %d failed\n' "$passed" "$failed"

@@ -6,12 +6,13 @@
 #   pgtap      pgTAP through pg_prove                              test/pgtap/
 #   tap        PostgreSQL::Test::Cluster through prove             test/t/
 #   property   Python tests                                        test/property/
+#   soak       those of prices again and again, only when named    test/property/test_pric*.py
 #
 # Nothing of it touches the system: sources and the PostgreSQL installation are copied into a temporary folder, the
 # library is built there with its fail-points (DISTSYNC_TEST=1, never in what "make install" installs) and installed
 # into that copy. PostgreSQL refuses to run as root: root hands everything to an unprivileged user.
 #
-# KEEP=1 keeps the folder. KILL_CYCLES sets how often the kill loop kills, CASES how many prices are compared, SEED with which sequence, LIMIT how many seconds a TAP file may take. The last line is "N passed, N failed"; the exit status says the same.
+# KEEP=1 keeps the folder, SANITIZE=1 builds the library with sanitizers and runs each server so. KILL_CYCLES sets how often the kill loop kills, CASES how many prices are compared (TIMES: how many times as many as usual), SEED with which sequence, MINUTES how long a soak takes, LIMIT how many seconds a TAP file may take. The last line is "N passed, N failed"; the exit status says the same.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tools/private_tree.sh"
@@ -43,4 +44,4 @@ temporary=$work/tmp
 [ ${#temporary} -le 64 ] || temporary=/tmp
 cd "$work/src"
 "${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR="$temporary" DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" \
-	${JOBS:+JOBS="$JOBS"} ${SEED:+SEED="$SEED"} ${CASES:+CASES="$CASES"} ${KILL_CYCLES:+KILL_CYCLES="$KILL_CYCLES"} ${LIMIT:+LIMIT="$LIMIT"} test/legs.sh "$@" </dev/null
+	${JOBS:+JOBS="$JOBS"} ${SANITIZE:+SANITIZE="$SANITIZE"} ${SEED:+SEED="$SEED"} ${CASES:+CASES="$CASES"} ${KILL_CYCLES:+KILL_CYCLES="$KILL_CYCLES"} ${LIMIT:+LIMIT="$LIMIT"} ${MINUTES:+MINUTES="$MINUTES"} ${TIMES:+TIMES="$TIMES"} test/legs.sh "$@" </dev/null

@@ -1,4 +1,4 @@
-"""Damage in what the engine reads: pages of rates, filters of rate sets and policies of random worlds get other bytes, members or values, and prices are asked.
+"""Damage in what the engine reads: pages of rates, filters and page sizes of rate sets, and policies of random worlds get other bytes, members or values, and prices are asked.
 
 Whatever is damaged, the answer is rows or an error that says so (XX001, or one of ours): never a crash, never an error of what happens to stumble over it. What is damaged is rolled back, and a backend
 that has not seen it answers as before. SEED=n repeats a run, CASES=n damages so often (300 if not said), WORLD=n one world only.
@@ -60,8 +60,8 @@ class Damage(PricesTest):
                 loaded.forget()
         print(dict(told.most_common()), flush=True)
         self.assertEqual([f"{error}\n{what}" for error, what in wrong.items()], [], f"SEED={SEED}")
-        # a filter that is none excludes nothing: it is never refused
-        self.assertGreater(min(told[what] for what in ("page read", "page refused", "filter read", "policy read", "policy refused")), 0)
+        # a filter that is none excludes nothing, and a page that is not found is not needed: neither is ever refused
+        self.assertGreater(min(told[what] for what in ("page read", "page refused", "filter read", "shift read", "policy read", "policy refused")), 0)
 
     def kept(self, names):
         """The bytes that there are, by kind: [(key, bytes)]."""
@@ -82,6 +82,9 @@ class Damage(PricesTest):
                 continue
             table, column, key = WHERE[kind]
             place, data = rng.choice(kept[kind])
+            if kind == "filter" and rng.random() < 0.2:
+                yield "shift", f"UPDATE dist.rate_part SET page_shift = {rng.choice((0, 3, 8, 16, 17, 24, 31))} WHERE ({key}) = ({', '.join(map(str, place))})"
+                continue
             data = damaged(rng, data, rng.choice(kept[kind])[1])
             yield kind, f"UPDATE dist.{table} SET {column} = '\\x{data.hex()}' WHERE ({key}) = ({', '.join(map(str, place))})"
 
