@@ -9,7 +9,7 @@ SET timezone = 'UTC';
 INSERT INTO sync.system (code, kind) VALUES ('ck-erp', 'erp'), ('ck-shop', 'shop');
 \o /dev/null
 SELECT distsync.publish_policy('{"shipped": "specificity_first"}');
-SELECT * FROM distsync.apply_all('currency', '[{"currency":"USD","minor_units":2},{"currency":"CKE","minor_units":2}]', 'ck-erp');
+SELECT * FROM distsync.apply_all('currency', '[{"currency":"USD","minor_units":2},{"currency":"CKE","minor_units":2},{"currency":"CKN","minor_units":2}]', 'ck-erp');
 SELECT * FROM distsync.apply_all('unit', '[{"unit":"EA"},{"unit":"BX"},{"unit":"CS"}]', 'ck-erp');
 SELECT * FROM distsync.apply('company', '{"code":"CK","name":"Checks Inc","currency":"USD"}', 'ck-erp');
 SELECT * FROM distsync.apply_all('channel', '[{"code":"CK-WEB"},{"code":"CK-EDI"}]', 'ck-erp');
@@ -17,7 +17,7 @@ SELECT * FROM distsync.apply_all('party', '[{"code":"CK-P","name":"Parent"},{"co
 	{"code":"CK-T","name":"Site","kind":"ship_to","parent":"CK-C","roles":["ship_to"]}]', 'ck-erp');
 SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', 'CK-' || i, 'name', i, 'base_unit', 'EA', 'tax_class', 'T', 'weight', 2, 'family', CASE WHEN i LIKE 'FAM_' THEN 'CK-F' END,
 		'units', '[{"unit":"BX","numerator":12},{"unit":"CS","numerator":144}]'::jsonb))
-	FROM unnest('{OK,SUP,END,NEXT,TIER,ALONE,AMT,UNIT,FX,LIST,BOOK,CUST,SHIP,CHAN,ROUND,EXT,STEP,DISC,NEW,GUARD,TAX,LOCK,BUY,GIFT,LATE,OVER,NONE,PER,FAMA,FAMB}'::text[]) i), 'ck-erp');
+	FROM unnest('{OK,SUP,END,NEXT,TIER,ALONE,AMT,UNIT,FX,NOFX,LIST,BOOK,CUST,SHIP,CHAN,ROUND,EXT,STEP,DISC,NEW,GUARD,TAX,LOCK,BUY,GIFT,LATE,OVER,NONE,PER,FAMA,FAMB}'::text[]) i), 'ck-erp');
 SELECT * FROM distsync.apply_all('exchange_rate', jsonb_build_array(jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.05', 'valid_from', now() - interval '90 days'),
 	jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.10', 'valid_from', now() - interval '1 day'), jsonb_build_object('from_currency', 'CKE', 'to_currency', 'USD', 'rate', '1.2', 'valid_from', now() + interval '30 days')), 'ck-erp');
 SELECT * FROM distsync.apply_all('rounding', '[{"rounding":"CK-2","scale":2,"mode":"half_up"}]', 'ck-erp');
@@ -39,6 +39,7 @@ SELECT * FROM distsync.apply_all('agreement', jsonb_build_array(
 	jsonb_build_object('code', 'CK-KX', 'slot', 'contract', 'currency', 'USD', 'rates', '[{"customer":"CK-C","what":"CK-EXT","calc":"percent_off","value":"33.333"}]'::jsonb),
 	jsonb_build_object('code', 'CK-KF', 'slot', 'contract', 'currency', 'USD', 'tier_basis', 'family_order', 'rates', '[{"customer":"CK-C","what_kind":"family","what":"CK-F","value":"90"},{"customer":"CK-C","what_kind":"family","what":"CK-F","value":"77","min_quantity":"10"}]'::jsonb),
 	jsonb_build_object('code', 'CK-KE', 'slot', 'contract', 'currency', 'CKE', 'fx_allowed', true, 'rates', '[{"customer":"CK-C","what":"CK-FX","value":"50"}]'::jsonb),
+	jsonb_build_object('code', 'CK-KN', 'slot', 'contract', 'currency', 'CKN', 'fx_allowed', true, 'rates', '[{"customer":"CK-C","what":"CK-NOFX","value":"66"}]'::jsonb),
 	jsonb_build_object('code', 'CK-B', 'slot', 'book', 'currency', 'USD', 'assignments', '[{"who_kind":"customer","who":"CK-C"}]'::jsonb, 'rates', '[{"what":"CK-BOOK","value":"95"}]'::jsonb),
 	jsonb_build_object('code', 'CK-ADJ', 'slot', 'adjustment', 'currency', 'USD', 'combine', 'compound', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', '[{"what":"CK-DISC","calc":"percent_off","value":"5"},{"what":"CK-STEP","calc":"percent_off","value":"5"}]'::jsonb),
 	jsonb_build_object('code', 'CK-FLOOR', 'slot', 'guard', 'currency', 'USD', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'rates', '[{"what":"CK-GUARD","value":"0","floor_price":"90"}]'::jsonb),
@@ -77,7 +78,8 @@ SELECT pg_temp.charge(:'t1', 'time', 1, 'END', '70'), pg_temp.charge(:'t1', 'tim
 SELECT pg_temp.charge(:'t1', 'tier', 1, 'TIER', '85', '{"quantity": 5}'), pg_temp.charge(:'t1', 'tier', 2, 'TIER', '90', '{"quantity": 15}'), pg_temp.charge(:'t1', 'tier', 3, 'TIER', '81', '{"quantity": 12}'), pg_temp.charge(:'t1', 'tier', 4, 'AMT', '8', '{"quantity": 5}');
 SELECT pg_temp.charge(:'t1', 'family', 1, 'FAMA', '90', '{"quantity": 6}'), pg_temp.charge(:'t1', 'family', 2, 'FAMB', '77', '{"quantity": 6}');
 SELECT pg_temp.charge(:'t1', 'unit', 1, 'UNIT', '7.07', '{"unit": "BX"}'), pg_temp.charge(:'t1', 'unit', 2, 'UNIT', '0.59', '{"unit": "EA"}'), pg_temp.charge(:'t1', 'unit', 3, 'OK', '1'), pg_temp.charge(:'t1', 'unit', 4, 'PER', '1234'), pg_temp.charge(:'t1', 'unit', 5, 'UNIT', '960', '{"unit": "BX"}');
-SELECT pg_temp.charge(:'t1', 'exchange', 1, 'FX', '50'), pg_temp.charge(:'t1', 'exchange', 2, 'FX', '45.4545'), pg_temp.charge(:'t1', 'exchange', 3, 'FX', '52.5'), pg_temp.charge(:'t1', 'exchange', 4, 'FX', '60');
+SELECT pg_temp.charge(:'t1', 'exchange', 1, 'FX', '50'), pg_temp.charge(:'t1', 'exchange', 2, 'FX', '45.4545'), pg_temp.charge(:'t1', 'exchange', 3, 'FX', '52.5'), pg_temp.charge(:'t1', 'exchange', 4, 'FX', '60'),
+	pg_temp.charge(:'t1', 'exchange', 5, 'NOFX', '66');
 SELECT pg_temp.charge(:'t1', 'list', 1, 'LIST', '100'), pg_temp.charge(:'t1', 'contract', 1, 'BOOK', '95');
 SELECT pg_temp.charge(:'t1', 'party', 1, 'CUST', '85'), pg_temp.charge(:'t1', 'party', 2, 'CUST', '83'), pg_temp.charge(:'t1', 'party', 3, 'SHIP', '79'), pg_temp.charge(:'t1', 'party', 4, 'CHAN', '84'), pg_temp.charge(:'t1', 'party', 5, 'CHAN', '86');
 SELECT pg_temp.charge(:'t1', 'ship to', 1, 'SHIP', '82', '{"ship_to": "CK-T"}');

@@ -161,7 +161,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_suspect_unit(jsonb) IS
 	'Suspects unit_factor: the price of so many of another unit, of the same goods in another unit, the right price times or over the factor of another unit, and a price for 1 taken for one for 100 or 1000 or the other way round.';
 
--- pricing_suspect_exchange does the suspects of conversion, where something of the price was in another currency.
+-- pricing_suspect_exchange does the suspects of conversion, where something of the price was in another currency, or could not be converted.
 CREATE FUNCTION distsync_internal.pricing_suspect_exchange(ctx jsonb) RETURNS SETOF distsync_internal.price_suspect
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -170,7 +170,9 @@ DECLARE
 	asked text := ctx->'options'->>'currency';
 	first_known timestamptz := (SELECT min(p.published_at) FROM dist.price_policy p);
 BEGIN
-	IF NOT EXISTS (SELECT FROM jsonb_array_elements(COALESCE(ctx->'detail'->'steps', '[]')) t JOIN dist.agreement a ON a.code = t->>'agreement' WHERE a.currency <> asked OR t->>'calc' IN ('markup', 'margin', 'percent_off', 'amount_off', 'formula', 'reference')) THEN
+	IF NOT EXISTS (SELECT FROM jsonb_array_elements(COALESCE(ctx->'detail'->'steps', '[]')) t JOIN dist.agreement a ON a.code = t->>'agreement' WHERE a.currency <> asked OR t->>'calc' IN ('markup', 'margin', 'percent_off', 'amount_off', 'formula', 'reference'))
+		-- what has no rate of exchange takes no part here, and did where somebody converted all the same
+		AND NOT EXISTS (SELECT FROM jsonb_array_elements(COALESCE(ctx->'detail'->'losers', '[]')) l WHERE l->>'reason' IN ('currency', 'no_cost', 'no_base_price')) THEN
 		RETURN;
 	END IF;
 	RETURN QUERY
