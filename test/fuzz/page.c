@@ -47,7 +47,8 @@ static bool
 same_decimal(DsDecimal a, DsDecimal b)
 {
 	/* the least of all has no negative */
-	must(a.scale >= 0 && a.scale <= DS_PAGE_MAX_SCALE && a.mantissa != (int128) ((uint128) 1 << 127));
+	must(a.scale >= 0 && a.scale <= DS_PAGE_MAX_SCALE &&
+		 a.mantissa != (int128) ((uint128) 1 << 127));
 	return a.mantissa == b.mantissa && a.scale == b.scale;
 }
 
