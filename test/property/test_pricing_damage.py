@@ -10,7 +10,7 @@ import re
 import unittest
 
 from pricing_cases import Case
-from pricing_database import QUIET, Loaded, literal, prices_sql, psql
+from pricing_database import QUIET, Loaded, literal, price_sql, prices_sql, psql, single
 from pricing_questions import Questions
 from pricing_test import PricesTest, count, seed, worlds
 from pricing_world import read
@@ -91,6 +91,8 @@ class Damage(PricesTest):
     def one_world(self, rng, loaded, policy, asked, told, wrong):
         stamp = psql("SELECT to_jsonb(clock_timestamp()) #>> '{}';\n")[""][0]
         past = [dict(q, options=dict(q["options"], known_at=stamp)) for q in asked]
+        alone = [one for q in asked for place in range(len(q["lines"])) for one in [single(q, place)] if one][:3]
+        ask = [prices_sql(q) for q in asked + past] + [price_sql(q, "explain_price") for q in alone]
         good = "".join(map(prices_sql, past))
         before = psql(good)[""]
         many = list(self.statements(rng, self.kept(loaded.names), policy))
@@ -99,7 +101,7 @@ class Damage(PricesTest):
             for n, (_, statement) in enumerate(many[start:start + AT_ONCE]):
                 # each in a backend of its own: what one has kept is not read again
                 script += f"\\c -\n{QUIET}\\echo @@{n}\nBEGIN;\nSET LOCAL session_replication_role = replica;\n{statement};\n"
-                script += "".join(f"SAVEPOINT q;\n{prices_sql(q)}ROLLBACK TO q;\n" for q in asked + past) + "ROLLBACK;\n"
+                script += "".join(f"SAVEPOINT q;\n{sql}ROLLBACK TO q;\n" for sql in ask) + "ROLLBACK;\n"
             out = psql(script + f"\\c -\n{QUIET}\\echo @@good\n{good}")
             for n, (kind, statement) in enumerate(many[start:start + AT_ONCE]):
                 self.assertIn(str(n), out, f"SEED={SEED}: no answer after {statement}")
