@@ -13,6 +13,7 @@
 #include "pricing/pack.h"
 
 #include "base/compat.h"
+#include "pricing/page_form.h"
 
 #define COPY(what, n) ds_pricing_store_copy(store, class, (what), sizeof(*(what)) * (n))
 #define STRING(text) ds_pricing_store_string(store, class, (text))
@@ -247,6 +248,9 @@ ds_pricing_pack_cell(DsStore *store, DsStoreClass class, const DsCell *read)
 	return cell;
 }
 
+/* the bytes of a page without any: there is somewhere to point at */
+static const uint8 no_page[DS_PAGE_HEADER];
+
 /* ds_pricing_pack_page does a page of rates; NULL = one without any. */
 DsPage *
 ds_pricing_pack_page(DsStore *store, DsStoreClass class, const bytea *read, int shift)
@@ -262,7 +266,8 @@ ds_pricing_pack_page(DsStore *store, DsStoreClass class, const bytea *read, int 
 								 &head, units);
 	page = ds_pricing_store_alloc(store, class, offsetof(DsPage, units) + sizeof(char *) * n);
 	memcpy(page, &head, offsetof(DsPage, units));
-	page->bytes = ds_pricing_store_copy(store, class, head.bytes, head.size);
+	page->bytes =
+		read == NULL ? no_page : ds_pricing_store_copy(store, class, head.bytes, head.size);
 	for (i = 0; i < n; i++)
 		page->units[i] = WORD(units[i]);
 	return page;

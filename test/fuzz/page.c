@@ -116,6 +116,9 @@ read_page(const uint8 *bytes, Size size, int shift)
 	SET_VARSIZE(value, VARHDRSZ + size);
 	memcpy(VARDATA(value), bytes, size);
 	ds_pricing_page_open((uint8 *) VARDATA(value), size, shift, page, page->units);
+	/* a part may have no page there */
+	kept = ds_pricing_pack_page(store, DS_STORE_SHARED_CELL, NULL, shift);
+	must(cell_of(kept, size, shift) == NULL);
 	kept = ds_pricing_pack_page(store, DS_STORE_SHARED_CELL, value, shift);
 	for (int i = 0; i < Min(page->ncells, PLACES) + PLACES; i++)
 	{
