@@ -44,7 +44,7 @@ def exact(line):
 
 def naming():
     """A stream of names that the database has not seen."""
-    parts = psql("\\echo @@world\nSELECT COALESCE(max(substring(code FROM '^W([0-9]+)-')::integer), 0) FROM dist.company;\n\\echo @@money\nSELECT currency FROM dist.currency;\n")
+    parts = psql("\\echo @@world\nSELECT COALESCE(max(substring(code FROM '^W([0-9]+)-')::integer), 0) FROM (SELECT code FROM dist.company UNION ALL SELECT code FROM dist.party UNION ALL SELECT code FROM dist.agreement) x;\n\\echo @@money\nSELECT currency FROM dist.currency;\n")
     taken = set(parts["money"])
     codes = ((first[kind] + second + third for kind in range(4)) for first in KINDS for second in map(chr, range(65, 91)) for third in map(chr, range(65, 91)))
     for number in itertools.count(int(parts["world"][0]) + 1):

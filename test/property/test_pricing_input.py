@@ -134,10 +134,12 @@ class Input(PricesTest):
         good = {"options": self.options, "lines": self.lines, "policy": self.policy, "agreement": self.agreement, "price_lock": self.lock, "suppose": self.suppose, "drafts": self.options}
         for _ in range(CASES):
             what = rng.choice(sorted(good))
+            explain = rng.random() < 0.5
+            good["options"] = self.options if explain else self.asked
             said = literal(text(bad.changed(good[what])))
             if what == "options":
-                verb = rng.choice(("SELECT outcome FROM distsync.price", "SELECT distsync.explain_price"))
-                yield f"{verb}('{n('C')}', '{n('I')}', 7, options => {said}::jsonb - 'drafts' - '{'' if 'explain' in verb else 'depth'}')"
+                verb = "SELECT distsync.explain_price" if explain else "SELECT outcome FROM distsync.price"
+                yield f"{verb}('{n('C')}', '{n('I')}', 7, options => {said})"
             elif what == "drafts":
                 yield f"SELECT outcome FROM distsync.price('{n('C')}', '{n('I')}', options => {literal(self.drafting)} || jsonb_build_object('drafts', {literal(text(bad.changed([n('A'), {'agreement': n('A'), 'version': 1}])))}::jsonb))"
             elif what == "lines":
