@@ -98,11 +98,17 @@ same_cell(const DsCell *a, const DsCell *b)
 	return true;
 }
 
-/* cell_of reads the cell of the target at a place of a page; NULL = it has none. */
+/* cell_of reads the cell of the target at a place of a page, having asked for its memory; NULL = it has none. */
 static DsCell *
-cell_of(const DsPage *page, uint64 place)
+cell_of(const DsPage *page, uint64 place, int shift)
 {
-	return ds_pricing_page_cell(page, place);
+	int n = ds_pricing_page_find(page, place);
+
+	ds_pricing_page_fetch(page, place, shift);
+	if (n < 0)
+		return NULL;
+	ds_pricing_page_fetch_cell(page, n);
+	return ds_pricing_page_cell(page, n);
 }
 
 /* read_page does what the engine does with a page, in place and kept. */
@@ -130,8 +136,8 @@ read_page(const uint8 *bytes, Size size, int shift)
 		if (i < Min(page->ncells, PLACES))
 			for (int j = place = 0; j < page->width; j++)
 				place |= (uint64) target[j] << (8 * j);
-		cell = cell_of(page, place);
-		must(same_cell(cell, cell_of(kept, place)));
+		cell = cell_of(page, place, shift);
+		must(same_cell(cell, cell_of(kept, place, shift)));
 		if (cell != NULL)
 			must(same_cell(cell, ds_pricing_pack_cell(store, DS_STORE_OWN_CELL, cell)));
 	}
