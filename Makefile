@@ -11,7 +11,7 @@ OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
 OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
-	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o \
+	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o src/pricing/line.o \
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o

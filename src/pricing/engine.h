@@ -4,7 +4,7 @@
  *		The words of the pricing engine: what is kept, what is asked, what is
  *		decided. README.md of this room is the definition.
  *
- * Data flows one way: request.c reads what is asked; buyer.c finds who asks
+ * Data flows one way: request.c and line.c read what is asked; buyer.c finds who asks
  * and which versions concern him; candidate.c finds and judges the rates of a
  * line; waterfall.c decides slot after slot; finish.c makes numbers of it and
  * tell.c tells it. load_*.c fill
@@ -379,8 +379,12 @@ extern void ds_pricing_policy_read(Jsonb *document, int32 version, DsPolicy *pol
 
 /* request.c */
 extern void ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *options);
-extern void ds_pricing_line_one(DsCall *call, const char *item, Datum quantity, const char *unit);
+extern char *ds_pricing_text_of(const JsonbValue *value);
+extern JsonbValue *ds_pricing_member(JsonbContainer *object, const char *key, JsonbValue *buffer);
 extern Numeric ds_pricing_number(const JsonbValue *value);
+
+/* line.c */
+extern void ds_pricing_line_one(DsCall *call, const char *item, Datum quantity, const char *unit);
 extern void ds_pricing_lines(DsCall *call, Jsonb *lines);
 extern void ds_pricing_line_unit(DsCall *call, DsLine *line, const DsItem *item);
 

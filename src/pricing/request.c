@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * request.c
- *		What is asked: codes, options and lines, checked; the first thing wrong
- *		is an error that names its field, never a silent fallback.
+ *		What is asked: codes and options, checked; the first thing wrong is an
+ *		error that names its field, never a silent fallback. line.c reads the
+ *		lines.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
  * call's context.
@@ -12,10 +13,8 @@
 #include "pricing/engine.h"
 
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "base/compat.h"
 #include "base/errors.h"
@@ -24,8 +23,6 @@
 /* the options that were found right last, so that an application that always sends the same ones is checked once */
 #define KEEP_OPTIONS 1024
 
-/* from so many lines on a customer's own rates are kept by the page */
-#define MANY_LINES 8
 static char checked_options[KEEP_OPTIONS];
 static Size checked_size = 0;
 
@@ -46,9 +43,9 @@ check_options(Jsonb *options)
 	}
 }
 
-/* text_of does the copying of a string or number. */
-static char *
-text_of(const JsonbValue *v)
+/* ds_pricing_text_of does the copying of a string or number. */
+char *
+ds_pricing_text_of(const JsonbValue *v)
 {
 	if (v == NULL || v->type == jbvNull)
 		return NULL;
@@ -59,9 +56,9 @@ text_of(const JsonbValue *v)
 	return NULL;
 }
 
-/* member does the look-up of a member; NULL = absent or null. */
-static JsonbValue *
-member(JsonbContainer *object, const char *key, JsonbValue *buffer)
+/* ds_pricing_member does the look-up of a member; NULL = absent or null. */
+JsonbValue *
+ds_pricing_member(JsonbContainer *object, const char *key, JsonbValue *buffer)
 {
 	JsonbValue *v = getKeyJsonValueFromContainer(object, key, (int) strlen(key), buffer);
 
@@ -74,7 +71,8 @@ text_option(Jsonb *options, const char *key)
 {
 	JsonbValue buffer;
 
-	return options == NULL ? NULL : text_of(member(&options->root, key, &buffer));
+	return options == NULL ? NULL
+						   : ds_pricing_text_of(ds_pricing_member(&options->root, key, &buffer));
 }
 
 /* instant_option does the reading of an instant, whose form was checked before. */
@@ -94,7 +92,7 @@ static Jsonb *
 object_option(Jsonb *options, const char *key)
 {
 	JsonbValue buffer;
-	JsonbValue *v = options == NULL ? NULL : member(&options->root, key, &buffer);
+	JsonbValue *v = options == NULL ? NULL : ds_pricing_member(&options->root, key, &buffer);
 
 	return v == NULL || v->type != jbvBinary ? NULL : JsonbValueToJsonb(v);
 }
@@ -303,127 +301,6 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 	call->buyer.customer = party;
 }
 
-/* wrong_unit does the error for a unit that an item does not have. */
-static void
-wrong_unit(const DsItem *item, const char *unit, const char *field)
-{
-	StringInfoData known;
-	int i;
-
-	initStringInfo(&known);
-	appendStringInfoString(&known, item->base_unit);
-	for (i = 0; i < item->nunits; i++)
-		appendStringInfo(&known, ", %s", item->units[i].unit);
-	ereport(
-		ERROR,
-		(errcode(DS_ERRCODE_WRONG_UNIT),
-		 errmsg("item \"%s\" has no unit \"%s\"", item->sku, ds_text_shown(unit)),
-		 errdetail("Field: %s. Known: %s.", field, known.data),
-		 errhint(
-			 "Use one of the known units, or send the item with this unit and its factor first.")));
-}
-
-/* wrong_quantity does the error for a quantity that cannot be priced. */
-static void
-wrong_quantity(const char *said, const char *field)
-{
-	ereport(ERROR,
-			(errcode(DS_ERRCODE_INVALID_VALUE),
-			 errmsg("quantity \"%s\" cannot be priced", ds_text_shown(said)),
-			 errdetail("Field: %s.", field),
-			 errhint("Give a number other than 0 with at most 14 digits before and 6 after the "
-					 "point; a negative one is a return.")));
-}
-
-/* set_quantity does the check of a quantity; a negative one is a return. */
-static void
-set_quantity(DsLine *line, Datum quantity, const char *field)
-{
-	DsDecimal d;
-
-	if (!ds_decimal_read(DatumGetNumeric(quantity), &d) || d.mantissa == 0 || d.scale > 6)
-		wrong_quantity(DatumGetCString(DirectFunctionCall1(numeric_out, quantity)), field);
-	line->is_return = d.mantissa < 0;
-	if (line->is_return)
-		d.mantissa = -d.mantissa;
-	line->quantity = quantity;
-	line->amount = ds_ratio_decimal(d);
-	if (ds_ratio_compare(line->amount, ds_ratio_of(INT64CONST(100000000000000))) >= 0)
-		wrong_quantity(DatumGetCString(DirectFunctionCall1(numeric_out, quantity)), field);
-}
-
-/* set_item does the resolving of item and unit. */
-static void
-set_item(DsCall *call, DsLine *line, const DsItem *item, const char *unit, const char *field)
-{
-	int i;
-
-	line->item = item;
-	ds_pricing_usable(call, line);
-	line->unit = unit != NULL ? unit : line->item->base_unit;
-	line->num = line->den = 1;
-	line->item_unit = NULL;
-	for (i = 0; i < line->item->nunits; i++)
-	{
-		const DsItemUnit *u = &line->item->units[i];
-
-		if (strcmp(u->unit, line->unit) == 0)
-		{
-			line->item_unit = u;
-			line->num = u->num;
-			line->den = u->den;
-		}
-	}
-	if (line->item_unit == NULL && strcmp(line->unit, line->item->base_unit) != 0)
-		wrong_unit(line->item, line->unit, field);
-	line->base_quantity = ds_ratio_multiply(line->amount, ds_ratio_fraction(line->num, line->den));
-}
-
-/* set_weight does the choice of a line's weight: as found, or the item's. */
-static void
-set_weight(DsLine *line, const DsDecimal *found)
-{
-	if (found != NULL)
-		line->weight = ds_ratio_decimal(*found);
-	else if (line->item->has_weight)
-		line->weight = ds_ratio_multiply(
-			ds_ratio_decimal(ds_small_get(line->item->weight, line->item->weight_scale)),
-			line->base_quantity);
-	line->has_weight = found != NULL || line->item->has_weight;
-	line->own_weight = found != NULL;
-}
-
-/* ds_pricing_line_one does the reading of the arguments of price(): one line. */
-void
-ds_pricing_line_one(DsCall *call, const char *item, Datum quantity, const char *unit)
-{
-	DsLine *line = palloc0(sizeof(DsLine));
-
-	if (item == NULL)
-		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_DOCUMENT), errmsg("item is missing"),
-						errdetail("Field: item. It is null."),
-						errhint("Give it: nothing can be answered without it.")));
-	call->request.lines = line;
-	call->request.nlines = 1;
-	line->ordinal = 1;
-	line->site_id = call->request.site_id;
-	set_quantity(line, quantity, "quantity");
-	set_item(call, line, ds_pricing_item_of(call, item, "item"), unit, "unit");
-	set_weight(line, NULL);
-}
-
-/* ds_pricing_line_unit does the line for one base unit of an item. */
-void
-ds_pricing_line_unit(DsCall *call, DsLine *line, const DsItem *item)
-{
-	memset(line, 0, sizeof(DsLine));
-	line->ordinal = 1;
-	line->site_id = call->request.site_id;
-	line->amount = ds_ratio_of(1);
-	set_item(call, line, item, NULL, "unit");
-	set_weight(line, NULL);
-}
-
 /* ds_pricing_number does the reading of a number that may be a string; NULL = it is none. */
 Numeric
 ds_pricing_number(const JsonbValue *v)
@@ -433,7 +310,7 @@ ds_pricing_number(const JsonbValue *v)
 
 	if (v->type == jbvNumeric)
 		return DatumGetNumericCopy(NumericGetDatum(v->val.numeric));
-	text = text_of(v);
+	text = ds_pricing_text_of(v);
 	digits = text == NULL ? 0 : strspn(text, "0123456789.+-");
 	if (text == NULL || digits == 0 || text[digits] != '\0' || digits > 40 ||
 		strpbrk(text + 1, "+-") != NULL || strchr(text, '.') != strrchr(text, '.') ||
@@ -441,128 +318,4 @@ ds_pricing_number(const JsonbValue *v)
 		return NULL;
 	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-}
-
-/* number_member does the reading of a number of a line; not found = absent. */
-static Datum
-number_member(JsonbContainer *object, const char *key, const char *field, bool *found)
-{
-	JsonbValue buffer;
-	JsonbValue *v = member(object, key, &buffer);
-	Numeric number;
-
-	*found = v != NULL;
-	if (v == NULL)
-		return (Datum) 0;
-	number = ds_pricing_number(v);
-	if (number == NULL)
-		wrong_quantity(text_of(v) != NULL ? text_of(v) : key, field);
-	return NumericGetDatum(number);
-}
-
-/* item_of_id does the look-up of an item by its id, for other rooms; a number that is none names no item. */
-static const DsItem *
-item_of_id(DsCall *call, Datum number, const char *field)
-{
-	const DsItem *item = NULL;
-	DsDecimal d;
-
-	if (ds_decimal_read(DatumGetNumeric(number), &d) && d.scale == 0 && d.mantissa > 0 &&
-		d.mantissa <= PG_INT64_MAX)
-		item = ds_pricing_item(call, (int64) d.mantissa);
-	if (item == NULL)
-		ereport(ERROR,
-				(errcode(DS_ERRCODE_UNKNOWN_CODE),
-				 errmsg("item %s does not exist",
-						ds_text_shown(DatumGetCString(DirectFunctionCall1(numeric_out, number)))),
-				 errdetail("Field: %s.", field), errhint("Give its code as item.")));
-	return item;
-}
-
-/* read_line does the reading of one line of prices(). */
-static void
-read_line(DsCall *call, JsonbContainer *object, int index, DsLine *line)
-{
-	JsonbValue buffer;
-	char field[64];
-	char *text;
-	Datum number;
-	bool found;
-	const DsItem *item;
-
-	line->ordinal = index + 1;
-	snprintf(field, sizeof(field), "lines[%d].quantity", index);
-	number = number_member(object, "quantity", field, &found);
-	set_quantity(line, found ? number : NumericGetDatum(int64_to_numeric(1)), field);
-	snprintf(field, sizeof(field), "lines[%d].item_id", index);
-	number = number_member(object, "item_id", field, &found);
-	if (found)
-		item = item_of_id(call, number, field);
-	else
-	{
-		snprintf(field, sizeof(field), "lines[%d].item", index);
-		text = text_of(member(object, "item", &buffer));
-		if (text == NULL)
-			ereport(ERROR,
-					(errcode(DS_ERRCODE_INVALID_DOCUMENT), errmsg("%s is missing", field),
-					 errdetail("Field: %s.", field),
-					 errhint("Send [{\"item\": \"SKU\", \"quantity\": 1, \"unit\": \"EA\"}].")));
-		item = ds_pricing_item_of(call, text, field);
-	}
-	snprintf(field, sizeof(field), "lines[%d].unit", index);
-	set_item(call, line, item, text_of(member(object, "unit", &buffer)), field);
-	snprintf(field, sizeof(field), "lines[%d].site", index);
-	text = text_of(member(object, "site", &buffer));
-	line->site_id =
-		text == NULL ? call->request.site_id : ds_pricing_find(call, "site", text, field);
-	snprintf(field, sizeof(field), "lines[%d].weight", index);
-	number = number_member(object, "weight", field, &found);
-	if (found)
-	{
-		DsDecimal weight;
-
-		if (!ds_decimal_read(DatumGetNumeric(number), &weight) || weight.mantissa < 0)
-			wrong_quantity(DatumGetCString(DirectFunctionCall1(numeric_out, number)), field);
-		set_weight(line, &weight);
-	}
-	else
-		set_weight(line, NULL);
-}
-
-/* ds_pricing_lines does the reading of the lines of prices(). */
-void
-ds_pricing_lines(DsCall *call, Jsonb *lines)
-{
-	DsRequest *q = &call->request;
-	int n = lines != NULL && JB_ROOT_IS_ARRAY(lines) && !JB_ROOT_IS_SCALAR(lines)
-				? (int) JB_ROOT_COUNT(lines)
-				: 0;
-	int i;
-
-	if (n == 0)
-		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_DOCUMENT),
-						errmsg("lines must be an array with at least one object"),
-						errdetail("Field: lines."),
-						errhint("Send [{\"item\": \"SKU\", \"quantity\": 1, \"unit\": \"EA\"}].")));
-	q->lines = MemoryContextAllocExtended(CurrentMemoryContext, sizeof(DsLine) * n,
-										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	q->nlines = n;
-	call->many = n >= MANY_LINES;
-	{
-		JsonbIterator *it = JsonbIteratorInit(&lines->root);
-		JsonbValue v;
-
-		JsonbIteratorNext(&it, &v, true);
-		for (i = 0; i < n; i++)
-		{
-			JsonbIteratorNext(&it, &v, true);
-			if (v.type != jbvBinary || !JsonContainerIsObject(v.val.binary.data))
-				ereport(
-					ERROR,
-					(errcode(DS_ERRCODE_INVALID_DOCUMENT), errmsg("lines[%d] is no object", i),
-					 errdetail("Field: lines[%d].", i),
-					 errhint("Send [{\"item\": \"SKU\", \"quantity\": 1, \"unit\": \"EA\"}].")));
-			read_line(call, v.val.binary.data, i, &q->lines[i]);
-		}
-	}
 }
