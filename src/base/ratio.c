@@ -274,14 +274,17 @@ ds_ratio_multiply(DsRatio a, DsRatio b)
 	return r;
 }
 
-/* ds_ratio_divide does a ÷ b; b must not be zero. */
+/* ds_ratio_divide does a ÷ b. Nothing that is kept lets b be zero: if it is, something was damaged. */
 DsRatio
 ds_ratio_divide(DsRatio a, DsRatio b)
 {
 	DsRatio inverse = b;
 
 	if (ds_ratio_sign(b) == 0)
-		ereport(ERROR, (errcode(ERRCODE_DIVISION_BY_ZERO), errmsg("division by zero")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+						errmsg("a number that others are divided by is 0"),
+						errdetail("The door and publication let none through."),
+						errhint("Call distsync.verify().")));
 	if (b.wide_num == NULL)
 		inverse = b.num > 0 ? narrow(b.den, b.num) : narrow(-b.den, -b.num);
 	else

@@ -76,10 +76,10 @@ class Session:
         self.text = load_script([case.first], case.used, case.names, ask)
 
     def prices(self, name):
-        """Every price, asked one by one."""
+        """Every price, asked one by one: as in a snapshot without discounts off a sum, which change no unit price but end sooner."""
         case = self.case
         self.text += (f"\\echo @@prices {name}\nSELECT json_build_object('kind', 'price', 'buyer', p.code, 'item', r.item, 'unit', r.unit, 'quantity', r.quantity, 'unit_price', r.unit_price, 'currency', r.currency, "
-                      f"'price_per', r.price_per, 'valid_until', r.valid_until) FROM dist.party p, dist.item i, LATERAL distsync.price(p.code, i.sku, 1, NULL, {self.at}, {literal(dict(self.options, channel=self.channel))}) r "
+                      f"'price_per', r.price_per, 'valid_until', r.valid_until) FROM dist.party p, dist.item i, LATERAL distsync.price(p.code, i.sku, 1, NULL, {self.at}, {literal(dict(self.options, channel=self.channel, without=['order']))}) r "
                       f"WHERE p.code = ANY ({literal('{' + ','.join(case.customers) + '}')}) AND i.status = 'active' AND r.outcome = 'priced';\n")
 
     def snapshot(self, name, **options):

@@ -23,8 +23,9 @@ workers_run($node, 'one', 'workers start at CREATE EXTENSION and idle before set
 is(status_of($node, 'one', 'courier', 'idle_reason'), 'not set up', 'the courier says why it idles');
 $node->safe_psql('one', 'SELECT distsync.setup()');
 workers_run($node, 'one', 'setup() sets them to work');
-is($node->safe_psql('one', "SELECT string_agg(backend_type || '/' || application_name || '/' || state, ', ' ORDER BY backend_type) FROM pg_stat_activity WHERE datname = 'one' AND backend_type LIKE 'distsync%'"),
-    'distsync clerk/distsync clerk/idle, distsync courier/distsync courier/idle', 'they are visible in pg_stat_activity, outside transactions');
+# one that has just begun is still at work
+wait_for_sql($node, 'one', "SELECT string_agg(backend_type || '/' || application_name || '/' || state, ', ' ORDER BY backend_type) = 'distsync clerk/distsync clerk/idle, distsync courier/distsync courier/idle'
+    FROM pg_stat_activity WHERE datname = 'one' AND backend_type LIKE 'distsync%'", 'they are visible in pg_stat_activity, outside transactions');
 is(status_of($node, 'one', 'launcher', 'state'), 'active', 'the launcher reports itself');
 isnt(status_of($node, 'one', 'clerk', 'last_loop_at'), '', 'a worker has a heartbeat');
 
