@@ -9,6 +9,7 @@ import calls
 import capture
 import latency
 import price
+import stock
 from cluster import Cluster
 
 # figures on a database of their own
@@ -16,11 +17,10 @@ OWN = {
     "capture_cost": capture.capture_cost,
     "deliver_latency_p99_ms": latency.deliver_latency,
     "release_latency_p99_ms": latency.release_latency,
-    "atp_call": calls.atp_call,
     "credit_call": calls.credit_call,
 }
 # the others share data sets, which are loaded once a run
-FIGURES = {**OWN, **price.FIGURES}
+FIGURES = {**OWN, **stock.FIGURES, **price.FIGURES}
 
 
 def report(figure, value, unit, peer=None, peer_value=None, ratio=None):

@@ -1,4 +1,4 @@
-"""atp_call, credit_call: a decision over the protocol against an empty C function that returns the same row."""
+"""credit_call, and what it shares with atp_call: a decision over the protocol against an empty C function that returns the same row."""
 
 
 def floor(cluster, name, like):
@@ -13,13 +13,6 @@ def call(cluster, report, verb, script, keys):
     empty = keys + "SELECT * FROM floor_%s('C', 'A');\n" % verb
     ours, peer, ratio = cluster.compare(keys + script, empty, clients=2, seconds=4, rounds=5)
     report(round(ours), "tps", peer="empty C function", peer_value=round(peer), ratio=round(ratio, 4))
-
-
-def atp_call(cluster, report):
-    """atp_call asks for one unit of a random item at a site."""
-    items = 1000000 if cluster.full else 10000
-    cluster.script("bench/data/stock.sql", items=items)
-    call(cluster, report, "atp", "SELECT * FROM distsync.atp('SKU-' || :i, 1, 'EA', 'B1');\n", "\\set i random(1, %d)\n" % items)
 
 
 def credit_call(cluster, report):

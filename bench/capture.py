@@ -9,7 +9,7 @@ WHERE item_id = :item AND site_id = 1 AND perspective = 'book' AND state = 'avai
 
 def capture_cost(cluster, report):
     """capture_cost compares a one-row UPDATE of a balance by key with its capture trigger on and off, 16 clients, the courier ringing."""
-    cluster.script("bench/data/stock.sql", items=ITEMS)
+    cluster.script("bench/data/stock.sql", items=ITEMS, sites=1)
     triggers = cluster.sql("""SELECT string_agg(format('ALTER TABLE dist.stock_balance %%s TRIGGER %I', tgname), ';') FROM pg_trigger
         WHERE tgrelid = 'dist.stock_balance'::regclass AND NOT tgisinternal""")
     if not triggers:

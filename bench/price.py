@@ -5,7 +5,8 @@ import sys
 import time
 
 import calls
-from price_world import LINES, ORDERS, World, in_turns, median_of
+from inside import have, in_turns, median_of
+from price_world import LINES, ORDERS, World
 
 PUBLISHED = 1000000     # rates that price_publish_s loads
 
@@ -13,14 +14,6 @@ PUBLISHED = 1000000     # rates that price_publish_s loads
 def big(cluster):
     """big is the world that figures are measured in."""
     return World(cluster, "full" if cluster.full else "quick")
-
-
-def have(cluster, figure, verb):
-    """have says whether a verb is there, and where it is not that its figure is left out."""
-    found = cluster.sql("SELECT to_regproc('distsync.%s') IS NOT NULL" % verb) == "t"
-    if not found:
-        print("%s: left out, there is no distsync.%s()" % (figure, verb), file=sys.stderr)
-    return found
 
 
 # --- over the protocol: 2 clients, prepared, random keys. Sessions of applications live for hours: each turn begins with new ones, which

@@ -2,14 +2,8 @@
 
 What others do on the machine does not count in that; everything is in memory, so that there is nothing else to wait for.
 """
-import os
-import statistics
-import sys
-
 import calls
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "examples", "partners"))
-import libpq
+from inside import Inside
 
 # customers (500 contract rates each), shared rates, items
 WORLDS = {"small": (200, 20000, 1000), "quick": (2000, 200000, 100000), "full": (20000, 2000000, 100000)}
@@ -34,21 +28,15 @@ END
 $$"""
 
 
-class World:
-    """A data set in a database of the run, and one session in it."""
+class World(Inside):
+    """A data set of prices in a database of the run, and one session in it."""
 
     def __init__(self, cluster, name):
-        self.cluster, self.name = cluster, name
         self.customers, self.shared, self.items = WORLDS[name]
-        self.go()
-        self.session = libpq.Session(cluster.dsn, ("SET jit = off", "SET max_parallel_workers_per_gather = 0"))
+        super().__init__(cluster, "price_" + name)
 
-    def go(self):
-        """go makes the data set the database of this moment."""
-        self.cluster.dataset("price_" + self.name, self._load)
-        return self
-
-    def _load(self):
+    def load(self):
+        """load makes the data set."""
         self.cluster.script("bench/data/price.sql", customers=self.customers, book_rates=self.shared, items=self.items)
         self.cluster.script("bench/data/price_order.sql", customers=self.customers, items=self.items, orders=ORDERS, lines=LINES)
 
@@ -60,17 +48,9 @@ class World:
             self.cluster.sql("SELECT peer.refresh()", "VACUUM ANALYZE")
         return self
 
-    def close(self):
-        """close ends the session; the data set stays."""
-        self.session.close()
-
     def keys(self):
         """keys chooses a random customer and item in a pgbench script."""
         return "\\set c random(1, %d)\n\\set i random(1, %d)\n" % (self.customers, self.items)
-
-    def one(self, sql, *parameters):
-        """one runs a statement in the session and returns its only value, as a number."""
-        return float(next(iter(self.session.run(sql, *parameters)[0].values())))
 
     def rate(self, lines, sql, *parameters):
         """rate runs a statement that prices so many lines, and says so, and returns lines a second of processor time."""
@@ -96,17 +76,3 @@ class World:
         self.go()
         calls.floor(self.cluster, "floor_price", "distsync.price")
         return self.loop("floor_price", 10000)
-
-
-def in_turns(rounds, *measures):
-    """in_turns calls measures with the number of the round, round after round, and returns a list of results for each."""
-    results = [[] for _ in measures]
-    for number in range(rounds):
-        for measure, found in zip(measures, results):
-            found.append(measure(number))
-    return results
-
-
-def median_of(function, *lists):
-    """median_of is the median of a function of results of the same round."""
-    return statistics.median(function(*row) for row in zip(*lists))
