@@ -304,8 +304,10 @@ ds_pricing_item_listed(DsCall *call, const char *sku, int64 item_id)
 
 /* ds_pricing_trim does the keeping of the cache in bounds within a call, at a moment when nobody holds an item or rates. */
 void
-ds_pricing_trim(void)
+ds_pricing_trim(DsCall *call)
 {
+	if (call->recent != NULL)
+		memset(call->recent, 0, sizeof(DsRecent) * DS_RECENT);
 	ds_pricing_store_bound(backend_store, (Size) ds_guc_price_cache * 1024, DS_STORE_ITEM);
 }
 
@@ -463,6 +465,14 @@ place_of(const DsPart *part, int64 target_id)
 	return (uint64) target_id & (((uint64) 1 << part->page_shift) - 1);
 }
 
+/* recent_of does the place where a call that walks over targets in order notes the last page of a part; NULL = it notes none. */
+static inline DsRecent *
+recent_of(const DsCall *call, const DsPart *part)
+{
+	return call->recent == NULL ? NULL
+								: &call->recent[(uintptr_t) part / sizeof(DsPart) % DS_RECENT];
+}
+
 /*
  * ds_pricing_cell_near does a step on the way to the rates of a part for a
  * target: each asks for the memory that the next one reads. Who takes them for
@@ -482,14 +492,22 @@ ds_pricing_cell_near(DsCall *call, const DsPart *part, int64 target_id, DsNear *
 		return;
 	if (step <= 1)
 	{
-		DsStoreKey key = {part->set_id, part->customer_id, ~(target_id >> part->page_shift)};
+		int64 number = target_id >> part->page_shift;
+		DsStoreKey key = {part->set_id, part->customer_id, ~number};
+		DsRecent *recent = recent_of(call, part);
 
-		if (step == 0)
+		if (recent != NULL && recent->part == part && recent->number == number)
+			near->page = recent->page;
+		else if (step == 0)
 			ds_pricing_store_fetch(backend_store, class, key);
 		else
+		{
 			near->page = ds_pricing_store_find(backend_store, class, key).value;
-		near->skip = step == 1 && near->page == NULL;
-		ds_store_fetch(near->page, sizeof(DsPage));
+			near->skip = near->page == NULL;
+			ds_store_fetch(near->page, sizeof(DsPage));
+			if (recent != NULL && near->page != NULL)
+				*recent = (DsRecent){part, number, near->page};
+		}
 	}
 	else if (step == 2)
 		ds_pricing_page_fetch(near->page, place_of(part, target_id), part->page_shift);

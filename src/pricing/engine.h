@@ -253,6 +253,16 @@ typedef struct DsEpoch
 	bool mine;
 } DsEpoch;
 
+/* The page of a part that was looked at last. */
+typedef struct DsRecent
+{
+	const DsPart *part; /* NULL = none */
+	int64 number;
+	const struct DsPage *page;
+} DsRecent;
+
+#define DS_RECENT 64
+
 /* One call: everything that its parts share. */
 typedef struct DsCall
 {
@@ -279,6 +289,7 @@ typedef struct DsCall
 	DsReader *customer_rates;
 	DsReader *book_rates;
 	DsReader *pages;
+	DsRecent *recent;	  /* of who asks for targets in their order; NULL = nobody does */
 	bool many;			  /* many lines of one buyer are asked, one after the other or together */
 	int depth;			  /* of base prices */
 	DsOverlay *overlay;	  /* drafts that count; NULL = none */
@@ -311,7 +322,7 @@ extern const DsParty *ds_pricing_party(DsCall *call, int64 party_id);
 extern const DsItem *ds_pricing_item(DsCall *call, int64 item_id);
 extern const DsParty *ds_pricing_party_of(DsCall *call, const char *code, const char *field);
 extern const DsItem *ds_pricing_item_of(DsCall *call, const char *sku, const char *field);
-extern void ds_pricing_trim(void);
+extern void ds_pricing_trim(DsCall *call);
 extern const DsItem *ds_pricing_item_listed(DsCall *call, const char *sku, int64 item_id);
 extern const DsParts *ds_pricing_agreement(DsCall *call, int64 agreement_id);
 extern const DsAssignments *ds_pricing_assigned(DsCall *call, DsWho who, const char *key);

@@ -131,6 +131,7 @@ run(DsCall *call, ReturnSetInfo *set)
 	int n;
 	int i;
 
+	call->recent = palloc0(sizeof(DsRecent) * DS_RECENT);
 	call->request.lines = line;
 	call->request.nlines = 1;
 	call->line_context =
@@ -140,7 +141,7 @@ run(DsCall *call, ReturnSetInfo *set)
 	ds_reader_seek(items, NULL, 0);
 	do
 	{
-		ds_pricing_trim();
+		ds_pricing_trim(call);
 		MemoryContextReset(listing);
 		MemoryContextSwitchTo(listing);
 		n = list_items(items, list);
