@@ -90,7 +90,7 @@ ratio_member(Jsonb *object, const char *key)
 		return ds_ratio_of(1);
 	n = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 											ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	if (numeric_is_nan(n) || numeric_is_inf(n))
+	if (numeric_is_nan(n) || numeric_is_inf(n) || ds_ratio_sign(ds_ratio_numeric(n)) == 0)
 		wrong(psprintf(".%s", key));
 	return ds_ratio_numeric(n);
 }

@@ -9,8 +9,12 @@
  */
 #include "pricing/engine.h"
 
+#include "mb/pg_wchar.h"
 #include "base/compat.h"
 #include "base/errors.h"
+
+/* as much of an unknown word is shown, in bytes */
+#define MOST_SHOWN 60
 
 const char *const ds_pricing_who_words[] = {"customer",		"parent",	   "ship_to", "job",
 											"buying_group", "price_class", "region",  "channel",
@@ -81,11 +85,11 @@ ds_pricing_word(const char *const *words, const char *text, Size length, const c
 		if (strlen(words[i]) == length && memcmp(words[i], text, length) == 0)
 			return i;
 	}
-	ereport(ERROR,
-			(errcode(DS_ERRCODE_VERSION_MISMATCH),
-			 errmsg("%s \"%.*s\" is not known to this library", what, (int) Min(length, 60), text),
-			 errdetail("The books name a %s that only a later release decides.", what),
-			 errhint("Install the release that the schema belongs to.")));
+	ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
+					errmsg("%s \"%.*s\" is not known to this library", what,
+						   pg_mbcliplen(text, (int) length, MOST_SHOWN), text),
+					errdetail("The books name a %s that only a later release decides.", what),
+					errhint("Install the release that the schema belongs to.")));
 	return -1;
 }
 
