@@ -91,10 +91,9 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, base units.';
 
--- atp does the answer to "can I have so much, where, when?".
-CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
-RETURNS SETOF distsync_internal.inventory_atp
-LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+-- inventory_atp_whole does the answer to "can I have so much, where, when?" from everything that is known.
+CREATE FUNCTION distsync_internal.inventory_atp_whole(item text, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();
@@ -106,12 +105,12 @@ DECLARE
 	answer distsync_internal.inventory_atp;
 	own numeric := 0;
 BEGIN
-	SELECT * INTO a FROM distsync_internal.inventory_asked(atp.item, atp.quantity, atp.unit, '');
+	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
 	IF options <> '{}' THEN
 		mode := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text}');
 	END IF;
-	IF atp.site IS NOT NULL THEN
-		site_id := distsync_internal.master_site(atp.site, 'site');
+	IF inventory_atp_whole.site IS NOT NULL THEN
+		site_id := distsync_internal.master_site(inventory_atp_whole.site, 'site');
 	END IF;
 	IF options ? 'company' THEN
 		company_id := distsync_internal.master_company(options->>'company', 'options.company');
@@ -121,10 +120,10 @@ BEGIN
 		own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
 	END IF;
 	answer.item := a.sku;
-	answer.site := atp.site;
-	answer.quantity := atp.quantity;
-	answer.unit := COALESCE(atp.unit, a.base_unit);
-	answer.as_of := greatest(atp.at, this_moment);
+	answer.site := inventory_atp_whole.site;
+	answer.quantity := inventory_atp_whole.quantity;
+	answer.unit := COALESCE(inventory_atp_whole.unit, a.base_unit);
+	answer.as_of := greatest(inventory_atp_whole.at, this_moment);
 	answer.on_hand := n.on_hand;
 	answer.projected := n.projected + own;
 	answer.atp_book := n.atp_book;
@@ -149,9 +148,15 @@ BEGIN
 	answer.atp_book := trim_scale(answer.atp_book);
 	answer.atp_phys := trim_scale(answer.atp_phys);
 	answer.atp := trim_scale(answer.atp);
-	RETURN NEXT answer;
+	RETURN answer;
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.inventory_atp_whole(text, numeric, text, text, timestamptz, jsonb) IS 'The answer of atp(), from all that is known; the verb asks it what one pool cannot answer. Same arguments, same errors.';
+
+-- atp does the same: from one row where that is enough.
+CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
+RETURNS distsync_internal.inventory_atp
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
 	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it). atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
 
@@ -258,10 +263,12 @@ BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked(atp_timeline.item, 0, NULL, '');
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(atp_timeline.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
-	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit,
-		COALESCE((SELECT jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', x.change) ORDER BY x.kind, x.reference)
-			FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x WHERE x.moment = c.moment), '[]')
-	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c
+	WITH told AS MATERIALIZED (
+		SELECT x.moment, jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', x.change) ORDER BY x.kind, x.reference) AS changes
+		FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x GROUP BY x.moment
+	)
+	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit, COALESCE(t.changes, '[]')
+	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c LEFT JOIN told t ON t.moment = c.moment
 	WHERE c.moment >= COALESCE(atp_timeline.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
 	ORDER BY c.moment;
 END

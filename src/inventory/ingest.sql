@@ -92,10 +92,12 @@ COMMENT ON FUNCTION distsync_internal.inventory_progress(distsync_internal.inven
 
 -- inventory_apply_events does the entity handler of stock_event.
 CREATE FUNCTION distsync_internal.inventory_apply_events(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := ctx->>'source';
+	-- plans that are kept know nothing of how many events there are: for few that is right, and planning would take longer than all the rest
+	plans text := CASE WHEN jsonb_array_length(docs) > 100 THEN set_config('plan_cache_mode', 'force_custom_plan', true) END;
 	events distsync_internal.inventory_event[] := distsync_internal.inventory_read_events(docs, ctx->>'source');
 	movements distsync_internal.inventory_movement[];
 	twice integer[] := '{}';

@@ -355,7 +355,6 @@ extern const char *ds_pricing_load_target(const DsTarget *target);
 extern bool ds_pricing_known(DsCall *call, Datum range);
 
 /* lookup.c: what is read on demand and never kept */
-extern Oid ds_pricing_function(const char *name, const Oid *types, int n);
 extern int64 ds_pricing_find(DsCall *call, const char *kind, const char *code, const char *field);
 extern bool ds_pricing_exchange(DsCall *call, const char *from, DsRatio *factor,
 								TimestampTz *valid_until);

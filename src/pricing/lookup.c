@@ -11,14 +11,12 @@
  */
 #include "pricing/load.h"
 
-#include "catalog/namespace.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/syscache.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/verb.h"
 
 static DsTable party_code_table = {
 	.name = "party", .index = "party_code_uq", .keys = {"code"}, .columns = {"party_id"}};
@@ -49,31 +47,12 @@ static DsTable lock_table = {
 				"price_per", "valid"},
 };
 
-/*
- * ds_pricing_function does the look-up of a function behind the verbs. Who may
- * call a verb need not see the schema of what is behind it.
- */
-Oid
-ds_pricing_function(const char *name, const Oid *types, int n)
-{
-	Oid id = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-							 PointerGetDatum(buildoidvector(types, n)),
-							 ObjectIdGetDatum(get_namespace_oid("distsync_internal", false)));
-
-	if (!OidIsValid(id))
-		ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
-						errmsg("function distsync_internal.%s is missing", name),
-						errhint("Update the extension to the version of the library: ALTER "
-								"EXTENSION distsync UPDATE.")));
-	return id;
-}
-
 /* find_through_sql does the look-up of a name that another system uses, or the error that names the field. */
 static int64
 find_through_sql(DsCall *call, const char *kind, const char *code, const char *field)
 {
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Oid function = ds_pricing_function("pricing_find", types, 4);
+	Oid function = ds_verb_behind("pricing_find", types, 4);
 	FmgrInfo flinfo;
 	LOCAL_FCINFO(fcinfo, 4);
 	Datum result;

@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "base/compat.h"
+#include "base/verb.h"
 #include "pricing/filter.h"
 #include "pricing/pack.h"
 
@@ -222,7 +223,7 @@ DsOverlay *
 ds_pricing_overlay_open(DsCall *call, Jsonb *drafts)
 {
 	static const Oid arguments[] = {JSONBOID, TEXTOID};
-	Oid function = ds_pricing_function("pricing_drafts", arguments, 2);
+	Oid function = ds_verb_behind("pricing_drafts", arguments, 2);
 	ArrayType *ids = DatumGetArrayTypeP(
 		OidFunctionCall2(function, JsonbPGetDatum(drafts), CStringGetTextDatum("options.drafts")));
 

@@ -26,6 +26,7 @@
 #include "base/errors.h"
 #include "base/export.h"
 #include "base/json.h"
+#include "base/verb.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_pricing_price);
 DS_FUNCTION_INFO_V1(ds_sql_pricing_explain);
@@ -158,30 +159,6 @@ argument_options(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_JSONB_P(n);
 }
 
-/* row_desc does the look-up of the row type, once a call site. */
-static TupleDesc
-row_desc(FunctionCallInfo fcinfo)
-{
-	TupleDesc desc = fcinfo->flinfo->fn_extra;
-
-	if (desc == NULL)
-	{
-		MemoryContext old;
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-			desc->natts != A_COUNT)
-			ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
-							errmsg("price_result is not what the library expects"),
-							errhint("Update the extension to the version of the library: ALTER "
-									"EXTENSION distsync UPDATE.")));
-		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		desc = BlessTupleDesc(CreateTupleDescCopy(desc));
-		MemoryContextSwitchTo(old);
-		fcinfo->flinfo->fn_extra = desc;
-	}
-	return desc;
-}
-
 /* one_line does the call of price() and explain_price() up to the answer. */
 static DsResult *
 one_line(FunctionCallInfo fcinfo, DsCall *call)
@@ -213,7 +190,7 @@ one_line(FunctionCallInfo fcinfo, DsCall *call)
 Datum
 ds_sql_pricing_price(PG_FUNCTION_ARGS)
 {
-	TupleDesc desc = row_desc(fcinfo);
+	TupleDesc desc = ds_verb_row(fcinfo, A_COUNT);
 	DsCall *call = palloc0(sizeof(DsCall));
 	DsResult *r = one_line(fcinfo, call);
 	Datum values[A_COUNT];

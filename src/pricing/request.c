@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/text.h"
+#include "base/verb.h"
 
 /* the options that were found right last, so that an application that always sends the same ones is checked once */
 #define KEEP_OPTIONS 1024
@@ -35,7 +36,7 @@ check_options(Jsonb *options)
 
 	if (size == checked_size && memcmp(options, checked_options, size) == 0)
 		return;
-	OidFunctionCall1(ds_pricing_function("pricing_options", &argument, 1), JsonbPGetDatum(options));
+	OidFunctionCall1(ds_verb_behind("pricing_options", &argument, 1), JsonbPGetDatum(options));
 	if (size <= KEEP_OPTIONS)
 	{
 		memcpy(checked_options, options, size);
