@@ -19,6 +19,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
@@ -89,15 +90,27 @@ enum
 {
 	S_ID,
 	S_CAN_PROMISE,
-	S_STATUS
+	S_STATUS,
+	S_CODE
 };
 
 static DsTable site_table = {
 	.name = "site",
 	.index = "site_code_uq",
 	.keys = {"code"},
-	.columns = {"site_id", "can_promise", "status"},
+	.columns = {"site_id", "can_promise", "status", "code"},
 };
+
+/* where sites were found, by the hash of their codes */
+#define PLACES 64
+
+typedef struct Place
+{
+	Oid relid; /* of the table that this was, InvalidOid = none yet */
+	ItemPointerData tid;
+} Place;
+
+static Place places[PLACES];
 
 enum
 {
@@ -145,6 +158,14 @@ text_is(Datum value, const char *word)
 	return VARSIZE_ANY_EXHDR(t) == strlen(word) && memcmp(VARDATA_ANY(t), word, strlen(word)) == 0;
 }
 
+/* same_text does the comparison of two texts. */
+static bool
+same_text(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
 /* number does the copying of a numeric column; NULL = null. */
 static Numeric
 number(const DsReader *reader, int column)
@@ -168,17 +189,38 @@ find_item(Datum sku, FunctionCallInfo fcinfo, Datum *item_id, Datum *base_unit)
 	{
 		*item_id = reader->values[I_ID];
 		*base_unit = PointerGetDatum(DatumGetTextPCopy(reader->values[I_BASE_UNIT]));
-		if (!PG_ARGISNULL(Q_UNIT))
-		{
-			text *unit = PG_GETARG_TEXT_PP(Q_UNIT);
-			text *base = DatumGetTextPP(*base_unit);
-
-			found = VARSIZE_ANY_EXHDR(unit) == VARSIZE_ANY_EXHDR(base) &&
-					memcmp(VARDATA_ANY(unit), VARDATA_ANY(base), VARSIZE_ANY_EXHDR(base)) == 0;
-		}
+		found = PG_ARGISNULL(Q_UNIT) ||
+				same_text(PG_GETARG_TEXT_PP(Q_UNIT), DatumGetTextPP(*base_unit));
 	}
 	ds_reader_close(reader);
 	return found;
+}
+
+/*
+ * read_site does the look-up of a site's row, first where one of its code's
+ * hash was found before: sites are few and rarely change, and a row that the
+ * snapshot sees there is the right one if its code is.
+ */
+static bool
+read_site(DsReader *reader, Datum code)
+{
+	const text *t = DatumGetTextPP(code);
+	Place *place =
+		&places[hash_bytes((const unsigned char *) VARDATA_ANY(t), (int) VARSIZE_ANY_EXHDR(t)) %
+				PLACES];
+
+	if (reader->relation != NULL && place->relid == RelationGetRelid(reader->relation) &&
+		ds_reader_at(reader, &place->tid) && same_text(DatumGetTextPP(reader->values[S_CODE]), t))
+		return true;
+	ds_reader_seek(reader, &code, 1);
+	if (!ds_reader_next(reader))
+		return false;
+	if (reader->relation != NULL)
+	{
+		place->relid = RelationGetRelid(reader->relation);
+		place->tid = reader->slot->tts_tid;
+	}
+	return true;
 }
 
 /* find_site does the look-up of a site that may promise, by our code. */
@@ -188,8 +230,7 @@ find_site(Datum code, Datum *site_id)
 	DsReader *reader = ds_reader_open(&site_table);
 	bool found;
 
-	ds_reader_seek(reader, &code, 1);
-	found = ds_reader_next(reader) && DatumGetBool(reader->values[S_CAN_PROMISE]) &&
+	found = read_site(reader, code) && DatumGetBool(reader->values[S_CAN_PROMISE]) &&
 			text_is(reader->values[S_STATUS], "active");
 	if (found)
 		*site_id = reader->values[S_ID];
