@@ -120,7 +120,7 @@ BEGIN
 	), run AS (
 		SELECT p.*, sum(p.change) OVER (PARTITION BY p.site_id ORDER BY p.moment) AS projected FROM step p
 	), look AS (
-		SELECT r.*, greatest(0, min(r.projected) OVER (PARTITION BY r.site_id ORDER BY r.moment ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) + s.backorder) AS atp
+		SELECT r.*, greatest(0, min(r.projected) OVER (PARTITION BY r.site_id ORDER BY r.moment DESC ROWS UNBOUNDED PRECEDING) + s.backorder) AS atp
 		FROM run r JOIN site s ON s.site_id = r.site_id
 	), part AS (
 		SELECT l.*, l.atp - COALESCE(lag(l.atp) OVER (PARTITION BY l.site_id ORDER BY l.moment), 0) AS gain FROM look l
