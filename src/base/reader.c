@@ -480,6 +480,15 @@ ds_reader_at(DsReader *reader, ItemPointer tid)
 	return true;
 }
 
+/* ds_reader_text_is does the comparison of a text column, which is not null, with a word. */
+bool
+ds_reader_text_is(const DsReader *reader, int column, const char *word)
+{
+	text *t = DatumGetTextPP(reader->values[column]);
+
+	return VARSIZE_ANY_EXHDR(t) == strlen(word) && memcmp(VARDATA_ANY(t), word, strlen(word)) == 0;
+}
+
 /* ds_reader_close does the end; locks stay until the transaction ends. */
 void
 ds_reader_close(DsReader *reader)

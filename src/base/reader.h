@@ -76,6 +76,7 @@ extern void ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys);
 extern void ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys);
 extern bool ds_reader_next(DsReader *reader);
 extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
+extern bool ds_reader_text_is(const DsReader *reader, int column, const char *word);
 extern BlockNumber ds_reader_blocks(DsReader *reader);
 extern bool ds_reader_at(DsReader *reader, ItemPointer tid);
 extern void ds_reader_close(DsReader *reader);

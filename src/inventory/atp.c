@@ -149,15 +149,6 @@ typedef struct Pool
 	bool ahead;				 /* something is to come */
 } Pool;
 
-/* text_is does the comparison of a text column with a word. */
-static bool
-text_is(Datum value, const char *word)
-{
-	text *t = DatumGetTextPP(value);
-
-	return VARSIZE_ANY_EXHDR(t) == strlen(word) && memcmp(VARDATA_ANY(t), word, strlen(word)) == 0;
-}
-
 /* same_text does the comparison of two texts. */
 static bool
 same_text(const text *a, const text *b)
@@ -231,7 +222,7 @@ find_site(Datum code, Datum *site_id)
 	bool found;
 
 	found = read_site(reader, code) && DatumGetBool(reader->values[S_CAN_PROMISE]) &&
-			text_is(reader->values[S_STATUS], "active");
+			ds_reader_text_is(reader, S_STATUS, "active");
 	if (found)
 		*site_id = reader->values[S_ID];
 	ds_reader_close(reader);

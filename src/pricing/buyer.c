@@ -128,10 +128,8 @@ add_source(DsCall *call, const DsPart *part, const DsVersion *v, DsWho who, cons
 static void
 fetch(const DsPart *part)
 {
-	Size i;
-
-	for (i = 0; part->filter.bits == NULL && i < part->filter.size && i < FETCH_BYTES; i += 64)
-		__builtin_prefetch(part->filter.bytes + i);
+	if (part->filter.bits == NULL)
+		ds_store_fetch(part->filter.bytes, Min(part->filter.size, FETCH_BYTES));
 }
 
 /* add_own does the entering of a party's own rate sets. */

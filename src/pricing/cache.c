@@ -458,13 +458,6 @@ by_page(const DsCall *call, const DsPart *part)
 	return part->page_shift >= 0 && (part->customer_id == 0 || call->many);
 }
 
-/* place_of does the place of a target in its page. */
-static inline uint64
-place_of(const DsPart *part, int64 target_id)
-{
-	return (uint64) target_id & (((uint64) 1 << part->page_shift) - 1);
-}
-
 /* recent_of does the place where a call that walks over targets in order notes the last page of a part; NULL = it notes none. */
 static inline DsRecent *
 recent_of(const DsCall *call, const DsPart *part)
@@ -510,10 +503,11 @@ ds_pricing_cell_near(DsCall *call, const DsPart *part, int64 target_id, DsNear *
 		}
 	}
 	else if (step == 2)
-		ds_pricing_page_fetch(near->page, place_of(part, target_id), part->page_shift);
+		ds_pricing_page_fetch(near->page, ds_page_place(part->page_shift, target_id),
+							  part->page_shift);
 	else
 	{
-		near->n = ds_pricing_page_find(near->page, place_of(part, target_id));
+		near->n = ds_pricing_page_find(near->page, ds_page_place(part->page_shift, target_id));
 		if (near->n >= 0)
 			ds_pricing_page_fetch_cell(near->page, near->n);
 	}
@@ -535,7 +529,7 @@ ds_pricing_cell(DsCall *call, const DsPart *part, int64 target_id, const DsNear 
 	else if (by_page(call, part))
 	{
 		page = page_of(call, part, target_id >> part->page_shift);
-		n = ds_pricing_page_find(page, place_of(part, target_id));
+		n = ds_pricing_page_find(page, ds_page_place(part->page_shift, target_id));
 	}
 	return n >= 0 ? ds_pricing_page_cell(page, n) : kept_cell(call, part, target_id);
 }

@@ -25,7 +25,6 @@ typedef struct DsHeld
 extern int ds_pricing_load_versions(DsCall *call, int64 agreement_id, DsHeld **versions);
 extern bool ds_pricing_load_part(int64 customer_id, int64 set_id, DsPart *part);
 extern const char *ds_pricing_text(DsReader *reader, int column);
-extern bool ds_pricing_text_is(const DsReader *reader, int column, const char *word);
 extern int64 ds_pricing_int64(DsReader *reader, int column, int64 otherwise);
 extern bool ds_pricing_decimal(DsReader *reader, int column, DsDecimal *decimal);
 extern const DsDecimal *ds_pricing_decimal_or_null(DsReader *reader, int column);

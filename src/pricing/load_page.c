@@ -82,6 +82,6 @@ ds_pricing_page_once(DsCall *call, const DsPart *part, int64 target_id)
 	page = palloc(offsetof(DsPage, units) + sizeof(char *) * (UINT8_MAX + 1));
 	ds_pricing_page_open((const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 						 part->page_shift, page, page->units);
-	n = ds_pricing_page_find(page, (uint64) (target_id - (number << part->page_shift)));
+	n = ds_pricing_page_find(page, ds_page_place(part->page_shift, target_id));
 	return n < 0 ? NULL : ds_pricing_page_cell(page, n);
 }

@@ -23,15 +23,6 @@ ds_pricing_text(DsReader *reader, int column)
 	return reader->nulls[column] ? NULL : TextDatumGetCString(reader->values[column]);
 }
 
-/* ds_pricing_text_is does the comparison of a text column with a word. */
-bool
-ds_pricing_text_is(const DsReader *reader, int column, const char *word)
-{
-	text *t = DatumGetTextPP(reader->values[column]);
-
-	return VARSIZE_ANY_EXHDR(t) == strlen(word) && memcmp(VARDATA_ANY(t), word, strlen(word)) == 0;
-}
-
 /* ds_pricing_int64 does the reading of a bigint column. */
 int64
 ds_pricing_int64(DsReader *reader, int column, int64 otherwise)

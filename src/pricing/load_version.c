@@ -107,13 +107,13 @@ read_terms(DsReader *r, DsVersion *v)
 	v->tier_measure =
 		ds_pricing_word_datum(ds_pricing_measure_words, r->values[V_MEASURE], "tier_measure");
 	v->tier_basis = ds_pricing_word_datum(ds_pricing_basis_words, r->values[V_BASIS], "tier_basis");
-	v->incremental = ds_pricing_text_is(r, V_MODE, "incremental");
-	v->merge = ds_pricing_text_is(r, V_SCOPE, "merge");
+	v->incremental = ds_reader_text_is(r, V_MODE, "incremental");
+	v->merge = ds_reader_text_is(r, V_SCOPE, "merge");
 	v->price_date = ds_pricing_word_datum(ds_pricing_date_words, r->values[V_DATE], "price_date");
 	v->fx_allowed = DatumGetBool(r->values[V_FX]);
 	v->tax_included = DatumGetBool(r->values[V_TAX]);
 	v->rounding = ds_pricing_text(r, V_ROUNDING);
-	v->flag_breach = ds_pricing_text_is(r, V_BREACH, "flag");
+	v->flag_breach = ds_reader_text_is(r, V_BREACH, "flag");
 	v->commit_quantity = ds_pricing_decimal_or_null(r, V_COMMIT_QUANTITY);
 	v->commit_amount = ds_pricing_decimal_or_null(r, V_COMMIT_AMOUNT);
 	v->cap_behavior = ds_pricing_word_datum(ds_pricing_cap_words, r->values[V_CAP], "cap_behavior");

@@ -34,6 +34,13 @@ ds_page_width(int shift)
 	return shift <= 16 ? 2 : 4;
 }
 
+/* ds_page_place does the place of a target in its page. */
+static inline uint64
+ds_page_place(int shift, int64 target_id)
+{
+	return (uint64) target_id & (((uint64) 1 << shift) - 1);
+}
+
 /* page_read.c */
 extern int ds_pricing_page_open(const uint8 *bytes, uint32 size, int shift, DsPage *page,
 								const char **units);

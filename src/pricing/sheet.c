@@ -107,7 +107,7 @@ list_items(DsReader *items, Listed *list)
 	while (n < AHEAD && ds_reader_next(items))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!ds_pricing_text_is(items, 2, "active"))
+		if (!ds_reader_text_is(items, 2, "active"))
 			continue;
 		list[n].item_id = DatumGetInt64(items->values[0]);
 		list[n].sku = TextDatumGetCString(items->values[1]);
