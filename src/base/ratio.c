@@ -47,9 +47,9 @@ static const int64 small_powers[] = {
 	INT64CONST(1000000000000000000),
 };
 
-/* power_of_ten does the look-up of 10^n, n from 0 to 38. */
-static inline int128
-power_of_ten(int n)
+/* ds_ratio_power_of_ten does the look-up of 10^n, n from 0 to 38. */
+int128
+ds_ratio_power_of_ten(int n)
 {
 	const int most = lengthof(small_powers) - 1;
 	int128 result = 1;
@@ -141,19 +141,6 @@ ds_decimal_compare(DsDecimal a, DsDecimal b)
 	return ds_ratio_compare(ds_ratio_decimal(a), ds_ratio_decimal(b));
 }
 
-/* narrow does the making of a fraction of two integers. */
-static DsRatio
-narrow(int128 num, int128 den)
-{
-	DsRatio r;
-
-	r.num = num;
-	r.den = den;
-	r.wide_num = NULL;
-	r.wide_den = NULL;
-	return r;
-}
-
 /* widen does the same fraction in numeric. */
 static DsRatio
 widen(DsRatio a)
@@ -188,28 +175,6 @@ reduce(DsRatio a)
 	return a;
 }
 
-/* ds_ratio_of does the making of a whole number. */
-DsRatio
-ds_ratio_of(int64 whole)
-{
-	return narrow(whole, 1);
-}
-
-/* ds_ratio_fraction does the making of a fraction; den must be positive. */
-DsRatio
-ds_ratio_fraction(int64 num, int64 den)
-{
-	Assert(den > 0);
-	return narrow(num, den);
-}
-
-/* ds_ratio_decimal does the making of a fraction of a stored decimal. */
-DsRatio
-ds_ratio_decimal(DsDecimal decimal)
-{
-	return narrow(decimal.mantissa, power_of_ten(decimal.scale));
-}
-
 /* ds_ratio_numeric does the making of a fraction of a finite numeric. */
 DsRatio
 ds_ratio_numeric(Numeric value)
@@ -221,7 +186,7 @@ ds_ratio_numeric(Numeric value)
 	if (ds_decimal_read(value, &decimal))
 		return ds_ratio_decimal(decimal);
 	scale = DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(value)));
-	r = narrow(0, 1);
+	r = ds_ratio_narrow(0, 1);
 	r.wide_den = NUMERIC(DirectFunctionCall2(numeric_power, NumericGetDatum(int64_to_numeric(10)),
 											 NumericGetDatum(int64_to_numeric(scale))));
 	r.wide_num = CALL(numeric_mul, value, r.wide_den);
@@ -253,13 +218,13 @@ multiply_whole(int128 a, int128 b, int128 *result)
 static bool
 multiply_narrow(DsRatio a, DsRatio b, DsRatio *result)
 {
-	*result = narrow(0, 1);
+	*result = ds_ratio_narrow(0, 1);
 	return multiply_whole(a.num, b.num, &result->num) && multiply_whole(a.den, b.den, &result->den);
 }
 
-/* ds_ratio_multiply does a × b. */
+/* ds_ratio_multiply_any does a × b. */
 DsRatio
-ds_ratio_multiply(DsRatio a, DsRatio b)
+ds_ratio_multiply_any(DsRatio a, DsRatio b)
 {
 	DsRatio r;
 
@@ -268,15 +233,15 @@ ds_ratio_multiply(DsRatio a, DsRatio b)
 		return r;
 	a = widen(a);
 	b = widen(b);
-	r = narrow(0, 1);
+	r = ds_ratio_narrow(0, 1);
 	r.wide_num = CALL(numeric_mul, a.wide_num, b.wide_num);
 	r.wide_den = CALL(numeric_mul, a.wide_den, b.wide_den);
 	return r;
 }
 
-/* ds_ratio_divide does a ÷ b. Nothing that is kept lets b be zero: if it is, something was damaged. */
+/* ds_ratio_divide_any does a ÷ b. Nothing that is kept lets b be zero: if it is, something was damaged. */
 DsRatio
-ds_ratio_divide(DsRatio a, DsRatio b)
+ds_ratio_divide_any(DsRatio a, DsRatio b)
 {
 	DsRatio inverse = b;
 
@@ -286,7 +251,7 @@ ds_ratio_divide(DsRatio a, DsRatio b)
 						errdetail("The door and publication let none through."),
 						errhint("Call distsync.verify().")));
 	if (b.wide_num == NULL)
-		inverse = b.num > 0 ? narrow(b.den, b.num) : narrow(-b.den, -b.num);
+		inverse = b.num > 0 ? ds_ratio_narrow(b.den, b.num) : ds_ratio_narrow(-b.den, -b.num);
 	else
 	{
 		bool negative = ds_ratio_sign(b) < 0;
@@ -311,7 +276,7 @@ add_narrow(DsRatio a, DsRatio b, DsRatio *result)
 	int128 left;
 	int128 right;
 
-	*result = narrow(0, 1);
+	*result = ds_ratio_narrow(0, 1);
 	if (a.den == b.den)
 	{
 		result->den = a.den;
@@ -322,9 +287,9 @@ add_narrow(DsRatio a, DsRatio b, DsRatio *result)
 		   multiply_whole(a.den, b.den, &result->den);
 }
 
-/* ds_ratio_add does a + b. */
+/* ds_ratio_add_any does a + b. */
 DsRatio
-ds_ratio_add(DsRatio a, DsRatio b)
+ds_ratio_add_any(DsRatio a, DsRatio b)
 {
 	DsRatio r;
 
@@ -333,18 +298,18 @@ ds_ratio_add(DsRatio a, DsRatio b)
 		return r;
 	a = widen(a);
 	b = widen(b);
-	r = narrow(0, 1);
+	r = ds_ratio_narrow(0, 1);
 	r.wide_num = CALL(numeric_add, CALL(numeric_mul, a.wide_num, b.wide_den),
 					  CALL(numeric_mul, b.wide_num, a.wide_den));
 	r.wide_den = CALL(numeric_mul, a.wide_den, b.wide_den);
 	return r;
 }
 
-/* ds_ratio_subtract does a − b. */
+/* ds_ratio_subtract_any does a − b. */
 DsRatio
-ds_ratio_subtract(DsRatio a, DsRatio b)
+ds_ratio_subtract_any(DsRatio a, DsRatio b)
 {
-	return ds_ratio_add(a, ds_ratio_multiply(b, narrow(-1, 1)));
+	return ds_ratio_add(a, ds_ratio_multiply(b, ds_ratio_narrow(-1, 1)));
 }
 
 /* ds_ratio_sign does the sign: -1, 0 or 1. */
@@ -357,9 +322,9 @@ ds_ratio_sign(DsRatio a)
 											 NumericGetDatum(int64_to_numeric(0))));
 }
 
-/* ds_ratio_compare does the comparison: below 0, 0 or above 0. */
+/* ds_ratio_compare_any does the comparison: below 0, 0 or above 0. */
 int
-ds_ratio_compare(DsRatio a, DsRatio b)
+ds_ratio_compare_any(DsRatio a, DsRatio b)
 {
 	int128 left;
 	int128 right;
@@ -419,7 +384,7 @@ round_wide(DsRatio a, int scale, DsRounding mode)
 						 int64_to_numeric(1));
 	Numeric below;
 	DsRatio rest;
-	DsRatio r = narrow(0, 1);
+	DsRatio r = ds_ratio_narrow(0, 1);
 	int half;
 	bool odd;
 
@@ -433,7 +398,7 @@ round_wide(DsRatio a, int scale, DsRounding mode)
 		below = CALL(numeric_sub, below, int64_to_numeric(1));
 		rest.wide_num = CALL(numeric_add, rest.wide_num, a.wide_den);
 	}
-	half = ds_ratio_compare(rest, narrow(1, 2));
+	half = ds_ratio_compare(rest, ds_ratio_narrow(1, 2));
 	odd = DatumGetInt32(DirectFunctionCall2(
 			  numeric_cmp, NumericGetDatum(CALL(numeric_mod, below, int64_to_numeric(2))),
 			  NumericGetDatum(int64_to_numeric(0)))) != 0;
@@ -448,7 +413,7 @@ round_wide(DsRatio a, int scale, DsRounding mode)
 DsRatio
 ds_ratio_round(DsRatio a, int scale, DsRounding mode)
 {
-	int128 power = power_of_ten(scale);
+	int128 power = ds_ratio_power_of_ten(scale);
 	int128 num;
 	int128 below;
 	int128 rest;
@@ -457,7 +422,7 @@ ds_ratio_round(DsRatio a, int scale, DsRounding mode)
 	if (a.wide_num != NULL || !multiply_whole(a.num, power, &num))
 		return round_wide(a, scale, mode);
 	if (fits(num) && fits(a.den))
-		return narrow(round_narrow((int64) num, (int64) a.den, mode), power);
+		return ds_ratio_narrow(round_narrow((int64) num, (int64) a.den, mode), power);
 	below = num / a.den;
 	rest = num % a.den;
 	if (rest < 0)
@@ -468,7 +433,7 @@ ds_ratio_round(DsRatio a, int scale, DsRounding mode)
 	if (__builtin_mul_overflow(rest, (int128) 2, &twice))
 		return round_wide(a, scale, mode);
 	below += step(twice < a.den ? -1 : twice > a.den, rest == 0, below % 2 != 0, a.num < 0, mode);
-	return narrow(below, power);
+	return ds_ratio_narrow(below, power);
 }
 
 /*
@@ -514,5 +479,6 @@ ds_ratio_shown(DsRatio a, int least, int most)
 		r.num /= 10;
 		most--;
 	}
-	return ds_ratio_to_numeric(narrow(r.num, power_of_ten(most)), most, DS_ROUND_HALF_UP);
+	return ds_ratio_to_numeric(ds_ratio_narrow(r.num, ds_ratio_power_of_ten(most)), most,
+							   DS_ROUND_HALF_UP);
 }
