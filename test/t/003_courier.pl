@@ -115,7 +115,7 @@ $chaos->drop;
 $chaos->program('/hang' => 'hang');
 emit('/hang', 1, 20);
 $chaos->wait_for(20, path => '/hang');
-is($node->safe_psql('postgres', "SELECT xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL AND state = 'idle' FROM pg_stat_activity WHERE backend_type = 'distsync courier'"), 't',
+wait_for_sql($node, 'postgres', "SELECT xact_start IS NULL AND backend_xmin IS NULL AND backend_xid IS NULL AND state = 'idle' FROM pg_stat_activity WHERE backend_type = 'distsync courier'",
     'while twenty requests hang the courier has no transaction');
 emit('/beside', 1, 30);
 all_done('/beside', 30, 'others are delivered meanwhile');
