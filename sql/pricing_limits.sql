@@ -95,6 +95,9 @@ SELECT pg_temp.give(1, 5);
 SELECT f FROM jsonb_array_elements((distsync.explain_price('PL-C', 'PL-A', 20, options => '{"company":"PL-US"}')) #> '{detail,free_goods}') f ORDER BY f->>'item';
 SELECT pg_temp.give(6, 63);
 SELECT count(*), sum((f->>'quantity')::numeric) FROM jsonb_array_elements((distsync.explain_price('PL-C', 'PL-A', 10, options => '{"company":"PL-US"}')) #> '{detail,free_goods}') f;
+-- what is told is jsonb byte for byte as the server would write it, long arrays (offsets) and escaped texts too
+SELECT name, record_image_eq(ROW(x), ROW(x::text::jsonb)) AS same_bytes FROM (VALUES ('explained', distsync.explain_price('PL-C', 'PL-A', 10, options => '{"company":"PL-US"}')),
+	('without', distsync.explain_price('PL-C', 'PL-G1', 1, options => '{"company":"PL-US"}')), ('price', (SELECT p.detail FROM distsync.price('PL-C', 'PL-A', 10, options => '{"company":"PL-US"}') p))) v(name, x);
 SELECT pg_temp.give(64, 64);
 SELECT pg_temp.asked(10);
 -- a text that reads like a name of the cache's own is a text: here the family of one item is what the units of the next are kept by

@@ -3,7 +3,15 @@
  * json.c
  *		Building jsonb, one member after the other.
  *
- * A NULL text or number is a JSON null. A key is NULL inside an array.
+ * The bytes that jsonb is stored as are written directly, each object or array
+ * once, when it is closed: the way through trees of values costs several times
+ * as much, and an explained price has two hundred members. The format is told
+ * in utils/jsonb.h: a count, an entry for each key and value with its type and
+ * length (every 32nd with its offset), then the bytes, numbers and containers
+ * at multiples of four.
+ *
+ * A NULL text or number is a JSON null. A key is NULL inside an array. Of
+ * members with the same name the last one counts.
  *
  * Process: any backend. Locks: none. Memory: the current context.
  *
@@ -17,90 +25,202 @@
 #include "utils/json.h"
 #include "base/compat.h"
 
-/* push does one token. */
+/* check_size does the refusal of what an entry cannot tell the length of. */
 static void
-push(DsJson *json, JsonbIteratorToken token, JsonbValue *value)
+check_size(Size size)
 {
-	json->result = pushJsonbValue(&json->state, token, value);
+	if (size > JENTRY_OFFLENMASK)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("answer is too large for jsonb"),
+				 errdetail("A part of it has %zu bytes.", size), errhint("Ask for less at once.")));
 }
 
-/* push_key does the name of a member; inside an array there is none. */
+/* add does the noting of a value, as member or as element. */
 static void
-push_key(DsJson *json, const char *key)
+add(DsJson *json, const char *key, JEntry type, const void *bytes, Size length)
 {
-	JsonbValue v;
+	DsJsonEntry *entry;
 
-	if (key == NULL)
-		return;
-	v.type = jbvString;
-	v.val.string.val = unconstify(char *, key);
-	v.val.string.len = (int) strlen(key);
-	push(json, WJB_KEY, &v);
+	check_size(length);
+	if (json->nentries == json->room)
+	{
+		json->room = Max(json->room * 2, 32);
+		json->entries = json->entries == NULL
+							? palloc(sizeof(DsJsonEntry) * json->room)
+							: repalloc(json->entries, sizeof(DsJsonEntry) * json->room);
+	}
+	entry = &json->entries[json->nentries++];
+	entry->key = key;
+	entry->key_length = key == NULL ? 0 : (uint32) strlen(key);
+	entry->type = type;
+	entry->bytes = bytes;
+	entry->length = (uint32) length;
 }
 
-/* push_value does a value, as member or as element. */
+/* begin does the beginning of an object or array; its own entry stands before those of its members. */
 static void
-push_value(DsJson *json, const char *key, JsonbValue *value)
+begin(DsJson *json, const char *key)
 {
-	push_key(json, key);
-	push(json, key == NULL ? WJB_ELEM : WJB_VALUE, value);
+	/* cannot happen: nothing that is told nests so deep */
+	if (json->depth == DS_JSON_DEPTH)
+		elog(ERROR, "jsonb of more than %d levels", DS_JSON_DEPTH);
+	add(json, key, JENTRY_ISCONTAINER, NULL, 0);
+	json->first[json->depth++] = json->nentries;
+}
+
+/* compare_entries does the order of members in jsonb: shorter names first. */
+static int
+compare_entries(const DsJsonEntry *a, const DsJsonEntry *b)
+{
+	if (a->key_length != b->key_length)
+		return a->key_length < b->key_length ? -1 : 1;
+	return memcmp(a->key, b->key, a->key_length);
+}
+
+/* sort does the ordering of members; most come in order. Returns how many are left. */
+static int
+sort(DsJsonEntry *entries, int n)
+{
+	int kept = 0;
+	int i;
+	int j;
+
+	for (i = 0; i < n; i++)
+	{
+		DsJsonEntry one = entries[i];
+		int order = -1;
+
+		for (j = kept; j > 0 && (order = compare_entries(&entries[j - 1], &one)) > 0; j--)
+			entries[j] = entries[j - 1];
+		if (j > 0 && order == 0)
+		{
+			/* what was moved goes back: the older one makes room */
+			memmove(&entries[j], &entries[j + 1], sizeof(DsJsonEntry) * (kept - j));
+			entries[j - 1] = one;
+			continue;
+		}
+		entries[j] = one;
+		kept++;
+	}
+	return kept;
+}
+
+/* is_aligned does the question whether the bytes of a value begin at a multiple of four. */
+static inline bool
+is_aligned(JEntry type)
+{
+	return type == JENTRY_ISNUMERIC || type == JENTRY_ISCONTAINER;
+}
+
+/* size_of does the bytes of an object or array. */
+static Size
+size_of(const DsJsonEntry *entries, int n, bool object)
+{
+	Size size = 0;
+	int i;
+
+	for (i = 0; object && i < n; i++)
+		size += entries[i].key_length;
+	for (i = 0; i < n; i++)
+		size = (is_aligned(entries[i].type) ? INTALIGN(size) : size) + entries[i].length;
+	return sizeof(uint32) + sizeof(JEntry) * n * (object ? 2 : 1) + size;
+}
+
+/* What has been written of a container. */
+typedef struct Writer
+{
+	JEntry *entry; /* the next one */
+	char *data;
+	uint32 offset; /* in data */
+	int index;	   /* of the next entry */
+} Writer;
+
+/* write_part does a key or a value. */
+static inline void
+write_part(Writer *w, JEntry type, const void *bytes, uint32 length)
+{
+	uint32 from = w->offset;
+
+	while (is_aligned(type) && w->offset % ALIGNOF_INT != 0)
+		w->data[w->offset++] = '\0';
+	memcpy(w->data + w->offset, bytes, length);
+	w->offset += length;
+	*w->entry++ =
+		type | (w->index++ % JB_OFFSET_STRIDE == 0 ? w->offset | JENTRY_HAS_OFF : w->offset - from);
+}
+
+/* end does the end of an object or array: its members become its bytes. */
+static void
+end(DsJson *json, bool object)
+{
+	int first = json->first[--json->depth];
+	DsJsonEntry *entries = &json->entries[first];
+	int n = object ? sort(entries, json->nentries - first) : json->nentries - first;
+	Size size = size_of(entries, n, object);
+	uint32 *bytes;
+	Writer w = {0};
+	int i;
+
+	check_size(size);
+	bytes = palloc(size);
+	w.entry = bytes + 1;
+	*bytes = (uint32) n | (object ? JB_FOBJECT : JB_FARRAY);
+	w.data = (char *) (bytes + 1 + n * (object ? 2 : 1));
+	for (i = 0; object && i < n; i++)
+		write_part(&w, JENTRY_ISSTRING, entries[i].key, entries[i].key_length);
+	for (i = 0; i < n; i++)
+		write_part(&w, entries[i].type, entries[i].bytes, entries[i].length);
+	json->nentries = first;
+	entries[-1].bytes = bytes;
+	entries[-1].length = (uint32) size;
 }
 
 /* ds_json_open_object does the beginning of an object. */
 void
 ds_json_open_object(DsJson *json, const char *key)
 {
-	push_key(json, key);
-	push(json, WJB_BEGIN_OBJECT, NULL);
+	begin(json, key);
 }
 
 /* ds_json_close_object does the end of an object. */
 void
 ds_json_close_object(DsJson *json)
 {
-	push(json, WJB_END_OBJECT, NULL);
+	end(json, true);
 }
 
 /* ds_json_open_array does the beginning of an array. */
 void
 ds_json_open_array(DsJson *json, const char *key)
 {
-	push_key(json, key);
-	push(json, WJB_BEGIN_ARRAY, NULL);
+	begin(json, key);
 }
 
 /* ds_json_close_array does the end of an array. */
 void
 ds_json_close_array(DsJson *json)
 {
-	push(json, WJB_END_ARRAY, NULL);
+	end(json, false);
 }
 
 /* ds_json_text does a string. */
 void
 ds_json_text(DsJson *json, const char *key, const char *value)
 {
-	JsonbValue v;
-
-	v.type = value == NULL ? jbvNull : jbvString;
-	if (value != NULL)
-	{
-		v.val.string.val = unconstify(char *, value);
-		v.val.string.len = (int) strlen(value);
-	}
-	push_value(json, key, &v);
+	if (value == NULL)
+		add(json, key, JENTRY_ISNULL, "", 0);
+	else
+		add(json, key, JENTRY_ISSTRING, value, strlen(value));
 }
 
 /* ds_json_number does a number. */
 void
 ds_json_number(DsJson *json, const char *key, Numeric value)
 {
-	JsonbValue v;
-
-	v.type = value == NULL ? jbvNull : jbvNumeric;
-	if (value != NULL)
-		v.val.numeric = value;
-	push_value(json, key, &v);
+	if (value == NULL)
+		add(json, key, JENTRY_ISNULL, "", 0);
+	else
+		add(json, key, JENTRY_ISNUMERIC, value, VARSIZE_ANY(value));
 }
 
 /* ds_json_integer does a whole number. */
@@ -114,11 +234,7 @@ ds_json_integer(DsJson *json, const char *key, int64 value)
 void
 ds_json_boolean(DsJson *json, const char *key, bool value)
 {
-	JsonbValue v;
-
-	v.type = jbvBool;
-	v.val.boolean = value;
-	push_value(json, key, &v);
+	add(json, key, value ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE, "", 0);
 }
 
 /* ds_json_instant does an instant as to_jsonb() writes it; an infinite one is null: never, or nothing. */
@@ -138,17 +254,27 @@ ds_json_instant(DsJson *json, const char *key, TimestampTz value)
 void
 ds_json_jsonb(DsJson *json, const char *key, Jsonb *value)
 {
-	JsonbValue v;
+	JEntry only = value->root.children[0];
 
-	v.type = jbvBinary;
-	v.val.binary.data = &value->root;
-	v.val.binary.len = VARSIZE(value) - VARHDRSZ;
-	push_value(json, key, &v);
+	if (!JB_ROOT_IS_SCALAR(value))
+		add(json, key, JENTRY_ISCONTAINER, &value->root, VARSIZE(value) - VARHDRSZ);
+	else
+		/* one value alone is kept as an array of it, which begins with its only entry */
+		add(json, key, only & JENTRY_TYPEMASK, &value->root.children[1], JBE_OFFLENFLD(only));
 }
 
-/* ds_json_finish does the jsonb of all that was pushed. */
+/* ds_json_finish does the jsonb of all that was told: one object or array. */
 Datum
 ds_json_finish(DsJson *json)
 {
-	return JsonbPGetDatum(JsonbValueToJsonb(json->result));
+	DsJsonEntry *whole = json->entries;
+	Jsonb *result;
+
+	/* cannot happen: who begins an object ends it */
+	if (json->depth != 0 || json->nentries != 1 || whole->type != JENTRY_ISCONTAINER)
+		elog(ERROR, "jsonb is not one whole object or array");
+	result = palloc(VARHDRSZ + whole->length);
+	SET_VARSIZE(result, VARHDRSZ + whole->length);
+	memcpy(&result->root, whole->bytes, whole->length);
+	return JsonbPGetDatum(result);
 }

@@ -3,6 +3,8 @@
  * json.h
  *		Building jsonb, one member after the other.
  *
+ * Keys, texts and numbers are not copied before what holds them is closed.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef DS_BASE_JSON_H
@@ -14,10 +16,27 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+/* what may be open at once */
+#define DS_JSON_DEPTH 16
+
+/* A member or element: its bytes stay where they are until what holds it is closed. */
+typedef struct DsJsonEntry
+{
+	const char *key; /* NULL in an array */
+	uint32 key_length;
+	JEntry type;
+	const void *bytes;
+	uint32 length;
+} DsJsonEntry;
+
+/* What is being built, all zeros at first. */
 typedef struct DsJson
 {
-	JsonbParseState *state;
-	JsonbValue *result;
+	DsJsonEntry *entries; /* of all that is open, the innermost last */
+	int nentries;
+	int room;
+	int depth;
+	int first[DS_JSON_DEPTH]; /* entry with which what is open begins */
 } DsJson;
 
 extern void ds_json_open_object(DsJson *json, const char *key);

@@ -482,3 +482,17 @@ ds_ratio_shown(DsRatio a, int least, int most)
 	return ds_ratio_to_numeric(ds_ratio_narrow(r.num, ds_ratio_power_of_ten(most)), most,
 							   DS_ROUND_HALF_UP);
 }
+
+/* ds_decimal_shown does a stored decimal as a number for eyes, as ds_ratio_shown() does a fraction. */
+Numeric
+ds_decimal_shown(DsDecimal decimal, int most)
+{
+	int64 small = (int64) decimal.mantissa;
+	int scale = decimal.scale;
+
+	if (small != decimal.mantissa || scale > most)
+		return ds_ratio_shown(ds_ratio_decimal(decimal), 0, most);
+	for (; scale > 0 && small % 10 == 0; scale--)
+		small /= 10;
+	return int64_div_fast_to_numeric(small, scale);
+}

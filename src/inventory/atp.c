@@ -282,7 +282,7 @@ trimmed(Numeric value)
 static Datum
 detail(const Pool *p)
 {
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 
 	ds_json_open_object(&json, NULL);
 	ds_json_number(&json, "held", p->held);

@@ -279,7 +279,7 @@ ds_sql_pricing_charges(PG_FUNCTION_ARGS)
 		{
 			const DsCharge *c = &charges->list[j];
 			const DsVersion *v = c->named->source->version;
-			DsJson json = {NULL, NULL};
+			DsJson json = {0};
 			Datum values[C_COUNT];
 			bool nulls[C_COUNT] = {false};
 
@@ -369,7 +369,7 @@ Datum
 ds_sql_pricing_explain_charges(PG_FUNCTION_ARGS)
 {
 	Order *o = decide(fcinfo, true);
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 	int i;
 
 	ds_json_open_object(&json, NULL);

@@ -112,7 +112,7 @@ ds_pricing_net_amount(const DsCall *call, const DsFinish *f)
 static void
 fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values, bool *nulls)
 {
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 
 	memset(nulls, 0, sizeof(bool) * A_COUNT);
 	values[A_ORDINAL] = Int32GetDatum(line->ordinal);
@@ -239,7 +239,7 @@ Datum
 ds_sql_pricing_explain(PG_FUNCTION_ARGS)
 {
 	DsCall *call = palloc0(sizeof(DsCall));
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 	DsProof proof;
 	DsResult *r;
 	bool proved;

@@ -209,7 +209,7 @@ static Datum
 answer(FunctionCallInfo fcinfo, const char *customer, int64 customer_id, bool rows)
 {
 	DsCall *call = palloc0(sizeof(DsCall));
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 	DsProof proof;
 	DsResult *results;
 	bool proved;

@@ -69,7 +69,7 @@ tell_rate(DsCall *call, DsJson *json, const DsLine *line, const DsCandidate *c, 
 						ds_pricing_target_key(call, line, c->target)));
 	if (step != NULL)
 		ds_json_number(json, "after", shown(step->after));
-	ds_json_number(json, "value", shown(ds_ratio_decimal(ds_rate_value(c->rate))));
+	ds_json_number(json, "value", ds_decimal_shown(ds_rate_value(c->rate), SHOWN_SCALE));
 	if (step != NULL)
 		ds_json_number(json, "before", shown_or_null(step->has_before, step->before));
 	if (step != NULL && step->merged)
@@ -80,28 +80,29 @@ tell_rate(DsCall *call, DsJson *json, const DsLine *line, const DsCandidate *c, 
 												 : ds_pricing_reason_words[c->reason]);
 	ds_json_integer(json, "version", v->version_no);
 	ds_json_text(json, "agreement", v->agreement);
-	ds_json_number(json, "min_quantity", shown(ds_ratio_decimal(ds_rate_tier(c->rate))));
+	ds_json_number(json, "min_quantity", ds_decimal_shown(ds_rate_tier(c->rate), SHOWN_SCALE));
 	ds_json_close_object(json);
 }
 
-/* later does the order in which losers are told: by slot of the policy, then by the policy's order, then by content. */
+/* slot_places does the place of each slot in the policy; what the policy does not use comes last. */
+static void
+slot_places(DsCall *call, int *places)
+{
+	const DsPolicy *p = &call->shared->policy;
+	int i;
+
+	for (i = 0; i < DS_SLOT_COUNT; i++)
+		places[i] = p->nslots;
+	for (i = p->nslots - 1; i >= 0; i--)
+		places[p->slots[i].name] = i;
+}
+
+/* later does the order of losers of a slot: by the policy's order, then by content. */
 static int
 later(DsCall *call, const DsLine *line, const DsCandidate *a, const DsCandidate *b)
 {
-	const DsPolicy *p = &call->shared->policy;
-	int x = p->nslots;
-	int y = p->nslots;
-	int i;
-	int result;
+	int result = ds_pricing_compare_keys(call, line, a, b);
 
-	for (i = p->nslots - 1; i >= 0; i--)
-	{
-		x = (int) p->slots[i].name == a->source->version->slot ? i : x;
-		y = (int) p->slots[i].name == b->source->version->slot ? i : y;
-	}
-	if (x != y)
-		return x < y ? -1 : 1;
-	result = ds_pricing_compare_keys(call, line, a, b);
 	if (result == 0)
 		result = strcmp(a->source->version->agreement, b->source->version->agreement);
 	if (result == 0)
@@ -109,23 +110,32 @@ later(DsCall *call, const DsLine *line, const DsCandidate *a, const DsCandidate 
 	return result != 0 ? result : b->source->version->version_no - a->source->version->version_no;
 }
 
-/* losers_of does the sorting of what did not count. */
+/* losers_of does the sorting of what did not count, by slot of the policy first. */
 static int
 losers_of(DsCall *call, const DsLine *line, DsDecision *d, const DsCandidate ***list)
 {
 	const DsCandidate **sorted = palloc(sizeof(DsCandidate *) * Max(d->ncandidates, 1));
+	int places[DS_SLOT_COUNT];
 	int n = 0;
 	int i;
 	int j;
 
+	slot_places(call, places);
 	for (i = 0; i < d->ncandidates; i++)
 	{
 		const DsCandidate *c = &d->candidates[i];
+		int place = places[c->source->version->slot];
 
 		if (c->done)
 			continue;
-		for (j = n++; j > 0 && later(call, line, c, sorted[j - 1]) < 0; j--)
+		for (j = n++; j > 0; j--)
+		{
+			int before = places[sorted[j - 1]->source->version->slot];
+
+			if (before < place || (before == place && later(call, line, c, sorted[j - 1]) >= 0))
+				break;
 			sorted[j] = sorted[j - 1];
+		}
 		sorted[j] = c;
 	}
 	*list = sorted;
