@@ -63,3 +63,24 @@ ds_verb_behind(const char *name, const Oid *types, int n)
 								"EXTENSION distsync UPDATE.")));
 	return id;
 }
+
+/*
+ * ds_verb_ask does the call of a function behind a verb with the verb's own
+ * arguments; what it returns, a row or a set, is the verb's answer.
+ */
+Datum
+ds_verb_ask(FunctionCallInfo fcinfo, const char *name, const Oid *types, int n)
+{
+	LOCAL_FCINFO(behind, FUNC_MAX_ARGS);
+	FmgrInfo flinfo;
+	Datum answer;
+	int i;
+
+	fmgr_info(ds_verb_behind(name, types, n), &flinfo);
+	InitFunctionCallInfoData(*behind, &flinfo, n, fcinfo->fncollation, NULL, fcinfo->resultinfo);
+	for (i = 0; i < n; i++)
+		behind->args[i] = fcinfo->args[i];
+	answer = FunctionCallInvoke(behind);
+	fcinfo->isnull = behind->isnull;
+	return answer;
+}

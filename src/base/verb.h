@@ -16,5 +16,6 @@
 
 extern TupleDesc ds_verb_row(FunctionCallInfo fcinfo, int columns);
 extern Oid ds_verb_behind(const char *name, const Oid *types, int n);
+extern Datum ds_verb_ask(FunctionCallInfo fcinfo, const char *name, const Oid *types, int n);
 
 #endif /* DS_BASE_VERB_H */

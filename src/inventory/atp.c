@@ -19,24 +19,21 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "base/compat.h"
 #include "base/export.h"
 #include "base/json.h"
-#include "base/reader.h"
 #include "base/verb.h"
+#include "inventory/read.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_inventory_atp);
 
 #define OP(function, a, b)                                                                         \
 	DatumGetNumeric(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
-#define NO_NUMBER ((Numeric) NULL)
 
 /* the arguments of atp() */
 enum
@@ -72,199 +69,9 @@ enum
 	A_COUNT
 };
 
-enum
-{
-	I_ID,
-	I_BASE_UNIT,
-	I_KIT
-};
-
-static DsTable item_table = {
-	.name = "item",
-	.index = "item_sku_uq",
-	.keys = {"sku"},
-	.columns = {"item_id", "base_unit", "kit"},
-};
-
-enum
-{
-	S_ID,
-	S_CAN_PROMISE,
-	S_STATUS,
-	S_CODE
-};
-
-static DsTable site_table = {
-	.name = "site",
-	.index = "site_code_uq",
-	.keys = {"code"},
-	.columns = {"site_id", "can_promise", "status", "code"},
-};
-
-/* where sites were found, by the hash of their codes */
-#define PLACES 64
-
-typedef struct Place
-{
-	Oid relid; /* of the table that this was, InvalidOid = none yet */
-	ItemPointerData tid;
-} Place;
-
-static Place places[PLACES];
-
-enum
-{
-	P_PHYS,
-	P_BOOK,
-	P_DUE,
-	P_LOW,
-	P_HELD,
-	P_COMMITTED,
-	P_BACKORDER,
-	P_CHANGED_AT,
-	P_VALID_UNTIL,
-	P_AHEAD
-};
-
-static DsTable pool_table = {
-	.name = "stock_pool",
-	.index = "stock_pool_pk",
-	.keys = {"item_id", "site_id"},
-	.columns = {"phys", "book", "due", "low", "held", "committed", "backorder_cap", "changed_at",
-				"valid_until", "ahead"},
-};
-
-/* A pool, in base units, as its last writer left it. */
-typedef struct Pool
-{
-	Numeric phys; /* promisable stock as the warehouse tells it, NULL = it tells nothing */
-	Numeric book; /* as the book tells it, NULL = it tells nothing */
-	Numeric due;  /* demand of others that is due, as a negative */
-	Numeric low;  /* lowest point of what is to come, with due */
-	Numeric held;
-	Numeric committed;
-	Numeric backorder;
-	TimestampTz changed_at;
-	TimestampTz valid_until; /* DT_NOEND = for ever */
-	bool ahead;				 /* something is to come */
-} Pool;
-
-/* same_text does the comparison of two texts. */
-static bool
-same_text(const text *a, const text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
-/* number does the copying of a numeric column; NULL = null. */
-static Numeric
-number(const DsReader *reader, int column)
-{
-	return reader->nulls[column] ? NO_NUMBER : DatumGetNumericCopy(reader->values[column]);
-}
-
-/*
- * find_item does the look-up of an item with stock of its own that is asked
- * for in its base unit. False: it is another one, or none.
- */
-static bool
-find_item(Datum sku, FunctionCallInfo fcinfo, Datum *item_id, Datum *base_unit)
-{
-	DsReader *reader = ds_reader_open(&item_table);
-	bool found;
-
-	ds_reader_seek(reader, &sku, 1);
-	found = ds_reader_next(reader) && !DatumGetBool(reader->values[I_KIT]);
-	if (found)
-	{
-		*item_id = reader->values[I_ID];
-		*base_unit = PointerGetDatum(DatumGetTextPCopy(reader->values[I_BASE_UNIT]));
-		found = PG_ARGISNULL(Q_UNIT) ||
-				same_text(PG_GETARG_TEXT_PP(Q_UNIT), DatumGetTextPP(*base_unit));
-	}
-	ds_reader_close(reader);
-	return found;
-}
-
-/*
- * read_site does the look-up of a site's row, first where one of its code's
- * hash was found before: sites are few and rarely change, and a row that the
- * snapshot sees there is the right one if its code is.
- */
-static bool
-read_site(DsReader *reader, Datum code)
-{
-	const text *t = DatumGetTextPP(code);
-	Place *place =
-		&places[hash_bytes((const unsigned char *) VARDATA_ANY(t), (int) VARSIZE_ANY_EXHDR(t)) %
-				PLACES];
-
-	if (reader->relation != NULL && place->relid == RelationGetRelid(reader->relation) &&
-		ds_reader_at(reader, &place->tid) && same_text(DatumGetTextPP(reader->values[S_CODE]), t))
-		return true;
-	ds_reader_seek(reader, &code, 1);
-	if (!ds_reader_next(reader))
-		return false;
-	if (reader->relation != NULL)
-	{
-		place->relid = RelationGetRelid(reader->relation);
-		place->tid = reader->slot->tts_tid;
-	}
-	return true;
-}
-
-/* find_site does the look-up of a site that may promise, by our code. */
-static bool
-find_site(Datum code, Datum *site_id)
-{
-	DsReader *reader = ds_reader_open(&site_table);
-	bool found;
-
-	found = read_site(reader, code) && DatumGetBool(reader->values[S_CAN_PROMISE]) &&
-			ds_reader_text_is(reader, S_STATUS, "active");
-	if (found)
-		*site_id = reader->values[S_ID];
-	ds_reader_close(reader);
-	return found;
-}
-
-/* find_pool does the look-up of a pool that holds at an instant. */
-static bool
-find_pool(Datum item_id, Datum site_id, TimestampTz now, Pool *pool)
-{
-	DsReader *reader = ds_reader_open(&pool_table);
-	Datum keys[2] = {item_id, site_id};
-	bool found;
-
-	ds_reader_seek(reader, keys, 2);
-	found = ds_reader_next(reader);
-	if (found)
-	{
-		pool->valid_until = reader->nulls[P_VALID_UNTIL]
-								? DT_NOEND
-								: DatumGetTimestampTz(reader->values[P_VALID_UNTIL]);
-		found = pool->valid_until > now;
-	}
-	if (found)
-	{
-		pool->phys = number(reader, P_PHYS);
-		pool->book = number(reader, P_BOOK);
-		pool->due = number(reader, P_DUE);
-		pool->low = number(reader, P_LOW);
-		pool->held = number(reader, P_HELD);
-		pool->committed = number(reader, P_COMMITTED);
-		pool->backorder = number(reader, P_BACKORDER);
-		pool->changed_at = DatumGetTimestampTz(reader->values[P_CHANGED_AT]);
-		pool->ahead = DatumGetBool(reader->values[P_AHEAD]);
-	}
-	ds_reader_close(reader);
-	return found;
-}
-
 /* left does what may be promised of a stock: less what is promised, never below 0. */
 static Numeric
-left(const Pool *p, Numeric stock, Numeric promised)
+left(const DsInventoryPool *p, Numeric stock, Numeric promised)
 {
 	Numeric rest = OP(numeric_sub, OP(numeric_add, stock, p->low), promised);
 
@@ -280,7 +87,7 @@ trimmed(Numeric value)
 
 /* detail does what an answer says beside its columns. */
 static Datum
-detail(const Pool *p)
+detail(const DsInventoryPool *p)
 {
 	DsJson json = {0};
 
@@ -295,20 +102,13 @@ detail(const Pool *p)
 
 /* reckon does the numbers of an answer. False: it takes what is to come to say when. */
 static bool
-reckon(const Pool *p, Numeric quantity, TimestampTz as_of, TimestampTz now, Datum *values,
-	   bool *nulls)
+reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampTz now,
+	   Datum *values, bool *nulls)
 {
 	Numeric promised = OP(numeric_sub, OP(numeric_add, p->held, p->committed), p->backorder);
-	Numeric base = p->phys == NULL	 ? p->book
-				   : p->book == NULL ? p->phys
-									 : OP(numeric_smaller, p->phys, p->book);
-	Numeric atp;
-	bool enough;
-
-	if (base == NULL)
-		base = int64_to_numeric(0);
-	atp = left(p, base, promised);
-	enough = DatumGetBool(
+	Numeric base = ds_inventory_base(p);
+	Numeric atp = left(p, base, promised);
+	bool enough = DatumGetBool(
 		DirectFunctionCall2(numeric_ge, NumericGetDatum(atp), NumericGetDatum(quantity)));
 	if (p->ahead && (as_of > now || !enough))
 		return false;
@@ -343,8 +143,7 @@ may_ask_pool(FunctionCallInfo fcinfo)
 	Numeric quantity;
 
 	if (PG_ARGISNULL(Q_ITEM) || PG_ARGISNULL(Q_QUANTITY) || PG_ARGISNULL(Q_SITE) ||
-		PG_ARGISNULL(Q_OPTIONS) || !JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(Q_OPTIONS)) ||
-		JB_ROOT_COUNT(PG_GETARG_JSONB_P(Q_OPTIONS)) != 0)
+		PG_ARGISNULL(Q_OPTIONS) || !ds_inventory_no_options(PG_GETARG_DATUM(Q_OPTIONS)))
 		return false;
 	quantity = PG_GETARG_NUMERIC(Q_QUANTITY);
 	return !numeric_is_nan(quantity) && !numeric_is_inf(quantity) &&
@@ -358,49 +157,34 @@ ask_pool(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 {
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 	TimestampTz as_of = PG_ARGISNULL(Q_AT) ? now : Max(now, PG_GETARG_TIMESTAMPTZ(Q_AT));
-	Datum item_id;
+	DsInventoryItem item;
+	DsInventoryPool pool;
 	Datum site_id;
-	Pool pool;
 
 	if (!may_ask_pool(fcinfo) ||
-		!find_item(PG_GETARG_DATUM(Q_ITEM), fcinfo, &item_id, &values[A_UNIT]) ||
-		!find_site(PG_GETARG_DATUM(Q_SITE), &site_id) || !find_pool(item_id, site_id, now, &pool) ||
+		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM),
+								PG_ARGISNULL(Q_UNIT) ? NULL : PG_GETARG_TEXT_PP(Q_UNIT), &item) ||
+		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id) ||
+		!ds_inventory_find_pool(item.item_id, site_id, now, &pool) ||
 		!reckon(&pool, PG_GETARG_NUMERIC(Q_QUANTITY), as_of, now, values, nulls))
 		return false;
 	values[A_ITEM] = PG_GETARG_DATUM(Q_ITEM);
+	values[A_UNIT] = PointerGetDatum(item.base_unit);
 	values[A_SITE] = PG_GETARG_DATUM(Q_SITE);
 	values[A_QUANTITY] = PG_GETARG_DATUM(Q_QUANTITY);
 	return true;
-}
-
-/* ask_whole does the answer from everything, in SQL. */
-static Datum
-ask_whole(FunctionCallInfo fcinfo)
-{
-	static const Oid types[] = {TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID};
-	LOCAL_FCINFO(whole, Q_COUNT);
-	FmgrInfo flinfo;
-	Datum answer;
-	int i;
-
-	fmgr_info(ds_verb_behind("inventory_atp_whole", types, Q_COUNT), &flinfo);
-	InitFunctionCallInfoData(*whole, &flinfo, Q_COUNT, InvalidOid, NULL, NULL);
-	for (i = 0; i < Q_COUNT; i++)
-		whole->args[i] = fcinfo->args[i];
-	answer = FunctionCallInvoke(whole);
-	fcinfo->isnull = whole->isnull;
-	return answer;
 }
 
 /* ds_sql_inventory_atp does atp(item, quantity, unit, site, at, options). */
 Datum
 ds_sql_inventory_atp(PG_FUNCTION_ARGS)
 {
+	static const Oid types[] = {TEXTOID, NUMERICOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID};
 	TupleDesc desc = ds_verb_row(fcinfo, A_COUNT);
 	Datum values[A_COUNT];
 	bool nulls[A_COUNT] = {false};
 
 	if (!ask_pool(fcinfo, values, nulls))
-		return ask_whole(fcinfo);
+		return ds_verb_ask(fcinfo, "inventory_atp_whole", types, Q_COUNT);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

@@ -53,6 +53,12 @@ TWO_WAYS = """SELECT i.sku, s.code, q, t, a, w FROM dist.stock_pool p JOIN dist.
     distsync.atp(i.sku, q, NULL, s.code, t) a, distsync_internal.inventory_atp_whole(i.sku, q, NULL, s.code, t, '{}') w
     WHERE i.sku LIKE 'PROP-%' AND a::text IS DISTINCT FROM w::text LIMIT 5;
 """
+# and so is a timeline, of a site as of all, to the last byte of what it names
+TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist.item WHERE sku LIKE 'PROP-%') i, (SELECT NULL AS code UNION ALL SELECT code FROM dist.site WHERE code LIKE 'PROP-S%') s,
+    unnest(ARRAY[NULL, now() + interval '2 days']) t, LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync.atp_timeline(i.sku, s.code, t) x) a,
+    LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync_internal.inventory_timeline_whole(i.sku, s.code, t, '{}') x) w
+    WHERE a.rows IS DISTINCT FROM w.rows LIMIT 2;
+"""
 
 
 class Inventory(unittest.TestCase):
@@ -71,6 +77,7 @@ class Inventory(unittest.TestCase):
     def assert_whole(self):
         self.assertEqual(psql(BROKEN + ";"), [])
         self.assertEqual(psql(TWO_WAYS), [])
+        self.assertEqual(psql(TIMELINE_TWO_WAYS), [])
 
     def test_sells_exactly_what_there_is(self):
         """320 clients' wishes for 200 units, 16 at a time: 200 are sold, 120 refused."""
@@ -171,6 +178,33 @@ class Inventory(unittest.TestCase):
                 told = told[size:]
             script += (f"SELECT sum(quantity) FROM dist.stock_balance WHERE lot = 'feed{case}';\n")
         self.assertEqual([line for line in psql(script) if line], wanted)
+        self.assert_whole()
+
+    def test_timelines(self):
+        """Supply and demand at a few instants, of any size, certainty and name, at two sites: what is to come, told in two ways."""
+        rng = random.Random(SEED)
+
+        def at():
+            return f"{rng.choice(('2024-01-01', '2999-01-01', '2999-01-02', '2999-01-03'))}T0{rng.randrange(3)}:00:00Z"
+
+        def quantity():
+            return rng.choice((0, 1, 7, 0.000001, 12.5, 333.333333, 99999999999.999999, rng.randrange(100)))
+
+        for case in range(8):
+            sku = f"PROP-TL{case}"
+            supply = [{"kind": rng.choice(("purchase", "transfer", "return")), "reference": rng.choice("abBÄé") + str(n), "sku": sku, "site": f"PROP-S{rng.choice((1, 2))}", "quantity": quantity(),
+                       "received": rng.choice((0, 0, 1)), "confidence": rng.choice((1, 1, 0, 0.5, 0.3333)), "expected_at": at()} for n in range(rng.randrange(15))]
+            demand = [{"demand_key": f"PROP/TL{case}/{rng.choice('aBc')}{n}", "sku": sku, "site": f"PROP-S{rng.choice((1, 2))}", "ordered": quantity(), "allocated": rng.choice((0, 0, 5)),
+                       "required_at": at()} for n in range(rng.randrange(15))]
+            out = psql(f"SELECT outcome FROM distsync.apply('item', {literal({'sku': sku, 'base_unit': 'EA'})}, 'distsync');\n"
+                       + events([{"event_id": f"tl{case}-{s}", "kind": "count", "sku": sku, "site": f"PROP-S{s}", "quantity": quantity(), "event_at": "2024-01-01T00:00:00Z"} for s in (1, 2)])
+                       + f"SELECT outcome FROM distsync.apply_all('supply', {literal(supply)}, 'prop-erp');\nSELECT outcome FROM distsync.apply_all('demand', {literal(demand)}, 'prop-erp');\n"
+                       + reserve([{"item": sku, "quantity": 2}], mode="take_up_to"))
+            self.assertEqual([line for line in out if "ERROR" in line], [])
+            if demand and supply:
+                self.assertGreater(int(psql(f"SELECT count(*) FROM distsync.atp_timeline('{sku}');")[0]), 0)
+        # an answer does not depend on the width of its numbers
+        psql("UPDATE dist.supply s SET quantity = 99999999999999 FROM dist.item i WHERE i.item_id = s.item_id AND i.sku IN ('PROP-TL0', 'PROP-TL1');\nSELECT distsync_internal.inventory_rebuild();")
         self.assert_whole()
 
     def test_one_demand_in_any_order(self):

@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.c
+ *		What decisions about stock read: items and sites by our codes, pools.
+ *
+ * A false answer is no error: what is not found here (another system's code, a
+ * kit, a site that may not promise, a pool that time has passed) is what the
+ * functions behind the verbs look into.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context; where sites were found is remembered for the session.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/read.h"
+
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "base/compat.h"
+#include "base/reader.h"
+
+enum
+{
+	I_ID,
+	I_BASE_UNIT,
+	I_KIT
+};
+
+static DsTable item_table = {
+	.name = "item",
+	.index = "item_sku_uq",
+	.keys = {"sku"},
+	.columns = {"item_id", "base_unit", "kit"},
+};
+
+enum
+{
+	S_ID,
+	S_CAN_PROMISE,
+	S_STATUS,
+	S_CODE
+};
+
+static DsTable site_table = {
+	.name = "site",
+	.index = "site_code_uq",
+	.keys = {"code"},
+	.columns = {"site_id", "can_promise", "status", "code"},
+};
+
+/* the same by its number */
+static DsTable site_id_table = {
+	.name = "site",
+	.index = "site_pk",
+	.keys = {"site_id"},
+	.columns = {"site_id", "can_promise", "status", "code"},
+};
+
+/* where sites were found, by the hash of their codes */
+#define PLACES 64
+
+typedef struct Place
+{
+	Oid relid; /* of the table that this was, InvalidOid = none yet */
+	ItemPointerData tid;
+} Place;
+
+static Place places[PLACES];
+
+enum
+{
+	P_SITE,
+	P_PHYS,
+	P_BOOK,
+	P_DUE,
+	P_LOW,
+	P_HELD,
+	P_COMMITTED,
+	P_BACKORDER,
+	P_CHANGED_AT,
+	P_VALID_UNTIL,
+	P_AHEAD
+};
+
+static DsTable pool_table = {
+	.name = "stock_pool",
+	.index = "stock_pool_pk",
+	.keys = {"item_id", "site_id"},
+	.columns = {"site_id", "phys", "book", "due", "low", "held", "committed", "backorder_cap",
+				"changed_at", "valid_until", "ahead"},
+};
+
+/* same_text does the comparison of two texts. */
+static bool
+same_text(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		   memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* number does the copying of a numeric column; NULL = null. */
+static Numeric
+number(const DsReader *reader, int column)
+{
+	return reader->nulls[column] ? NULL : DatumGetNumericCopy(reader->values[column]);
+}
+
+/*
+ * ds_inventory_find_item does the look-up of an item that has stock of its
+ * own and is asked for in its base unit (NULL = that).
+ */
+bool
+ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item)
+{
+	DsReader *reader = ds_reader_open(&item_table);
+	bool found;
+
+	ds_reader_seek(reader, &sku, 1);
+	found = ds_reader_next(reader) && !DatumGetBool(reader->values[I_KIT]);
+	if (found)
+	{
+		item->item_id = reader->values[I_ID];
+		item->base_unit = DatumGetTextPCopy(reader->values[I_BASE_UNIT]);
+		found = unit == NULL || same_text(unit, item->base_unit);
+	}
+	ds_reader_close(reader);
+	return found;
+}
+
+/*
+ * read_site does the look-up of a site's row, first where one of its code's
+ * hash was found before: sites are few and rarely change, and a row that the
+ * snapshot sees there is the right one if its code is.
+ */
+static bool
+read_site(DsReader *reader, Datum code)
+{
+	const text *t = DatumGetTextPP(code);
+	Place *place =
+		&places[hash_bytes((const unsigned char *) VARDATA_ANY(t), (int) VARSIZE_ANY_EXHDR(t)) %
+				PLACES];
+
+	if (reader->relation != NULL && place->relid == RelationGetRelid(reader->relation) &&
+		ds_reader_at(reader, &place->tid) && same_text(DatumGetTextPP(reader->values[S_CODE]), t))
+		return true;
+	ds_reader_seek(reader, &code, 1);
+	if (!ds_reader_next(reader))
+		return false;
+	if (reader->relation != NULL)
+	{
+		place->relid = RelationGetRelid(reader->relation);
+		place->tid = reader->slot->tts_tid;
+	}
+	return true;
+}
+
+/* promises does the question whether a site that was read may promise. */
+static bool
+promises(const DsReader *reader)
+{
+	return DatumGetBool(reader->values[S_CAN_PROMISE]) &&
+		   ds_reader_text_is(reader, S_STATUS, "active");
+}
+
+/* ds_inventory_find_site does the look-up of a site that may promise, by our code. */
+bool
+ds_inventory_find_site(Datum code, Datum *site_id)
+{
+	DsReader *reader = ds_reader_open(&site_table);
+	bool found = read_site(reader, code) && promises(reader);
+
+	if (found)
+		*site_id = reader->values[S_ID];
+	ds_reader_close(reader);
+	return found;
+}
+
+/* take_pool does the copying of the pool that was read. False: time has passed it. */
+static bool
+take_pool(const DsReader *reader, TimestampTz now, DsInventoryPool *pool)
+{
+	pool->valid_until = reader->nulls[P_VALID_UNTIL]
+							? DT_NOEND
+							: DatumGetTimestampTz(reader->values[P_VALID_UNTIL]);
+	if (pool->valid_until <= now)
+		return false;
+	pool->site_id = reader->values[P_SITE];
+	pool->phys = number(reader, P_PHYS);
+	pool->book = number(reader, P_BOOK);
+	pool->due = number(reader, P_DUE);
+	pool->low = number(reader, P_LOW);
+	pool->held = number(reader, P_HELD);
+	pool->committed = number(reader, P_COMMITTED);
+	pool->backorder = number(reader, P_BACKORDER);
+	pool->changed_at = DatumGetTimestampTz(reader->values[P_CHANGED_AT]);
+	pool->ahead = DatumGetBool(reader->values[P_AHEAD]);
+	return true;
+}
+
+/* ds_inventory_find_pool does the look-up of a pool that holds at an instant. */
+bool
+ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now, DsInventoryPool *pool)
+{
+	DsReader *reader = ds_reader_open(&pool_table);
+	Datum keys[2] = {item_id, site_id};
+	bool found;
+
+	ds_reader_seek(reader, keys, 2);
+	found = ds_reader_next(reader) && take_pool(reader, now, pool);
+	ds_reader_close(reader);
+	return found;
+}
+
+/*
+ * ds_inventory_find_pools does the look-up of the pools of an item at all
+ * sites that may promise it. Returns how many, -1 if one of them does not hold
+ * at that instant any more.
+ */
+int
+ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools)
+{
+	DsReader *reader = ds_reader_open(&pool_table);
+	DsReader *sites = ds_reader_open(&site_id_table);
+	int n = 0;
+	int room = 16;
+
+	*pools = palloc(sizeof(DsInventoryPool) * room);
+	ds_reader_seek(reader, &item_id, 1);
+	while (n >= 0 && ds_reader_next(reader))
+	{
+		ds_reader_seek(sites, &reader->values[P_SITE], 1);
+		if (!ds_reader_next(sites) || !promises(sites))
+			continue;
+		if (n == room)
+		{
+			room *= 2;
+			*pools = repalloc_array(*pools, DsInventoryPool, room);
+		}
+		n = take_pool(reader, now, &(*pools)[n]) ? n + 1 : -1;
+	}
+	ds_reader_close(sites);
+	ds_reader_close(reader);
+	return n;
+}
+
+/* ds_inventory_base does the stock to reckon from: the lower of both truths, 0 where neither says anything. */
+Numeric
+ds_inventory_base(const DsInventoryPool *pool)
+{
+	if (pool->phys == NULL && pool->book == NULL)
+		return int64_to_numeric(0);
+	if (pool->phys == NULL)
+		return pool->book;
+	if (pool->book == NULL)
+		return pool->phys;
+	return DatumGetNumeric(DirectFunctionCall2(numeric_smaller, NumericGetDatum(pool->phys),
+											   NumericGetDatum(pool->book)));
+}
+
+/* ds_inventory_no_options does the question whether options are an empty object. */
+bool
+ds_inventory_no_options(Datum options)
+{
+	Jsonb *jb = DatumGetJsonbP(options);
+
+	return JB_ROOT_IS_OBJECT(jb) && JB_ROOT_COUNT(jb) == 0;
+}

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * read.h
+ *		What decisions about stock read: items and sites by our codes, pools.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_INVENTORY_READ_H
+#define DS_INVENTORY_READ_H
+
+#include "postgres.h"
+
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+/* An item with stock of its own. */
+typedef struct DsInventoryItem
+{
+	Datum item_id;
+	text *base_unit;
+} DsInventoryItem;
+
+/* A pool, in base units, as its last writer left it. */
+typedef struct DsInventoryPool
+{
+	Datum site_id;
+	Numeric phys; /* promisable stock as the warehouse tells it, NULL = it tells nothing */
+	Numeric book; /* as the book tells it, NULL = it tells nothing */
+	Numeric due;  /* demand of others that is due, as a negative */
+	Numeric low;  /* lowest point of what is to come, with due */
+	Numeric held;
+	Numeric committed;
+	Numeric backorder;
+	TimestampTz changed_at;
+	TimestampTz valid_until; /* DT_NOEND = for ever */
+	bool ahead;				 /* something is to come */
+} DsInventoryPool;
+
+extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item);
+extern bool ds_inventory_find_site(Datum code, Datum *site_id);
+extern bool ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now,
+								   DsInventoryPool *pool);
+extern int ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools);
+extern Numeric ds_inventory_base(const DsInventoryPool *pool);
+extern bool ds_inventory_no_options(Datum options);
+
+#endif /* DS_INVENTORY_READ_H */

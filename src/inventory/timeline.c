@@ -1,0 +1,514 @@
+/*-------------------------------------------------------------------------
+ *
+ * timeline.c
+ *		The verb atp_timeline(): what is to come, and what it leaves.
+ *
+ * Pools say where each site stands; supply and demand are walked by index, put
+ * into one order, and added up as whole numbers of millionths. What takes more
+ * than that (options, a kit, a name that is not ours, a pool that time has
+ * passed, numbers beyond 64 bits, any error) is answered by
+ * distsync_internal.inventory_timeline_whole(), which says the same, slower.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context, given back with the call; rows in the tuplestore.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+#include "base/compat.h"
+#include "base/export.h"
+#include "base/ratio.h"
+#include "base/reader.h"
+#include "base/verb.h"
+#include "inventory/read.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_inventory_timeline);
+
+/* the arguments of atp_timeline() */
+enum
+{
+	Q_ITEM,
+	Q_SITE,
+	Q_AT,
+	Q_OPTIONS,
+	Q_COUNT
+};
+
+/* its columns */
+enum
+{
+	T_MOMENT,
+	T_SUPPLY,
+	T_DEMAND,
+	T_PROJECTED,
+	T_ATP,
+	T_UNIT,
+	T_DETAIL,
+	T_COUNT
+};
+
+enum
+{
+	S_EXPECTED_AT,
+	S_QUANTITY,
+	S_RECEIVED,
+	S_CONFIDENCE,
+	S_KIND,
+	S_REFERENCE
+};
+
+static DsTable supply_table = {
+	.name = "supply",
+	.index = "supply_open_idx",
+	.keys = {"item_id", "site_id", "expected_at"},
+	.columns = {"expected_at", "quantity", "received", "confidence", "kind", "reference"},
+	.where = "status = 'open'",
+};
+
+enum
+{
+	D_REQUIRED_AT,
+	D_ORDERED,
+	D_ALLOCATED,
+	D_RESERVED,
+	D_SHIPPED,
+	D_KEY
+};
+
+static DsTable demand_table = {
+	.name = "demand",
+	.index = "demand_open_idx",
+	.keys = {"item_id", "site_id", "required_at"},
+	.columns = {"required_at", "ordered", "allocated", "reserved", "shipped", "demand_key"},
+	.where = "status = 'open'",
+};
+
+/* millionths: the decimals of every quantity of stock */
+#define SCALE 6
+
+/* Where a site stands while the timeline is walked, in millionths of base units. */
+typedef struct Place
+{
+	int64 running;	 /* stock less what is owed, so far */
+	int64 low;		 /* its lowest point from here to the end */
+	int64 backorder; /* may be promised beyond it */
+	int64 atp;		 /* what it adds to what may be promised */
+	TimestampTz seen;
+} Place;
+
+/* Something that comes or goes. */
+typedef struct Change
+{
+	TimestampTz moment;
+	int64 amount; /* millionths of base units, below 0 = it goes */
+	int place;	  /* which of the sites */
+	int64 atp;	  /* what the site may promise from this moment on */
+	text *kind;	  /* NULL = what is there already */
+	text *reference;
+} Change;
+
+typedef struct Timeline
+{
+	Place *places;
+	Change *changes;
+	int n;
+	int room;
+	int64 total; /* of all amounts without their signs: no sum of some of them can be larger */
+} Timeline;
+
+/* amount_of does a quantity in millionths. False: it is beyond what we reckon with. */
+static bool
+amount_of(Datum quantity, int64 *amount)
+{
+	DsDecimal decimal;
+	int128 value;
+
+	if (!ds_decimal_read(DatumGetNumeric(quantity), &decimal) || decimal.scale > SCALE)
+		return false;
+	for (value = decimal.mantissa; decimal.scale < SCALE; decimal.scale++)
+	{
+		if (value > PG_INT64_MAX || value < PG_INT64_MIN)
+			return false;
+		value *= 10;
+	}
+	*amount = (int64) value;
+	return value <= PG_INT64_MAX && value >= PG_INT64_MIN;
+}
+
+/* share_of does the part of an amount above 0 to count on, rounded half up. */
+static bool
+share_of(Datum confidence, int64 *amount)
+{
+	DsDecimal decimal;
+	int128 value = *amount;
+	int128 parts = 1;
+
+	if (!ds_decimal_read(DatumGetNumeric(confidence), &decimal) || decimal.scale > SCALE ||
+		decimal.mantissa < 0 || decimal.mantissa > PG_INT32_MAX)
+		return false;
+	for (; decimal.scale > 0; decimal.scale--)
+		parts *= 10;
+	value = (value * decimal.mantissa * 2 + parts) / (2 * parts);
+	*amount = (int64) value;
+	return value <= PG_INT64_MAX;
+}
+
+/* add does the noting of a change. False: together they are beyond what we reckon with. */
+static bool
+add(Timeline *t, int place, TimestampTz moment, int64 amount, text *kind, text *reference)
+{
+	Change *c;
+
+	if (t->n == t->room)
+	{
+		t->room = Max(64, t->room * 2);
+		t->changes = t->changes == NULL ? palloc_array(Change, t->room)
+										: repalloc_huge(t->changes, sizeof(Change) * t->room);
+	}
+	c = &t->changes[t->n++];
+	c->moment = moment;
+	c->amount = amount;
+	c->place = place;
+	c->kind = kind;
+	c->reference = reference;
+	return amount > PG_INT64_MIN && !pg_add_s64_overflow(t->total, Abs(amount), &t->total);
+}
+
+/* stand does where a site stands now. False: a number is too large. */
+static bool
+stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
+{
+	Place *p = &t->places[place];
+	int64 amount;
+	int64 due;
+	int64 held;
+	int64 committed;
+
+	if (!amount_of(NumericGetDatum(ds_inventory_base(pool)), &amount) ||
+		!amount_of(NumericGetDatum(pool->due), &due) ||
+		!amount_of(NumericGetDatum(pool->held), &held) ||
+		!amount_of(NumericGetDatum(pool->committed), &committed) ||
+		!amount_of(NumericGetDatum(pool->backorder), &p->backorder) ||
+		pg_add_s64_overflow(amount, due, &amount) || pg_sub_s64_overflow(amount, held, &amount) ||
+		pg_sub_s64_overflow(amount, committed, &amount) ||
+		pg_add_s64_overflow(t->total, p->backorder, &t->total))
+		return false;
+	return add(t, place, now, amount, NULL, NULL);
+}
+
+/* read_supply does the walk over what comes to a site after an instant. */
+static bool
+read_supply(Timeline *t, int place, DsReader *reader, Datum *keys)
+{
+	ds_reader_walk(reader, DS_WALK_ON, keys, 3);
+	while (ds_reader_next(reader))
+	{
+		int64 amount;
+		int64 received;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!amount_of(reader->values[S_QUANTITY], &amount) ||
+			!amount_of(reader->values[S_RECEIVED], &received) ||
+			pg_sub_s64_overflow(amount, received, &amount))
+			return false;
+		if (amount <= 0)
+			continue;
+		if (!share_of(reader->values[S_CONFIDENCE], &amount) ||
+			!add(t, place, DatumGetTimestampTz(reader->values[S_EXPECTED_AT]), amount,
+				 DatumGetTextPCopy(reader->values[S_KIND]),
+				 DatumGetTextPCopy(reader->values[S_REFERENCE])))
+			return false;
+	}
+	return true;
+}
+
+/* read_demand does the walk over what is wanted from a site after an instant and not ours. */
+static bool
+read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
+{
+	static text *kind = NULL;
+
+	if (kind == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		kind = cstring_to_text("demand");
+		MemoryContextSwitchTo(old);
+	}
+	ds_reader_walk(reader, DS_WALK_ON, keys, 3);
+	while (ds_reader_next(reader))
+	{
+		int64 ordered;
+		int64 allocated;
+		int64 reserved;
+		int64 shipped;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!amount_of(reader->values[D_ORDERED], &ordered) ||
+			!amount_of(reader->values[D_ALLOCATED], &allocated) ||
+			!amount_of(reader->values[D_RESERVED], &reserved) ||
+			!amount_of(reader->values[D_SHIPPED], &shipped))
+			return false;
+		/* all of them are 0 or more */
+		ordered = Max(ordered, allocated) - Max(reserved, shipped);
+		if (ordered > 0 && !add(t, place, DatumGetTimestampTz(reader->values[D_REQUIRED_AT]),
+								-ordered, kind, DatumGetTextPCopy(reader->values[D_KEY])))
+			return false;
+	}
+	return true;
+}
+
+/* compare_texts does the order of bytes. */
+static int
+compare_texts(const text *a, const text *b)
+{
+	int n = Min(VARSIZE_ANY_EXHDR(a), VARSIZE_ANY_EXHDR(b));
+	int order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), n);
+
+	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(a) - (int) VARSIZE_ANY_EXHDR(b);
+}
+
+/* compare_changes does the order of a timeline: what is there first, then by moment, kind, document and amount. */
+static int
+compare_changes(const void *left, const void *right)
+{
+	const Change *a = left;
+	const Change *b = right;
+	int order;
+
+	if (a->moment != b->moment)
+		return a->moment < b->moment ? -1 : 1;
+	if (a->kind == NULL || b->kind == NULL)
+		return (a->kind != NULL) - (b->kind != NULL);
+	order = compare_texts(a->kind, b->kind);
+	if (order == 0)
+		order = compare_texts(a->reference, b->reference);
+	if (order == 0 && a->amount != b->amount)
+		order = a->amount < b->amount ? -1 : 1;
+	return order;
+}
+
+/*
+ * look_ahead does what each site may promise from each of its changes on: the
+ * lowest point that is still to come, never below 0. A first pass adds up, a
+ * second one looks back from the end.
+ */
+static void
+look_ahead(Timeline *t)
+{
+	int i;
+
+	for (i = 0; i < t->n; i++)
+	{
+		Change *c = &t->changes[i];
+		Place *p = &t->places[c->place];
+
+		p->running += c->amount;
+		c->atp = p->running;
+	}
+	for (i = t->n - 1; i >= 0; i--)
+	{
+		Change *c = &t->changes[i];
+		Place *p = &t->places[c->place];
+
+		/* at a moment counts what is left after all of its changes */
+		if (p->seen != c->moment)
+			p->low = Min(p->low, c->atp);
+		p->seen = c->moment;
+		c->atp = Max(0, p->low + p->backorder);
+	}
+}
+
+/* number does a numeric of millionths, without zeros at its end. */
+static Numeric
+number(int64 amount)
+{
+	int scale = SCALE;
+
+	while (scale > 0 && amount % 10 == 0)
+	{
+		amount /= 10;
+		scale--;
+	}
+	return scale == 0 ? int64_to_numeric(amount) : int64_div_fast_to_numeric(amount, scale);
+}
+
+/* put_text does a text as the value of a member. */
+static void
+put_text(JsonbValue *value, const text *t)
+{
+	value->type = jbvString;
+	value->val.string.val = VARDATA_ANY(t);
+	value->val.string.len = (int) VARSIZE_ANY_EXHDR(t);
+}
+
+/*
+ * told does the documents behind a row: [{"kind", "change", "reference"}]. The
+ * members are put down in the order in which jsonb keeps them.
+ */
+static Datum
+told(const Change *changes, int n)
+{
+	static char *const names[] = {"kind", "change", "reference"};
+	JsonbValue list;
+	JsonbValue *object = palloc_array(JsonbValue, n);
+	JsonbPair *pair = palloc_array(JsonbPair, 3 * n);
+	int i;
+	int j;
+
+	list.type = jbvArray;
+	list.val.array.nElems = n;
+	list.val.array.elems = object;
+	list.val.array.rawScalar = false;
+	for (i = 0; i < n; i++, pair += 3)
+	{
+		object[i].type = jbvObject;
+		object[i].val.object.nPairs = 3;
+		object[i].val.object.pairs = pair;
+		for (j = 0; j < 3; j++)
+		{
+			pair[j].key.type = jbvString;
+			pair[j].key.val.string.val = names[j];
+			pair[j].key.val.string.len = (int) strlen(names[j]);
+			pair[j].order = j;
+		}
+		put_text(&pair[0].value, changes[i].kind);
+		pair[1].value.type = jbvNumeric;
+		pair[1].value.val.numeric = number(changes[i].amount);
+		put_text(&pair[2].value, changes[i].reference);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(&list));
+}
+
+/* give does the rows, one for each moment from an instant on. */
+static void
+give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "distsync timeline", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool nulls[T_COUNT] = {false};
+	int64 projected = 0;
+	int64 atp = 0;
+	int i = 0;
+
+	while (i < t->n)
+	{
+		Datum values[T_COUNT];
+		int64 sums[2] = {0}; /* what goes, what comes */
+		int first = i;
+		TimestampTz moment = t->changes[i].moment;
+
+		for (; i < t->n && t->changes[i].moment == moment; i++)
+		{
+			Change *c = &t->changes[i];
+			Place *p = &t->places[c->place];
+
+			projected += c->amount;
+			atp += c->atp - p->atp;
+			p->atp = c->atp;
+			if (c->kind == NULL)
+				first++;
+			else
+				sums[c->amount > 0] += Abs(c->amount);
+		}
+		if (moment < from)
+			continue;
+		values[T_MOMENT] = TimestampTzGetDatum(moment);
+		values[T_SUPPLY] = NumericGetDatum(number(sums[true]));
+		values[T_DEMAND] = NumericGetDatum(number(sums[false]));
+		values[T_PROJECTED] = NumericGetDatum(number(projected));
+		values[T_ATP] = NumericGetDatum(number(atp));
+		values[T_UNIT] = unit;
+		values[T_DETAIL] = told(&t->changes[first], i - first);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+/* read_all does the timeline of an item over the sites of these pools. */
+static bool
+read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, TimestampTz now)
+{
+	DsReader *supply = ds_reader_open(&supply_table);
+	DsReader *demand = ds_reader_open(&demand_table);
+	bool fits = true;
+	int i;
+
+	t->places = palloc0_array(Place, Max(n, 1));
+	for (i = 0; i < n && fits; i++)
+	{
+		Datum keys[3] = {item_id, pools[i].site_id, TimestampTzGetDatum(now)};
+
+		t->places[i].low = PG_INT64_MAX;
+		t->places[i].seen = DT_NOBEGIN;
+		fits = stand(t, i, &pools[i], now) && read_supply(t, i, supply, keys) &&
+			   read_demand(t, i, demand, keys);
+	}
+	ds_reader_close(demand);
+	ds_reader_close(supply);
+	if (fits && t->n > 0)
+	{
+		qsort(t->changes, t->n, sizeof(Change), compare_changes);
+		look_ahead(t);
+	}
+	return fits;
+}
+
+/* ask_pools does the answer from pools, supply and demand. False: it takes more. */
+static bool
+ask_pools(FunctionCallInfo fcinfo)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	Timeline t = {NULL};
+	DsInventoryItem item;
+	DsInventoryPool *pools;
+	Datum site_id;
+	int n = 1;
+
+	if (PG_ARGISNULL(Q_ITEM) || PG_ARGISNULL(Q_OPTIONS) ||
+		!ds_inventory_no_options(PG_GETARG_DATUM(Q_OPTIONS)) ||
+		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM), NULL, &item))
+		return false;
+	if (PG_ARGISNULL(Q_SITE))
+		n = ds_inventory_find_pools(item.item_id, now, &pools);
+	else
+	{
+		pools = palloc_object(DsInventoryPool);
+		if (!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id) ||
+			!ds_inventory_find_pool(item.item_id, site_id, now, pools))
+			return false;
+	}
+	if (n < 0 || !read_all(&t, item.item_id, pools, n, now))
+		return false;
+	InitMaterializedSRF(fcinfo, 0);
+	give(&t, PG_ARGISNULL(Q_AT) ? now : PG_GETARG_TIMESTAMPTZ(Q_AT),
+		 PointerGetDatum(item.base_unit), (ReturnSetInfo *) fcinfo->resultinfo);
+	return true;
+}
+
+/* ds_sql_inventory_timeline does atp_timeline(item, site, at, options). */
+Datum
+ds_sql_inventory_timeline(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID};
+
+	if (!ask_pools(fcinfo))
+		return ds_verb_ask(fcinfo, "inventory_timeline_whole", types, Q_COUNT);
+	return (Datum) 0;
+}

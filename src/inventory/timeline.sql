@@ -1,0 +1,34 @@
+-- The timeline: supply and demand to come, and what they leave. Reads only.
+
+-- inventory_timeline_whole does the timeline from everything that is known.
+CREATE FUNCTION distsync_internal.inventory_timeline_whole(item text, site text, at timestamptz, options jsonb)
+RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	this_moment timestamptz := statement_timestamp();
+	mode text := distsync_internal.inventory_mode(options, '{mode:text,company:text,until:instant}');
+	sites bigint[];
+	a record;
+BEGIN
+	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_timeline_whole.item, 0, NULL, '');
+	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(inventory_timeline_whole.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
+	RETURN QUERY
+	WITH told AS MATERIALIZED (
+		SELECT x.moment, jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', trim_scale(x.change)) ORDER BY x.kind COLLATE "C", x.reference COLLATE "C", x.change) AS changes
+		FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x GROUP BY x.moment
+	)
+	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit, COALESCE(t.changes, '[]')
+	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c LEFT JOIN told t ON t.moment = c.moment
+	WHERE c.moment >= COALESCE(inventory_timeline_whole.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
+	ORDER BY c.moment;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_timeline_whole(text, text, timestamptz, jsonb) IS 'The answer of atp_timeline(), from all that is known; the verb asks it what pools, supply and demand alone cannot answer. Same arguments, same errors.';
+
+-- atp_timeline does the same: straight from the tables where that is enough.
+CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
+RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_timeline' LANGUAGE c STABLE ROWS 100;
+COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0); detail: the documents of the row, [{"kind", "reference", "change"}]. options: mode, company, until. Reads only. Errors: SD001, SD002.';
