@@ -110,7 +110,7 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	Numeric atp = left(p, base, promised);
 	bool enough = DatumGetBool(
 		DirectFunctionCall2(numeric_ge, NumericGetDatum(atp), NumericGetDatum(quantity)));
-	if (p->ahead && (as_of > now || !enough))
+	if (p->ruled || (p->ahead && (as_of > now || !enough)))
 		return false;
 	values[A_OUTCOME] = CStringGetTextDatum(enough ? "available" : "short");
 	values[A_ON_HAND] = trimmed(base);

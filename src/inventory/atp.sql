@@ -18,7 +18,7 @@ CREATE TYPE distsync_internal.inventory_atp AS (
 	known_at	timestamptz,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised; available_at: first instant for the quantity asked (NULL = not foreseen); basis physical | book | conservative | mixed | none; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
+COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised (NULL = any quantity: as_of is beyond the time replenishment takes); available_at: first instant for the quantity asked (NULL = not foreseen); basis physical | book | conservative | mixed | none | lead_time; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
 
 -- inventory_mode does the check of the options of a read and the choice of the mode.
 CREATE FUNCTION distsync_internal.inventory_mode(options jsonb, known text[]) RETURNS text
@@ -137,7 +137,10 @@ BEGIN
 		SELECT c.projected + own, c.atp + own INTO answer.projected, answer.atp
 		FROM distsync_internal.inventory_curve(a.item_id, n.sites, this_moment, mode) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
 	END IF;
-	answer.available_at := CASE WHEN answer.atp >= a.base_quantity THEN answer.as_of
+	IF answer.atp IS NULL THEN
+		answer.basis := 'lead_time';
+	END IF;
+	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
 		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, mode) END;
 	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
 	IF a.numerator <> a.denominator THEN

@@ -23,7 +23,8 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low) c(cap)
 	JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 	LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low;
+	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low OR p.due <> m.due
+		OR (p.backorder_cap, p.safety, p.ruled) IS DISTINCT FROM (m.backorder, m.safety, m.ruled);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; pools keep what their terms say. No row = fine.';
@@ -46,7 +47,7 @@ BEGIN
 	RETURN QUERY
 	SELECT 'nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', 'stock_pool', i.sku || '/' || s.code, to_jsonb(p)
 	FROM dist.stock_pool p LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE p.held + p.committed > p.cap + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed - p.cap - p.backorder_cap);
+	WHERE p.held + p.committed > p.cap + p.safety + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed - p.cap - p.backorder_cap);
 	RETURN QUERY
 	SELECT 'no more of a reservation is shipped than committed, and its state agrees', 'reservation', r.reservation_id::text, jsonb_build_object('state', r.state, 'quantity', r.quantity, 'committed', r.committed, 'shipped', r.shipped)
 	FROM dist.reservation r

@@ -28,7 +28,8 @@ BEGIN
 			CASE WHEN book_binds THEN jsonb_build_object('term', 'movements the book has not posted', 'quantity', m.in_flight)
 				ELSE jsonb_build_object('term', 'allocated stock outside the physical number', 'quantity', m.outside) END,
 			jsonb_build_object('term', 'demand of others, due', 'quantity', m.due),
-			jsonb_build_object('term', 'later demand that no supply covers', 'quantity', m.low - m.due),
+			jsonb_build_object('term', 'later demand that no supply covers', 'quantity', m.low - m.due + m.safety),
+			jsonb_build_object('term', 'safety stock', 'quantity', -m.safety),
 			jsonb_build_object('term', 'held', 'quantity', -m.held),
 			jsonb_build_object('term', 'committed', 'quantity', -m.committed),
 			jsonb_build_object('term', 'backorder allowance', 'quantity', m.backorder),
@@ -37,7 +38,7 @@ BEGIN
 		'atp_book', CASE WHEN m.book IS NOT NULL THEN greatest(0, m.book + m.in_flight + m.low - m.held - m.committed + m.backorder) END,
 		'atp_phys', CASE WHEN m.phys IS NOT NULL THEN greatest(0, m.phys + m.outside + m.low - m.held - m.committed + m.backorder) END,
 		'known_at', m.known_at, 'valid_until', m.moves_at,
-		'binds', CASE WHEN m.low < m.due THEN jsonb_build_object('what', 'look-ahead', 'at', low_point.moment)
+		'binds', CASE WHEN m.low + m.safety < m.due THEN jsonb_build_object('what', 'look-ahead', 'at', low_point.moment)
 			WHEN m.phys IS NULL AND m.book IS NULL THEN jsonb_build_object('what', 'no stock was ever told')
 			WHEN m.phys IS NOT NULL AND m.book IS NOT NULL AND m.phys + m.outside <> m.book + m.in_flight AND mode = 'conservative'
 				THEN jsonb_build_object('what', CASE WHEN book_binds THEN 'book is lower' ELSE 'physical is lower' END)

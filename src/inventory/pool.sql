@@ -98,11 +98,11 @@ BEGIN
 			FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
 		), n AS MATERIALIZED (
 			SELECT m.item_id, m.site_id, m.turns_at, m.due, m.phys + m.outside AS phys, m.book + m.in_flight AS book, m.future, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
-				p.held + p.committed AS promised, m.low, p.shortfall AS was, p.backorder_cap
+				p.held + p.committed AS promised, m.low, p.shortfall AS was, m.backorder, m.safety, m.ruled
 			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
 			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		), u AS (
-			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.backorder_cap), phys = n.phys, book = n.book, due = n.due, low = n.low,
+			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book, due = n.due, low = n.low,
 				ahead = n.future, valid_until = n.turns_at,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
@@ -174,7 +174,7 @@ BEGIN
 		RETURN 0;
 	END IF;
 	PERFORM distsync_internal.inventory_lock(items, sites);
-	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.backorder_cap)
+	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.safety - p.backorder_cap)
 	FROM (SELECT k.item_id, k.site_id, COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
 		FROM unnest(items, sites) k(item_id, site_id)
 		LEFT JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state IN ('held', 'committed') GROUP BY k.item_id, k.site_id) x

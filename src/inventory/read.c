@@ -79,9 +79,11 @@ enum
 	P_HELD,
 	P_COMMITTED,
 	P_BACKORDER,
+	P_SAFETY,
 	P_CHANGED_AT,
 	P_VALID_UNTIL,
-	P_AHEAD
+	P_AHEAD,
+	P_RULED
 };
 
 static DsTable pool_table = {
@@ -89,7 +91,7 @@ static DsTable pool_table = {
 	.index = "stock_pool_pk",
 	.keys = {"item_id", "site_id"},
 	.columns = {"site_id", "phys", "book", "due", "low", "held", "committed", "backorder_cap",
-				"changed_at", "valid_until", "ahead"},
+				"safety", "changed_at", "valid_until", "ahead", "ruled"},
 };
 
 /* same_text does the comparison of two texts. */
@@ -194,8 +196,10 @@ take_pool(const DsReader *reader, TimestampTz now, DsInventoryPool *pool)
 	pool->held = number(reader, P_HELD);
 	pool->committed = number(reader, P_COMMITTED);
 	pool->backorder = number(reader, P_BACKORDER);
+	pool->safety = number(reader, P_SAFETY);
 	pool->changed_at = DatumGetTimestampTz(reader->values[P_CHANGED_AT]);
 	pool->ahead = DatumGetBool(reader->values[P_AHEAD]);
+	pool->ruled = DatumGetBool(reader->values[P_RULED]);
 	return true;
 }
 

@@ -27,13 +27,15 @@ typedef struct DsInventoryPool
 	Numeric phys; /* promisable stock as the warehouse tells it, NULL = it tells nothing */
 	Numeric book; /* as the book tells it, NULL = it tells nothing */
 	Numeric due;  /* demand of others that is due, as a negative */
-	Numeric low;  /* lowest point of what is to come, with due */
+	Numeric low;  /* lowest point of what is to come, with due, less safety */
 	Numeric held;
 	Numeric committed;
 	Numeric backorder;
+	Numeric safety; /* kept back */
 	TimestampTz changed_at;
 	TimestampTz valid_until; /* DT_NOEND = for ever */
 	bool ahead;				 /* something is to come */
+	bool ruled;				 /* dates are not those of supply and demand alone */
 } DsInventoryPool;
 
 extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item);

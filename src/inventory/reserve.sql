@@ -92,7 +92,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mod
 BEGIN
 	RETURN (
 		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, mode) c
-		WHERE c.atp >= inventory_available_at.quantity);
+		WHERE c.atp >= inventory_available_at.quantity OR c.atp IS NULL);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], numeric, timestamptz, text) IS
@@ -107,31 +107,34 @@ LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_ca
 BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
-		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder,
+		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder - m.safety AS allowance, m.lead_at,
 			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, inventory_curve.mode, m.doubt) AS base
 		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
 	), step AS (
 		SELECT s.site_id, x.moment, sum(x.change) FILTER (WHERE x.change > 0) AS supply, sum(x.change) FILTER (WHERE x.change < 0) AS demand, sum(x.change) AS change
 		FROM site s CROSS JOIN LATERAL (
-			SELECT inventory_curve.at AS moment, s.base + s.due - s.promised AS change, true AS first
+			SELECT inventory_curve.at AS moment, s.base + s.due - s.promised AS change
 			UNION ALL
-			SELECT c.moment, c.change, false FROM distsync_internal.inventory_changes(inventory_curve.item_id, s.site_id, inventory_curve.at) c) x
+			SELECT s.lead_at, 0 WHERE s.lead_at IS NOT NULL
+			UNION ALL
+			SELECT c.moment, c.change FROM distsync_internal.inventory_changes(inventory_curve.item_id, s.site_id, inventory_curve.at) c) x
 		GROUP BY s.site_id, x.moment
 	), run AS (
 		SELECT p.*, sum(p.change) OVER (PARTITION BY p.site_id ORDER BY p.moment) AS projected FROM step p
 	), look AS (
-		SELECT r.*, greatest(0, min(r.projected) OVER (PARTITION BY r.site_id ORDER BY r.moment DESC ROWS UNBOUNDED PRECEDING) + s.backorder) AS atp
+		SELECT r.*, COALESCE(r.moment >= s.lead_at, false) AS unlimited,
+			greatest(0, min(CASE WHEN r.moment > s.lead_at THEN NULL ELSE r.projected END) OVER (PARTITION BY r.site_id ORDER BY r.moment DESC ROWS UNBOUNDED PRECEDING) + s.allowance) AS atp
 		FROM run r JOIN site s ON s.site_id = r.site_id
 	), part AS (
 		SELECT l.*, l.atp - COALESCE(lag(l.atp) OVER (PARTITION BY l.site_id ORDER BY l.moment), 0) AS gain FROM look l
 	)
 	SELECT p.moment, CASE WHEN p.moment > inventory_curve.at THEN COALESCE(sum(p.supply), 0) ELSE 0 END, CASE WHEN p.moment > inventory_curve.at THEN -COALESCE(sum(p.demand), 0) ELSE 0 END,
-		sum(sum(p.change)) OVER (ORDER BY p.moment), sum(sum(p.gain)) OVER (ORDER BY p.moment)
+		sum(sum(p.change)) OVER (ORDER BY p.moment), CASE WHEN NOT bool_or(bool_or(p.unlimited)) OVER (ORDER BY p.moment) THEN sum(sum(p.gain)) OVER (ORDER BY p.moment) END
 	FROM part p GROUP BY p.moment ORDER BY p.moment;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, text) IS
-	'Timeline of an item over sites from an instant on, base units: at each change the supply and demand that fall due, the projected stock (may be below 0) and what may be promised from then on (looks ahead, never below 0).';
+	'Timeline of an item over sites from an instant on, base units: at each change the supply and demand that fall due, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then).';
 
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
 -- the last word; under the locks they always agree with the decision.

@@ -17,9 +17,12 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	known_at	timestamptz,
 	turns_at	timestamptz,
 	moves_at	timestamptz,
-	future		boolean
+	future		boolean,
+	safety		numeric,
+	ruled		boolean,
+	lead_at		timestamptz
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand, live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply or demand is to come.';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders, instant from which on any quantity can be had (NULL = never).';
 
 -- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
 -- or not somebody swept them. own_keys tell what would be if we had promised that much more of these demands.
@@ -31,13 +34,15 @@ DECLARE
 	today date := (at AT TIME ZONE 'UTC')::date;
 BEGIN
 	RETURN QUERY
-	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low),
-		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(p.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, h.next_expiry),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_supply, d.next_due, h.next_expiry, m.next_doubt),
-		t.low IS NOT NULL
+	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0),
+		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
+		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
+		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
+		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false), inventory_terms.at + r.lead_days * interval '24 hours'
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
+	LEFT JOIN dist.item_site r ON r.item_id = k.item_id AND r.site_id = k.site_id
 	CROSS JOIN LATERAL (
 		SELECT sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys,
 			sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
@@ -48,13 +53,17 @@ BEGIN
 		FROM dist.stock_in_flight w WHERE w.item_id = k.item_id AND w.site_id = k.site_id AND w.phys <> 0) f
 	CROSS JOIN LATERAL (
 		SELECT -sum(greatest(0, greatest(y.ordered, y.allocated) - greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)))
-				FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at) AS due,
+				FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at AND (r.demand_fence_days IS NULL OR y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at)) AS due,
 			sum(greatest(0, y.allocated - y.shipped)) FILTER (WHERE y.phys_allocated) AS outside,
-			min(y.required_at) FILTER (WHERE y.required_at > inventory_terms.at) AS next_due
+			min(y.required_at) FILTER (WHERE y.required_at > inventory_terms.at) AS next_due,
+			min(y.required_at + r.demand_fence_days * interval '24 hours') FILTER (WHERE y.required_at <= inventory_terms.at AND y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at) AS next_fence
 		FROM dist.demand y WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
 	CROSS JOIN LATERAL (
-		SELECT min(z.running) AS low, min(z.moment) FILTER (WHERE z.supply) AS next_supply
-		FROM (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
+		-- what comes after the time that replenishment takes does not bind, and begins to when that time reaches it
+		SELECT min(z.running) FILTER (WHERE z.moment <= l.lead_at OR l.lead_at IS NULL) AS low, bool_or(true) AS future,
+			least(min(z.moment) FILTER (WHERE z.supply), min(z.moment - (l.lead_at - inventory_terms.at)) FILTER (WHERE z.moment > l.lead_at)) AS next_turn
+		FROM (SELECT inventory_terms.at + r.lead_days * interval '24 hours' AS lead_at) l
+		CROSS JOIN LATERAL (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
 			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, own_keys, own_quantities) s
 			WHERE d.next_due IS NOT NULL OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
 			GROUP BY s.moment) z) t
@@ -104,7 +113,8 @@ BEGIN
 	SELECT m.* FROM unnest(inventory_now.item_ids, inventory_now.site_ids) AS k(item_id, site_id)
 	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	CROSS JOIN LATERAL (
-		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held, p.committed, p.backorder_cap, NULL::text, p.changed_at, p.valid_until, p.valid_until, p.ahead
+		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held, p.committed, p.backorder_cap, NULL::text, p.changed_at, p.valid_until, p.valid_until, p.ahead, p.safety, p.ruled,
+			CASE WHEN p.ruled THEN (SELECT inventory_now.at + r.lead_days * interval '24 hours' FROM dist.item_site r WHERE r.item_id = p.item_id AND r.site_id = p.site_id) END
 		WHERE p.valid_until IS NULL OR p.valid_until > inventory_now.at
 		UNION ALL
 		SELECT t.* FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_now.at) t
@@ -115,16 +125,17 @@ COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestam
 	'Terms for pairs of item and site as their pools keep them, base units: in_flight and outside are in book and phys already; without doubt about streams. Pairs without a pool give no row. Reads only.';
 
 -- inventory_changes does the listing of what will come and go: open supply, and demand that we do not hold ourselves. Supply that is
--- overdue counts for nothing until its owner gives a new date: nobody can ship what has not come.
+-- overdue counts for nothing until its owner gives a new date, because nobody can ship what has not come; unless the item has a time of
+-- grace at the site: then it is expected at the end of that.
 CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
 RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT s.expected_at, round((s.quantity - s.received) * s.confidence, 6), s.kind, s.reference
-	FROM dist.supply s
-	WHERE s.item_id = inventory_changes.item_id AND s.site_id = inventory_changes.site_id AND s.status = 'open' AND s.expected_at > inventory_changes.at AND s.quantity > s.received
+	SELECT CASE WHEN s.expected_at > inventory_changes.at THEN s.expected_at ELSE s.expected_at + g.grace END, round((s.quantity - s.received) * s.confidence, 6), s.kind, s.reference
+	FROM (SELECT COALESCE((SELECT r.supply_grace_days FROM dist.item_site r WHERE r.item_id = inventory_changes.item_id AND r.site_id = inventory_changes.site_id), 0) * interval '24 hours') g(grace)
+	JOIN dist.supply s ON s.item_id = inventory_changes.item_id AND s.site_id = inventory_changes.site_id AND s.status = 'open' AND s.expected_at > inventory_changes.at - g.grace AND s.quantity > s.received
 	UNION ALL
 	SELECT d.required_at, -e.external, 'demand', d.demand_key
 	FROM dist.demand d

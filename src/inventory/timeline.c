@@ -5,8 +5,8 @@
  *
  * Pools say where each site stands; supply and demand are walked by index, put
  * into one order, and added up as whole numbers of millionths. What takes more
- * than that (options, a kit, a name that is not ours, a pool that time has
- * passed, numbers beyond 64 bits, any error) is answered by
+ * than that (options, rules about dates, a kit, a name that is not ours, a
+ * pool that time has passed, numbers beyond 64 bits, any error) is answered by
  * distsync_internal.inventory_timeline_whole(), which says the same, slower.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
@@ -104,7 +104,7 @@ typedef struct Place
 {
 	int64 running;	 /* stock less what is owed, so far */
 	int64 low;		 /* its lowest point from here to the end */
-	int64 backorder; /* may be promised beyond it */
+	int64 allowance; /* may be promised beyond it, below 0 = is kept back */
 	int64 atp;		 /* what it adds to what may be promised */
 	TimestampTz seen;
 } Place;
@@ -187,7 +187,7 @@ add(Timeline *t, int place, TimestampTz moment, int64 amount, text *kind, text *
 	return amount > PG_INT64_MIN && !pg_add_s64_overflow(t->total, Abs(amount), &t->total);
 }
 
-/* stand does where a site stands now. False: a number is too large. */
+/* stand does where a site stands now. False: a number is too large, or there are rules about its dates. */
 static bool
 stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 {
@@ -196,16 +196,20 @@ stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 	int64 due;
 	int64 held;
 	int64 committed;
+	int64 safety;
 
-	if (!amount_of(NumericGetDatum(ds_inventory_base(pool)), &amount) ||
+	if (pool->ruled || !amount_of(NumericGetDatum(ds_inventory_base(pool)), &amount) ||
 		!amount_of(NumericGetDatum(pool->due), &due) ||
 		!amount_of(NumericGetDatum(pool->held), &held) ||
 		!amount_of(NumericGetDatum(pool->committed), &committed) ||
-		!amount_of(NumericGetDatum(pool->backorder), &p->backorder) ||
+		!amount_of(NumericGetDatum(pool->backorder), &p->allowance) ||
+		!amount_of(NumericGetDatum(pool->safety), &safety) ||
 		pg_add_s64_overflow(amount, due, &amount) || pg_sub_s64_overflow(amount, held, &amount) ||
 		pg_sub_s64_overflow(amount, committed, &amount) ||
-		pg_add_s64_overflow(t->total, p->backorder, &t->total))
+		pg_add_s64_overflow(t->total, p->allowance, &t->total) ||
+		pg_add_s64_overflow(t->total, safety, &t->total))
 		return false;
+	p->allowance -= safety;
 	return add(t, place, now, amount, NULL, NULL);
 }
 
@@ -328,7 +332,7 @@ look_ahead(Timeline *t)
 		if (p->seen != c->moment)
 			p->low = Min(p->low, c->atp);
 		p->seen = c->moment;
-		c->atp = Max(0, p->low + p->backorder);
+		c->atp = Max(0, p->low + p->allowance);
 	}
 }
 

@@ -16,7 +16,12 @@ BEGIN
 	RETURN QUERY
 	WITH told AS MATERIALIZED (
 		SELECT x.moment, jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', trim_scale(x.change)) ORDER BY x.kind COLLATE "C", x.reference COLLATE "C", x.change) AS changes
-		FROM unnest(sites) u(site_id) CROSS JOIN LATERAL distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment) x GROUP BY x.moment
+		FROM unnest(sites) u(site_id) CROSS JOIN LATERAL (
+			SELECT * FROM distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment)
+			UNION ALL
+			SELECT this_moment + r.lead_days * interval '24 hours', NULL, 'lead_time', s.code FROM dist.item_site r JOIN dist.site s ON s.site_id = r.site_id
+			WHERE r.item_id = a.item_id AND r.site_id = u.site_id AND r.lead_days IS NOT NULL) x
+		GROUP BY x.moment
 	)
 	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit, COALESCE(t.changes, '[]')
 	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c LEFT JOIN told t ON t.moment = c.moment
@@ -31,4 +36,4 @@ CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at time
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_timeline' LANGUAGE c STABLE ROWS 100;
 COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
-	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0); detail: the documents of the row, [{"kind", "reference", "change"}]. options: mode, company, until. Reads only. Errors: SD001, SD002.';
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. options: mode, company, until. Reads only. Errors: SD001, SD002.';

@@ -154,6 +154,21 @@ CREATE TABLE dist.demand (
 );
 CREATE INDEX demand_open_idx ON dist.demand (item_id, site_id, required_at) WHERE status = 'open';
 
+-- dist.item_site: what shall be taken into account when an item is promised from a site. No row: nothing.
+CREATE TABLE dist.item_site (
+	item_id			bigint NOT NULL,				-- item
+	site_id			bigint NOT NULL,				-- site
+	safety			numeric(20,6) NOT NULL DEFAULT 0,	-- base units that are kept back, except from those who may use them
+	backorder_cap	numeric(20,6) NOT NULL DEFAULT 0,	-- base units that may be promised beyond stock
+	lead_days		integer,						-- after so many times 24 hours any quantity can be had again, NULL = not to be counted on
+	ship_days		integer NOT NULL DEFAULT 0,		-- open days from the order until it ships; for a vendor its lead time
+	supply_grace_days	integer NOT NULL DEFAULT 0,	-- overdue supply still counts for so many times 24 hours, as if it came at their end
+	demand_fence_days	integer,					-- demand that is overdue for longer no longer counts, NULL = always counts
+	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	CONSTRAINT item_site_pk PRIMARY KEY (item_id, site_id),
+	CONSTRAINT item_site_chk CHECK (safety >= 0 AND safety < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND lead_days BETWEEN 1 AND 3660 AND ship_days BETWEEN 0 AND 366 AND supply_grace_days BETWEEN 0 AND 366 AND demand_fence_days BETWEEN 0 AND 3660)
+);
+
 -- dist.stock_pool: the promise counter of an item at a site. A promise is a guarded UPDATE of this row; the CHECK is the last line
 -- of defence against overselling. cap is kept by whatever changes stock; shortfall is raised only by facts, never by a promise. The
 -- lock of this row covers all stock, supply, demand and reservations of the item at the site.
@@ -165,17 +180,19 @@ CREATE TABLE dist.stock_pool (
 	committed	numeric(20,6) NOT NULL DEFAULT 0,	-- committed, not yet shipped
 	shortfall	numeric(20,6) NOT NULL DEFAULT 0,	-- promised above cap because facts took stock away; blocks new promises
 	backorder_cap	numeric(20,6) NOT NULL DEFAULT 0,	-- may be promised beyond stock
+	safety		numeric(20,6) NOT NULL DEFAULT 0,	-- kept back: it is out of low and cap already
 	phys		numeric(20,6),						-- promisable stock as the warehouse tells it, NULL = it tells nothing
 	book		numeric(20,6),						-- promisable stock as the book tells it, with what it has not posted yet, NULL = it tells nothing
 	due			numeric(20,6) NOT NULL DEFAULT 0,	-- demand we do not hold that is due, as a negative
-	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due: cap = least(phys, book) + low
+	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due, less safety: cap = least(phys, book) + low
 	ahead		boolean NOT NULL DEFAULT false,		-- supply or demand is to come
+	ruled		boolean NOT NULL DEFAULT false,		-- its item_site says more than safety and backorders: dates are not those of supply and demand alone
 	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides
 	version		bigint NOT NULL DEFAULT 1,			-- grows with each change
 	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of the last change, taken under the row's lock: known_at of answers
 	valid_until	timestamptz,						-- when time alone may change this row (hold or lot expires, supply falls due), NULL = never
 	CONSTRAINT stock_pool_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND held + committed <= cap + backorder_cap + shortfall)
+	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND safety >= 0 AND safety < 'NaN' AND held + committed <= cap + safety + backorder_cap + shortfall)
 ) WITH (fillfactor = 50);
 CREATE INDEX stock_pool_valid_idx ON dist.stock_pool (valid_until) WHERE valid_until IS NOT NULL;
 
