@@ -5,8 +5,8 @@
  *
  * A pool keeps the terms of an item at a site as its last writer left them, so
  * that most questions are three look-ups: item, site, pool. Whatever needs
- * more (several sites, options, another unit, what is still to come, a pool
- * that time has passed, a name that is not ours, any error) is answered by
+ * more (several sites, options, another unit, a calendar, what is still to
+ * come, a pool that time has passed, a name that is not ours, any error) is answered by
  * distsync_internal.inventory_atp_whole(), which says the same, slower.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
@@ -61,6 +61,8 @@ enum
 	A_ATP_PHYS,
 	A_ATP,
 	A_AVAILABLE_AT,
+	A_SHIP_AT,
+	A_DELIVER_ON,
 	A_BASIS,
 	A_VALID_UNTIL,
 	A_AS_OF,
@@ -85,6 +87,15 @@ trimmed(Numeric value)
 	return DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(value));
 }
 
+/* put does a number of the detail, if it is not 0. */
+static void
+put(DsJson *json, const char *key, Numeric value)
+{
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(value),
+										  NumericGetDatum(int64_to_numeric(0)))))
+		ds_json_number(json, key, DatumGetNumeric(trimmed(value)));
+}
+
 /* detail does what an answer says beside its columns. */
 static Datum
 detail(const DsInventoryPool *p)
@@ -92,10 +103,9 @@ detail(const DsInventoryPool *p)
 	DsJson json = {0};
 
 	ds_json_open_object(&json, NULL);
-	ds_json_number(&json, "held", p->held);
-	ds_json_integer(&json, "sites", 1);
-	ds_json_number(&json, "committed", p->committed);
-	ds_json_number(&json, "demand_of_others", OP(numeric_sub, int64_to_numeric(0), p->due));
+	put(&json, "held", p->held);
+	put(&json, "committed", p->committed);
+	put(&json, "demand_of_others", OP(numeric_sub, int64_to_numeric(0), p->due));
 	ds_json_close_object(&json);
 	return ds_json_finish(&json);
 }
@@ -125,6 +135,9 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	values[A_ATP] = trimmed(atp);
 	values[A_AVAILABLE_AT] = TimestampTzGetDatum(as_of);
 	nulls[A_AVAILABLE_AT] = !enough;
+	values[A_SHIP_AT] = TimestampTzGetDatum(as_of);
+	nulls[A_SHIP_AT] = !enough;
+	nulls[A_DELIVER_ON] = true;
 	values[A_BASIS] = CStringGetTextDatum(p->phys == NULL	? (p->book == NULL ? "none" : "book")
 										  : p->book == NULL ? "physical"
 															: "conservative");
@@ -160,11 +173,12 @@ ask_pool(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	DsInventoryItem item;
 	DsInventoryPool pool;
 	Datum site_id;
+	bool always;
 
 	if (!may_ask_pool(fcinfo) ||
 		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM),
 								PG_ARGISNULL(Q_UNIT) ? NULL : PG_GETARG_TEXT_PP(Q_UNIT), &item) ||
-		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id) ||
+		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id, &always) || !always ||
 		!ds_inventory_find_pool(item.item_id, site_id, now, &pool) ||
 		!reckon(&pool, PG_GETARG_NUMERIC(Q_QUANTITY), as_of, now, values, nulls))
 		return false;

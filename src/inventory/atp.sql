@@ -12,13 +12,15 @@ CREATE TYPE distsync_internal.inventory_atp AS (
 	atp_phys	numeric,
 	atp			numeric,
 	available_at	timestamptz,
+	ship_at		timestamptz,
+	deliver_on	date,
 	basis		text,
 	valid_until	timestamptz,
 	as_of		timestamptz,
 	known_at	timestamptz,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised (NULL = any quantity: as_of is beyond the time replenishment takes); available_at: first instant for the quantity asked (NULL = not foreseen); basis physical | book | conservative | mixed | none | lead_time; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
+COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised (NULL = any quantity: as_of is beyond the time replenishment takes); available_at: first instant for the quantity asked (NULL = not foreseen); ship_at: when it can leave (the cut-off of that day, NULL = never or not foreseen); deliver_on: when it can arrive, if options say where to; basis physical | book | conservative | mixed | none | lead_time; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
 
 -- inventory_mode does the check of the options of a read and the choice of the mode.
 CREATE FUNCTION distsync_internal.inventory_mode(options jsonb, known text[]) RETURNS text
@@ -102,12 +104,13 @@ DECLARE
 	company_id bigint;
 	a record;
 	n record;
+	d record;
 	answer distsync_internal.inventory_atp;
 	own numeric := 0;
 BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
 	IF options <> '{}' THEN
-		mode := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text}');
+		mode := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text}');
 	END IF;
 	IF inventory_atp_whole.site IS NOT NULL THEN
 		site_id := distsync_internal.master_site(inventory_atp_whole.site, 'site');
@@ -142,6 +145,15 @@ BEGIN
 	END IF;
 	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
 		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, mode) END;
+	IF answer.available_at IS NOT NULL AND n.sites IS NOT NULL THEN
+		d := distsync_internal.inventory_dates(a.item_id, n.sites, a.base_quantity - own, answer.available_at, this_moment, mode, options);
+		answer.ship_at := d.ship_at;
+		answer.deliver_on := d.deliver_on;
+		answer.detail := answer.detail || d.detail;
+		IF answer.available_at = this_moment THEN
+			answer.valid_until := least(answer.valid_until, d.turns_at);
+		END IF;
+	END IF;
 	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
 	IF a.numerator <> a.denominator THEN
 		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
@@ -161,7 +173,7 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it). atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
@@ -225,10 +237,8 @@ BEGIN
 		due := due - m.due;
 	END LOOP;
 	basis := COALESCE(basis, 'none');
-	detail := jsonb_build_object('held', held, 'committed', committed, 'demand_of_others', due, 'sites', COALESCE(cardinality(sites), 0));
-	IF doubt IS NOT NULL THEN
-		detail := detail || jsonb_build_object('doubt', doubt);
-	END IF;
+	detail := jsonb_strip_nulls(jsonb_build_object('held', trim_scale(NULLIF(held, 0)), 'committed', trim_scale(NULLIF(committed, 0)), 'demand_of_others', trim_scale(NULLIF(due, 0)),
+		'sites', NULLIF(COALESCE(cardinality(sites), 0), 1), 'doubt', doubt));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, text) IS

@@ -54,7 +54,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp S
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();
-	mode text := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text}');
+	mode text := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text}');
 	a record;
 	sites jsonb;
 	answer distsync_internal.inventory_atp;
@@ -67,7 +67,7 @@ BEGIN
 		'own_holds', CASE WHEN options ? 'holder' THEN distsync_internal.inventory_own_holds(a.item_id,
 			ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(explain_atp.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s),
 			options->>'holder', this_moment) ELSE 0 END,
-		'timeline', (SELECT COALESCE(jsonb_agg(to_jsonb(t) ORDER BY t.moment), '[]') FROM distsync.atp_timeline(explain_atp.item, explain_atp.site, NULL, options - 'holder') t));
+		'timeline', (SELECT COALESCE(jsonb_agg(to_jsonb(t) ORDER BY t.moment), '[]') FROM distsync.atp_timeline(explain_atp.item, explain_atp.site, NULL, options - '{holder,ship_to,zone,carrier}'::text[]) t));
 END
 $$;
 COMMENT ON FUNCTION distsync.explain_atp(text, numeric, text, text, timestamptz, jsonb) IS

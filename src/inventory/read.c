@@ -40,14 +40,16 @@ enum
 	S_ID,
 	S_CAN_PROMISE,
 	S_STATUS,
-	S_CODE
+	S_CODE,
+	S_CAN_SHIP,
+	S_CALENDAR
 };
 
 static DsTable site_table = {
 	.name = "site",
 	.index = "site_code_uq",
 	.keys = {"code"},
-	.columns = {"site_id", "can_promise", "status", "code"},
+	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id"},
 };
 
 /* the same by its number */
@@ -55,7 +57,7 @@ static DsTable site_id_table = {
 	.name = "site",
 	.index = "site_pk",
 	.keys = {"site_id"},
-	.columns = {"site_id", "can_promise", "status", "code"},
+	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id"},
 };
 
 /* where sites were found, by the hash of their codes */
@@ -166,15 +168,21 @@ promises(const DsReader *reader)
 		   ds_reader_text_is(reader, S_STATUS, "active");
 }
 
-/* ds_inventory_find_site does the look-up of a site that may promise, by our code. */
+/*
+ * ds_inventory_find_site does the look-up of a site that may promise, by our
+ * code. always: whether it ships at any time, without a calendar.
+ */
 bool
-ds_inventory_find_site(Datum code, Datum *site_id)
+ds_inventory_find_site(Datum code, Datum *site_id, bool *always)
 {
 	DsReader *reader = ds_reader_open(&site_table);
 	bool found = read_site(reader, code) && promises(reader);
 
 	if (found)
+	{
 		*site_id = reader->values[S_ID];
+		*always = reader->nulls[S_CALENDAR] && DatumGetBool(reader->values[S_CAN_SHIP]);
+	}
 	ds_reader_close(reader);
 	return found;
 }

@@ -39,7 +39,7 @@ typedef struct DsInventoryPool
 } DsInventoryPool;
 
 extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item);
-extern bool ds_inventory_find_site(Datum code, Datum *site_id);
+extern bool ds_inventory_find_site(Datum code, Datum *site_id, bool *always);
 extern bool ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now,
 								   DsInventoryPool *pool);
 extern int ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools);

@@ -483,6 +483,7 @@ ask_pools(FunctionCallInfo fcinfo)
 	DsInventoryItem item;
 	DsInventoryPool *pools;
 	Datum site_id;
+	bool always;
 	int n = 1;
 
 	if (PG_ARGISNULL(Q_ITEM) || PG_ARGISNULL(Q_OPTIONS) ||
@@ -494,7 +495,7 @@ ask_pools(FunctionCallInfo fcinfo)
 	else
 	{
 		pools = palloc_object(DsInventoryPool);
-		if (!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id) ||
+		if (!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id, &always) ||
 			!ds_inventory_find_pool(item.item_id, site_id, now, pools))
 			return false;
 	}
