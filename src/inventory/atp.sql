@@ -22,20 +22,23 @@ CREATE TYPE distsync_internal.inventory_atp AS (
 );
 COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised (NULL = any quantity: as_of is beyond the time replenishment takes); available_at: first instant for the quantity asked (NULL = not foreseen); ship_at: when it can leave (the cut-off of that day, NULL = never or not foreseen); deliver_on: when it can arrive, if options say where to; basis physical | book | conservative | mixed | none | lead_time; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
 
--- inventory_mode does the check of the options of a read and the choice of the mode.
-CREATE FUNCTION distsync_internal.inventory_mode(options jsonb, known text[]) RETURNS text
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_viewed does the reading of how somebody looks at the stock of an item.
+CREATE FUNCTION distsync_internal.inventory_viewed(options jsonb, item_id bigint) RETURNS distsync_internal.inventory_view
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	mode text := COALESCE(distsync_internal.base_options(options, known)->>'mode', 'conservative');
+	view distsync_internal.inventory_view;
 BEGIN
-	IF mode NOT IN ('physical', 'book', 'conservative') THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
+	view.mode := COALESCE(options->>'mode', 'conservative');
+	IF view.mode NOT IN ('physical', 'book', 'conservative') THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', view.mode), COLUMN = 'mode',
 			DETAIL = 'Field: options.mode. Known: physical, book, conservative.', HINT = 'Use one of the known modes, or leave it out for conservative.';
 	END IF;
-	RETURN mode;
+	view.use_safety := COALESCE((options->>'use_safety')::boolean, false);
+	view.shelf_days := distsync_internal.inventory_shelf(inventory_viewed.item_id, distsync_internal.master_party(options->>'customer', 'options.customer'), (options->>'min_shelf_days')::integer);
+	RETURN view;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_mode(jsonb, text[]) IS 'options.mode: physical | book | conservative (default), after a check of all options against the known ones. Errors: SD002, SD005.';
+COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint) IS 'options.mode, use_safety, min_shelf_days and customer (its rules of shelf life) for an item; the options are checked already. Errors: SD001 unknown customer, SD002 mode.';
 
 -- inventory_asked does the reading of what is asked: the item, its unit and the quantity in base units, with every check.
 CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
@@ -82,6 +85,15 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_basis(text, numeric, numeric, text) IS 'physical | book | conservative | none: what inventory_base() reckons from.';
 
+-- inventory_options does the check of the options of atp() and explain_atp().
+CREATE FUNCTION distsync_internal.inventory_options(options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text,detail:boolean}');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_options(jsonb) IS 'Checks options that atp() takes. Errors: SD002, SD005.';
+
 -- inventory_own_holds does the summing of what a holder holds already, for callers that must not stand in their own way.
 CREATE FUNCTION distsync_internal.inventory_own_holds(item_id bigint, site_ids bigint[], holder text, at timestamptz) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -93,13 +105,39 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, base units.';
 
+-- inventory_staleness does the look at when the warehouse was last heard of: the stream of these sites that has been silent longest.
+CREATE FUNCTION distsync_internal.inventory_staleness(site_ids bigint[], at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT jsonb_build_object('last_heard_at', min(v.last_received_at), 'silent_for', at - min(v.last_received_at),
+			'doubt', CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < at) THEN 'stale' END)
+		FROM dist.stock_stream v WHERE v.perspective = 'phys' AND (v.site_id = ANY (site_ids) OR v.site_id = 0) HAVING count(*) > 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_staleness(bigint[], timestamptz) IS
+	'{"last_heard_at", "silent_for", "doubt": gap | stale | null} of the physical streams of these sites, the one that has been silent longest; NULL = no numbered stream tells of them.';
+
+-- inventory_on_hand does the stock by state.
+CREATE FUNCTION distsync_internal.inventory_on_hand(item_id bigint, site_ids bigint[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT COALESCE(jsonb_object_agg(x.perspective, x.states), '{}')
+		FROM (SELECT y.perspective, jsonb_object_agg(y.state, trim_scale(y.quantity)) AS states
+			FROM (SELECT b.perspective, b.state, sum(b.quantity) AS quantity FROM dist.stock_balance b
+				WHERE b.item_id = inventory_on_hand.item_id AND b.site_id = ANY (site_ids) GROUP BY b.perspective, b.state) y
+			WHERE y.quantity <> 0 GROUP BY y.perspective) x);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_on_hand(bigint, bigint[]) IS 'Stock of an item at these sites by perspective and state, base units: {"phys": {"available": 40, "quality": 100}, "book": {...}}.';
+
 -- inventory_atp_whole does the answer to "can I have so much, where, when?" from everything that is known.
 CREATE FUNCTION distsync_internal.inventory_atp_whole(item text, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();
-	mode text := 'conservative';
+	view distsync_internal.inventory_view;
 	site_id bigint;
 	company_id bigint;
 	a record;
@@ -109,8 +147,9 @@ DECLARE
 	own numeric := 0;
 BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
-	IF options <> '{}' THEN
-		mode := distsync_internal.inventory_mode(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text}');
+	IF options IS DISTINCT FROM '{}' THEN
+		PERFORM distsync_internal.inventory_options(options);
+		view := distsync_internal.inventory_viewed(options, a.item_id);
 	END IF;
 	IF inventory_atp_whole.site IS NOT NULL THEN
 		site_id := distsync_internal.master_site(inventory_atp_whole.site, 'site');
@@ -118,7 +157,7 @@ BEGIN
 	IF options ? 'company' THEN
 		company_id := distsync_internal.master_company(options->>'company', 'options.company');
 	END IF;
-	SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, mode);
+	SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, view);
 	IF options ? 'holder' THEN
 		own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
 	END IF;
@@ -138,21 +177,24 @@ BEGIN
 	answer.detail := n.detail;
 	IF n.moves AND answer.as_of > this_moment THEN
 		SELECT c.projected + own, c.atp + own INTO answer.projected, answer.atp
-		FROM distsync_internal.inventory_curve(a.item_id, n.sites, this_moment, mode) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
+		FROM distsync_internal.inventory_curve(a.item_id, n.sites, this_moment, view) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
 	END IF;
 	IF answer.atp IS NULL THEN
 		answer.basis := 'lead_time';
 	END IF;
 	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
-		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, mode) END;
+		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, view) END;
 	IF answer.available_at IS NOT NULL AND n.sites IS NOT NULL THEN
-		d := distsync_internal.inventory_dates(a.item_id, n.sites, a.base_quantity - own, answer.available_at, this_moment, mode, options);
+		d := distsync_internal.inventory_dates(a.item_id, n.sites, a.base_quantity - own, answer.available_at, this_moment, view, options);
 		answer.ship_at := d.ship_at;
 		answer.deliver_on := d.deliver_on;
 		answer.detail := answer.detail || d.detail;
 		IF answer.available_at = this_moment THEN
 			answer.valid_until := least(answer.valid_until, d.turns_at);
 		END IF;
+	END IF;
+	IF (options->>'detail')::boolean THEN
+		answer.detail := answer.detail || jsonb_build_object('on_hand', distsync_internal.inventory_on_hand(a.item_id, n.sites), 'staleness', distsync_internal.inventory_staleness(n.sites, this_moment));
 	END IF;
 	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
 	IF a.numerator <> a.denominator THEN
@@ -173,16 +215,18 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of). detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
-CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, mode text, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
+CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, view distsync_internal.inventory_view, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	m record;
+	lost record;
+	mode text := COALESCE(view.mode, 'conservative');
 	doubt text;
 	one_doubt text;
 	next_doubt timestamptz;
@@ -202,10 +246,10 @@ BEGIN
 		SELECT n.* FROM dist.stock_pool p
 		JOIN dist.site s ON s.site_id = p.site_id AND s.can_promise AND s.status = 'active'
 		CROSS JOIN LATERAL (
-			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future
+			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future, p.safety
 			WHERE p.valid_until IS NULL OR p.valid_until > inventory_sum.at
 			UNION ALL
-			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future
+			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety
 			FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
 			WHERE p.valid_until <= inventory_sum.at) n
 		WHERE p.item_id = inventory_sum.item_id AND (p.site_id = inventory_sum.site_id OR inventory_sum.site_id IS NULL)
@@ -214,6 +258,15 @@ BEGIN
 		IF mode = 'physical' THEN
 			SELECT v.doubt, v.next_doubt INTO one_doubt, next_doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_sum.at) v;
 			doubt := COALESCE(doubt, one_doubt);
+		END IF;
+		IF view.shelf_days IS NOT NULL THEN
+			lost := distsync_internal.inventory_short_lived(inventory_sum.item_id, m.site_id, inventory_sum.at, view.shelf_days);
+			m.phys := m.phys - lost.phys;
+			m.book := m.book - lost.book;
+			m.turns_at := least(m.turns_at, lost.turns_at);
+		END IF;
+		IF view.use_safety THEN
+			m.low := m.low + m.safety;
 		END IF;
 		one_basis := distsync_internal.inventory_basis(mode, m.phys, m.book, one_doubt);
 		base := distsync_internal.inventory_base(m.phys, m.book, 0, 0, mode, one_doubt);
@@ -241,7 +294,7 @@ BEGIN
 		'sites', NULLIF(COALESCE(cardinality(sites), 0), 1), 'doubt', doubt));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, text) IS
+COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, distsync_internal.inventory_view) IS
 	'Terms of an item added up over the sites that may promise it (site NULL = all, company NULL = any), base units, at an instant: the numbers of atp() and the sites. moves: something is known to come or go later.';
 
 -- inventory_in_unit does the turning of an answer into another unit. What may be promised is cut to the decimals the unit allows:

@@ -134,7 +134,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_delivery(bigint, date, text[], b
 
 -- inventory_dates does the dates of a quantity that is available at an instant: of the site that has all of it and delivers (or ships)
 -- first, otherwise, if it takes several sites, of the last one of them.
-CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, site_ids bigint[], quantity numeric, available_at timestamptz, at timestamptz, mode text, options jsonb,
+CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, site_ids bigint[], quantity numeric, available_at timestamptz, at timestamptz, view distsync_internal.inventory_view, options jsonb,
 	OUT ship_at timestamptz, OUT deliver_on date, OUT turns_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -150,7 +150,7 @@ BEGIN
 		CROSS JOIN LATERAL distsync_internal.inventory_ship_at(s.site_id, inventory_dates.available_at, COALESCE(r.ship_days, 0)) x
 		LEFT JOIN LATERAL distsync_internal.inventory_delivery(s.site_id, x.day, d.zones, d.carrier_id) y ON d.asked
 		LEFT JOIN LATERAL (SELECT v.atp IS NULL OR v.atp >= quantity AS whole, v.atp IS NULL OR v.atp > 0 AS some
-			FROM distsync_internal.inventory_curve(inventory_dates.item_id, ARRAY[s.site_id], inventory_dates.at, mode) v
+			FROM distsync_internal.inventory_curve(inventory_dates.item_id, ARRAY[s.site_id], inventory_dates.at, view) v
 			WHERE cardinality(site_ids) > 1 AND v.moment <= inventory_dates.available_at ORDER BY v.moment DESC LIMIT 1) z ON true
 		WHERE s.site_id = ANY (site_ids) AND s.can_ship
 	), one AS (
@@ -167,5 +167,5 @@ BEGIN
 	FROM (VALUES (1)) v(n) LEFT JOIN one ON true LEFT JOIN several ON true;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, bigint[], numeric, timestamptz, timestamptz, text, jsonb) IS
+COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, bigint[], numeric, timestamptz, timestamptz, distsync_internal.inventory_view, jsonb) IS
 	'When a quantity (base units) that is available at an instant over these sites ships and arrives; turns_at: from when on a later order ships later; detail: ship_from (sites, where there are several), carrier (where delivery is asked for).';

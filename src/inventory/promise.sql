@@ -91,27 +91,31 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_lock_lines(distsync_internal.inventory_line[], bigint) IS 'Locks the demands and pools that lines may touch; returns pairs of item and site as two arrays, both NULL if there is none.';
 
 -- inventory_free does the listing of what may be promised where, in the order in which sites are tried: rank, then code.
-CREATE FUNCTION distsync_internal.inventory_free(lines distsync_internal.inventory_line[], company_id bigint, at timestamptz) RETURNS distsync_internal.inventory_free[]
+CREATE FUNCTION distsync_internal.inventory_free(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_free[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	result distsync_internal.inventory_free[];
+	customer bigint := (options->>'customer_id')::bigint;
+	shelf boolean := options->>'min_shelf_days' IS NOT NULL OR EXISTS (SELECT FROM dist.shelf_rule r WHERE r.customer_id = customer);
 BEGIN
 	WITH k AS MATERIALIZED (
 		SELECT DISTINCT l.item_id, s.site_id, s.code, s.rank
 		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
-		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_free.company_id) s
+		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, (options->>'company_id')::bigint) s
 	)
 	SELECT array_agg(ROW(k.item_id, k.site_id, k.code,
-			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed)::distsync_internal.inventory_free
+			distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed
+				+ CASE WHEN (options->>'use_safety')::boolean THEN m.safety ELSE 0 END)::distsync_internal.inventory_free
 		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
 	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
 	CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_free.at) m
+	LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_free.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
 	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id;
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_free(distsync_internal.inventory_line[], bigint, timestamptz) IS
-	'What may be promised of the items of these lines, by site in the order of rank and code; base units. Under the pools'' locks it is exact, without them a preview.';
+COMMENT ON FUNCTION distsync_internal.inventory_free(distsync_internal.inventory_line[], jsonb, timestamptz) IS
+	'What may be promised of the items of these lines, by site in the order of rank and code; base units. options: company_id, use_safety, min_shelf_days, customer_id (its rules of shelf life). Under the pools'' locks it is exact, without them a preview.';
 
 -- inventory_own does the reckoning of how much of a line is counted as somebody else's demand already, although it is this one.
 -- Together with what the call has granted before, because two lines cannot both be given the same way out of a shortage.

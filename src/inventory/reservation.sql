@@ -76,7 +76,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ttl interval;
 BEGIN
-	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,idempotency_key:text,source:text,reason:text}');
+	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,idempotency_key:text,source:text,reason:text}');
 	IF options ? 'ttl' THEN
 		BEGIN
 			ttl := (options->>'ttl')::interval;
@@ -130,7 +130,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
-	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}]; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
+	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}]; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
 
 -- inventory_locked does the locking of one reservation for a command: its pool first, then what the command may rely on.
 CREATE FUNCTION distsync_internal.inventory_locked(reservation_id bigint, options jsonb, must_be_live boolean, OUT item_id bigint, OUT site_id bigint, OUT state text, OUT quantity numeric, OUT committed numeric,

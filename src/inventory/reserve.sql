@@ -11,7 +11,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
 			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
-	grants := distsync_internal.inventory_allocate(lines, distsync_internal.inventory_free(lines, (options->>'company_id')::bigint, at),
+	grants := distsync_internal.inventory_allocate(lines, distsync_internal.inventory_free(lines, options, at),
 		COALESCE((options->>'split')::boolean, true), at);
 	IF mode = 'take_up_to' THEN
 		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
@@ -29,7 +29,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.inventory_line[], jsonb, timestamptz) IS
-	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id. Errors: SD002 unknown mode.';
+	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id, use_safety, min_shelf_days, customer_id. Errors: SD002 unknown mode.';
 
 -- inventory_reserve does the promise itself, for a call of many lines.
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
@@ -87,29 +87,30 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen.';
 
 -- inventory_available_at does the search for the first instant at which a quantity can be promised over these sites together.
-CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, mode text DEFAULT 'conservative') RETURNS timestamptz
+CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, view distsync_internal.inventory_view DEFAULT NULL) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
 	RETURN (
-		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, mode) c
+		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, view) c
 		WHERE c.atp >= inventory_available_at.quantity OR c.atp IS NULL);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], numeric, timestamptz, text) IS
+COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], numeric, timestamptz, distsync_internal.inventory_view) IS
 	'First instant from at on when the quantity (base units) can be promised over the sites together; NULL = not foreseen.';
 
 -- inventory_curve does the timeline: what is projected and what may be promised from each instant on. What may be promised looks
 -- ahead: nothing is given away that a later demand already needs.
-CREATE FUNCTION distsync_internal.inventory_curve(item_id bigint, site_ids bigint[], at timestamptz, mode text DEFAULT 'conservative')
+CREATE FUNCTION distsync_internal.inventory_curve(item_id bigint, site_ids bigint[], at timestamptz, view distsync_internal.inventory_view DEFAULT NULL)
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
-		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder - m.safety AS allowance, m.lead_at,
-			distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, inventory_curve.mode, m.doubt) AS base
+		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.lead_at,
+			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'), m.doubt) AS base
 		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
+		CROSS JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_curve.at, view.shelf_days) x
 	), step AS (
 		SELECT s.site_id, x.moment, sum(x.change) FILTER (WHERE x.change > 0) AS supply, sum(x.change) FILTER (WHERE x.change < 0) AS demand, sum(x.change) AS change
 		FROM site s CROSS JOIN LATERAL (
@@ -133,7 +134,7 @@ BEGIN
 	FROM part p GROUP BY p.moment ORDER BY p.moment;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, text) IS
+COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, distsync_internal.inventory_view) IS
 	'Timeline of an item over sites from an instant on, base units: at each change the supply and demand that fall due, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then).';
 
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
@@ -166,7 +167,7 @@ BEGIN
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
 			valid_until = CASE WHEN now_committed THEN s.valid_until ELSE least(s.valid_until, t + COALESCE((options->>'ttl')::interval, '15 minutes')) END,
 			version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
-		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + p.quantity <= s.cap + s.backorder_cap
+		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + p.quantity <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END
 		RETURNING 1
 	)
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT jsonb_object_agg(g.ordinal || ':' || g.site_id, g.reservation_id) FROM g) INTO wanted, taken, made;

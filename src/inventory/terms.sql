@@ -22,7 +22,14 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	ruled		boolean,
 	lead_at		timestamptz
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders, instant from which on any quantity can be had (NULL = never).';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders, instant from which on any quantity can be had (NULL = never).';
+
+CREATE TYPE distsync_internal.inventory_view AS (
+	mode		text,
+	use_safety	boolean,
+	shelf_days	integer
+);
+COMMENT ON TYPE distsync_internal.inventory_view IS 'How somebody looks at stock: mode physical | book | conservative, whether safety stock is for him, days that lots must have left (NULL = as the item says). A NULL view is conservative, without safety stock.';
 
 -- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
 -- or not somebody swept them. own_keys tell what would be if we had promised that much more of these demands.
@@ -36,17 +43,18 @@ BEGIN
 	RETURN QUERY
 	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0),
 		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
-		least((b.expires_on + 1)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
 		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
 		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false), inventory_terms.at + r.lead_days * interval '24 hours'
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	LEFT JOIN dist.item_site r ON r.item_id = k.item_id AND r.site_id = k.site_id
+	CROSS JOIN LATERAL (SELECT COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = k.item_id), 0) AS days) shelf
 	CROSS JOIN LATERAL (
-		SELECT sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys,
-			sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
-			min(x.expires_on) FILTER (WHERE x.expires_on >= today AND x.quantity > 0) AS expires_on
+		SELECT sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today + shelf.days) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys,
+			sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today + shelf.days) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
+			min(x.expires_on) FILTER (WHERE x.expires_on >= today + shelf.days AND x.quantity > 0) AS expires_on
 		FROM dist.stock_balance x WHERE x.item_id = k.item_id AND x.site_id = k.site_id) b
 	CROSS JOIN LATERAL (
 		SELECT sum(CASE WHEN w.phys < 0 THEN least(0, w.phys - w.book) ELSE greatest(0, w.phys - w.book) END) AS waiting

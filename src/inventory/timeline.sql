@@ -7,11 +7,13 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp S
 #variable_conflict use_column
 DECLARE
 	this_moment timestamptz := statement_timestamp();
-	mode text := distsync_internal.inventory_mode(options, '{mode:text,company:text,until:instant}');
+	view distsync_internal.inventory_view;
 	sites bigint[];
 	a record;
 BEGIN
+	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,until:instant,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text}');
 	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_timeline_whole.item, 0, NULL, '');
+	view := distsync_internal.inventory_viewed(options, a.item_id);
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(inventory_timeline_whole.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
 	WITH told AS MATERIALIZED (
@@ -24,7 +26,7 @@ BEGIN
 		GROUP BY x.moment
 	)
 	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit, COALESCE(t.changes, '[]')
-	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, mode) c LEFT JOIN told t ON t.moment = c.moment
+	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, view) c LEFT JOIN told t ON t.moment = c.moment
 	WHERE c.moment >= COALESCE(inventory_timeline_whole.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
 	ORDER BY c.moment;
 END
@@ -36,4 +38,4 @@ CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at time
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_timeline' LANGUAGE c STABLE ROWS 100;
 COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
-	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. options: mode, company, until. Reads only. Errors: SD001, SD002.';
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. options: mode, company, until, use_safety, min_shelf_days, customer, as in atp(). Reads only. Errors: SD001, SD002.';

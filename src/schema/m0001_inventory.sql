@@ -169,6 +169,15 @@ CREATE TABLE dist.item_site (
 	CONSTRAINT item_site_chk CHECK (safety >= 0 AND safety < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND lead_days BETWEEN 1 AND 3660 AND ship_days BETWEEN 0 AND 366 AND supply_grace_days BETWEEN 0 AND 366 AND demand_fence_days BETWEEN 0 AND 3660)
 );
 
+-- dist.shelf_rule: the shelf life that a customer wants to be left when goods ship, where it wants more than dist.item.min_shelf_days.
+CREATE TABLE dist.shelf_rule (
+	customer_id	bigint NOT NULL,					-- customer
+	item_id		bigint NOT NULL DEFAULT 0,			-- item, 0 = every item
+	shelf_days	integer NOT NULL,					-- days a lot must have left when it ships to it
+	CONSTRAINT shelf_rule_pk PRIMARY KEY (customer_id, item_id),
+	CONSTRAINT shelf_rule_chk CHECK (shelf_days BETWEEN 0 AND 36600)
+);
+
 -- dist.stock_pool: the promise counter of an item at a site. A promise is a guarded UPDATE of this row; the CHECK is the last line
 -- of defence against overselling. cap is kept by whatever changes stock; shortfall is raised only by facts, never by a promise. The
 -- lock of this row covers all stock, supply, demand and reservations of the item at the site.
