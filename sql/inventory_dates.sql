@@ -9,10 +9,10 @@ SELECT * FROM distsync.apply_all('site', '[{"code":"DAT-1","company":"INV","cale
 SELECT * FROM distsync.apply_all('carrier', '[{"code":"DAT-GO","calendar":"DAT-ROAD","transit":[{"site":"DAT-1","zone":"US","days":4},{"site":"DAT-1","zone":"US-NY","days":1},{"site":"DAT-2","zone":"US","days":2}]},{"code":"DAT-AIR","transit":[{"site":"DAT-1","zone":"US","days":2}]}]', 'distsync');
 SELECT * FROM distsync.apply_all('party', '[{"code":"DAT-NYC","name":"n","address":{"country":"US","region":"NY"}},{"code":"DAT-LA","name":"l","address":{"country":"US","region":"CA"}},{"code":"DAT-FAR","name":"f","address":{"country":"NZ"}}]', 'distsync');
 SELECT * FROM distsync.apply_all('item', '[{"sku":"DAT-A","base_unit":"EA"},{"sku":"DAT-V","base_unit":"EA"}]', 'distsync');
-SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"d1","kind":"count","sku":"DAT-A","site":"DAT-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
-	{"event_id":"d2","kind":"count","sku":"DAT-A","site":"DAT-2","quantity":5,"event_at":"2024-01-10T10:00:00Z"},
-	{"event_id":"d3","kind":"count","sku":"DAT-V","site":"DAT-V","quantity":100,"event_at":"2024-01-10T10:00:00Z"},
-	{"event_id":"d4","kind":"count","sku":"DAT-V","site":"DAT-N","quantity":1,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
+SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"dat1","kind":"count","sku":"DAT-A","site":"DAT-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"dat2","kind":"count","sku":"DAT-A","site":"DAT-2","quantity":5,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"dat3","kind":"count","sku":"DAT-V","site":"DAT-V","quantity":100,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"dat4","kind":"count","sku":"DAT-V","site":"DAT-N","quantity":1,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
 SELECT * FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-D/1","sku":"DAT-A","site":"DAT-1","quantity":10,"expected_at":"2030-01-04T12:00:00Z"}', 'inv-erp');
 \o
 -- days of the calendar: before the cut-off and at it, over the holiday, over a weekend with a Saturday that is open

@@ -5,9 +5,9 @@ SET timezone = 'UTC';
 \o /dev/null
 SELECT * FROM distsync.apply_all('item', '[{"sku":"RUL-A","base_unit":"EA","units":[{"unit":"INV-BX","numerator":12,"denominator":1}]},{"sku":"RUL-B","base_unit":"EA"},{"sku":"RUL-C","base_unit":"EA"}]', 'distsync');
 SELECT * FROM distsync.apply_all('stock_event', '[
-	{"event_id":"r1","kind":"count","sku":"RUL-A","site":"INV-1","quantity":40,"event_at":"2024-01-10T10:00:00Z"},
-	{"event_id":"r2","kind":"count","sku":"RUL-B","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
-	{"event_id":"r3","kind":"count","sku":"RUL-C","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
+	{"event_id":"rul1","kind":"count","sku":"RUL-A","site":"INV-1","quantity":40,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"rul2","kind":"count","sku":"RUL-B","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"rul3","kind":"count","sku":"RUL-C","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
 \o
 -- safety stock lowers what may be promised and not what is there; backorders raise it
 SELECT outcome FROM distsync.apply('item_site', '{"sku":"RUL-A","site":"INV-1","safety":1,"unit":"INV-BX"}', 'inv-erp');

@@ -36,7 +36,7 @@ FROM jsonb_array_elements(distsync.explain_atp('SHE-A', 1, NULL, 'INV-1', NULL, 
 SELECT outcome FROM distsync.apply('shelf_rule', '{"customer":"SHE-C","sku":"SHE-A"}', 'inv-erp', NULL, '{"operation":"deactivate"}');
 SELECT count(*) FROM dist.shelf_rule;
 -- stock by state, and staleness where a numbered stream tells of the site
-SELECT detail->'on_hand' AS on_hand, detail->'staleness'->'doubt' AS doubt, (detail->'staleness'->>'silent_for')::interval BETWEEN '0' AND '1 hour' AS heard, (detail->'staleness'->>'last_heard_at')::timestamptz <= now() AS past FROM distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, '{"detail":true}');
+SELECT detail->'on_hand' AS on_hand, detail->'staleness'->'doubt' AS doubt, (detail->'staleness'->>'silent_seconds')::integer BETWEEN 0 AND 3600 AS heard, (detail->'staleness'->>'last_heard_at')::timestamptz <= now() AS past FROM distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, '{"detail":true}');
 -- safety stock, and those who may use it
 \o /dev/null
 SELECT * FROM distsync.apply('item_site', '{"sku":"SHE-B","site":"INV-1","safety":4}', 'inv-erp');

@@ -109,13 +109,13 @@ COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text
 CREATE FUNCTION distsync_internal.inventory_staleness(site_ids bigint[], at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN (SELECT jsonb_build_object('last_heard_at', min(v.last_received_at), 'silent_for', at - min(v.last_received_at),
+	RETURN (SELECT jsonb_build_object('last_heard_at', min(v.last_received_at), 'silent_seconds', round(extract(epoch FROM at - min(v.last_received_at))),
 			'doubt', CASE WHEN bool_or(v.gap_from IS NOT NULL) THEN 'gap' WHEN bool_or(v.last_received_at + v.max_lag < at) THEN 'stale' END)
 		FROM dist.stock_stream v WHERE v.perspective = 'phys' AND (v.site_id = ANY (site_ids) OR v.site_id = 0) HAVING count(*) > 0);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_staleness(bigint[], timestamptz) IS
-	'{"last_heard_at", "silent_for", "doubt": gap | stale | null} of the physical streams of these sites, the one that has been silent longest; NULL = no numbered stream tells of them.';
+	'{"last_heard_at", "silent_seconds", "doubt": gap | stale | null} of the physical streams of these sites, the one that has been silent longest; NULL = no numbered stream tells of them.';
 
 -- inventory_on_hand does the stock by state.
 CREATE FUNCTION distsync_internal.inventory_on_hand(item_id bigint, site_ids bigint[]) RETURNS jsonb
