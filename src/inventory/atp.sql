@@ -40,7 +40,36 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint) IS 'options.mode, use_safety, min_shelf_days and customer (its rules of shelf life) for an item; the options are checked already. Errors: SD001 unknown customer, SD002 mode.';
 
--- inventory_asked does the reading of what is asked: the item, its unit and the quantity in base units, with every check.
+-- inventory_asked_any does the reading of what is asked: the item or kit, its unit and the quantity in base units, with every check.
+CREATE FUNCTION distsync_internal.inventory_asked_any(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
+	OUT numerator bigint, OUT denominator bigint, OUT kit boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, kit FROM dist.item i WHERE i.sku = inventory_asked_any.code;
+	IF NOT FOUND THEN
+		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked_any.code, within || 'item');
+		IF NOT FOUND THEN
+			PERFORM distsync_internal.master_unknown('item', 'NULL', within || 'item', NULL);
+		END IF;
+	END IF;
+	IF inventory_asked_any.quantity IS NULL OR inventory_asked_any.quantity < 0 OR inventory_asked_any.quantity >= 'Infinity' THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked_any.quantity::text, 'NULL')), COLUMN = within || 'quantity',
+			DETAIL = format('Field: %squantity. Item "%s".', within, sku), HINT = 'Send a quantity of 0 or more.';
+	END IF;
+	numerator := 1;
+	denominator := 1;
+	base_quantity := inventory_asked_any.quantity;
+	IF inventory_asked_any.unit <> base_unit THEN
+		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked_any.unit, within || 'unit') f;
+		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked_any.quantity, inventory_asked_any.unit);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_asked_any(text, numeric, text, text) IS
+	'Item by code, quantity in base units and the factor of the unit (NULL = base unit), and whether it is a kit. within: what stands before the fields that errors name (lines[0]. or nothing). Errors: SD001 unknown item, SD002 quantity, SD004 unknown unit.';
+
+-- inventory_asked does the same for what has stock of its own.
 CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
 	OUT numerator bigint, OUT denominator bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -48,27 +77,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	is_kit boolean;
 BEGIN
-	SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.sku = inventory_asked.code;
-	IF NOT FOUND THEN
-		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, is_kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked.code, within || 'item');
-		IF NOT FOUND THEN
-			PERFORM distsync_internal.master_unknown('item', 'NULL', within || 'item', NULL);
-		END IF;
-	END IF;
+	SELECT * INTO item_id, sku, base_unit, base_quantity, numerator, denominator, is_kit FROM distsync_internal.inventory_asked_any(code, quantity, unit, within);
 	IF is_kit THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', sku), COLUMN = within || 'item',
 			DETAIL = format('Field: %sitem.', within), HINT = 'Ask for each of its components.';
-	END IF;
-	IF inventory_asked.quantity IS NULL OR inventory_asked.quantity < 0 OR inventory_asked.quantity >= 'Infinity' THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked.quantity::text, 'NULL')), COLUMN = within || 'quantity',
-			DETAIL = format('Field: %squantity. Item "%s".', within, sku), HINT = 'Send a quantity of 0 or more.';
-	END IF;
-	numerator := 1;
-	denominator := 1;
-	base_quantity := inventory_asked.quantity;
-	IF inventory_asked.unit <> base_unit THEN
-		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked.unit, within || 'unit') f;
-		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked.quantity, inventory_asked.unit);
 	END IF;
 END
 $$;
@@ -89,7 +101,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_basis(text, numeric, numeric, te
 CREATE FUNCTION distsync_internal.inventory_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text,detail:boolean}');
+	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text,detail:boolean,substitutes:boolean}');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_options(jsonb) IS 'Checks options that atp() takes. Errors: SD002, SD005.';
@@ -146,7 +158,7 @@ DECLARE
 	answer distsync_internal.inventory_atp;
 	own numeric := 0;
 BEGIN
-	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
+	SELECT * INTO a FROM distsync_internal.inventory_asked_any(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
 	IF options IS DISTINCT FROM '{}' THEN
 		PERFORM distsync_internal.inventory_options(options);
 		view := distsync_internal.inventory_viewed(options, a.item_id);
@@ -157,9 +169,13 @@ BEGIN
 	IF options ? 'company' THEN
 		company_id := distsync_internal.master_company(options->>'company', 'options.company');
 	END IF;
-	SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, view);
-	IF options ? 'holder' THEN
-		own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
+	IF a.kit THEN
+		SELECT * INTO n FROM distsync_internal.inventory_kit_sum(a.item_id, site_id, company_id, this_moment, options);
+	ELSE
+		SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, view);
+		IF options ? 'holder' THEN
+			own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
+		END IF;
 	END IF;
 	answer.item := a.sku;
 	answer.site := inventory_atp_whole.site;
@@ -176,16 +192,16 @@ BEGIN
 	answer.valid_until := n.moves_at;
 	answer.detail := n.detail;
 	IF n.moves AND answer.as_of > this_moment THEN
-		SELECT c.projected + own, c.atp + own INTO answer.projected, answer.atp
-		FROM distsync_internal.inventory_curve(a.item_id, n.sites, this_moment, view) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
+		SELECT c.projected, c.atp INTO answer.projected, answer.atp
+		FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
 	END IF;
 	IF answer.atp IS NULL THEN
 		answer.basis := 'lead_time';
 	END IF;
 	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
-		WHEN n.moves THEN distsync_internal.inventory_available_at(a.item_id, n.sites, a.base_quantity - own, this_moment, view) END;
+		WHEN n.moves THEN (SELECT min(c.moment) FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.atp >= a.base_quantity OR c.atp IS NULL) END;
 	IF answer.available_at IS NOT NULL AND n.sites IS NOT NULL THEN
-		d := distsync_internal.inventory_dates(a.item_id, n.sites, a.base_quantity - own, answer.available_at, this_moment, view, options);
+		d := distsync_internal.inventory_dates(a.item_id, a.kit, n.sites, a.base_quantity, answer.available_at, this_moment, options);
 		answer.ship_at := d.ship_at;
 		answer.deliver_on := d.deliver_on;
 		answer.detail := answer.detail || d.detail;
@@ -193,10 +209,13 @@ BEGIN
 			answer.valid_until := least(answer.valid_until, d.turns_at);
 		END IF;
 	END IF;
-	IF (options->>'detail')::boolean THEN
+	IF (options->>'detail')::boolean AND NOT a.kit THEN
 		answer.detail := answer.detail || jsonb_build_object('on_hand', distsync_internal.inventory_on_hand(a.item_id, n.sites), 'staleness', distsync_internal.inventory_staleness(n.sites, this_moment));
 	END IF;
 	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
+	IF (options->>'substitutes')::boolean AND answer.outcome <> 'available' THEN
+		answer.detail := answer.detail || jsonb_build_object('substitutes', distsync_internal.inventory_substitutes(a.item_id, inventory_atp_whole.quantity, answer.unit, inventory_atp_whole.site, inventory_atp_whole.at, options));
+	END IF;
 	IF a.numerator <> a.denominator THEN
 		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
 	END IF;
@@ -215,7 +234,7 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of). detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, kit, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.

@@ -134,7 +134,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_delivery(bigint, date, text[], b
 
 -- inventory_dates does the dates of a quantity that is available at an instant: of the site that has all of it and delivers (or ships)
 -- first, otherwise, if it takes several sites, of the last one of them.
-CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, site_ids bigint[], quantity numeric, available_at timestamptz, at timestamptz, view distsync_internal.inventory_view, options jsonb,
+CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, kit boolean, site_ids bigint[], quantity numeric, available_at timestamptz, at timestamptz, options jsonb,
 	OUT ship_at timestamptz, OUT deliver_on date, OUT turns_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -146,11 +146,12 @@ BEGIN
 		SELECT s.code, s.rank, x.ship_at, CASE WHEN d.asked OR s.calendar_id IS NOT NULL THEN x.turns_at END AS turns_at, y.deliver_on, y.carrier,
 			CASE WHEN cardinality(site_ids) = 1 THEN true ELSE z.whole END AS whole, CASE WHEN cardinality(site_ids) = 1 THEN true ELSE z.some END AS some
 		FROM dist.site s
-		LEFT JOIN dist.item_site r ON r.item_id = inventory_dates.item_id AND r.site_id = s.site_id
-		CROSS JOIN LATERAL distsync_internal.inventory_ship_at(s.site_id, inventory_dates.available_at, COALESCE(r.ship_days, 0)) x
+		CROSS JOIN LATERAL (SELECT COALESCE(max(i.ship_days), 0) AS ship_days FROM dist.item_site i
+			WHERE i.site_id = s.site_id AND (i.item_id = inventory_dates.item_id OR kit AND i.item_id IN (SELECT k.item_id FROM distsync_internal.inventory_components(inventory_dates.item_id) k))) r
+		CROSS JOIN LATERAL distsync_internal.inventory_ship_at(s.site_id, inventory_dates.available_at, r.ship_days) x
 		LEFT JOIN LATERAL distsync_internal.inventory_delivery(s.site_id, x.day, d.zones, d.carrier_id) y ON d.asked
 		LEFT JOIN LATERAL (SELECT v.atp IS NULL OR v.atp >= quantity AS whole, v.atp IS NULL OR v.atp > 0 AS some
-			FROM distsync_internal.inventory_curve(inventory_dates.item_id, ARRAY[s.site_id], inventory_dates.at, view) v
+			FROM distsync_internal.inventory_walk(inventory_dates.item_id, kit, ARRAY[s.site_id], inventory_dates.at, options) v
 			WHERE cardinality(site_ids) > 1 AND v.moment <= inventory_dates.available_at ORDER BY v.moment DESC LIMIT 1) z ON true
 		WHERE s.site_id = ANY (site_ids) AND s.can_ship
 	), one AS (
@@ -167,5 +168,5 @@ BEGIN
 	FROM (VALUES (1)) v(n) LEFT JOIN one ON true LEFT JOIN several ON true;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, bigint[], numeric, timestamptz, timestamptz, distsync_internal.inventory_view, jsonb) IS
-	'When a quantity (base units) that is available at an instant over these sites ships and arrives; turns_at: from when on a later order ships later; detail: ship_from (sites, where there are several), carrier (where delivery is asked for).';
+COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, boolean, bigint[], numeric, timestamptz, timestamptz, jsonb) IS
+	'When a quantity (base units) of an item or kit that is available at an instant over these sites ships and arrives; turns_at: from when on a later order ships later; detail: ship_from (sites, where there are several), carrier (where delivery is asked for).';

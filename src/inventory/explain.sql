@@ -140,6 +140,30 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_explain_sources(bigint, bigint, timestamptz, integer) IS
 	'What the terms of an item at a site come from, base units: stock by perspective and state, lots, overdue documents, the twenty largest promises, the rules of dist.item_site, and when the warehouse was last heard of.';
 
+-- inventory_explain_kit does the terms of a kit: those of its components at each site, and which of them decides.
+CREATE FUNCTION distsync_internal.inventory_explain_kit(kit_id bigint, for_site bigint, for_company bigint, at timestamptz, as_of timestamptz, options jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+		WITH c AS MATERIALIZED (
+			SELECT * FROM distsync_internal.inventory_components(kit_id)
+		), p AS MATERIALIZED (
+			SELECT s.code, s.rank, c.sku, c.per, distsync_internal.inventory_explain_site(c.item_id, s.site_id, s.code, inventory_explain_kit.at, inventory_explain_kit.as_of, distsync_internal.inventory_viewed(options, c.item_id)) AS site,
+				CASE WHEN options->>'holder' IS NOT NULL THEN distsync_internal.inventory_own_holds(c.item_id, ARRAY[s.site_id], options->>'holder', inventory_explain_kit.at) ELSE 0 END AS own
+			FROM c CROSS JOIN LATERAL distsync_internal.inventory_sites(c.item_id, for_site, for_company) s
+		), k AS (
+			SELECT p.code, p.rank, min(floor(((p.site->>'atp')::numeric + p.own) / p.per)) AS kits,
+				jsonb_agg(jsonb_build_object('item', p.sku, 'per_kit', trim_scale(p.per), 'kits', floor(((p.site->>'atp')::numeric + p.own) / p.per), 'own_holds', p.own, 'why', p.site) ORDER BY p.sku COLLATE "C") AS components
+			FROM p GROUP BY p.code, p.rank HAVING count(*) = (SELECT count(*) FROM c)
+		)
+		SELECT COALESCE(jsonb_agg(jsonb_build_object('site', k.code, 'atp', k.kits, 'components', k.components, 'binds', jsonb_build_object('what', 'component', 'items',
+				(SELECT jsonb_agg(e->'item' ORDER BY e->>'item' COLLATE "C") FROM jsonb_array_elements(k.components) e WHERE (e->>'kits')::numeric = k.kits))) ORDER BY k.rank, k.code COLLATE "C"), '[]') FROM k);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_explain_kit(bigint, bigint, bigint, timestamptz, timestamptz, jsonb) IS
+	'For each site that may promise all components of a kit: how many whole kits (they add up to the answer; NULL = any), which components decide, and the terms of each of them in base units.';
+
 -- explain_atp does the answer to "why this number?".
 CREATE FUNCTION distsync.explain_atp(item text, quantity numeric DEFAULT 1, unit text DEFAULT NULL, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -154,11 +178,15 @@ DECLARE
 	answer distsync_internal.inventory_atp;
 BEGIN
 	PERFORM distsync_internal.inventory_options(options);
-	SELECT * INTO a FROM distsync_internal.inventory_asked(explain_atp.item, explain_atp.quantity, explain_atp.unit, '');
+	SELECT * INTO a FROM distsync_internal.inventory_asked_any(explain_atp.item, explain_atp.quantity, explain_atp.unit, '');
 	view := distsync_internal.inventory_viewed(options, a.item_id);
 	site_of := distsync_internal.master_site(explain_atp.site, 'site');
 	company_of := distsync_internal.master_company(options->>'company', 'options.company');
 	SELECT * INTO answer FROM distsync.atp(explain_atp.item, explain_atp.quantity, explain_atp.unit, explain_atp.site, explain_atp.at, explain_atp.options);
+	IF a.kit THEN
+		RETURN jsonb_build_object('answer', to_jsonb(answer), 'mode', view.mode, 'base_unit', a.base_unit, 'base_quantity', a.base_quantity,
+			'sites', distsync_internal.inventory_explain_kit(a.item_id, site_of, company_of, this_moment, answer.as_of, options));
+	END IF;
 	sites := (SELECT COALESCE(jsonb_agg(distsync_internal.inventory_explain_site(a.item_id, s.site_id, s.code, this_moment, answer.as_of, view) ORDER BY s.rank, s.code COLLATE "C"), '[]')
 		FROM distsync_internal.inventory_sites(a.item_id, site_of, company_of) s);
 	RETURN jsonb_build_object('answer', to_jsonb(answer), 'mode', view.mode, 'base_unit', a.base_unit, 'base_quantity', a.base_quantity, 'sites', sites,
