@@ -101,7 +101,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_basis(text, numeric, numeric, te
 CREATE FUNCTION distsync_internal.inventory_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text,detail:boolean,substitutes:boolean}');
+	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,holder:text,ship_to:text,zone:text,carrier:text,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text,channel:text,detail:boolean,substitutes:boolean}');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_options(jsonb) IS 'Checks options that atp() takes. Errors: SD002, SD005.';
@@ -200,6 +200,9 @@ BEGIN
 	END IF;
 	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
 		WHEN n.moves THEN (SELECT min(c.moment) FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.atp >= a.base_quantity OR c.atp IS NULL) END;
+	IF n.sites IS NOT NULL AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = a.item_id) THEN
+		answer := distsync_internal.inventory_quota_limit(answer, a.item_id, n.sites, a.base_quantity, this_moment, options);
+	END IF;
 	IF answer.available_at IS NOT NULL AND n.sites IS NOT NULL THEN
 		d := distsync_internal.inventory_dates(a.item_id, a.kit, n.sites, a.base_quantity, answer.available_at, this_moment, options);
 		answer.ship_at := d.ship_at;
@@ -234,7 +237,7 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.

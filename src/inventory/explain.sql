@@ -189,14 +189,14 @@ BEGIN
 	END IF;
 	sites := (SELECT COALESCE(jsonb_agg(distsync_internal.inventory_explain_site(a.item_id, s.site_id, s.code, this_moment, answer.as_of, view) ORDER BY s.rank, s.code COLLATE "C"), '[]')
 		FROM distsync_internal.inventory_sites(a.item_id, site_of, company_of) s);
-	RETURN jsonb_build_object('answer', to_jsonb(answer), 'mode', view.mode, 'base_unit', a.base_unit, 'base_quantity', a.base_quantity, 'sites', sites,
+	RETURN jsonb_build_object('answer', to_jsonb(answer), 'mode', view.mode, 'base_unit', a.base_unit, 'base_quantity', a.base_quantity, 'sites', sites, 'quota', answer.detail->'quota',
 		'own_holds', CASE WHEN options ? 'holder' THEN distsync_internal.inventory_own_holds(a.item_id,
 			ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, site_of, company_of) s), options->>'holder', this_moment) ELSE 0 END,
-		'timeline', (SELECT COALESCE(jsonb_agg(to_jsonb(t) ORDER BY t.moment), '[]') FROM distsync.atp_timeline(explain_atp.item, explain_atp.site, NULL, COALESCE(options, '{}') - '{holder,ship_to,zone,carrier,detail}'::text[]) t));
+		'timeline', (SELECT COALESCE(jsonb_agg(to_jsonb(t) ORDER BY t.moment), '[]') FROM distsync.atp_timeline(explain_atp.item, explain_atp.site, NULL, COALESCE(options, '{}') - '{holder,ship_to,zone,carrier,detail,substitutes,channel}'::text[]) t));
 END
 $$;
 COMMENT ON FUNCTION distsync.explain_atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'Why atp() says what it says: the answer; for each site the terms in base units (they add up to its atp at that instant; all sites and own_holds to the answer), what binds it with the orders that do, lots, overdue documents, promises, rules and staleness; and the timeline. Same arguments and errors as atp(). Reads only.';
+	'Why atp() says what it says: the answer; for each site the terms in base units (they add up to its atp at that instant; all sites and own_holds to the answer, unless quota, which names the quota that binds), what binds it with the orders that do, lots, overdue documents, promises, rules and staleness; and the timeline. Same arguments and errors as atp(). Reads only.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('atp', '{reader,order_entry,integrator,operator,admin}'),

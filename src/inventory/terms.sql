@@ -22,7 +22,7 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	ruled		boolean,
 	lead_at		timestamptz
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders, instant from which on any quantity can be had (NULL = never).';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never).';
 
 CREATE TYPE distsync_internal.inventory_view AS (
 	mode		text,
@@ -46,7 +46,7 @@ BEGIN
 		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
 		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
 		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
-		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false), inventory_terms.at + r.lead_days * interval '24 hours'
+		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours'
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	LEFT JOIN dist.item_site r ON r.item_id = k.item_id AND r.site_id = k.site_id

@@ -195,7 +195,7 @@ CREATE TABLE dist.stock_pool (
 	due			numeric(20,6) NOT NULL DEFAULT 0,	-- demand we do not hold that is due, as a negative
 	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due, less safety: cap = least(phys, book) + low
 	ahead		boolean NOT NULL DEFAULT false,		-- supply or demand is to come
-	ruled		boolean NOT NULL DEFAULT false,		-- its item_site says more than safety and backorders: dates are not those of supply and demand alone
+	ruled		boolean NOT NULL DEFAULT false,		-- item_site says more than safety and backorders, or the item has quotas: this row is not all there is to know
 	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides
 	version		bigint NOT NULL DEFAULT 1,			-- grows with each change
 	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of the last change, taken under the row's lock: known_at of answers
@@ -229,6 +229,7 @@ CREATE TABLE dist.stock_quota (
 	CONSTRAINT stock_quota_pk PRIMARY KEY (item_id, quota_id),
 	CONSTRAINT stock_quota_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND consumed >= 0 AND consumed <= quantity AND NOT isempty(period) AND scope_kind IN ('customer', 'channel', 'region', 'collective'))
 );
+CREATE UNIQUE INDEX stock_quota_scope_uq ON dist.stock_quota (item_id, site_id, scope_kind, scope_key, (COALESCE(lower(period), '-infinity')));
 
 -- dist.reservation: a promise of stock. held → committed → shipped; held → released | expired | void. Ended ones never change.
 CREATE TABLE dist.reservation (

@@ -1,0 +1,154 @@
+-- Quotas: shares of an item that are set aside for customers, channels or regions. Who has a share may take no more than its rest, who
+-- has none shares the collective rest with all the others; where there is no collective share, what nobody has set aside is for them.
+-- Locks: quotas before pools.
+
+-- inventory_quota_mine does the finding of the shares that somebody draws on: all that name him, or else the collective ones.
+CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz)
+RETURNS TABLE (quota_id bigint, scope_kind text, scope_key text, rest numeric)
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH q AS MATERIALIZED (
+		SELECT s.*, CASE s.scope_kind
+			WHEN 'channel' THEN s.scope_key = (SELECT c.code FROM dist.channel c WHERE c.channel_id = inventory_quota_mine.channel_id)
+			WHEN 'customer' THEN EXISTS (SELECT FROM dist.party_ancestor a JOIN dist.party p ON p.party_id = a.ancestor_id
+				WHERE a.party_id = inventory_quota_mine.customer_id AND a.valid @> inventory_quota_mine.at AND p.code = s.scope_key)
+			WHEN 'region' THEN EXISTS (SELECT FROM dist.party_member m JOIN dist.party_group g ON g.group_id = m.group_id AND g.kind = 'region'
+				WHERE m.party_id = inventory_quota_mine.customer_id AND m.valid @> inventory_quota_mine.at AND upper_inf(m.known) AND g.code = s.scope_key) END AS mine
+		FROM dist.stock_quota s
+		WHERE s.item_id = inventory_quota_mine.item_id AND s.site_id = inventory_quota_mine.site_id AND s.period @> inventory_quota_mine.at
+	)
+	SELECT q.quota_id, q.scope_kind, q.scope_key, q.quantity - q.consumed FROM q
+	WHERE COALESCE(q.mine, false) OR q.scope_kind = 'collective' AND NOT EXISTS (SELECT FROM q o WHERE o.mine);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_mine(bigint, bigint, bigint, bigint, timestamptz) IS
+	'Quotas of an item at a site (0 = those over all sites) that a customer (or one above it, or its regions) and a channel draw on at an instant, with their rest in base units; the collective ones if none names them.';
+
+-- inventory_quota_free does the rest of the shares that somebody draws on.
+CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, OUT free numeric, OUT aside numeric, OUT binds jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	SELECT m.rest, jsonb_build_object('kind', m.scope_kind, 'key', m.scope_key, 'free', trim_scale(m.rest)) INTO free, binds
+	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at) m
+	ORDER BY m.rest, m.scope_kind, m.scope_key COLLATE "C" LIMIT 1;
+	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(q.quantity - q.consumed), 0) FROM dist.stock_quota q
+		WHERE q.item_id = inventory_quota_free.item_id AND q.site_id = inventory_quota_free.site_id AND q.period @> inventory_quota_free.at) ELSE 0 END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz) IS
+	'What a customer and channel may still take of an item at a site (0 = over all sites) by quota, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others.';
+
+-- inventory_quota_offer does the availability of an item at an instant under quotas: of its own shares, those of each site and of all.
+CREATE FUNCTION distsync_internal.inventory_quota_offer(item_id bigint, site_ids bigint[], customer_id bigint, channel_id bigint, at timestamptz, as_of timestamptz, options jsonb, OUT offer numeric, OUT binds jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	s record;
+	q record;
+	here numeric;
+BEGIN
+	offer := 0;
+	FOR s IN
+		SELECT u.site_id, w.atp, x.code FROM unnest(site_ids) u(site_id) JOIN dist.site x ON x.site_id = u.site_id
+		LEFT JOIN LATERAL (SELECT c.atp FROM distsync_internal.inventory_walk(inventory_quota_offer.item_id, false, ARRAY[u.site_id], inventory_quota_offer.at, options) c
+			WHERE c.moment <= inventory_quota_offer.as_of ORDER BY c.moment DESC LIMIT 1) w ON true
+	LOOP
+		q := distsync_internal.inventory_quota_free(inventory_quota_offer.item_id, s.site_id, inventory_quota_offer.customer_id, inventory_quota_offer.channel_id, inventory_quota_offer.as_of);
+		here := CASE WHEN q.free IS NOT NULL THEN least(s.atp, q.free) ELSE greatest(0, s.atp - q.aside) END;
+		IF here IS DISTINCT FROM s.atp THEN
+			binds := COALESCE(q.binds, jsonb_build_object('kind', 'others', 'aside', trim_scale(q.aside))) || jsonb_build_object('site', s.code);
+		END IF;
+		offer := offer + here;
+	END LOOP;
+	q := distsync_internal.inventory_quota_free(inventory_quota_offer.item_id, 0, inventory_quota_offer.customer_id, inventory_quota_offer.channel_id, inventory_quota_offer.as_of);
+	IF q.free < offer OR q.free IS NOT NULL AND offer IS NULL THEN
+		offer := q.free;
+		binds := q.binds;
+	ELSIF q.aside > 0 THEN
+		-- what is set aside over all sites may lie at any of them
+		here := greatest(0, (SELECT c.atp FROM distsync_internal.inventory_walk(inventory_quota_offer.item_id, false, ARRAY(SELECT z.site_id FROM distsync_internal.inventory_sites(inventory_quota_offer.item_id) z),
+			inventory_quota_offer.at, options) c WHERE c.moment <= inventory_quota_offer.as_of ORDER BY c.moment DESC LIMIT 1) - q.aside);
+		IF here < offer THEN
+			offer := here;
+			binds := jsonb_build_object('kind', 'others', 'aside', trim_scale(q.aside));
+		END IF;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_offer(bigint, bigint[], bigint, bigint, timestamptz, timestamptz, jsonb) IS
+	'What may be promised of an item over these sites as of an instant to a customer and channel (NULL = nobody in particular) under quotas, base units (NULL = any quantity), and the quota that binds: {"kind": customer | channel | region | collective | others, "key", "free" or "aside", "site"?}. options as in atp().';
+
+-- inventory_quota_limit does the laying of quotas over an answer of atp().
+CREATE FUNCTION distsync_internal.inventory_quota_limit(answer distsync_internal.inventory_atp, item_id bigint, site_ids bigint[], base_quantity numeric, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	customer bigint := distsync_internal.master_party(options->>'customer', 'options.customer');
+	channel bigint := distsync_internal.master_channel(options->>'channel', 'options.channel');
+	o record;
+	moments timestamptz[];
+	low integer := 1;
+	high integer;
+	middle integer;
+BEGIN
+	o := distsync_internal.inventory_quota_offer(inventory_quota_limit.item_id, site_ids, customer, channel, inventory_quota_limit.at, answer.as_of, options);
+	answer.valid_until := least(answer.valid_until, (SELECT min(b.turn) FROM dist.stock_quota q CROSS JOIN LATERAL (VALUES (lower(q.period)), (upper(q.period))) b(turn)
+		WHERE q.item_id = inventory_quota_limit.item_id AND b.turn > inventory_quota_limit.at));
+	IF o.binds IS NULL THEN
+		RETURN answer;
+	END IF;
+	answer.atp := o.offer;
+	answer.detail := answer.detail || jsonb_build_object('quota', o.binds);
+	IF o.offer >= base_quantity OR o.offer IS NULL THEN
+		answer.available_at := answer.as_of;
+		RETURN answer;
+	END IF;
+	-- the offer never falls while time goes on within the same quotas: look for the first moment by halves
+	moments := ARRAY(SELECT c.moment FROM distsync_internal.inventory_walk(inventory_quota_limit.item_id, false, ARRAY(SELECT z.site_id FROM distsync_internal.inventory_sites(inventory_quota_limit.item_id) z),
+		inventory_quota_limit.at, options) c WHERE c.moment > answer.as_of ORDER BY c.moment);
+	high := cardinality(moments) + 1;
+	WHILE low < high LOOP
+		middle := (low + high) / 2;
+		o := distsync_internal.inventory_quota_offer(inventory_quota_limit.item_id, site_ids, customer, channel, inventory_quota_limit.at, moments[middle], options);
+		IF o.offer >= base_quantity OR o.offer IS NULL THEN
+			high := middle;
+		ELSE
+			low := middle + 1;
+		END IF;
+	END LOOP;
+	answer.available_at := moments[low];
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_limit(distsync_internal.inventory_atp, bigint, bigint[], numeric, timestamptz, jsonb) IS
+	'An answer of atp() in base units under the quotas of the item: atp, available_at, valid_until and detail.quota. options: customer, channel and those of atp().';
+
+-- inventory_quota_lock does the locking of the quotas of items, before their pools are locked.
+CREATE FUNCTION distsync_internal.inventory_quota_lock(item_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM FROM dist.stock_quota q WHERE q.item_id = ANY (item_ids) ORDER BY q.item_id, q.quota_id FOR NO KEY UPDATE OF q;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_lock(bigint[]) IS 'Locks the quotas of items in their order, until the end of the transaction. Call it once with all items of a request, before inventory_lock().';
+
+-- inventory_quota_take does the consuming of shares by a promise, or their giving back.
+CREATE FUNCTION distsync_internal.inventory_quota_take(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, quantity numeric, at timestamptz) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	n integer;
+BEGIN
+	UPDATE dist.stock_quota q SET consumed = greatest(0, q.consumed + inventory_quota_take.quantity)
+	FROM (SELECT DISTINCT m.quota_id FROM unnest(ARRAY[0, inventory_quota_take.site_id]) s(site_id)
+		CROSS JOIN LATERAL distsync_internal.inventory_quota_mine(inventory_quota_take.item_id, s.site_id, inventory_quota_take.customer_id, inventory_quota_take.channel_id, inventory_quota_take.at) m) x
+	WHERE q.item_id = inventory_quota_take.item_id AND q.quota_id = x.quota_id;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint, bigint, bigint, bigint, numeric, timestamptz) IS
+	'Consumes so many base units (below 0 = gives back) of every quota that a customer and channel draw on at a site, its own and those over all sites, at an instant: when the promise was made. The caller holds the locks of inventory_quota_lock() and has decided by inventory_quota_free(); a quota cannot be overdrawn (constraint). Returns how many quotas moved.';
