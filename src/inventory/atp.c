@@ -5,8 +5,7 @@
  *
  * A pool keeps the terms of an item at a site as its last writer left them, so
  * that most questions are three look-ups: item, site, pool. Whatever needs
- * more (several sites, options, another unit, a calendar, what is still to
- * come, a pool that time has passed, a name that is not ours, any error) is answered by
+ * more (several sites, options, another unit, what is still to come, a pool that time has passed, a name that is not ours, any error) is answered by
  * distsync_internal.inventory_atp_whole(), which says the same, slower.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
@@ -135,8 +134,7 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	values[A_ATP] = trimmed(atp);
 	values[A_AVAILABLE_AT] = TimestampTzGetDatum(as_of);
 	nulls[A_AVAILABLE_AT] = !enough;
-	values[A_SHIP_AT] = TimestampTzGetDatum(as_of);
-	nulls[A_SHIP_AT] = !enough;
+	nulls[A_SHIP_AT] = true;
 	nulls[A_DELIVER_ON] = true;
 	values[A_BASIS] = CStringGetTextDatum(p->phys == NULL	? (p->book == NULL ? "none" : "book")
 										  : p->book == NULL ? "physical"
@@ -147,6 +145,33 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	values[A_KNOWN_AT] = TimestampTzGetDatum(p->changed_at);
 	values[A_DETAIL] = detail(p);
 	return true;
+}
+
+/*
+ * ship does when the quantity leaves, if it is available. An answer about now
+ * holds until the cut-off at the latest.
+ */
+static void
+ship(const DsInventorySite *site, TimestampTz now, Datum *values, bool *nulls)
+{
+	TimestampTz at = DatumGetTimestampTz(values[A_AVAILABLE_AT]);
+	TimestampTz leaves = at;
+
+	if (nulls[A_AVAILABLE_AT] || !site->can_ship)
+		return;
+	if (!site->always && !TIMESTAMP_NOT_FINITE(at))
+	{
+		if (!ds_inventory_ship_at(site->calendar_id, at, &leaves))
+			return;
+		if (at == now &&
+			(nulls[A_VALID_UNTIL] || leaves < DatumGetTimestampTz(values[A_VALID_UNTIL])))
+		{
+			values[A_VALID_UNTIL] = TimestampTzGetDatum(leaves);
+			nulls[A_VALID_UNTIL] = false;
+		}
+	}
+	values[A_SHIP_AT] = TimestampTzGetDatum(leaves);
+	nulls[A_SHIP_AT] = false;
 }
 
 /* may_ask_pool does the question whether the arguments are of those that a pool can answer. */
@@ -172,16 +197,16 @@ ask_pool(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	TimestampTz as_of = PG_ARGISNULL(Q_AT) ? now : Max(now, PG_GETARG_TIMESTAMPTZ(Q_AT));
 	DsInventoryItem item;
 	DsInventoryPool pool;
-	Datum site_id;
-	bool always;
+	DsInventorySite site;
 
 	if (!may_ask_pool(fcinfo) ||
 		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM),
 								PG_ARGISNULL(Q_UNIT) ? NULL : PG_GETARG_TEXT_PP(Q_UNIT), &item) ||
-		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id, &always) || !always ||
-		!ds_inventory_find_pool(item.item_id, site_id, now, &pool) ||
+		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site) ||
+		!ds_inventory_find_pool(item.item_id, site.site_id, now, &pool) ||
 		!reckon(&pool, PG_GETARG_NUMERIC(Q_QUANTITY), as_of, now, values, nulls))
 		return false;
+	ship(&site, now, values, nulls);
 	values[A_ITEM] = PG_GETARG_DATUM(Q_ITEM);
 	values[A_UNIT] = PointerGetDatum(item.base_unit);
 	values[A_SITE] = PG_GETARG_DATUM(Q_SITE);

@@ -143,6 +143,36 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_on_hand(bigint, bigint[]) IS 'Stock of an item at these sites by perspective and state, base units: {"phys": {"available": 40, "quality": 100}, "book": {...}}.';
 
+-- inventory_atp_more does what an answer says beside its numbers: dates, outcome, and what was asked for in detail.
+CREATE FUNCTION distsync_internal.inventory_atp_more(answer distsync_internal.inventory_atp, item_id bigint, kit boolean, base_quantity numeric, site_ids bigint[], at timestamptz, options jsonb)
+RETURNS distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	d record;
+BEGIN
+	IF answer.available_at IS NOT NULL AND site_ids IS NOT NULL THEN
+		d := distsync_internal.inventory_dates(inventory_atp_more.item_id, kit, site_ids, base_quantity, answer.available_at, inventory_atp_more.at, options);
+		answer.ship_at := d.ship_at;
+		answer.deliver_on := d.deliver_on;
+		answer.detail := answer.detail || d.detail;
+		IF answer.available_at = inventory_atp_more.at THEN
+			answer.valid_until := least(answer.valid_until, d.turns_at);
+		END IF;
+	END IF;
+	IF (options->>'detail')::boolean AND NOT kit THEN
+		answer.detail := answer.detail || jsonb_build_object('on_hand', distsync_internal.inventory_on_hand(inventory_atp_more.item_id, site_ids), 'staleness', distsync_internal.inventory_staleness(site_ids, inventory_atp_more.at));
+	END IF;
+	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
+	IF (options->>'substitutes')::boolean AND answer.outcome <> 'available' THEN
+		answer.detail := answer.detail || jsonb_build_object('substitutes', distsync_internal.inventory_substitutes(inventory_atp_more.item_id, answer.quantity, answer.unit, answer.site, answer.as_of, options));
+	END IF;
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_atp_more(distsync_internal.inventory_atp, bigint, boolean, numeric, bigint[], timestamptz, jsonb) IS
+	'An answer of atp() in base units, with ship_at, deliver_on, outcome and what options.detail and substitutes ask for.';
+
 -- inventory_atp_whole does the answer to "can I have so much, where, when?" from everything that is known.
 CREATE FUNCTION distsync_internal.inventory_atp_whole(item text, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -154,7 +184,6 @@ DECLARE
 	company_id bigint;
 	a record;
 	n record;
-	d record;
 	answer distsync_internal.inventory_atp;
 	own numeric := 0;
 BEGIN
@@ -203,22 +232,7 @@ BEGIN
 	IF n.sites IS NOT NULL AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = a.item_id) THEN
 		answer := distsync_internal.inventory_quota_limit(answer, a.item_id, n.sites, a.base_quantity, this_moment, options);
 	END IF;
-	IF answer.available_at IS NOT NULL AND n.sites IS NOT NULL THEN
-		d := distsync_internal.inventory_dates(a.item_id, a.kit, n.sites, a.base_quantity, answer.available_at, this_moment, options);
-		answer.ship_at := d.ship_at;
-		answer.deliver_on := d.deliver_on;
-		answer.detail := answer.detail || d.detail;
-		IF answer.available_at = this_moment THEN
-			answer.valid_until := least(answer.valid_until, d.turns_at);
-		END IF;
-	END IF;
-	IF (options->>'detail')::boolean AND NOT a.kit THEN
-		answer.detail := answer.detail || jsonb_build_object('on_hand', distsync_internal.inventory_on_hand(a.item_id, n.sites), 'staleness', distsync_internal.inventory_staleness(n.sites, this_moment));
-	END IF;
-	answer.outcome := CASE WHEN answer.available_at <= answer.as_of THEN 'available' WHEN answer.available_at IS NOT NULL THEN 'later' ELSE 'short' END;
-	IF (options->>'substitutes')::boolean AND answer.outcome <> 'available' THEN
-		answer.detail := answer.detail || jsonb_build_object('substitutes', distsync_internal.inventory_substitutes(a.item_id, inventory_atp_whole.quantity, answer.unit, inventory_atp_whole.site, inventory_atp_whole.at, options));
-	END IF;
+	answer := distsync_internal.inventory_atp_more(answer, a.item_id, a.kit, a.base_quantity, n.sites, this_moment, options);
 	IF a.numerator <> a.denominator THEN
 		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
 	END IF;

@@ -168,20 +168,19 @@ promises(const DsReader *reader)
 		   ds_reader_text_is(reader, S_STATUS, "active");
 }
 
-/*
- * ds_inventory_find_site does the look-up of a site that may promise, by our
- * code. always: whether it ships at any time, without a calendar.
- */
+/* ds_inventory_find_site does the look-up of a site that may promise, by our code. */
 bool
-ds_inventory_find_site(Datum code, Datum *site_id, bool *always)
+ds_inventory_find_site(Datum code, DsInventorySite *site)
 {
 	DsReader *reader = ds_reader_open(&site_table);
 	bool found = read_site(reader, code) && promises(reader);
 
 	if (found)
 	{
-		*site_id = reader->values[S_ID];
-		*always = reader->nulls[S_CALENDAR] && DatumGetBool(reader->values[S_CAN_SHIP]);
+		site->site_id = reader->values[S_ID];
+		site->can_ship = DatumGetBool(reader->values[S_CAN_SHIP]);
+		site->always = reader->nulls[S_CALENDAR];
+		site->calendar_id = reader->values[S_CALENDAR];
 	}
 	ds_reader_close(reader);
 	return found;

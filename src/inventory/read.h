@@ -20,6 +20,15 @@ typedef struct DsInventoryItem
 	text *base_unit;
 } DsInventoryItem;
 
+/* A site that may promise. */
+typedef struct DsInventorySite
+{
+	Datum site_id;
+	bool can_ship;
+	bool always;	   /* it ships at any time */
+	Datum calendar_id; /* otherwise by this one */
+} DsInventorySite;
+
 /* A pool, in base units, as its last writer left it. */
 typedef struct DsInventoryPool
 {
@@ -39,11 +48,12 @@ typedef struct DsInventoryPool
 } DsInventoryPool;
 
 extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item);
-extern bool ds_inventory_find_site(Datum code, Datum *site_id, bool *always);
+extern bool ds_inventory_find_site(Datum code, DsInventorySite *site);
 extern bool ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now,
 								   DsInventoryPool *pool);
 extern int ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools);
 extern Numeric ds_inventory_base(const DsInventoryPool *pool);
 extern bool ds_inventory_no_options(Datum options);
+extern bool ds_inventory_ship_at(Datum calendar_id, TimestampTz available_at, TimestampTz *ship_at);
 
 #endif /* DS_INVENTORY_READ_H */

@@ -482,8 +482,7 @@ ask_pools(FunctionCallInfo fcinfo)
 	Timeline t = {NULL};
 	DsInventoryItem item;
 	DsInventoryPool *pools;
-	Datum site_id;
-	bool always;
+	DsInventorySite site;
 	int n = 1;
 
 	if (PG_ARGISNULL(Q_ITEM) || PG_ARGISNULL(Q_OPTIONS) ||
@@ -495,8 +494,8 @@ ask_pools(FunctionCallInfo fcinfo)
 	else
 	{
 		pools = palloc_object(DsInventoryPool);
-		if (!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site_id, &always) ||
-			!ds_inventory_find_pool(item.item_id, site_id, now, pools))
+		if (!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site) ||
+			!ds_inventory_find_pool(item.item_id, site.site_id, now, pools))
 			return false;
 	}
 	if (n < 0 || !read_all(&t, item.item_id, pools, n, now))

@@ -207,6 +207,24 @@ class Inventory(unittest.TestCase):
         psql("UPDATE dist.supply s SET quantity = 99999999999999 FROM dist.item i WHERE i.item_id = s.item_id AND i.sku IN ('PROP-TL0', 'PROP-TL1');\nSELECT distsync_internal.inventory_rebuild();")
         self.assert_whole()
 
+    def test_calendars(self):
+        """Calendars of any kind, asked at any instant: when it ships, told in two ways."""
+        rng = random.Random(SEED)
+        days = [f"2027-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
+        calendars = [{"code": f"PROP-CAL{n}", "tz": rng.choice(("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")), "weekdays": rng.sample(range(1, 8), rng.randrange(8)),
+                      "cut_off": rng.choice(("00:00", "02:30", "16:00", "23:59")),
+                      "days": [dict({"day": day, "open": rng.random() < 0.5}, **rng.choice(({}, {"cut_off": "09:00"}))) for day in rng.sample(days, 60)]} for n in range(8)]
+        sites = [{"code": f"PROP-C{n}", "name": "s", "company": "PROP", "calendar": f"PROP-CAL{n}", "can_ship": n != 7} for n in range(8)]
+        out = psql(f"SELECT outcome FROM distsync.apply_all('calendar', {literal(calendars)}, 'distsync');\nSELECT outcome FROM distsync.apply_all('site', {literal(sites)}, 'distsync');\n"
+                   + events([{"event_id": f"cal{n}", "kind": "count", "sku": "PROP-11", "site": f"PROP-C{n}", "quantity": 5, "event_at": "2024-01-01T00:00:00Z"} for n in range(8)]))
+        self.assertEqual([line for line in out if "ERROR" in line], [])
+        # around days and nights of the year, at the cut-offs themselves, and where clocks are set
+        instants = [f"{rng.choice(days)}T{rng.randrange(24):02}:{rng.choice((0, 30, 59)):02}:00Z" for _ in range(40)] + ["2027-03-14T07:00:00Z", "2027-11-07T05:30:00Z"]
+        asked = "SELECT {} FROM dist.site s, unnest('{{{}}}'::timestamptz[]) t, distsync.atp('PROP-11', 1, NULL, s.code, t) a, distsync_internal.inventory_atp_whole('PROP-11', 1, NULL, s.code, t, '{{}}') w WHERE s.code LIKE 'PROP-C%'"
+        self.assertEqual(psql(asked.format("s.code, t, a, w", ",".join(instants)) + " AND a::text IS DISTINCT FROM w::text LIMIT 3;"), [])
+        self.assertGreater(int(psql(asked.format("count(DISTINCT a.ship_at)", ",".join(instants)) + ";")[0]), 20)
+        self.assert_whole()
+
     def test_one_demand_in_any_order(self):
         """Our reservation, the ERP's order line, the shipment and its posting in the book, in every order: counted once."""
         order = 0
