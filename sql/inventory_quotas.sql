@@ -1,4 +1,4 @@
--- Quotas: own shares, those of whom one belongs to, the collective share, what is set aside for others; by site and over all; consuming.
+-- Quotas: own shares, those of whom one belongs to, the collective share, what is set aside for others; by site and over all; promises within them.
 SET client_min_messages = warning;
 \set SHOW_CONTEXT never
 SET timezone = 'UTC';
@@ -20,15 +20,25 @@ SELECT s AS site, atp FROM unnest('{INV-1,INV-2}'::text[]) s, distsync.atp('QUO-
 -- with a collective share
 SELECT outcome FROM distsync.apply('stock_quota', '{"sku":"QUO-A","scope_kind":"collective","quantity":12}', 'inv-erp');
 SELECT o, atp, detail->'quota' AS quota FROM unnest('{"{\"customer\":\"QUO-C\"}","{\"customer\":\"QUO-E\"}","{}"}'::jsonb[]) o, distsync.atp('QUO-A', 1, NULL, NULL, NULL, o);
--- what is consumed is gone, and comes back; a share cannot be overdrawn
-SELECT m.n AS moved, a.atp FROM dist.item i, dist.party p, dist.site s, LATERAL (SELECT distsync_internal.inventory_quota_take(i.item_id, s.site_id, p.party_id, NULL, 10, now()) AS n) m, distsync.atp('QUO-A', 1, NULL, NULL, NULL, '{"customer":"QUO-TOP"}') a
-WHERE i.sku = 'QUO-A' AND p.code = 'QUO-C' AND s.code = 'INV-1';
-SELECT atp FROM distsync.atp('QUO-A', 1, NULL, NULL, NULL, '{"customer":"QUO-TOP"}');
-\set VERBOSITY terse
-SELECT distsync_internal.inventory_quota_take(i.item_id, s.site_id, p.party_id, NULL, 21, now()) FROM dist.item i, dist.party p, dist.site s WHERE i.sku = 'QUO-A' AND p.code = 'QUO-C' AND s.code = 'INV-1';
-\set VERBOSITY default
-SELECT distsync_internal.inventory_quota_take(i.item_id, s.site_id, p.party_id, NULL, -10, now()) AS moved FROM dist.item i, dist.party p, dist.site s WHERE i.sku = 'QUO-A' AND p.code = 'QUO-C' AND s.code = 'INV-1';
+-- what is promised from a share is gone from it, what is released or expires comes back; a promise takes no more
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-A","quantity":25}]', '{"customer":"QUO-C","holder":"quo-1"}');
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-A","quantity":6}]', '{"customer":"QUO-TOP","holder":"quo-2"}');
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-A","quantity":3},{"item":"QUO-A","quantity":4}]', '{"customer":"QUO-TOP","holder":"quo-2","mode":"take_up_to"}');
+SELECT o, atp FROM unnest('{"{\"customer\":\"QUO-C\"}","{\"customer\":\"QUO-E\"}"}'::jsonb[]) o, distsync.atp('QUO-A', 1, NULL, NULL, NULL, o);
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-A","quantity":13}]', '{"customer":"QUO-E"}');
+SELECT outcome, quantity FROM distsync.reserve('[{"item":"QUO-A","quantity":12}]', '{"ttl":"1 millisecond","commit":false}');
 SELECT scope_kind, scope_key, quantity, consumed FROM dist.stock_quota q JOIN dist.item i USING (item_id) WHERE i.sku = 'QUO-A' ORDER BY 1, 2;
+SELECT pg_sleep(0.01) IS NULL AS slept;
+SELECT atp FROM distsync.atp('QUO-A');
+SELECT count(*) FROM dist.reservation r, distsync.release_reservation(r.reservation_id, 5) WHERE r.holder = 'quo-1' AND r.state = 'held';
+SELECT atp FROM distsync.atp('QUO-A', 1, NULL, NULL, NULL, '{"customer":"QUO-C"}');
+-- a share is not made smaller than what is promised from it, and one of another item and of a kind of its own does not bind
+SELECT outcome, message FROM distsync.apply('stock_quota', '{"sku":"QUO-A","scope_kind":"customer","scope_key":"QUO-TOP","quantity":10}', 'inv-erp', NULL, '{"on_error":"collect"}');
+SELECT outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-B","quantity":55},{"item":"QUO-A","quantity":13}]', '{"customer":"QUO-E"}');
+SELECT ordinal, outcome, quantity, available FROM distsync.reserve('[{"item":"QUO-B","quantity":1},{"item":"QUO-A","quantity":13}]', '{"customer":"QUO-E","mode":"take_up_to","holder":"quo-3"}');
+-- what the channel is shown keeps within its share
+SELECT outcome FROM distsync.apply('channel_item', '{"channel":"QUO-SHOP","sku":"QUO-A"}', 'inv-erp');
+SELECT r.body->'channels' AS channels, r.body->'atp' AS atp FROM dist.item i, distsync_internal.inventory_render(ARRAY[i.item_id::text]) r WHERE i.sku = 'QUO-A';
 -- by site, for a time, in another unit; later supply makes more of what nobody has set aside
 \o /dev/null
 SELECT * FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-Q/1","sku":"QUO-B","site":"INV-1","quantity":100,"expected_at":"2998-01-01T00:00:00Z"}', 'inv-erp');

@@ -37,6 +37,17 @@ SELECT outcome FROM distsync.apply('shelf_rule', '{"customer":"SHE-C","sku":"SHE
 SELECT count(*) FROM dist.shelf_rule;
 -- stock by state, and staleness where a numbered stream tells of the site
 SELECT detail->'on_hand' AS on_hand, detail->'staleness'->'doubt' AS doubt, (detail->'staleness'->>'silent_seconds')::integer BETWEEN 0 AND 3600 AS heard, (detail->'staleness'->>'last_heard_at')::timestamptz <= now() AS past FROM distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, '{"detail":true}');
+-- a gap in the numbers of the stream: physical falls back to the lower truth, now as later
+\o /dev/null
+SELECT * FROM distsync.apply('site', '{"code":"SHE-1","name":"s","company":"INV"}', 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"she6","kind":"count","sku":"SHE-B","site":"SHE-1","quantity":50,"stream":"she","sequence":1,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"she7","kind":"delta","sku":"SHE-B","site":"SHE-1","quantity":1,"stream":"she","sequence":3,"event_at":"2024-01-10T11:00:00Z"}]', 'inv-wms');
+SELECT * FROM distsync.apply('stock_event', '{"event_id":"she8","kind":"count","sku":"SHE-B","site":"SHE-1","quantity":30,"event_at":"2024-01-10T10:00:00Z"}', 'inv-erp');
+SELECT * FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-G/1","sku":"SHE-B","site":"SHE-1","quantity":10,"expected_at":"2998-01-01T00:00:00Z"}', 'inv-erp');
+\o
+SELECT t AS at, atp, basis, detail FROM unnest(ARRAY[NULL, '2998-02-01']::timestamptz[]) t, distsync.atp('SHE-B', 1, NULL, 'SHE-1', t, '{"mode":"physical"}');
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"she9","kind":"delta","sku":"SHE-B","site":"SHE-1","quantity":2,"stream":"she","sequence":2,"event_at":"2024-01-10T10:30:00Z"}', 'inv-wms');
+SELECT t AS at, atp, basis, detail FROM unnest(ARRAY[NULL, '2998-02-01']::timestamptz[]) t, distsync.atp('SHE-B', 1, NULL, 'SHE-1', t, '{"mode":"physical"}');
 -- safety stock, and those who may use it
 \o /dev/null
 SELECT * FROM distsync.apply('item_site', '{"sku":"SHE-B","site":"INV-1","safety":4}', 'inv-erp');
@@ -46,7 +57,7 @@ SELECT outcome, quantity FROM distsync.reserve('[{"item":"SHE-B","quantity":8,"s
 SELECT outcome, quantity FROM distsync.reserve('[{"item":"SHE-B","quantity":8,"site":"INV-1"}]', '{"holder":"she","use_safety":true}');
 SELECT u, atp, projected FROM unnest(ARRAY[true, false]) u, distsync.atp('SHE-B', 1, NULL, 'INV-1', NULL, jsonb_build_object('use_safety', u)) ORDER BY 1;
 SELECT outcome, quantity FROM distsync.reserve('[{"item":"SHE-B","quantity":3,"site":"INV-1"}]', '{"holder":"she","use_safety":true}');
-SELECT cap, held, shortfall FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'SHE-B';
+SELECT p.cap, p.held, p.shortfall FROM dist.stock_pool p JOIN dist.item i USING (item_id) JOIN dist.site s USING (site_id) WHERE i.sku = 'SHE-B' AND s.code = 'INV-1';
 -- what binds is named: the order, the fence
 \o /dev/null
 SELECT * FROM distsync.apply_all('demand', '[{"demand_key":"INV/S-1/1","sku":"SHE-B","site":"INV-1","ordered":1,"required_at":"2999-01-01T00:00:00Z"},{"demand_key":"INV/S-2/1","sku":"SHE-B","site":"INV-1","ordered":2,"required_at":"2024-01-01T00:00:00Z"}]', 'inv-erp');

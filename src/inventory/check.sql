@@ -49,6 +49,11 @@ BEGIN
 	FROM dist.stock_pool p LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
 	WHERE p.held + p.committed > p.cap + p.safety + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed - p.cap - p.backorder_cap);
 	RETURN QUERY
+	SELECT 'no more is promised from a quota than it has', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('quantity', q.quantity, 'promised', u.used)
+	FROM dist.stock_quota q LEFT JOIN dist.item i ON i.item_id = q.item_id
+	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_quota_used(q.item_id, q.quota_id, statement_timestamp()) AS used) u
+	WHERE u.used > q.quantity;
+	RETURN QUERY
 	SELECT 'no more of a reservation is shipped than committed, and its state agrees', 'reservation', r.reservation_id::text, jsonb_build_object('state', r.state, 'quantity', r.quantity, 'committed', r.committed, 'shipped', r.shipped)
 	FROM dist.reservation r
 	WHERE r.shipped > r.committed OR r.committed > r.quantity

@@ -29,13 +29,16 @@ BEGIN
 	)
 	SELECT k.item_id::text, k.sku, NULL::bigint, jsonb_build_object('sku', k.sku, 'unit', k.base_unit, 'atp', COALESCE(t.atp, 0), 'known_at', t.known_at, 'sites', COALESCE(t.sites, '[]'),
 		'channels', COALESCE((SELECT jsonb_agg(jsonb_build_object('channel', c.code, 'quantity', distsync_internal.inventory_shown(
-				COALESCE((SELECT sum(n.atp) FROM n WHERE n.item_id = k.item_id AND n.mode = ci.mode AND (c.company_id IS NULL OR n.company_id = c.company_id)), 0), ci.buffer, ci.cap, ci.threshold)) ORDER BY c.code COLLATE "C")
+				COALESCE(CASE WHEN EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id)
+					THEN (SELECT o.offer FROM distsync_internal.inventory_quota_offer(k.item_id, ARRAY(SELECT p.site_id FROM p WHERE p.item_id = k.item_id AND (c.company_id IS NULL OR p.company_id = c.company_id)),
+						NULL, c.channel_id, at, at, jsonb_build_object('mode', ci.mode)) o)
+					ELSE (SELECT sum(n.atp) FROM n WHERE n.item_id = k.item_id AND n.mode = ci.mode AND (c.company_id IS NULL OR n.company_id = c.company_id)) END, 0), ci.buffer, ci.cap, ci.threshold)) ORDER BY c.code COLLATE "C")
 			FROM dist.channel_item ci JOIN dist.channel c ON c.channel_id = ci.channel_id WHERE ci.item_id = k.item_id), '[]'))
 	FROM k LEFT JOIN total t ON t.item_id = k.item_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS
-	'Renderer of stock.atp_changed: keys are item ids; entity_key is the SKU, body {"sku","unit","atp","known_at","sites":[{"site","atp"}],"channels":[{"channel","quantity"}]} in base units. Reads only.';
+	'Renderer of stock.atp_changed: keys are item ids; entity_key is the SKU, body {"sku","unit","atp","known_at","sites":[{"site","atp"}],"channels":[{"channel","quantity"}]} in base units; a channel within its quotas. Reads only.';
 
 -- inventory_shown does what a channel is shown of an availability.
 CREATE FUNCTION distsync_internal.inventory_shown(atp numeric, buffer numeric, cap numeric, threshold numeric) RETURNS numeric

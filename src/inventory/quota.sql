@@ -1,6 +1,18 @@
 -- Quotas: shares of an item that are set aside for customers, channels or regions. Who has a share may take no more than its rest, who
 -- has none shares the collective rest with all the others; where there is no collective share, what nobody has set aside is for them.
--- Locks: quotas before pools.
+-- What is used of a share are the reservations that draw on it: what is released or expires gives back by itself, and no lock is needed
+-- for that. Locks: quotas before demands and pools. Who promises writes the row of the quota, so that a transaction that does not see
+-- what another one has promised fails instead of overdrawing.
+
+-- inventory_quota_used does the sum of what is promised from a quota.
+CREATE FUNCTION distsync_internal.inventory_quota_used(item_id bigint, quota_id bigint, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT COALESCE(sum(CASE WHEN r.state IN ('released', 'expired', 'void') THEN 0 WHEN r.state = 'held' AND r.expires_at <= inventory_quota_used.at THEN r.committed ELSE r.quantity END), 0)
+		FROM dist.reservation r WHERE r.item_id = inventory_quota_used.item_id AND r.quota_ids IS NOT NULL AND inventory_quota_used.quota_id = ANY (r.quota_ids));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_used(bigint, bigint, timestamptz) IS 'What is promised from a quota as of an instant, with what has shipped, base units.';
 
 -- inventory_quota_mine does the finding of the shares that somebody draws on: all that name him, or else the collective ones.
 CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz)
@@ -19,7 +31,7 @@ BEGIN
 		FROM dist.stock_quota s
 		WHERE s.item_id = inventory_quota_mine.item_id AND s.site_id = inventory_quota_mine.site_id AND s.period @> inventory_quota_mine.at
 	)
-	SELECT q.quota_id, q.scope_kind, q.scope_key, q.quantity - q.consumed FROM q
+	SELECT q.quota_id, q.scope_kind, q.scope_key, greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_mine.at)) FROM q
 	WHERE COALESCE(q.mine, false) OR q.scope_kind = 'collective' AND NOT EXISTS (SELECT FROM q o WHERE o.mine);
 END
 $$;
@@ -34,7 +46,7 @@ BEGIN
 	SELECT m.rest, jsonb_build_object('kind', m.scope_kind, 'key', m.scope_key, 'free', trim_scale(m.rest)) INTO free, binds
 	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at) m
 	ORDER BY m.rest, m.scope_kind, m.scope_key COLLATE "C" LIMIT 1;
-	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(q.quantity - q.consumed), 0) FROM dist.stock_quota q
+	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_free.at))), 0) FROM dist.stock_quota q
 		WHERE q.item_id = inventory_quota_free.item_id AND q.site_id = inventory_quota_free.site_id AND q.period @> inventory_quota_free.at) ELSE 0 END;
 END
 $$;
@@ -135,20 +147,66 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_lock(bigint[]) IS 'Locks the quotas of items in their order, until the end of the transaction. Call it once with all items of a request, before inventory_lock().';
 
--- inventory_quota_take does the consuming of shares by a promise, or their giving back.
-CREATE FUNCTION distsync_internal.inventory_quota_take(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, quantity numeric, at timestamptz) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_quota_drawn does the listing of the quotas that a promise draws on.
+CREATE FUNCTION distsync_internal.inventory_quota_drawn(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
-DECLARE
-	n integer;
 BEGIN
-	UPDATE dist.stock_quota q SET consumed = greatest(0, q.consumed + inventory_quota_take.quantity)
-	FROM (SELECT DISTINCT m.quota_id FROM unnest(ARRAY[0, inventory_quota_take.site_id]) s(site_id)
-		CROSS JOIN LATERAL distsync_internal.inventory_quota_mine(inventory_quota_take.item_id, s.site_id, inventory_quota_take.customer_id, inventory_quota_take.channel_id, inventory_quota_take.at) m) x
-	WHERE q.item_id = inventory_quota_take.item_id AND q.quota_id = x.quota_id;
-	GET DIAGNOSTICS n = ROW_COUNT;
-	RETURN n;
+	RETURN (SELECT array_agg(m.quota_id ORDER BY m.quota_id) FROM unnest(ARRAY[0, inventory_quota_drawn.site_id]) s(site_id)
+		CROSS JOIN LATERAL distsync_internal.inventory_quota_mine(inventory_quota_drawn.item_id, s.site_id, inventory_quota_drawn.customer_id, inventory_quota_drawn.channel_id, inventory_quota_drawn.at) m);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint, bigint, bigint, bigint, numeric, timestamptz) IS
-	'Consumes so many base units (below 0 = gives back) of every quota that a customer and channel draw on at a site, its own and those over all sites, at an instant: when the promise was made. The caller holds the locks of inventory_quota_lock() and has decided by inventory_quota_free(); a quota cannot be overdrawn (constraint). Returns how many quotas moved.';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_drawn(bigint, bigint, bigint, bigint, timestamptz) IS 'Quotas, at a site and over all sites, that a promise to a customer and channel draws on; NULL = none.';
+
+-- inventory_quota_take does the writing of what promises have just drawn. The constraint of the quota is the last word.
+CREATE FUNCTION distsync_internal.inventory_quota_take(item_ids bigint[], at timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE dist.stock_quota q SET consumed = distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_take.at)
+	WHERE q.item_id = ANY (item_ids) AND q.period @> inventory_quota_take.at;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint[], timestamptz) IS 'Writes what is promised from each quota of these items; call it after the reservations are made, under the locks of inventory_quota_lock().';
+
+-- inventory_within_quotas does the cutting of a request to the quotas of its items: of what is free at each site, and of the lines, in
+-- their order, where a quota is for all sites.
+CREATE FUNCTION distsync_internal.inventory_within_quotas(INOUT lines distsync_internal.inventory_line[], INOUT free distsync_internal.inventory_free[], options jsonb, at timestamptz,
+	OUT over distsync_internal.inventory_grant[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	customer bigint := (options->>'customer_id')::bigint;
+	channel bigint := (options->>'channel_id')::bigint;
+	i record;
+	q record;
+	l distsync_internal.inventory_line;
+	cut distsync_internal.inventory_line[];
+	rest numeric;
+	allowed numeric;
+BEGIN
+	over := '{}';
+	FOR i IN SELECT DISTINCT u.item_id FROM unnest(lines) u WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id) ORDER BY 1 LOOP
+		q := distsync_internal.inventory_quota_free(i.item_id, 0, customer, channel, inventory_within_quotas.at);
+		rest := CASE WHEN q.free IS NOT NULL THEN q.free WHEN q.aside > 0 THEN greatest(0, (SELECT COALESCE(sum(greatest(0, f.free)), 0)
+			FROM unnest(distsync_internal.inventory_free(ARRAY[ROW(1, i.item_id, 1, NULL, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', inventory_within_quotas.at)) f) - q.aside) END;
+		free := ARRAY(SELECT ROW(f.item_id, f.site_id, f.code, CASE WHEN f.item_id <> i.item_id THEN f.free WHEN x.free IS NOT NULL THEN least(f.free, x.free) ELSE f.free - COALESCE(x.aside, 0) END)::distsync_internal.inventory_free
+			FROM unnest(free) WITH ORDINALITY f(item_id, site_id, code, free, n)
+			LEFT JOIN LATERAL distsync_internal.inventory_quota_free(f.item_id, f.site_id, customer, channel, inventory_within_quotas.at) x ON f.item_id = i.item_id ORDER BY f.n);
+		CONTINUE WHEN rest IS NULL;
+		cut := '{}';
+		FOREACH l IN ARRAY lines LOOP
+			IF l.item_id = i.item_id THEN
+				allowed := least(l.quantity, rest);
+				IF allowed < l.quantity THEN
+					over := over || ROW(l.ordinal, 'short', l.item_id, l.site_id, l.quantity - allowed, allowed, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
+				END IF;
+				rest := rest - allowed;
+				l.quantity := allowed;
+			END IF;
+			cut := CASE WHEN l.quantity > 0 THEN cut || l ELSE cut END;
+		END LOOP;
+		lines := cut;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_within_quotas(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb, timestamptz) IS
+	'Lines and free stock of a request as far as the quotas of its customer_id and channel_id go, and what is over as grants with outcome short; base units. Items without quotas stay as they are.';

@@ -11,7 +11,7 @@ BEGIN
 		WHEN k.key IS NULL THEN ARRAY['SD001', 'scope_key', format('unknown %s "%s"', r.doc->>'scope_kind', r.doc->>'scope_key'), 'Send it first, correct the code, or add a cross-reference for it.']
 		WHEN t.ends <= t.starts THEN ARRAY['SD002', 'valid_to', 'a quota ends after it begins', 'Correct valid_from or valid_to.']
 		WHEN r.doc->>'quantity' IS NOT NULL AND q.quantity IS NULL THEN ARRAY['SD002', 'quantity', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
-		WHEN q.quantity < old.consumed THEN ARRAY['SD002', 'quantity', format('%s are consumed already', trim_scale(old.consumed)), 'Send at least what is consumed.']
+		WHEN q.quantity < old.used THEN ARRAY['SD002', 'quantity', format('%s are promised from it already', trim_scale(old.used)), 'Send at least so much, or release promises first.']
 		WHEN old.quota_id IS NULL AND q.quantity IS NULL THEN ARRAY['SD005', 'quantity', 'field "quantity" is missing', 'The first document of a quota must have it.'] END)
 	FROM distsync_internal.inventory_read_lines(docs, inventory_check_quota.source) r
 	CROSS JOIN LATERAL (SELECT distsync_internal.master_exact((r.doc->>'quantity')::numeric, r.numerator, r.denominator) AS quantity) q
@@ -20,7 +20,8 @@ BEGIN
 		WHEN 'customer' THEN (SELECT p.code FROM distsync_internal.master_parties(ARRAY[r.doc->>'scope_key'], inventory_check_quota.source) m JOIN dist.party p ON p.party_id = m.id)
 		WHEN 'channel' THEN (SELECT c.code FROM distsync_internal.master_channels(ARRAY[r.doc->>'scope_key'], inventory_check_quota.source) m JOIN dist.channel c ON c.channel_id = m.id)
 		WHEN 'region' THEN (SELECT g.code FROM dist.party_group g WHERE g.kind = 'region' AND g.code = r.doc->>'scope_key') END AS key) k
-	LEFT JOIN dist.stock_quota old ON old.item_id = r.item_id AND old.site_id = COALESCE(r.site_id, 0) AND old.scope_kind = r.doc->>'scope_kind' AND old.scope_key = k.key AND lower(old.period) IS NOT DISTINCT FROM t.starts
+	LEFT JOIN LATERAL (SELECT o.quota_id, distsync_internal.inventory_quota_used(o.item_id, o.quota_id, clock_timestamp()) AS used FROM dist.stock_quota o
+		WHERE o.item_id = r.item_id AND o.site_id = COALESCE(r.site_id, 0) AND o.scope_kind = r.doc->>'scope_kind' AND o.scope_key = k.key AND lower(o.period) IS NOT DISTINCT FROM t.starts) old ON true
 	ORDER BY r.ordinal;
 END
 $$;
@@ -36,7 +37,7 @@ BEGIN
 			AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 		RETURN;
 	END IF;
-	UPDATE dist.stock_quota q SET quantity = COALESCE(inventory_write_quota.quantity, q.quantity), period = CASE WHEN doc ? 'valid_to' THEN inventory_write_quota.period ELSE q.period END
+	UPDATE dist.stock_quota q SET quantity = COALESCE(inventory_write_quota.quantity, q.quantity), consumed = distsync_internal.inventory_quota_used(q.item_id, q.quota_id, clock_timestamp()), period = CASE WHEN doc ? 'valid_to' THEN inventory_write_quota.period ELSE q.period END
 	WHERE q.item_id = inventory_write_quota.item_id AND q.site_id = inventory_write_quota.site_id AND q.scope_kind = doc->>'scope_kind' AND q.scope_key = inventory_write_quota.scope_key
 		AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 	IF NOT FOUND THEN

@@ -85,7 +85,8 @@ enum
 	P_CHANGED_AT,
 	P_VALID_UNTIL,
 	P_AHEAD,
-	P_RULED
+	P_RULED,
+	P_SLOTS
 };
 
 static DsTable pool_table = {
@@ -93,7 +94,7 @@ static DsTable pool_table = {
 	.index = "stock_pool_pk",
 	.keys = {"item_id", "site_id"},
 	.columns = {"site_id", "phys", "book", "due", "low", "held", "committed", "backorder_cap",
-				"safety", "changed_at", "valid_until", "ahead", "ruled"},
+				"safety", "changed_at", "valid_until", "ahead", "ruled", "slots"},
 };
 
 /* same_text does the comparison of two texts. */
@@ -186,14 +187,14 @@ ds_inventory_find_site(Datum code, DsInventorySite *site)
 	return found;
 }
 
-/* take_pool does the copying of the pool that was read. False: time has passed it. */
+/* take_pool does the copying of the pool that was read. False: time has passed it, or its promises are in its slots. */
 static bool
 take_pool(const DsReader *reader, TimestampTz now, DsInventoryPool *pool)
 {
 	pool->valid_until = reader->nulls[P_VALID_UNTIL]
 							? DT_NOEND
 							: DatumGetTimestampTz(reader->values[P_VALID_UNTIL]);
-	if (pool->valid_until <= now)
+	if (pool->valid_until <= now || DatumGetInt16(reader->values[P_SLOTS]) > 0)
 		return false;
 	pool->site_id = reader->values[P_SITE];
 	pool->phys = number(reader, P_PHYS);

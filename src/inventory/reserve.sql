@@ -6,13 +6,20 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	mode text := COALESCE(options->>'mode', 'all_or_none');
 	grants distsync_internal.inventory_grant[];
+	q record;
 BEGIN
 	IF mode NOT IN ('all_or_none', 'take_up_to') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
 			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
-	grants := distsync_internal.inventory_allocate(lines, distsync_internal.inventory_free(lines, options, at),
-		COALESCE((options->>'split')::boolean, true), at);
+	q := distsync_internal.inventory_within_quotas(lines, distsync_internal.inventory_free(lines, options, at), options, at);
+	grants := distsync_internal.inventory_allocate(q.lines, q.free, COALESCE((options->>'split')::boolean, true), at) || q.over;
+	IF q.over <> '{}' THEN
+		-- what stock and what quotas refuse of a line is one refusal
+		grants := ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome <> 'short'
+			UNION ALL SELECT ROW(g.ordinal, 'short', g.item_id, g.site_id, sum(g.quantity), min(g.available), g.demand_key, g.requested_at)::distsync_internal.inventory_grant
+			FROM unnest(grants) g WHERE g.outcome = 'short' GROUP BY g.ordinal, g.item_id, g.site_id, g.demand_key, g.requested_at);
+	END IF;
 	IF mode = 'take_up_to' THEN
 		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
 			FROM (SELECT u.*, bool_or(u.outcome = 'short') OVER (PARTITION BY u.ordinal) AS short, bool_or(u.outcome <> 'short') OVER (PARTITION BY u.ordinal) AS some FROM unnest(grants) u) g
@@ -40,6 +47,7 @@ DECLARE
 	k record;
 	t timestamptz;
 BEGIN
+	PERFORM distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(wanted) u));
 	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(wanted, (options->>'company_id')::bigint);
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
@@ -78,13 +86,13 @@ LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
-		CASE WHEN g.outcome = 'short' THEN distsync_internal.inventory_available_at(g.item_id, ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(g.item_id, g.site_id) s), g.quantity, inventory_refusal.at) END,
+		CASE WHEN g.outcome = 'short' AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN distsync_internal.inventory_available_at(g.item_id, ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(g.item_id, g.site_id) s), g.quantity, inventory_refusal.at) END,
 		jsonb_build_object('available', COALESCE(g.available, 0))
 			|| CASE WHEN g.outcome = 'refused' THEN '{"reason": "another line is short"}'::jsonb ELSE '{}' END
 	FROM unnest(grants) g ORDER BY g.ordinal;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen.';
+COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, or under a quota.';
 
 -- inventory_available_at does the search for the first instant at which a quantity can be promised over these sites together.
 CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, view distsync_internal.inventory_view DEFAULT NULL) RETURNS timestamptz
@@ -108,7 +116,8 @@ BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
 		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.lead_at,
-			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'), m.doubt) AS base
+			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'),
+				CASE WHEN view.mode = 'physical' THEN (SELECT v.doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_curve.at) v) END) AS base
 		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
 		CROSS JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_curve.at, view.shelf_days) x
 	), step AS (
@@ -147,18 +156,20 @@ DECLARE
 	wanted integer;
 	taken integer;
 	made jsonb;
+	quotas boolean := EXISTS (SELECT FROM unnest(grants) u JOIN dist.stock_quota q ON q.item_id = u.item_id);
 BEGIN
 	IF distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100)) THEN
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
 	END IF;
 	WITH g AS MATERIALIZED (
-		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id
+		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id,
+			CASE WHEN quotas THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t) END AS quota_ids
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
 	), r AS (
-		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, expires_at, promised_at, created_at)
+		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, expires_at, promised_at, created_at)
 		SELECT g.item_id, g.reservation_id, COALESCE((options->>'request_id')::uuid, gen_random_uuid()), g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
 			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(options->>'kind', 'hard'),
-			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100),
+			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100), g.quota_ids,
 			CASE WHEN NOT now_committed THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END, t, t
 		FROM g
 	), p AS (
@@ -174,6 +185,9 @@ BEGIN
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
+	END IF;
+	IF quotas THEN
+		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), t);
 	END IF;
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t,

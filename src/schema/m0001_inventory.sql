@@ -225,7 +225,7 @@ CREATE TABLE dist.stock_quota (
 	scope_key	text NOT NULL,						-- code, '*' for collective
 	period		tstzrange NOT NULL,					-- when, half-open
 	quantity	numeric(20,6) NOT NULL,				-- base units set aside
-	consumed	numeric(20,6) NOT NULL DEFAULT 0,	-- base units promised from it
+	consumed	numeric(20,6) NOT NULL DEFAULT 0,	-- base units promised from it, as of the last promise: later releases are not in it
 	CONSTRAINT stock_quota_pk PRIMARY KEY (item_id, quota_id),
 	CONSTRAINT stock_quota_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND consumed >= 0 AND consumed <= quantity AND NOT isempty(period) AND scope_kind IN ('customer', 'channel', 'region', 'collective'))
 );
@@ -248,6 +248,7 @@ CREATE TABLE dist.reservation (
 	kind			text NOT NULL DEFAULT 'hard',	-- soft (may be moved to another by priority) | hard | inbound
 	state			text NOT NULL DEFAULT 'held',	-- held | committed | shipped | released | expired | void
 	priority		integer NOT NULL DEFAULT 100,	-- lower is served first
+	quota_ids		bigint[],						-- quotas it draws on, NULL = none
 	expires_at		timestamptz,					-- a hold ends at this instant, NULL = never
 	promised_at		timestamptz,					-- when it can ship
 	created_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was made
@@ -258,6 +259,7 @@ CREATE TABLE dist.reservation (
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
+CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL;
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
 
 -- dist.channel_item: what a channel may sell and how availability is shown to it.

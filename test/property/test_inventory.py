@@ -95,6 +95,17 @@ class Inventory(unittest.TestCase):
         self.assertEqual(sum(float(line.split()[1]) for line in out if line.startswith("reserved")), 120)
         self.assert_whole()
 
+    def test_sells_exactly_within_quotas(self):
+        """Two shares of an item at two sites, and clients of both who want more: each share is sold to its last unit and none beyond."""
+        psql("SELECT outcome FROM distsync.apply('party', '{\"code\":\"PROP-Q\",\"name\":\"q\"}', 'distsync');\nSELECT outcome FROM distsync.apply('item', '{\"sku\":\"PROP-QUOTA\",\"base_unit\":\"EA\"}', 'distsync');\n"
+             + events([{"event_id": f"quota{site}", "kind": "count", "sku": "PROP-QUOTA", "site": f"PROP-S{site}", "quantity": 60, "event_at": "2024-01-01T00:00:00Z"} for site in (1, 2)])
+             + f"SELECT outcome FROM distsync.apply_all('stock_quota', {literal([{'sku': 'PROP-QUOTA', 'scope_kind': 'customer', 'scope_key': 'PROP-Q', 'quantity': 50}, {'sku': 'PROP-QUOTA', 'scope_kind': 'collective', 'quantity': 31}])}, 'prop-erp');\n")
+        scripts = [reserve([{"item": "PROP-QUOTA", "quantity": 1 + client % 3}], mode="take_up_to", **({"customer": "PROP-Q"} if client % 2 else {})) * 8 for client in range(12)]
+        out = together([script.replace("SELECT outcome", f"SELECT '{client % 2} ' || outcome") for client, script in enumerate(scripts)])
+        self.assertEqual([line for line in out if "ERROR" in line], [])
+        self.assertEqual([sum(float(line.split()[2]) for line in out if line.startswith(who) and "short" not in line) for who in "01"], [31, 50])
+        self.assert_whole()
+
     def test_mixed_load(self):
         """Everything at once, items in any order: no deadlock, no error that is no answer, every invariant holds."""
         rng = random.Random(SEED)
