@@ -23,13 +23,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "base/compat.h"
 #include "base/export.h"
+#include "base/json.h"
 #include "base/ratio.h"
 #include "base/reader.h"
 #include "base/verb.h"
@@ -113,11 +113,11 @@ typedef struct Place
 typedef struct Change
 {
 	TimestampTz moment;
-	int64 amount; /* millionths of base units, below 0 = it goes */
-	int place;	  /* which of the sites */
-	int64 atp;	  /* what the site may promise from this moment on */
-	text *kind;	  /* NULL = what is there already */
-	text *reference;
+	int64 amount;	  /* millionths of base units, below 0 = it goes */
+	int place;		  /* which of the sites */
+	int64 atp;		  /* what the site may promise from this moment on */
+	const char *kind; /* NULL = what is there already */
+	const char *reference;
 } Change;
 
 typedef struct Timeline
@@ -168,7 +168,8 @@ share_of(Datum confidence, int64 *amount)
 
 /* add does the noting of a change. False: together they are beyond what we reckon with. */
 static bool
-add(Timeline *t, int place, TimestampTz moment, int64 amount, text *kind, text *reference)
+add(Timeline *t, int place, TimestampTz moment, int64 amount, const char *kind,
+	const char *reference)
 {
 	Change *c;
 
@@ -232,8 +233,8 @@ read_supply(Timeline *t, int place, DsReader *reader, Datum *keys)
 			continue;
 		if (!share_of(reader->values[S_CONFIDENCE], &amount) ||
 			!add(t, place, DatumGetTimestampTz(reader->values[S_EXPECTED_AT]), amount,
-				 DatumGetTextPCopy(reader->values[S_KIND]),
-				 DatumGetTextPCopy(reader->values[S_REFERENCE])))
+				 TextDatumGetCString(reader->values[S_KIND]),
+				 TextDatumGetCString(reader->values[S_REFERENCE])))
 			return false;
 	}
 	return true;
@@ -243,15 +244,6 @@ read_supply(Timeline *t, int place, DsReader *reader, Datum *keys)
 static bool
 read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 {
-	static text *kind = NULL;
-
-	if (kind == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		kind = cstring_to_text("demand");
-		MemoryContextSwitchTo(old);
-	}
 	ds_reader_walk(reader, DS_WALK_ON, keys, 3);
 	while (ds_reader_next(reader))
 	{
@@ -269,20 +261,10 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 		/* all of them are 0 or more */
 		ordered = Max(ordered, allocated) - Max(reserved, shipped);
 		if (ordered > 0 && !add(t, place, DatumGetTimestampTz(reader->values[D_REQUIRED_AT]),
-								-ordered, kind, DatumGetTextPCopy(reader->values[D_KEY])))
+								-ordered, "demand", TextDatumGetCString(reader->values[D_KEY])))
 			return false;
 	}
 	return true;
-}
-
-/* compare_texts does the order of bytes. */
-static int
-compare_texts(const text *a, const text *b)
-{
-	int n = Min(VARSIZE_ANY_EXHDR(a), VARSIZE_ANY_EXHDR(b));
-	int order = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), n);
-
-	return order != 0 ? order : (int) VARSIZE_ANY_EXHDR(a) - (int) VARSIZE_ANY_EXHDR(b);
 }
 
 /* compare_changes does the order of a timeline: what is there first, then by moment, kind, document and amount. */
@@ -297,9 +279,9 @@ compare_changes(const void *left, const void *right)
 		return a->moment < b->moment ? -1 : 1;
 	if (a->kind == NULL || b->kind == NULL)
 		return (a->kind != NULL) - (b->kind != NULL);
-	order = compare_texts(a->kind, b->kind);
+	order = strcmp(a->kind, b->kind);
 	if (order == 0)
-		order = compare_texts(a->reference, b->reference);
+		order = strcmp(a->reference, b->reference);
 	if (order == 0 && a->amount != b->amount)
 		order = a->amount < b->amount ? -1 : 1;
 	return order;
@@ -350,51 +332,24 @@ number(int64 amount)
 	return scale == 0 ? int64_to_numeric(amount) : int64_div_fast_to_numeric(amount, scale);
 }
 
-/* put_text does a text as the value of a member. */
-static void
-put_text(JsonbValue *value, const text *t)
-{
-	value->type = jbvString;
-	value->val.string.val = VARDATA_ANY(t);
-	value->val.string.len = (int) VARSIZE_ANY_EXHDR(t);
-}
-
-/*
- * told does the documents behind a row: [{"kind", "change", "reference"}]. The
- * members are put down in the order in which jsonb keeps them.
- */
+/* told does the documents behind a row: [{"kind", "reference", "change"}]. */
 static Datum
 told(const Change *changes, int n)
 {
-	static char *const names[] = {"kind", "change", "reference"};
-	JsonbValue list;
-	JsonbValue *object = palloc_array(JsonbValue, n);
-	JsonbPair *pair = palloc_array(JsonbPair, 3 * n);
+	DsJson json = {0};
 	int i;
-	int j;
 
-	list.type = jbvArray;
-	list.val.array.nElems = n;
-	list.val.array.elems = object;
-	list.val.array.rawScalar = false;
-	for (i = 0; i < n; i++, pair += 3)
+	ds_json_open_array(&json, NULL);
+	for (i = 0; i < n; i++)
 	{
-		object[i].type = jbvObject;
-		object[i].val.object.nPairs = 3;
-		object[i].val.object.pairs = pair;
-		for (j = 0; j < 3; j++)
-		{
-			pair[j].key.type = jbvString;
-			pair[j].key.val.string.val = names[j];
-			pair[j].key.val.string.len = (int) strlen(names[j]);
-			pair[j].order = j;
-		}
-		put_text(&pair[0].value, changes[i].kind);
-		pair[1].value.type = jbvNumeric;
-		pair[1].value.val.numeric = number(changes[i].amount);
-		put_text(&pair[2].value, changes[i].reference);
+		ds_json_open_object(&json, NULL);
+		ds_json_text(&json, "kind", changes[i].kind);
+		ds_json_text(&json, "reference", changes[i].reference);
+		ds_json_number(&json, "change", number(changes[i].amount));
+		ds_json_close_object(&json);
 	}
-	return JsonbPGetDatum(JsonbValueToJsonb(&list));
+	ds_json_close_array(&json);
+	return ds_json_finish(&json);
 }
 
 /* give does the rows, one for each moment from an instant on. */
