@@ -144,7 +144,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_on_hand(bigint, bigint[]) IS 'Stock of an item at these sites by perspective and state, base units: {"phys": {"available": 40, "quality": 100}, "book": {...}}.';
 
 -- inventory_atp_more does what an answer says beside its numbers: dates, outcome, and what was asked for in detail.
-CREATE FUNCTION distsync_internal.inventory_atp_more(answer distsync_internal.inventory_atp, item_id bigint, kit boolean, base_quantity numeric, site_ids bigint[], at timestamptz, options jsonb)
+CREATE FUNCTION distsync_internal.inventory_atp_more(answer distsync_internal.inventory_atp, item_id bigint, kit boolean, base_quantity numeric, site_ids bigint[], amounts numeric[], at timestamptz, options jsonb)
 RETURNS distsync_internal.inventory_atp
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -152,7 +152,7 @@ DECLARE
 	d record;
 BEGIN
 	IF answer.available_at IS NOT NULL AND site_ids IS NOT NULL THEN
-		d := distsync_internal.inventory_dates(inventory_atp_more.item_id, kit, site_ids, base_quantity, answer.available_at, inventory_atp_more.at, options);
+		d := distsync_internal.inventory_dates(inventory_atp_more.item_id, kit, site_ids, CASE WHEN answer.available_at = inventory_atp_more.at THEN amounts END, base_quantity, answer.available_at, inventory_atp_more.at, options);
 		answer.ship_at := d.ship_at;
 		answer.deliver_on := d.deliver_on;
 		answer.detail := answer.detail || d.detail;
@@ -170,8 +170,8 @@ BEGIN
 	RETURN answer;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_atp_more(distsync_internal.inventory_atp, bigint, boolean, numeric, bigint[], timestamptz, jsonb) IS
-	'An answer of atp() in base units, with ship_at, deliver_on, outcome and what options.detail and substitutes ask for.';
+COMMENT ON FUNCTION distsync_internal.inventory_atp_more(distsync_internal.inventory_atp, bigint, boolean, numeric, bigint[], numeric[], timestamptz, jsonb) IS
+	'An answer of atp() in base units, with ship_at, deliver_on, outcome and what options.detail and substitutes ask for. amounts: what each site may promise now, NULL = to be found out where it matters.';
 
 -- inventory_atp_whole does the answer to "can I have so much, where, when?" from everything that is known.
 CREATE FUNCTION distsync_internal.inventory_atp_whole(item text, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
@@ -232,7 +232,7 @@ BEGIN
 	IF n.sites IS NOT NULL AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = a.item_id) THEN
 		answer := distsync_internal.inventory_quota_limit(answer, a.item_id, n.sites, a.base_quantity, this_moment, options);
 	END IF;
-	answer := distsync_internal.inventory_atp_more(answer, a.item_id, a.kit, a.base_quantity, n.sites, this_moment, options);
+	answer := distsync_internal.inventory_atp_more(answer, a.item_id, a.kit, a.base_quantity, n.sites, CASE WHEN options ? 'holder' THEN NULL ELSE n.amounts END, this_moment, options);
 	IF a.numerator <> a.denominator THEN
 		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
 	END IF;
@@ -255,7 +255,7 @@ COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) 
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
-CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, view distsync_internal.inventory_view, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
+CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, view distsync_internal.inventory_view, OUT sites bigint[], OUT amounts numeric[], OUT on_hand numeric, OUT projected numeric,
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -308,9 +308,10 @@ BEGIN
 		base := distsync_internal.inventory_base(m.phys, m.book, 0, 0, mode, one_doubt);
 		promised := m.held + m.committed - m.backorder;
 		sites := sites || m.site_id;
+		amounts := amounts || greatest(0, base + m.low - promised);
 		on_hand := on_hand + base;
 		projected := projected + base + m.due - m.held - m.committed;
-		atp := atp + greatest(0, base + m.low - promised);
+		atp := atp + amounts[cardinality(amounts)];
 		IF m.book IS NOT NULL THEN
 			atp_book := COALESCE(atp_book, 0) + greatest(0, m.book + m.low - promised);
 		END IF;
@@ -331,7 +332,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sum(bigint, bigint, bigint, timestamptz, distsync_internal.inventory_view) IS
-	'Terms of an item added up over the sites that may promise it (site NULL = all, company NULL = any), base units, at an instant: the numbers of atp() and the sites. moves: something is known to come or go later.';
+	'Terms of an item added up over the sites that may promise it (site NULL = all, company NULL = any), base units, at an instant: the numbers of atp(), the sites, and what may be promised at each. moves: something is known to come or go later.';
 
 -- inventory_in_unit does the turning of an answer into another unit. What may be promised is cut to the decimals the unit allows:
 -- eleven pieces are no box of twelve.

@@ -134,7 +134,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_delivery(bigint, date, text[], b
 
 -- inventory_dates does the dates of a quantity that is available at an instant: of the site that has all of it and delivers (or ships)
 -- first, otherwise, if it takes several sites, of the last one of them.
-CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, kit boolean, site_ids bigint[], quantity numeric, available_at timestamptz, at timestamptz, options jsonb,
+CREATE FUNCTION distsync_internal.inventory_dates(item_id bigint, kit boolean, site_ids bigint[], amounts numeric[], quantity numeric, available_at timestamptz, at timestamptz, options jsonb,
 	OUT ship_at timestamptz, OUT deliver_on date, OUT turns_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -142,18 +142,30 @@ DECLARE
 	d record;
 BEGIN
 	d := distsync_internal.inventory_destination(options);
+	IF NOT COALESCE(d.asked, false) AND NOT EXISTS (SELECT FROM dist.site s WHERE s.site_id = ANY (site_ids) AND (s.calendar_id IS NOT NULL OR NOT s.can_ship))
+		AND NOT kit AND NOT EXISTS (SELECT FROM dist.item_site i WHERE i.item_id = inventory_dates.item_id AND i.site_id = ANY (site_ids) AND i.ship_days > 0) THEN
+		ship_at := available_at;
+		detail := '{}';
+		RETURN;
+	END IF;
 	WITH c AS MATERIALIZED (
-		SELECT s.code, s.rank, x.ship_at, CASE WHEN d.asked OR s.calendar_id IS NOT NULL THEN x.turns_at END AS turns_at, y.deliver_on, y.carrier,
-			CASE WHEN cardinality(site_ids) = 1 THEN true ELSE z.whole END AS whole, CASE WHEN cardinality(site_ids) = 1 THEN true ELSE z.some END AS some
+		SELECT s.code, s.rank, CASE WHEN w.waits THEN x.ship_at ELSE inventory_dates.available_at END AS ship_at, CASE WHEN d.asked OR s.calendar_id IS NOT NULL THEN x.turns_at END AS turns_at, y.deliver_on, y.carrier,
+			COALESCE(z.atp, 0) >= quantity OR z.unlimited AS whole, z.atp > 0 OR z.unlimited AS some
 		FROM dist.site s
+		JOIN unnest(site_ids, amounts) n(site_id, amount) ON n.site_id = s.site_id
 		CROSS JOIN LATERAL (SELECT COALESCE(max(i.ship_days), 0) AS ship_days FROM dist.item_site i
 			WHERE i.site_id = s.site_id AND (i.item_id = inventory_dates.item_id OR kit AND i.item_id IN (SELECT k.item_id FROM distsync_internal.inventory_components(inventory_dates.item_id) k))) r
-		CROSS JOIN LATERAL distsync_internal.inventory_ship_at(s.site_id, inventory_dates.available_at, r.ship_days) x
+		CROSS JOIN LATERAL (SELECT COALESCE(d.asked, false) OR s.calendar_id IS NOT NULL OR r.ship_days > 0 AS waits) w
+		LEFT JOIN LATERAL distsync_internal.inventory_ship_at(s.site_id, inventory_dates.available_at, r.ship_days) x ON w.waits
 		LEFT JOIN LATERAL distsync_internal.inventory_delivery(s.site_id, x.day, d.zones, d.carrier_id) y ON d.asked
-		LEFT JOIN LATERAL (SELECT v.atp IS NULL OR v.atp >= quantity AS whole, v.atp IS NULL OR v.atp > 0 AS some
-			FROM distsync_internal.inventory_walk(inventory_dates.item_id, kit, ARRAY[s.site_id], inventory_dates.at, options) v
-			WHERE cardinality(site_ids) > 1 AND v.moment <= inventory_dates.available_at ORDER BY v.moment DESC LIMIT 1) z ON true
-		WHERE s.site_id = ANY (site_ids) AND s.can_ship
+		CROSS JOIN LATERAL (
+			SELECT quantity AS atp, false AS unlimited WHERE cardinality(site_ids) = 1
+			UNION ALL
+			SELECT n.amount, false WHERE cardinality(site_ids) > 1 AND amounts IS NOT NULL
+			UNION ALL
+			(SELECT v.atp, v.atp IS NULL FROM distsync_internal.inventory_walk(inventory_dates.item_id, kit, ARRAY[s.site_id], inventory_dates.at, options) v
+			WHERE cardinality(site_ids) > 1 AND amounts IS NULL AND v.moment <= inventory_dates.available_at ORDER BY v.moment DESC LIMIT 1)) z
+		WHERE s.can_ship
 	), one AS (
 		SELECT c.* FROM c WHERE c.whole AND c.ship_at IS NOT NULL ORDER BY c.deliver_on, c.ship_at, c.rank, c.code COLLATE "C" LIMIT 1
 	), several AS (
@@ -168,5 +180,5 @@ BEGIN
 	FROM (VALUES (1)) v(n) LEFT JOIN one ON true LEFT JOIN several ON true;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, boolean, bigint[], numeric, timestamptz, timestamptz, jsonb) IS
-	'When a quantity (base units) of an item or kit that is available at an instant over these sites ships and arrives; turns_at: from when on a later order ships later; detail: ship_from (sites, where there are several), carrier (where delivery is asked for).';
+COMMENT ON FUNCTION distsync_internal.inventory_dates(bigint, boolean, bigint[], numeric[], numeric, timestamptz, timestamptz, jsonb) IS
+	'When a quantity (base units) of an item or kit that is available at an instant over these sites ships and arrives; amounts: what there is at each of them then (NULL = to be found out); turns_at: from when on a later order ships later; detail: ship_from (the site that does, or those that are needed, where there are several and they differ in that), carrier (where delivery is asked for).';

@@ -37,7 +37,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_kit_parts(bigint, bigint, bigint
 	'The components of a kit at each site (NULL = all, of a company if given) that may promise all of them: base units in a kit, and the numbers of atp() for it in base units, with the own holds of options.holder.';
 
 -- inventory_kit_sum does for a kit what inventory_sum does for an item: at each site the component decides that there is least of.
-CREATE FUNCTION distsync_internal.inventory_kit_sum(kit_id bigint, site_id bigint, company_id bigint, at timestamptz, options jsonb, OUT sites bigint[], OUT on_hand numeric, OUT projected numeric,
+CREATE FUNCTION distsync_internal.inventory_kit_sum(kit_id bigint, site_id bigint, company_id bigint, at timestamptz, options jsonb, OUT sites bigint[], OUT amounts numeric[], OUT on_hand numeric, OUT projected numeric,
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -49,15 +49,15 @@ BEGIN
 			min(floor(p.atp / p.per)) AS atp
 		FROM p GROUP BY p.site_id
 	), sums AS (
-		SELECT array_agg(k.site_id) AS sites, COALESCE(sum(k.on_hand), 0) AS on_hand, COALESCE(sum(k.projected), 0) AS projected, sum(k.atp_book) AS atp_book, sum(k.atp_phys) AS atp_phys, COALESCE(sum(k.atp), 0) AS atp FROM k
+		SELECT array_agg(k.site_id ORDER BY k.site_id) AS sites, array_agg(k.atp ORDER BY k.site_id) AS amounts, COALESCE(sum(k.on_hand), 0) AS on_hand, COALESCE(sum(k.projected), 0) AS projected, sum(k.atp_book) AS atp_book, sum(k.atp_phys) AS atp_phys, COALESCE(sum(k.atp), 0) AS atp FROM k
 	), c AS (
 		SELECT p.sku, p.per, sum(p.atp) AS atp FROM p GROUP BY p.sku, p.per
 	)
 	SELECT u.*, CASE WHEN count(DISTINCT p.basis) > 1 THEN 'mixed' ELSE COALESCE(min(p.basis), 'none') END, COALESCE(bool_or(p.moves), false), min(p.moves_at), max(p.known_at),
 		jsonb_build_object('components', (SELECT COALESCE(jsonb_agg(jsonb_build_object('item', c.sku, 'per_kit', trim_scale(c.per), 'atp', trim_scale(c.atp)) ORDER BY c.sku COLLATE "C"), '[]') FROM c))
 			|| jsonb_strip_nulls(jsonb_build_object('sites', NULLIF(COALESCE(cardinality(u.sites), 0), 1)))
-	INTO sites, on_hand, projected, atp_book, atp_phys, atp, basis, moves, moves_at, known_at, detail
-	FROM sums u LEFT JOIN p ON true GROUP BY u.sites, u.on_hand, u.projected, u.atp_book, u.atp_phys, u.atp;
+	INTO sites, amounts, on_hand, projected, atp_book, atp_phys, atp, basis, moves, moves_at, known_at, detail
+	FROM sums u LEFT JOIN p ON true GROUP BY u.sites, u.amounts, u.on_hand, u.projected, u.atp_book, u.atp_phys, u.atp;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_kit_sum(bigint, bigint, bigint, timestamptz, jsonb) IS
