@@ -15,7 +15,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_used(bigint, bigint, timestamptz) IS 'What is promised from a quota as of an instant, with what has shipped, base units.';
 
 -- inventory_quota_mine does the finding of the shares that somebody draws on: all that name him, or else the collective ones.
-CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz)
+CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (quota_id bigint, scope_kind text, scope_key text, rest numeric)
 LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -29,29 +29,29 @@ BEGIN
 			WHEN 'region' THEN EXISTS (SELECT FROM dist.party_member m JOIN dist.party_group g ON g.group_id = m.group_id AND g.kind = 'region'
 				WHERE m.party_id = inventory_quota_mine.customer_id AND m.valid @> inventory_quota_mine.at AND upper_inf(m.known) AND g.code = s.scope_key) END AS mine
 		FROM dist.stock_quota s
-		WHERE s.item_id = inventory_quota_mine.item_id AND s.site_id = inventory_quota_mine.site_id AND s.period @> inventory_quota_mine.at
+		WHERE s.item_id = inventory_quota_mine.item_id AND s.site_id = inventory_quota_mine.site_id AND s.period @> inventory_quota_mine.at AND (only_ids IS NULL OR s.quota_id = ANY (only_ids))
 	)
 	SELECT q.quota_id, q.scope_kind, q.scope_key, greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_mine.at)) FROM q
 	WHERE COALESCE(q.mine, false) OR q.scope_kind = 'collective' AND NOT EXISTS (SELECT FROM q o WHERE o.mine);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_mine(bigint, bigint, bigint, bigint, timestamptz) IS
-	'Quotas of an item at a site (0 = those over all sites) that a customer (or one above it, or its regions) and a channel draw on at an instant, with their rest in base units; the collective ones if none names them.';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_mine(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS
+	'Quotas of an item at a site (0 = those over all sites) that a customer (or one above it, or its regions) and a channel draw on at an instant, with their rest in base units; the collective ones if none names them. only_ids: of these quotas (NULL = of all).';
 
 -- inventory_quota_free does the rest of the shares that somebody draws on.
-CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, OUT free numeric, OUT aside numeric, OUT binds jsonb)
+CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL, OUT free numeric, OUT aside numeric, OUT binds jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	SELECT m.rest, jsonb_build_object('kind', m.scope_kind, 'key', m.scope_key, 'free', trim_scale(m.rest)) INTO free, binds
-	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at) m
+	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at, only_ids) m
 	ORDER BY m.rest, m.scope_kind, m.scope_key COLLATE "C" LIMIT 1;
 	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_free.at))), 0) FROM dist.stock_quota q
-		WHERE q.item_id = inventory_quota_free.item_id AND q.site_id = inventory_quota_free.site_id AND q.period @> inventory_quota_free.at) ELSE 0 END;
+		WHERE q.item_id = inventory_quota_free.item_id AND q.site_id = inventory_quota_free.site_id AND q.period @> inventory_quota_free.at AND (only_ids IS NULL OR q.quota_id = ANY (only_ids))) ELSE 0 END;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz) IS
-	'What a customer and channel may still take of an item at a site (0 = over all sites) by quota, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others.';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS
+	'What a customer and channel may still take of an item at a site (0 = over all sites) by quota, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others. only_ids: of these quotas (NULL = of all).';
 
 -- inventory_quota_offer does the availability of an item at an instant under quotas: of its own shares, those of each site and of all.
 CREATE FUNCTION distsync_internal.inventory_quota_offer(item_id bigint, site_ids bigint[], customer_id bigint, channel_id bigint, at timestamptz, as_of timestamptz, options jsonb, OUT offer numeric, OUT binds jsonb)
@@ -138,35 +138,37 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_limit(distsync_internal.inventory_atp, bigint, bigint[], numeric, timestamptz, jsonb) IS
 	'An answer of atp() in base units under the quotas of the item: atp, available_at, valid_until and detail.quota. options: customer, channel and those of atp().';
 
--- inventory_quota_lock does the locking of the quotas of items, before their pools are locked.
-CREATE FUNCTION distsync_internal.inventory_quota_lock(item_ids bigint[]) RETURNS void
+-- inventory_quota_lock does the locking of the quotas of items, before anything else of them is locked. What a promise may draw on are
+-- the quotas that it has locked: one that comes into being while it waits for a pool is not for it, because its row could only be had
+-- against the order of locks.
+CREATE FUNCTION distsync_internal.inventory_quota_lock(item_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM FROM dist.stock_quota q WHERE q.item_id = ANY (item_ids) ORDER BY q.item_id, q.quota_id FOR NO KEY UPDATE OF q;
+	RETURN (SELECT COALESCE(array_agg(l.quota_id), '{}') FROM (SELECT q.quota_id FROM dist.stock_quota q WHERE q.item_id = ANY (item_ids) ORDER BY q.item_id, q.quota_id FOR NO KEY UPDATE OF q) l);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_lock(bigint[]) IS 'Locks the quotas of items in their order, until the end of the transaction. Call it once with all items of a request, before inventory_lock().';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_lock(bigint[]) IS 'Locks the quotas of items in their order, until the end of the transaction, and returns them. Call it once with all items of a request, before inventory_lock_demand().';
 
 -- inventory_quota_drawn does the listing of the quotas that a promise draws on.
-CREATE FUNCTION distsync_internal.inventory_quota_drawn(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz) RETURNS bigint[]
+CREATE FUNCTION distsync_internal.inventory_quota_drawn(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (SELECT array_agg(m.quota_id ORDER BY m.quota_id) FROM unnest(ARRAY[0, inventory_quota_drawn.site_id]) s(site_id)
-		CROSS JOIN LATERAL distsync_internal.inventory_quota_mine(inventory_quota_drawn.item_id, s.site_id, inventory_quota_drawn.customer_id, inventory_quota_drawn.channel_id, inventory_quota_drawn.at) m);
+		CROSS JOIN LATERAL distsync_internal.inventory_quota_mine(inventory_quota_drawn.item_id, s.site_id, inventory_quota_drawn.customer_id, inventory_quota_drawn.channel_id, inventory_quota_drawn.at, only_ids) m);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_drawn(bigint, bigint, bigint, bigint, timestamptz) IS 'Quotas, at a site and over all sites, that a promise to a customer and channel draws on; NULL = none.';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_drawn(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS 'Quotas among the given ones, at a site and over all sites, that a promise to a customer and channel draws on; NULL = none.';
 
 -- inventory_quota_take does the writing of what promises have just drawn. The constraint of the quota is the last word.
-CREATE FUNCTION distsync_internal.inventory_quota_take(item_ids bigint[], at timestamptz) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_quota_take(item_ids bigint[], only_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	UPDATE dist.stock_quota q SET consumed = distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_take.at)
-	WHERE q.item_id = ANY (item_ids) AND q.period @> inventory_quota_take.at;
+	WHERE q.item_id = ANY (item_ids) AND q.quota_id = ANY (only_ids) AND q.period @> inventory_quota_take.at;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint[], timestamptz) IS 'Writes what is promised from each quota of these items; call it after the reservations are made, under the locks of inventory_quota_lock().';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint[], bigint[], timestamptz) IS 'Writes what is promised from the quotas of these items that inventory_quota_lock() has locked; call it after the reservations are made.';
 
 -- inventory_within_quotas does the cutting of a request to the quotas of its items: of what is free at each site, and of the lines, in
 -- their order, where a quota is for all sites.
@@ -176,6 +178,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	customer bigint := (options->>'customer_id')::bigint;
 	channel bigint := (options->>'channel_id')::bigint;
+	locked bigint[] := CASE WHEN options ? 'quotas' THEN ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e) END;
 	i record;
 	q record;
 	l distsync_internal.inventory_line;
@@ -184,13 +187,13 @@ DECLARE
 	allowed numeric;
 BEGIN
 	over := '{}';
-	FOR i IN SELECT DISTINCT u.item_id FROM unnest(lines) u WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id) ORDER BY 1 LOOP
-		q := distsync_internal.inventory_quota_free(i.item_id, 0, customer, channel, inventory_within_quotas.at);
+	FOR i IN SELECT DISTINCT u.item_id FROM unnest(lines) u WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id AND (locked IS NULL OR s.quota_id = ANY (locked))) ORDER BY 1 LOOP
+		q := distsync_internal.inventory_quota_free(i.item_id, 0, customer, channel, inventory_within_quotas.at, locked);
 		rest := CASE WHEN q.free IS NOT NULL THEN q.free WHEN q.aside > 0 THEN greatest(0, (SELECT COALESCE(sum(greatest(0, f.free)), 0)
 			FROM unnest(distsync_internal.inventory_free(ARRAY[ROW(1, i.item_id, 1, NULL, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', inventory_within_quotas.at)) f) - q.aside) END;
 		free := ARRAY(SELECT ROW(f.item_id, f.site_id, f.code, CASE WHEN f.item_id <> i.item_id THEN f.free WHEN x.free IS NOT NULL THEN least(f.free, x.free) ELSE f.free - COALESCE(x.aside, 0) END)::distsync_internal.inventory_free
 			FROM unnest(free) WITH ORDINALITY f(item_id, site_id, code, free, n)
-			LEFT JOIN LATERAL distsync_internal.inventory_quota_free(f.item_id, f.site_id, customer, channel, inventory_within_quotas.at) x ON f.item_id = i.item_id ORDER BY f.n);
+			LEFT JOIN LATERAL distsync_internal.inventory_quota_free(f.item_id, f.site_id, customer, channel, inventory_within_quotas.at, locked) x ON f.item_id = i.item_id ORDER BY f.n);
 		CONTINUE WHEN rest IS NULL;
 		cut := '{}';
 		FOREACH l IN ARRAY lines LOOP
@@ -209,4 +212,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_within_quotas(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb, timestamptz) IS
-	'Lines and free stock of a request as far as the quotas of its customer_id and channel_id go, and what is over as grants with outcome short; base units. Items without quotas stay as they are.';
+	'Lines and free stock of a request as far as the quotas of its customer_id and channel_id go (of options.quotas if it says which are locked), and what is over as grants with outcome short; base units. Items without quotas stay as they are.';

@@ -47,7 +47,7 @@ DECLARE
 	k record;
 	t timestamptz;
 BEGIN
-	PERFORM distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(wanted) u));
+	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(wanted) u))));
 	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(wanted, (options->>'company_id')::bigint);
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
@@ -156,14 +156,14 @@ DECLARE
 	wanted integer;
 	taken integer;
 	made jsonb;
-	quotas boolean := EXISTS (SELECT FROM unnest(grants) u JOIN dist.stock_quota q ON q.item_id = u.item_id);
+	quotas bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e);
 BEGIN
 	IF distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100)) THEN
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
 	END IF;
 	WITH g AS MATERIALIZED (
 		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id,
-			CASE WHEN quotas THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t) END AS quota_ids
+			CASE WHEN quotas <> '{}' THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) END AS quota_ids
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
 	), r AS (
 		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, expires_at, promised_at, created_at)
@@ -186,8 +186,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
 	END IF;
-	IF quotas THEN
-		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), t);
+	IF quotas <> '{}' THEN
+		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
 	END IF;
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t,

@@ -136,6 +136,9 @@ class Inventory(unittest.TestCase):
             lambda: events([dict(event, kind="delta", quantity=rng.randrange(-5, 6)), dict(event, event_id=event["event_id"] + "b", sku=other, kind="receive", quantity=3)]),
             lambda: events([dict(event, kind="transfer", to_site="PROP-S1" if site == "PROP-S2" else "PROP-S2", quantity=2)]),
             lambda: events([dict(event, kind="count", quantity=rng.randrange(40))], "prop-erp"),
+            lambda: f"SELECT outcome FROM distsync.apply('item_site', {literal({'sku': sku, 'site': site, 'safety': rng.randrange(6), 'backorder_cap': rng.randrange(4), 'lead_days': rng.choice((None, None, 5))})}, 'prop-erp');\n",
+            lambda: f"SELECT outcome FROM distsync.apply('stock_quota', {literal({'sku': sku, 'scope_kind': 'collective', 'quantity': rng.choice((500, 1000))})}, 'prop-erp', NULL, '{{\"operation\":\"{rng.choice(('upsert', 'deactivate'))}\"}}');\n",
+            lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 4)}], holder=f"h{client}", use_safety=True, ttl="1 hour"),
             lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.randrange(5)}, NULL);\n",
             lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', 'S{client}-{step}');\n",
             lambda: f"SELECT distsync_internal.inventory_release('{key}', 1);\n"))()
