@@ -1,34 +1,6 @@
 -- What is kept, and for how long: sync.partition_policy says. Whole partitions go where they can, rows in small numbers where they must.
 -- Nothing goes that is not consumed: no row that is not routed, no event that waits somewhere, no dead letter that people have not seen.
 
--- outbox_drop_partition does the dropping of a partition, if nobody is in the way: housekeeping does not wait.
-CREATE FUNCTION distsync_internal.outbox_drop_partition(parent text, partition text) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
-BEGIN
-	-- %s is a regclass
-	EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent::regclass, partition::regclass);
-	EXECUTE format('DROP TABLE %s', partition::regclass);
-	RETURN true;
-EXCEPTION
-	WHEN lock_not_available OR object_in_use THEN
-		RETURN false;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_drop_partition(text, text) IS 'Drops a partition under a short lock_timeout. Returns false if somebody was in the way: the next round tries again.';
-
--- outbox_old_partitions does the listing of partitions of a table that end before an instant.
-CREATE FUNCTION distsync_internal.outbox_old_partitions(parent text, before timestamptz) RETURNS SETOF text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT n.nspname || '.' || quote_ident(c.relname)
-	FROM pg_inherits i
-	JOIN pg_class c ON c.oid = i.inhrelid
-	JOIN pg_namespace n ON n.oid = c.relnamespace
-	WHERE i.inhparent = to_regclass(parent) AND NOT i.inhdetachpending AND pg_has_role(c.relowner, 'USAGE')
-		AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz <= before
-	ORDER BY c.relname COLLATE "C"
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_old_partitions(text, timestamptz) IS 'Partitions by time that end at or before an instant, oldest first; never the default partition, nor one that people made and own.';
-
 -- outbox_retain_captured does the dropping of outbox partitions whose rows are all in the stream.
 CREATE FUNCTION distsync_internal.outbox_retain_captured(t timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -42,12 +14,12 @@ BEGIN
 		RETURN 0;
 	END IF;
 	FOR p IN SELECT o.table_name, x.partition FROM sync.partition_policy o
-			 CROSS JOIN LATERAL distsync_internal.outbox_old_partitions(o.table_name, t - o.retention) AS x(partition)
+			 CROSS JOIN LATERAL distsync_internal.schema_old_partitions(o.table_name, t - o.retention) AS x(partition)
 			 WHERE o.table_name IN ('sync.outbox_customer', 'sync.outbox_item') AND o.kind = 'time' AND o.retention IS NOT NULL
 	LOOP
 		-- %s is the quoted name of a partition out of the catalog
 		EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE NOT pg_visible_in_snapshot(xid, $1))', p.partition) INTO waiting USING routed;
-		IF NOT waiting AND distsync_internal.outbox_drop_partition(p.table_name, p.partition) THEN
+		IF NOT waiting AND distsync_internal.schema_drop_partition(p.table_name, p.partition) THEN
 			n := n + 1;
 		END IF;
 	END LOOP;

@@ -35,6 +35,34 @@ $$;
 COMMENT ON FUNCTION distsync_internal.schema_add_partition(text, text, text, text) IS
 	'Creates one partition if it is missing. Returns false if it was there, a lock was in the way, or its rows already wait in the default partition.';
 
+-- schema_drop_partition does the dropping of a partition, if nobody is in the way: housekeeping does not wait.
+CREATE FUNCTION distsync_internal.schema_drop_partition(parent text, partition text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+BEGIN
+	-- %s is a regclass
+	EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent::regclass, partition::regclass);
+	EXECUTE format('DROP TABLE %s', partition::regclass);
+	RETURN true;
+EXCEPTION
+	WHEN lock_not_available OR object_in_use THEN
+		RETURN false;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.schema_drop_partition(text, text) IS 'Drops a partition under a short lock_timeout. Returns false if somebody was in the way: the next round tries again.';
+
+-- schema_old_partitions does the listing of partitions of a table that end before an instant.
+CREATE FUNCTION distsync_internal.schema_old_partitions(parent text, before timestamptz) RETURNS SETOF text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT n.nspname || '.' || quote_ident(c.relname)
+	FROM pg_inherits i
+	JOIN pg_class c ON c.oid = i.inhrelid
+	JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE i.inhparent = to_regclass(parent) AND NOT i.inhdetachpending AND pg_has_role(c.relowner, 'USAGE')
+		AND substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO \(''([^'']+)''\)')::timestamptz <= before
+	ORDER BY c.relname COLLATE "C"
+$$;
+COMMENT ON FUNCTION distsync_internal.schema_old_partitions(text, timestamptz) IS 'Partitions by time that end at or before an instant, oldest first; never the default partition, nor one that people made and own.';
+
 -- schema_ensure_partitions does what sync.partition_policy asks: every partition from now to "ahead" steps from now exists.
 CREATE FUNCTION distsync_internal.schema_ensure_partitions(max_rows integer DEFAULT 100) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
