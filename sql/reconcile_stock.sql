@@ -67,7 +67,7 @@ SELECT trace_key, left_value, right_value, in_flight, delta, money_at_risk FROM 
 SELECT kind, trace_key, company, entity, entity_key, severity, state, delta, money_at_risk, currency, seen FROM distsync.exceptions('{"kind": "stock_difference", "company": "RCN"}');
 SELECT detail - 'run' AS detail FROM distsync.exceptions('{"trace_key": "rcn:RCN-W1/RCN-6/available"}');
 -- what a base unit is worth: by the box here, and the site knows better than the company
-SELECT i.sku, s.code, c.* FROM dist.item i CROSS JOIN dist.site s CROSS JOIN LATERAL distsync_internal.reconcile_cost(i.item_id, s.company_id, s.site_id, clock_timestamp()) c
+SELECT i.sku, s.code, c.* FROM dist.item i CROSS JOIN dist.site s CROSS JOIN LATERAL distsync_internal.master_cost(i.item_id, s.company_id, s.site_id, clock_timestamp()) c
 WHERE i.sku IN ('RCN-1', 'RCN-2', 'RCN-5') AND s.code IN ('RCN-W1', 'RCN-W2') ORDER BY 1, 2;
 -- told once
 SELECT count(*) FROM sync.outbox_customer WHERE event_type = 'exception.opened' AND body ->> 'trace_key' = 'rcn:RCN-W1/RCN-2/available';

@@ -138,6 +138,21 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.master_lay_costs(jsonb, text, timestamptz) IS 'Writes checked costs that are known from a stamp on.';
 
+-- master_cost does the choice of what one base unit is worth, as we know it now: the site's cost before the company's, average before
+-- standard. What is known now is what its index holds.
+CREATE FUNCTION distsync_internal.master_cost(item_id bigint, company_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (cost numeric, currency text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT c.cost * CASE WHEN c.unit = i.base_unit THEN 1 ELSE u.denominator::numeric / u.numerator END, c.currency
+	FROM dist.item_cost c
+	JOIN dist.item i ON i.item_id = c.item_id
+	LEFT JOIN dist.item_unit u ON u.item_id = c.item_id AND u.unit = c.unit
+	WHERE c.item_id = master_cost.item_id AND c.company_id = master_cost.company_id AND c.site_id IN (0, master_cost.site_id)
+		AND c.valid @> master_cost.at AND upper_inf(c.known) AND (c.unit = i.base_unit OR u.unit IS NOT NULL)
+	ORDER BY c.site_id = master_cost.site_id DESC, array_position(ARRAY['average', 'standard', 'replacement', 'after_claim'], c.kind)
+	LIMIT 1
+$$;
+COMMENT ON FUNCTION distsync_internal.master_cost(bigint, bigint, bigint, timestamptz) IS 'Cost of one base unit at an instant and its currency, as known now: site before company; average, standard, replacement, after_claim. No row if there is none.';
+
 -- master_apply_item_cost does the taking of costs.
 CREATE FUNCTION distsync_internal.master_apply_item_cost(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

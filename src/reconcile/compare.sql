@@ -160,22 +160,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	LEFT JOIN dist.party p ON p.party_id = d.owner_id AND d.owner_id <> 0
 	CROSS JOIN LATERAL (SELECT replace(replace(COALESCE(s.code, d.site_id::text), '\', '\\'), '/', '\/'), replace(replace(COALESCE(i.sku, d.item_id::text), '\', '\\'), '/', '\/'),
 		replace(replace(d.lot, '\', '\\'), '/', '\/'), replace(replace(COALESCE(p.code, d.owner_id::text), '\', '\\'), '/', '\/')) AS c(site, sku, lot, owner)
-	LEFT JOIN LATERAL distsync_internal.reconcile_cost(d.item_id, s.company_id, d.site_id, at) v ON d.item_id IS NOT NULL
+	LEFT JOIN LATERAL distsync_internal.master_cost(d.item_id, s.company_id, d.site_id, at) v ON d.item_id IS NOT NULL
 $$;
 COMMENT ON FUNCTION distsync_internal.reconcile_stock_compare(jsonb, timestamptz) IS
 	'One row a difference beyond tolerance, or a single row of NULLs if there is none; compared = number of keys. Quantities in base units, delta = book - phys - in_flight, money = |delta| × cost. trace_key: site/sku/group, then /lot and /owner where there are some.';
-
--- reconcile_cost does the choice of what one base unit is worth, as we know it now: the site's cost before the company's, average before
--- standard. What is known now is what its index holds.
-CREATE FUNCTION distsync_internal.reconcile_cost(item_id bigint, company_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (cost numeric, currency text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT c.cost * CASE WHEN c.unit = i.base_unit THEN 1 ELSE u.denominator::numeric / u.numerator END, c.currency
-	FROM dist.item_cost c
-	JOIN dist.item i ON i.item_id = c.item_id
-	LEFT JOIN dist.item_unit u ON u.item_id = c.item_id AND u.unit = c.unit
-	WHERE c.item_id = reconcile_cost.item_id AND c.company_id = reconcile_cost.company_id AND c.site_id IN (0, reconcile_cost.site_id)
-		AND c.valid @> reconcile_cost.at AND upper_inf(c.known) AND (c.unit = i.base_unit OR u.unit IS NOT NULL)
-	ORDER BY c.site_id = reconcile_cost.site_id DESC, array_position(ARRAY['average', 'standard', 'replacement', 'after_claim'], c.kind)
-	LIMIT 1
-$$;
-COMMENT ON FUNCTION distsync_internal.reconcile_cost(bigint, bigint, bigint, timestamptz) IS 'Cost of one base unit at an instant and its currency, as known now: site before company; average, standard, replacement, after_claim. No row if there is none.';
