@@ -40,7 +40,7 @@ SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/p
 	src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrual_back.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \
 	src/pricing/agreement_document.sql src/pricing/rates.sql src/pricing/agreement_check.sql src/pricing/agreement.sql src/pricing/rounding.sql src/pricing/lock.sql src/pricing/accrual_reply.sql src/pricing/commitment.sql src/pricing/commitment_document.sql src/pricing/observed.sql src/pricing/suspect.sql src/pricing/suspect_terms.sql src/pricing/cause.sql src/pricing/check.sql src/pricing/guard.sql src/pricing/impact.sql \
 	src/pricing/scope.sql src/pricing/note.sql src/pricing/boundary.sql src/pricing/changes.sql src/pricing/profile.sql src/pricing/snapshot.sql src/pricing/snapshot_diff.sql src/pricing/events.sql
-SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/rules.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/check.sql
+SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/lot.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/reverse.sql src/inventory/difference.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/rules.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/history.sql src/inventory/checkpoint.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
@@ -63,7 +63,7 @@ REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
 REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_accruals pricing_check pricing_feed pricing_snapshot pricing_customer
-REGRESS_inventory = inventory_events inventory_atp inventory_reserve inventory_rules inventory_dates inventory_shelf inventory_kits inventory_quotas
+REGRESS_inventory = inventory_events inventory_history inventory_atp inventory_reserve inventory_rules inventory_dates inventory_shelf inventory_kits inventory_quotas
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history order_commitment order_accrue
 REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute outbox_headers
@@ -127,7 +127,7 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
-# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), then the property tests of prices in turn for so long; not in CI
+# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), then the property tests of prices and of feeds of stock in turn for so long; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) MINUTES=$(or $(MINUTES),60) TIMES=$(or $(TIMES),5) LIMIT=$$(($(or $(N),100) * 30 + 900)) \

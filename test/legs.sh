@@ -215,11 +215,11 @@ check_sanitizer()
 	done
 }
 
-# leg_soak runs the property tests of prices one after the other, each with a seed that none had before and TIMES as much as usual, until MINUTES are over. Each round has a database of its own.
+# leg_soak runs the property tests of prices and of feeds of stock one after the other, each with a seed that none had before and TIMES as much as usual, until MINUTES are over. Each round has a database of its own.
 leg_soak()
 {
 	local list name log="$out/soak.log" round=0 seed ends=$((SECONDS + ${MINUTES:-60} * 60)) rc
-	mapfile -t list < <(files test/property .py | grep '/test_pric')
+	mapfile -t list < <(files test/property .py | grep -E '/test_(pric|stock_feeds)')
 	[ ${#list[@]} -gt 0 ] || { echo "none"; return; }
 	while [ "$SECONDS" -lt "$ends" ]; do
 		fresh_database distsync_property || { count 0 1; return; }

@@ -19,6 +19,7 @@ char *ds_guc_app_user = NULL;
 int ds_guc_capture = DS_CAPTURE_TRIGGER;
 int ds_guc_clerk_batch = 200;
 int ds_guc_clerk_poll_interval = 5000;
+int ds_guc_count_difference = 100;
 int ds_guc_courier_claim_batch = 100;
 int ds_guc_courier_max_in_flight = 200;
 int ds_guc_courier_poll_interval = 5000;
@@ -35,6 +36,8 @@ int ds_guc_price_proof_retention = 1051200;
 bool ds_guc_price_through_sql = false;
 int ds_guc_probe_interval = 60;
 int ds_guc_release_inline = 100;
+int ds_guc_reversal_patience = 1440;
+int ds_guc_reversals_waiting = 100000;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -166,6 +169,29 @@ define_prices(void)
 							 &ds_guc_price_through_sql, false, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
+/* define_stock does the settings of stock. */
+static void
+define_stock(void)
+{
+	DefineCustomIntVariable(
+		"distsync.count_difference",
+		"Sets the value from which the difference of a count is shown to people.",
+		"In whole units of the currency of the item's cost. A count that differs from what was "
+		"known "
+		"by at least this value opens the exception count_difference. -1 turns it off.",
+		&ds_guc_count_difference, 100, -1, 1000000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.reversal_patience",
+		"Sets how long a reversal may wait for the event it reverses before people are told.",
+		"It waits on; the exception reversal_waiting says what for.", &ds_guc_reversal_patience,
+		1440, 0, 5256000, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.reversals_waiting",
+		"Sets how many reversals of one source may wait for events that were not told yet.",
+		"One more is refused.", &ds_guc_reversals_waiting, 100000, 0, 1000000000, PGC_USERSET, 0,
+		NULL, NULL, NULL);
+}
+
 static void
 define_courier_numbers(void)
 {
@@ -211,5 +237,6 @@ ds_guc_init(void)
 	define_worker_numbers();
 	define_courier_numbers();
 	define_prices();
+	define_stock();
 	MarkGUCPrefixReserved("distsync");
 }

@@ -36,6 +36,7 @@ extern char *ds_guc_app_user;
 extern int ds_guc_capture;
 extern int ds_guc_clerk_batch;
 extern int ds_guc_clerk_poll_interval;
+extern int ds_guc_count_difference;
 extern int ds_guc_courier_claim_batch;
 extern int ds_guc_courier_max_in_flight;
 extern int ds_guc_courier_poll_interval;
@@ -52,6 +53,8 @@ extern int ds_guc_price_proof_retention;
 extern bool ds_guc_price_through_sql;
 extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;
+extern int ds_guc_reversal_patience;
+extern int ds_guc_reversals_waiting;
 extern int ds_guc_worker_lock_timeout;
 
 extern void ds_guc_init(void);

@@ -12,8 +12,7 @@ BEGIN
 	FROM (SELECT COALESCE(b.item_id, e.item_id) AS item_id, COALESCE(b.site_id, e.site_id) AS site_id, COALESCE(b.perspective, e.perspective) AS perspective, COALESCE(b.state, e.state) AS state,
 			COALESCE(b.lot, e.lot) AS lot, COALESCE(b.quantity, 0) AS balance, COALESCE(e.quantity, 0) AS fold
 		FROM dist.stock_balance b
-		FULL JOIN (SELECT v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id, sum(v.quantity) AS quantity FROM dist.stock_event v GROUP BY 1, 2, 3, 4, 5, 6) e
-			USING (item_id, site_id, perspective, state, lot, owner_id)) x
+		FULL JOIN distsync_internal.inventory_folded(NULL, NULL, NULL, NULL, NULL) e USING (item_id, site_id, perspective, state, lot, owner_id)) x
 	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
 	WHERE x.balance <> x.fold;
 	RETURN QUERY

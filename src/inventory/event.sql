@@ -41,7 +41,7 @@ BEGIN
 		CROSS JOIN LATERAL jsonb_to_record(e->'doc') AS x(event_id text, kind text, perspective text, sku text, site text, to_site text, state text, to_state text, lot text, owner text,
 			quantity numeric, unit text, event_at timestamptz, stream text, sequence bigint, reference text, expires_on date, reverses text)
 	), r AS (
-		SELECT d.*, COALESCE(d.perspective, usual) AS side, i.id AS item_id, t.kit, s.id AS site_id, ts.id AS to_site_id, p.id AS owner_id, st.state AS known_state, tst.state AS known_to_state,
+		SELECT d.*, COALESCE(d.perspective, usual) AS side, i.id AS item_id, t.kit, s.id AS site_id, ts.id AS to_site_id, p.id AS owner_id, st.state AS known_state, st.ages_into AS released, tst.state AS known_to_state,
 			t.base_unit, COALESCE(d.unit, i.unit, t.base_unit) AS used_unit, u.numerator, u.denominator,
 			CASE WHEN COALESCE(d.unit, i.unit, t.base_unit) = t.base_unit THEN distsync_internal.master_exact(d.quantity, 1, 1)
 				WHEN u.unit IS NOT NULL THEN distsync_internal.master_exact(d.quantity, u.numerator, u.denominator) END AS base_quantity
@@ -55,7 +55,7 @@ BEGIN
 		LEFT JOIN dist.stock_state tst ON tst.state = d.to_state
 		LEFT JOIN dist.item_unit u ON u.item_id = i.id AND u.unit = COALESCE(d.unit, i.unit)
 	)
-	SELECT array_agg(ROW(r.ordinal, r.event_id, r.kind, r.side, r.item_id, r.site_id, r.to_site_id, r.known_state, COALESCE(r.to_state, r.known_state), COALESCE(r.lot, ''), COALESCE(r.owner_id, 0),
+	SELECT array_agg(ROW(r.ordinal, r.event_id, r.kind, r.side, r.item_id, r.site_id, r.to_site_id, r.known_state, COALESCE(r.to_state, CASE WHEN r.kind = 'transfer' AND r.to_site IS NULL THEN r.released END, r.known_state), COALESCE(r.lot, ''), COALESCE(r.owner_id, 0),
 		r.base_quantity, r.event_at, COALESCE(r.stream, ''), r.sequence, r.reference, r.expires_on, r.reverses, r.hash,
 		CASE WHEN f.fault IS NOT NULL THEN 'rejected' END, f.fault[1], f.fault[2], f.fault[3], f.fault[4])::distsync_internal.inventory_event ORDER BY r.ordinal)
 	FROM r CROSS JOIN LATERAL (SELECT CASE
@@ -75,7 +75,7 @@ BEGIN
 		WHEN r.quantity IS NOT NULL AND r.base_quantity IS NULL THEN ARRAY['SD002', 'quantity', format('quantity %s %s is no exact number of base units', r.quantity, r.used_unit), 'Send the quantity in the base unit.']
 		WHEN r.kind IN ('receive', 'ship', 'transfer') AND r.quantity <= 0 THEN ARRAY['SD002', 'quantity', format('quantity %s of a %s must be above 0', r.quantity, r.kind), 'Use reverse to undo an event, delta for a correction.']
 		WHEN r.kind = 'count' AND r.quantity < 0 THEN ARRAY['SD002', 'quantity', format('nobody counts %s', r.quantity), 'A count is 0 or more.']
-		WHEN r.kind = 'transfer' AND r.to_site IS NULL AND r.to_state IS NULL THEN ARRAY['SD005', 'to_site', 'a transfer needs to_site or to_state', 'Say where it went.']
+		WHEN r.kind = 'transfer' AND r.to_site IS NULL AND r.to_state IS NULL AND r.released IS NULL THEN ARRAY['SD005', 'to_site', format('a transfer of stock in state "%s" needs to_site or to_state', r.known_state), 'Say where it went.']
 		END) f(fault));
 END
 $$;
@@ -123,7 +123,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_event_hash(text) IS 'SHA-256 under which sync.dedupe knows a stock event of a source.';
 
--- inventory_reversals does the finding of what reversals undo. A count is not undone but counted again.
+-- inventory_reversals does the finding of what reversals undo. A count is not undone but counted again. What is not known may still come.
 CREATE FUNCTION distsync_internal.inventory_reversals(events distsync_internal.inventory_event[], source text) RETURNS distsync_internal.inventory_event[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -133,15 +133,16 @@ BEGIN
 	RETURN (SELECT array_agg(ROW(e.ordinal, e.event_key, e.kind, e.perspective, e.item_id, e.site_id, e.to_site_id, e.state, e.to_state, e.lot, e.owner_id, e.quantity, e.event_at, e.stream, e.sequence, e.reference,
 			e.expires_on, e.reverses, e.hash, CASE WHEN f.fault IS NOT NULL THEN 'rejected' ELSE e.outcome END, COALESCE(f.fault[1], e.sqlstate), COALESCE(f.fault[2], e.field),
 			COALESCE(f.fault[3], e.message), COALESCE(f.fault[4], e.hint))::distsync_internal.inventory_event ORDER BY e.ordinal)
-		FROM unnest(events) e
+		FROM (SELECT u.*, first_value(u.event_key) OVER (PARTITION BY u.kind, u.item_id, u.reverses, u.outcome IS NULL ORDER BY u.ordinal) AS first_key FROM unnest(events) u) e
 		LEFT JOIN LATERAL (SELECT bool_or(o.kind = 'count') AS counted, bool_or(EXISTS (SELECT FROM dist.stock_event c WHERE c.item_id = o.item_id AND c.site_id = o.site_id AND c.event_at = o.event_at AND c.corrects_id = o.event_id
 				AND c.event_key IS DISTINCT FROM e.event_key)) AS undone
 			FROM dist.stock_event o WHERE o.item_id = e.item_id AND o.source = inventory_reversals.source AND o.event_key = e.reverses AND o.kind <> 'offset') o ON e.kind = 'reverse' AND e.outcome IS NULL
 		CROSS JOIN LATERAL (SELECT CASE
 			WHEN e.kind <> 'reverse' OR e.outcome IS NOT NULL THEN NULL
-			WHEN o.counted IS NULL THEN ARRAY['SD001', 'reverses', format('unknown event "%s"', e.reverses), 'Send the event first: a reversal names the event_id of an event of the same source and item.']
 			WHEN o.counted THEN ARRAY['SD002', 'reverses', format('event "%s" is a count', e.reverses), 'Send another count.']
-			WHEN o.undone THEN ARRAY['SD002', 'reverses', format('event "%s" is reversed already', e.reverses), 'Nothing is left to reverse.'] END) f(fault));
+			WHEN o.undone OR e.first_key <> e.event_key OR EXISTS (SELECT FROM dist.stock_reversal w
+					WHERE w.item_id = e.item_id AND w.source = inventory_reversals.source AND w.reverses = e.reverses AND w.event_key <> e.event_key)
+				THEN ARRAY['SD002', 'reverses', format('event "%s" is reversed already', e.reverses), 'Nothing is left to reverse.'] END) f(fault));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_reversals(distsync_internal.inventory_event[], text) IS 'Checks what reversals refer to: rejected if unknown (SD001), a count or reversed already (SD002).';
+COMMENT ON FUNCTION distsync_internal.inventory_reversals(distsync_internal.inventory_event[], text) IS 'Checks what reversals refer to: rejected (SD002) if it is a count, or has another reversal. One of an event that is not known is fine: see inventory_reverse().';

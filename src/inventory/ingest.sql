@@ -9,6 +9,7 @@ DECLARE
 	twice integer[] := '{}';
 	more integer[];
 	seen int8multirange;
+	first bigint;
 	next bigint;
 BEGIN
 	FOR s IN
@@ -16,23 +17,26 @@ BEGIN
 			range_agg(int8range(e.sequence, e.sequence + 1)) FILTER (WHERE e.sequence IS NOT NULL) AS told, max(e.event_at) AS event_at
 		FROM unnest(events) e WHERE e.outcome IS NULL GROUP BY e.stream ORDER BY e.stream COLLATE "C"
 	LOOP
-		INSERT INTO dist.stock_stream (source, stream, perspective, site_id, next_sequence, last_event_at, last_received_at)
-		VALUES (inventory_streams.source, s.stream, s.perspective, s.site_id, COALESCE(s.first, 1), s.event_at, t) ON CONFLICT DO NOTHING;
+		INSERT INTO dist.stock_stream (source, stream, perspective, site_id, first_sequence, next_sequence, last_event_at, last_received_at)
+		VALUES (inventory_streams.source, s.stream, s.perspective, s.site_id, COALESCE(s.first, 1), COALESCE(s.first, 1), s.event_at, t) ON CONFLICT DO NOTHING;
 		IF s.told IS NULL THEN
 			-- unnumbered: a sign of life, not more often than every few seconds, so that writers do not queue for it
 			UPDATE dist.stock_stream x SET last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
 			WHERE x.source = inventory_streams.source AND x.stream = s.stream AND (x.last_received_at < t - interval '5 seconds' OR x.site_id NOT IN (s.site_id, 0));
 			CONTINUE;
 		END IF;
-		SELECT x.ahead, x.next_sequence INTO seen, next FROM dist.stock_stream x WHERE x.source = inventory_streams.source AND x.stream = s.stream FOR UPDATE;
+		SELECT x.ahead + int8multirange(int8range(x.first_sequence, x.next_sequence)), x.first_sequence INTO seen, first
+		FROM dist.stock_stream x WHERE x.source = inventory_streams.source AND x.stream = s.stream FOR UPDATE;
 		SELECT array_agg(u.ordinal) INTO more
 		FROM (SELECT e.ordinal, e.sequence, row_number() OVER (PARTITION BY e.sequence ORDER BY e.ordinal) AS nth FROM unnest(events) e WHERE e.outcome IS NULL AND e.stream = s.stream AND e.sequence IS NOT NULL) u
-		WHERE u.sequence < next OR seen @> u.sequence OR u.nth > 1;
+		WHERE seen @> u.sequence OR u.nth > 1;
 		twice := twice || COALESCE(more, '{}');
-		seen := seen + s.told - int8multirange(int8range(NULL, next));
-		next := COALESCE((SELECT upper(r) FROM unnest(seen) r WHERE r @> next), next);
+		-- what comes from before the first number we know was sent earlier and told later: the stream starts there, then
+		seen := seen + s.told;
+		first := least(first, s.first);
+		next := COALESCE((SELECT upper(r) FROM unnest(seen) r WHERE r @> first), first);
 		seen := seen - int8multirange(int8range(NULL, next));
-		UPDATE dist.stock_stream x SET next_sequence = next, ahead = seen, gap_from = CASE WHEN isempty(seen) THEN NULL ELSE next END,
+		UPDATE dist.stock_stream x SET first_sequence = first, next_sequence = next, ahead = seen, gap_from = CASE WHEN isempty(seen) THEN NULL ELSE next END,
 			gap_since = CASE WHEN isempty(seen) THEN NULL WHEN x.gap_from IS NULL THEN t ELSE x.gap_since END,
 			last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
 		WHERE x.source = inventory_streams.source AND x.stream = s.stream;
@@ -41,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_streams(distsync_internal.inventory_event[], text) IS
-	'Notes the numbers of events in their streams, finds and closes gaps. A stream starts with the lowest number first told. Returns the ordinals whose number was seen before.';
+	'Notes the numbers of events in their streams, finds and closes gaps. A stream starts with the lowest number told; told later, a lower one moves its start. Returns the ordinals whose number was seen before.';
 
 -- inventory_movements does the turning of events into movements: one or two legs each; a reversal mirrors every leg of its original,
 -- at the original's time, because it says that it never happened.
@@ -101,6 +105,9 @@ DECLARE
 	events distsync_internal.inventory_event[] := distsync_internal.inventory_read_events(docs, ctx->>'source');
 	movements distsync_internal.inventory_movement[];
 	twice integer[] := '{}';
+	reversed record;
+	faults jsonb;
+	waits integer[];
 	items bigint[];
 	sites bigint[];
 BEGIN
@@ -108,15 +115,27 @@ BEGIN
 		events := distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source);
 		twice := distsync_internal.inventory_streams(events, source);
 		movements := distsync_internal.inventory_movements(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid);
+		-- a reversal locks what it names too: so it and its original, told at the same time, see each other
 		SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT m.reference FROM unnest(movements) m WHERE m.kind = 'ship' AND m.reference IS NOT NULL),
-			ARRAY(SELECT m.item_id FROM unnest(movements) m), ARRAY(SELECT m.site_id FROM unnest(movements) m)) k;
+			ARRAY(SELECT m.item_id FROM unnest(movements) m) || ARRAY(SELECT e.item_id FROM unnest(events) e WHERE e.outcome IS NULL AND e.kind = 'reverse' ORDER BY e.ordinal),
+			ARRAY(SELECT m.site_id FROM unnest(movements) m) || ARRAY(SELECT e.site_id FROM unnest(events) e WHERE e.outcome IS NULL AND e.kind = 'reverse' ORDER BY e.ordinal)) k;
 		IF items IS NOT NULL THEN
+			movements := ARRAY(SELECT m FROM unnest(movements) m WHERE m.kind <> 'reverse');
 			PERFORM distsync_internal.inventory_post(movements);
+			SELECT * INTO reversed FROM distsync_internal.inventory_reverse(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid, items, sites) r;
+			movements := movements || reversed.movements;
+			faults := reversed.faults;
+			waits := reversed.waits;
 			PERFORM distsync_internal.inventory_progress(movements);
+			IF NOT COALESCE((ctx->>'backfill')::boolean, false) THEN
+				PERFORM distsync_internal.inventory_counted(movements);
+			END IF;
 			PERFORM distsync_internal.inventory_refresh(items, sites, (ctx->>'correlation_id')::uuid);
 		END IF;
 	END IF;
-	RETURN QUERY SELECT e.ordinal, CASE WHEN e.ordinal = ANY (twice) THEN 'duplicate' ELSE COALESCE(e.outcome, 'applied') END, e.event_key, e.sqlstate, e.field, e.message, e.hint, NULL::jsonb FROM unnest(events) e;
+	RETURN QUERY SELECT e.ordinal, CASE WHEN e.ordinal = ANY (twice) THEN 'duplicate' WHEN f.fault IS NOT NULL THEN 'rejected' ELSE COALESCE(e.outcome, 'applied') END, e.event_key,
+		COALESCE(f.fault->>0, e.sqlstate), COALESCE(f.fault->>1, e.field), COALESCE(f.fault->>2, e.message), COALESCE(f.fault->>3, e.hint), CASE WHEN e.ordinal = ANY (waits) THEN jsonb_build_object('waits_for', e.reverses) END
+	FROM unnest(events) e CROSS JOIN LATERAL (SELECT faults->e.ordinal::text) f(fault);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_apply_events(jsonb, jsonb) IS
@@ -133,7 +152,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('stock_event', 'site', 'code', true, 'any', 'Site.', NULL),
 	('stock_event', 'to_site', 'code', false, 'any', 'For a transfer: site it goes to.', NULL),
 	('stock_event', 'state', 'code', false, 'any', 'Stock state, default available.', NULL),
-	('stock_event', 'to_state', 'code', false, 'any', 'For a transfer: state it becomes, for example quality to available.', NULL),
+	('stock_event', 'to_state', 'code', false, 'any', 'For a transfer: state it becomes. Without it and to_site stock is released: what is in quality, in_transit or returns becomes available.', NULL),
 	('stock_event', 'lot', 'text', false, 'any', 'Lot or serial number.', NULL),
 	('stock_event', 'owner', 'code', false, 'any', 'Party that owns it, where it is not ours.', NULL),
 	('stock_event', 'quantity', 'quantity', false, 'any', 'delta: the change, with its sign; count: what was found; otherwise what moved, above 0. Not for reverse.', NULL),
@@ -143,4 +162,4 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('stock_event', 'sequence', 'integer', false, 'nonnegative', 'Its number in the stream.', NULL),
 	('stock_event', 'reference', 'text', false, 'any', 'Document that both book and warehouse name: shipment, receipt. For receive: reference of the supply; for ship: key of the demand (company/order/line), if shipments come as stock events.', NULL),
 	('stock_event', 'expires_on', 'date', false, 'any', 'Expiry of the lot.', NULL),
-	('stock_event', 'reverses', 'text', false, 'any', 'For reverse: event_id of the event.', NULL);
+	('stock_event', 'reverses', 'text', false, 'any', 'For reverse: event_id of the event, of the same source and item. If it is not known yet, the reversal waits for it.', NULL);

@@ -158,6 +158,20 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, numeric, numeric, numeric, numeric, numeric, uuid) IS
 	'Opens, renews or closes the exception shortfall of an item at a site; quantities in base units.';
 
+-- inventory_derive does the deriving of locked pools from the books: counters from the reservations, the rest from the terms.
+CREATE FUNCTION distsync_internal.inventory_derive(items bigint[], sites bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.safety - p.backorder_cap)
+	FROM (SELECT k.item_id, k.site_id, COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
+		FROM unnest(items, sites) k(item_id, site_id)
+		LEFT JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state IN ('held', 'committed') GROUP BY k.item_id, k.site_id) x
+	WHERE p.item_id = x.item_id AND p.site_id = x.site_id AND (p.held <> x.held OR p.committed <> x.committed);
+	PERFORM distsync_internal.inventory_refresh(items, sites);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_derive(bigint[], bigint[]) IS 'Derives these pools (arrays of equal length) anew from balances, supply, demand and reservations. The caller holds their locks.';
+
 -- inventory_rebuild does the deriving of pools from the books, from zero: for people who changed the books by hand.
 CREATE FUNCTION distsync_internal.inventory_rebuild(sku text DEFAULT NULL, site text DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -174,12 +188,7 @@ BEGIN
 		RETURN 0;
 	END IF;
 	PERFORM distsync_internal.inventory_lock(items, sites);
-	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.safety - p.backorder_cap)
-	FROM (SELECT k.item_id, k.site_id, COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
-		FROM unnest(items, sites) k(item_id, site_id)
-		LEFT JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state IN ('held', 'committed') GROUP BY k.item_id, k.site_id) x
-	WHERE p.item_id = x.item_id AND p.site_id = x.site_id AND (p.held <> x.held OR p.committed <> x.committed);
-	PERFORM distsync_internal.inventory_refresh(items, sites);
+	PERFORM distsync_internal.inventory_derive(items, sites);
 	RETURN cardinality(items);
 END
 $$;

@@ -48,6 +48,7 @@ BEGIN
 	FOREACH m IN ARRAY COALESCE(hard, '{}') LOOP
 		PERFORM distsync_internal.inventory_fold(m);
 	END LOOP;
+	PERFORM distsync_internal.inventory_lots(movements);
 	PERFORM distsync_internal.inventory_net(movements);
 END
 $$;
@@ -76,24 +77,25 @@ CREATE FUNCTION distsync_internal.inventory_fold(m distsync_internal.inventory_m
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	b record;
+	c record;
 	next_count timestamptz;
 	o distsync_internal.inventory_movement := m;
 BEGIN
 	SELECT x.quantity, x.counted_at INTO b FROM dist.stock_balance x
 	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id;
+	SELECT x.last_event_at, x.counted_at INTO c FROM dist.stock_checkpoint x
+	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id;
 	IF b.counted_at > m.event_at THEN
-		SELECT min(e.event_at) INTO next_count FROM dist.stock_event e
+		SELECT least(min(e.event_at), CASE WHEN c.counted_at > m.event_at THEN c.counted_at END) INTO next_count FROM dist.stock_event e
 		WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.event_at > m.event_at AND e.kind = 'count'
 			AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id;
 	END IF;
 	IF m.kind = 'count' THEN
-		-- the balance at its instant is that of now without what came later; changes of the same instant come on top of the count
-		m.quantity := m.counted - COALESCE(b.quantity, 0) + COALESCE((SELECT sum(e.quantity) FROM dist.stock_event e
-			WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND (e.event_at > m.event_at OR e.event_at = m.event_at AND e.kind NOT IN ('count', 'offset'))
-				AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id), 0);
+		m.quantity := CASE WHEN NOT distsync_internal.inventory_outdone(m) AND (c.last_event_at IS NULL OR c.last_event_at <= m.event_at)
+			THEN m.counted - COALESCE(b.quantity, 0) + distsync_internal.inventory_since(m) ELSE 0 END;
 	END IF;
 	PERFORM distsync_internal.inventory_write(ARRAY[m]);
-	IF next_count IS NOT NULL THEN
+	IF next_count IS NOT NULL AND m.quantity <> 0 THEN
 		o.kind := 'offset';
 		o.quantity := -m.quantity;
 		o.counted := NULL;
@@ -104,30 +106,125 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_fold(distsync_internal.inventory_movement) IS
-	'Posts one movement of a key with counts: late changes and older counts are offset at the next count, a count becomes the difference to the fold at its instant.';
+	'Posts one movement of a key with counts: late changes and older counts are offset at the next count, a count becomes the difference to the fold at its instant. A count of an instant whose events are not kept any more moves nothing: what was there then is not known.';
+
+-- inventory_since does the sum of what a count does not see: the balance at its instant is that of now without what came later; changes
+-- of the same instant come on top of the count.
+CREATE FUNCTION distsync_internal.inventory_since(m distsync_internal.inventory_movement) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN COALESCE((SELECT sum(e.quantity) FROM dist.stock_event e
+		WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND (e.event_at > m.event_at OR e.event_at = m.event_at AND e.kind NOT IN ('count', 'offset'))
+			AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id), 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_since(distsync_internal.inventory_movement) IS 'Sum of the events of a key that come after a count of it in time, base units.';
+
+-- inventory_outdone does the choice between counts of one key at one instant, the same whichever was told first: the one that its
+-- source numbered higher, then the one whose name comes later.
+CREATE FUNCTION distsync_internal.inventory_outdone(m distsync_internal.inventory_movement) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM dist.stock_event e
+		WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.event_at = m.event_at AND e.kind = 'count'
+			AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id
+			AND (COALESCE(e.sequence, -1), COALESCE(e.event_key, '') COLLATE "C", e.source COLLATE "C") > (COALESCE(m.sequence, -1), COALESCE(m.event_key, '') COLLATE "C", m.source COLLATE "C"));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outdone(distsync_internal.inventory_movement) IS 'Whether another count of the same key and instant goes before this one.';
 
 -- inventory_net does the matching of movements that both perspectives will name: what the warehouse has told and the book has not is
 -- in flight. A count of the book ends the wait for everything before it: it has seen that, or the lower physical number protects us.
+-- What is in flight follows from what was told, not from the order: where order could matter, it is summed up anew.
 CREATE FUNCTION distsync_internal.inventory_net(movements distsync_internal.inventory_movement[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f record;
+	anew record;
 BEGIN
+	-- a perspective speaks for the first time; the book has counted since a movement that waits; something that was settled is undone
+	SELECT array_agg(k.item_id) AS items, array_agg(k.site_id) AS sites INTO anew
+	FROM (SELECT m.item_id, m.site_id FROM unnest(movements) m
+		JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
+		WHERE CASE m.perspective WHEN 'phys' THEN p.phys ELSE p.book END IS NULL
+			OR m.kind = 'count' AND m.perspective = 'book' AND EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = m.item_id AND w.site_id = m.site_id)
+			OR m.kind = 'reverse' AND m.reference IS NOT NULL AND NOT EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = m.item_id AND w.site_id = m.site_id AND w.reference = m.reference)
+		GROUP BY m.item_id, m.site_id) k
+	WHERE (SELECT count(DISTINCT b.perspective) FROM dist.stock_balance b WHERE b.item_id = k.item_id AND b.site_id = k.site_id) = 2;
+	IF anew.items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_net_anew(anew.items, anew.sites);
+	END IF;
 	FOR f IN
 		SELECT m.item_id, m.site_id, m.reference, sum(m.quantity) FILTER (WHERE m.perspective = 'phys') AS phys, sum(m.quantity) FILTER (WHERE m.perspective = 'book') AS book, max(m.event_at) AS event_at
 		FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state
-		WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship')
+		WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship' OR m.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(m.item_id, m.site_id, m.event_at, m.corrects_id))
+			AND NOT EXISTS (SELECT FROM unnest(anew.items, anew.sites) k(item_id, site_id) WHERE k.item_id = m.item_id AND k.site_id = m.site_id)
 			AND EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
+			AND m.event_at > distsync_internal.inventory_posted_until(m.item_id, m.site_id)
 		GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
 	LOOP
 		PERFORM distsync_internal.inventory_fly(f.item_id, f.site_id, f.reference, COALESCE(f.phys, 0), COALESCE(f.book, 0), f.event_at);
 	END LOOP;
-	DELETE FROM dist.stock_in_flight w
-	USING (SELECT m.item_id, m.site_id, max(m.event_at) AS event_at FROM unnest(movements) m WHERE m.kind = 'count' AND m.perspective = 'book' GROUP BY m.item_id, m.site_id) c
-	WHERE w.item_id = c.item_id AND w.site_id = c.site_id AND w.event_at <= c.event_at;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_net(distsync_internal.inventory_movement[]) IS 'Keeps dist.stock_in_flight: movements with a reference, where both perspectives exist.';
+COMMENT ON FUNCTION distsync_internal.inventory_net(distsync_internal.inventory_movement[]) IS 'Keeps dist.stock_in_flight: movements with a reference, where both perspectives exist. Called after balances are written and before pools are refreshed: a pool still says which perspectives spoke before.';
+
+-- inventory_posted_until does the look at the last count of the book: what happened up to then, it has seen.
+CREATE FUNCTION distsync_internal.inventory_posted_until(item_id bigint, site_id bigint) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN COALESCE((SELECT max(b.counted_at) FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state AND s.promisable
+		WHERE b.item_id = inventory_posted_until.item_id AND b.site_id = inventory_posted_until.site_id AND b.perspective = 'book'), '-infinity');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_posted_until(bigint, bigint) IS 'Business time of the last count of promisable stock by the book; -infinity if there is none.';
+
+-- inventory_undoes_ship does the look at what a reversal undoes, or brings back, in the end.
+CREATE FUNCTION distsync_internal.inventory_undoes_ship(item_id bigint, site_id bigint, event_at timestamptz, corrects_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	o record;
+	id bigint := corrects_id;
+BEGIN
+	LOOP
+		SELECT e.kind, e.corrects_id INTO o FROM dist.stock_event e
+		WHERE e.item_id = inventory_undoes_ship.item_id AND e.site_id = inventory_undoes_ship.site_id AND e.event_at = inventory_undoes_ship.event_at AND e.event_id = id;
+		EXIT WHEN o.kind IS DISTINCT FROM 'reverse';
+		id := o.corrects_id;
+	END LOOP;
+	RETURN COALESCE(o.kind = 'ship', false);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_undoes_ship(bigint, bigint, timestamptz, bigint) IS 'Whether the event that a reversal corrects (its item, site, event_at, corrects_id) is a shipment, through reversals of reversals.';
+
+-- inventory_net_anew does the matching of all that is known of some pairs of item and site since the book last counted. What was noted
+-- without a stock event (a shipment of a warehouse that keeps no stock with us) stays.
+CREATE FUNCTION distsync_internal.inventory_net_anew(items bigint[], sites bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	WITH k AS MATERIALIZED (
+		SELECT u.item_id, u.site_id, distsync_internal.inventory_posted_until(u.item_id, u.site_id) AS since FROM unnest(items, sites) u(item_id, site_id)
+	), t AS MATERIALIZED (
+		SELECT e.item_id, e.site_id, e.reference, COALESCE(sum(e.quantity) FILTER (WHERE e.perspective = 'phys'), 0) AS phys, COALESCE(sum(e.quantity) FILTER (WHERE e.perspective = 'book'), 0) AS book,
+			max(e.event_at) AS event_at
+		FROM k JOIN dist.stock_event e ON e.item_id = k.item_id AND e.site_id = k.site_id AND e.event_at > k.since
+		JOIN dist.stock_state s ON s.state = e.state
+		WHERE e.reference IS NOT NULL AND e.kind NOT IN ('count', 'offset') AND (s.promisable OR e.kind = 'ship' OR e.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(e.item_id, e.site_id, e.event_at, e.corrects_id))
+		GROUP BY e.item_id, e.site_id, e.reference
+	), gone AS (
+		DELETE FROM dist.stock_in_flight w USING k
+		WHERE w.item_id = k.item_id AND w.site_id = k.site_id
+			AND (w.event_at <= k.since OR EXISTS (SELECT FROM t WHERE t.item_id = w.item_id AND t.site_id = w.site_id AND t.reference = w.reference AND t.phys = t.book))
+	)
+	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
+	SELECT t.item_id, t.site_id, t.reference, t.phys, t.book, t.event_at FROM t WHERE t.phys <> t.book ORDER BY t.item_id, t.site_id, t.reference
+	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = excluded.phys, book = excluded.book, event_at = excluded.event_at;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_net_anew(bigint[], bigint[]) IS 'Sets dist.stock_in_flight of pairs of item and site (arrays of equal length) to what their events since the last count of the book say.';
 
 -- inventory_fly does the noting of one movement in flight; when both sides have told the same, there is nothing to note any more.
 CREATE FUNCTION distsync_internal.inventory_fly(item_id bigint, site_id bigint, reference text, phys numeric, book numeric, event_at timestamptz) RETURNS void

@@ -203,6 +203,9 @@ BEGIN
 		RETURN;
 	END IF;
 	IF known = '{book}' AND NOT native THEN
+		IF inventory_ship_stock.event_at <= distsync_internal.inventory_posted_until(inventory_ship_stock.item_id, inventory_ship_stock.site_id) THEN
+			RETURN;
+		END IF;
 		PERFORM distsync_internal.inventory_fly(inventory_ship_stock.item_id, inventory_ship_stock.site_id, inventory_ship_stock.reference, -inventory_ship_stock.quantity, 0, inventory_ship_stock.event_at);
 		RETURN;
 	END IF;

@@ -7,7 +7,7 @@ CREATE TABLE dist.stock_state (
 	state		text NOT NULL,						-- code
 	physical	boolean NOT NULL,					-- it is in the building
 	promisable	boolean NOT NULL,					-- it may be promised now
-	ages_into	text,								-- state it becomes when released (quality → available), NULL = none
+	ages_into	text,								-- state it becomes when released: where a transfer that names neither site nor state leads, NULL = nowhere
 	owned		boolean NOT NULL DEFAULT true,		-- it is ours
 	CONSTRAINT stock_state_pk PRIMARY KEY (state)
 );
@@ -30,7 +30,8 @@ CREATE TABLE dist.stock_stream (
 	stream			text NOT NULL,					-- name of the stream within it
 	perspective		text NOT NULL DEFAULT 'phys',	-- book (ERP) | phys (WMS, 3PL)
 	site_id			bigint,							-- site it tells about, 0 = several, NULL = not known yet
-	next_sequence	bigint NOT NULL DEFAULT 1,		-- lowest number not yet seen
+	first_sequence	bigint NOT NULL DEFAULT 1,		-- lowest number ever told: what comes before it is news
+	next_sequence	bigint NOT NULL DEFAULT 1,		-- lowest number after it that was not seen
 	ahead			int8multirange NOT NULL DEFAULT '{}',	-- numbers seen beyond it
 	gap_from		bigint,							-- first missing number, NULL = no gap
 	gap_since		timestamptz,					-- when the gap was noticed
@@ -96,18 +97,35 @@ CREATE TABLE dist.stock_in_flight (
 	CONSTRAINT stock_in_flight_chk CHECK (phys < 'NaN' AND book < 'NaN')
 );
 
--- dist.stock_checkpoint: balances at an instant, written before events older than it may be dropped.
+-- dist.stock_checkpoint: the fold of stock events that are not kept any more, one row a key. A balance is its checkpoint and the events
+-- there are. Rows grow when old partitions of dist.stock_event are dropped, in the same commit.
 CREATE TABLE dist.stock_checkpoint (
 	item_id		bigint NOT NULL,					-- item
 	site_id		bigint NOT NULL,					-- site
 	perspective	text NOT NULL,						-- book | phys
 	state		text NOT NULL,						-- stock state
-	lot			text NOT NULL DEFAULT '',			-- lot or serial
-	owner_id	bigint NOT NULL DEFAULT 0,			-- owner, 0 = us
-	as_of		timestamptz NOT NULL,				-- known time of the checkpoint
+	lot			text NOT NULL DEFAULT '',			-- lot or serial, '' = none
+	owner_id	bigint NOT NULL DEFAULT 0,			-- owner of consigned stock, 0 = us
+	as_of		timestamptz NOT NULL,				-- known time of the newest event in here: what was known before it cannot be told any more
 	quantity	numeric(20,6) NOT NULL,				-- base units
-	CONSTRAINT stock_checkpoint_pk PRIMARY KEY (item_id, site_id, perspective, state, lot, owner_id, as_of),
-	CONSTRAINT stock_checkpoint_chk CHECK (quantity < 'NaN')
+	last_event_at	timestamptz NOT NULL,			-- business time of the newest event in here: of an instant before it nothing is known any more
+	counted_at	timestamptz,						-- business time of the last count in here
+	CONSTRAINT stock_checkpoint_pk PRIMARY KEY (item_id, site_id, perspective, state, lot, owner_id),
+	CONSTRAINT stock_checkpoint_chk CHECK (quantity < 'NaN' AND perspective IN ('book', 'phys'))
+);
+
+-- dist.stock_reversal: a reversal that was told before the event it reverses. It waits here until that comes.
+CREATE TABLE dist.stock_reversal (
+	item_id		bigint NOT NULL,					-- item
+	source		text NOT NULL,						-- code of the source
+	reverses	text NOT NULL,						-- its name of the event that never happened
+	event_key	text NOT NULL,						-- its name of the reversal
+	site_id		bigint NOT NULL,					-- site that the reversal names
+	stream		text NOT NULL DEFAULT '',			-- stream within the source
+	sequence	bigint,								-- number in the stream
+	recorded_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	correlation_id	uuid,							-- the cause, end to end
+	CONSTRAINT stock_reversal_pk PRIMARY KEY (item_id, source, reverses)
 );
 
 -- dist.supply: what will come: purchase order, advance ship notice, transfer, work order, return.

@@ -39,6 +39,10 @@ for my $query (
     "SELECT supply, demand, projected, atp FROM distsync.atp_timeline('A', 'S1')",
     "SELECT jsonb_path_query_array(distsync.explain_atp('A'), '\$.sites[*].terms')",
     "SELECT outcome, site_id, base_quantity FROM distsync_internal.inventory_preview('[{\"ordinal\":1,\"item_id\":1,\"base_quantity\":8}]')",
+    "SELECT * FROM distsync.stock_as_of()",
+    "SELECT site, quantity FROM distsync.stock_as_of('A', NULL, '2023-12-31 23:59:59Z')",
+    "SELECT count(*) FROM distsync.rebuild_stock(options => '{\"dry_run\":true}')",
+    "SELECT count(*) FROM distsync.count_differences()",
     "SELECT state, quantity FROM distsync.reservation_status(NULL, '{\"holder\":\"long\"}')")
 {
     is($standby->safe_psql('postgres', $query), $primary->safe_psql('postgres', $query), "the same on both: $query");
