@@ -95,6 +95,12 @@ SELECT outcome FROM distsync.apply_all('stock_event', '[
 	{"event_id":"f6","kind":"reverse","sku":"HIS-D","site":"HIS-1","reverses":"f5"},
 	{"event_id":"f7","kind":"count","sku":"HIS-D","site":"HIS-1","state":"damaged","quantity":0,"event_at":"2024-01-10T12:00:00Z"}]', 'his-erp');
 SELECT reference, trim_scale(phys) AS phys, trim_scale(book) AS book FROM dist.stock_in_flight f JOIN dist.item i USING (item_id) WHERE i.sku = 'HIS-D';
+-- a reference that was settled and is spoken of again: a reversal still knows all of it
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"g1","kind":"ship","sku":"HIS-D","site":"HIS-1","quantity":4,"event_at":"2024-01-11T11:00:00Z","reference":"G"}]', 'his-wms');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"g2","kind":"ship","sku":"HIS-D","site":"HIS-1","quantity":4,"event_at":"2024-01-11T11:00:00Z","reference":"G"}]', 'his-erp');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"g3","kind":"ship","sku":"HIS-D","site":"HIS-1","quantity":2,"event_at":"2024-01-11T11:00:00Z","reference":"G"}]', 'his-wms');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"g4","kind":"reverse","sku":"HIS-D","site":"HIS-1","reverses":"g1"}]', 'his-wms');
+SELECT reference, trim_scale(phys) AS phys, trim_scale(book) AS book FROM dist.stock_in_flight f JOIN dist.item i USING (item_id) WHERE i.sku = 'HIS-D' ORDER BY 1;
 SELECT * FROM broken;
 
 -- as of any instant: what there was, by what is known now and by what was known then

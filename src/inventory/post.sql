@@ -142,13 +142,15 @@ DECLARE
 	f record;
 	anew record;
 BEGIN
-	-- a perspective speaks for the first time; the book has counted since a movement that waits; something that was settled is undone
+	-- a perspective speaks for the first time; the book has counted since a movement that waits, or before one that was told already;
+	-- something that was settled may be undone
 	SELECT array_agg(k.item_id) AS items, array_agg(k.site_id) AS sites INTO anew
 	FROM (SELECT m.item_id, m.site_id FROM unnest(movements) m
 		JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		WHERE CASE m.perspective WHEN 'phys' THEN p.phys ELSE p.book END IS NULL
-			OR m.kind = 'count' AND m.perspective = 'book' AND EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = m.item_id AND w.site_id = m.site_id)
-			OR m.kind = 'reverse' AND m.reference IS NOT NULL AND NOT EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = m.item_id AND w.site_id = m.site_id AND w.reference = m.reference)
+			OR m.kind = 'count' AND m.perspective = 'book' AND (EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = m.item_id AND w.site_id = m.site_id)
+				OR EXISTS (SELECT FROM dist.stock_event e WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.event_at > m.event_at AND e.reference IS NOT NULL))
+			OR m.kind = 'reverse' AND m.reference IS NOT NULL
 		GROUP BY m.item_id, m.site_id) k
 	WHERE (SELECT count(DISTINCT b.perspective) FROM dist.stock_balance b WHERE b.item_id = k.item_id AND b.site_id = k.site_id) = 2;
 	IF anew.items IS NOT NULL THEN

@@ -20,15 +20,18 @@ class Case:
         self.numbers = collections.Counter()
         self.spread = rng.choice((0, .1, .5))  # how many of its events are of other states, lots and owners
         self.hours = rng.choice((4, 20, 20))
+        self.sites = rng.choice((SITES[:1], SITES[:2]))
+        self.documents = rng.choice(("1", "12", "123"))
+        self.kinds = rng.choice((("count", "count", "delta", "delta", "receive", "ship", "ship", "transfer", "reverse", "reverse"), ("ship", "ship", "ship", "receive", "reverse", "reverse")))
         self.numbered = {source: rng.choice((None, f"{name}-a", f"{name}-b")) for source in SOURCES}
         for _ in range(rng.randrange(3, 16)):
             self.add(rng.choice(list(SOURCES)))
 
     def add(self, source):
         rng = self.rng
-        doc = {"event_id": f"{self.name}-{len(self.told)}", "sku": self.name, "site": rng.choice(SITES[:2])}
+        doc = {"event_id": f"{self.name}-{len(self.told)}", "sku": self.name, "site": rng.choice(self.sites)}
         undoable = [e["event_id"] for s, e in self.told if s == source and e["kind"] != "count" and e["event_id"] not in {d.get("reverses") for _, d in self.told}]
-        kind = rng.choice(("count", "count", "delta", "delta", "receive", "ship", "ship", "transfer", "reverse", "reverse"))
+        kind = rng.choice(self.kinds)
         if kind == "reverse":
             if not undoable:
                 return
@@ -57,7 +60,7 @@ class Case:
             if rng.random() < .5 or state not in RELEASED:
                 doc.update(rng.choice(({"to_site": "FEED-3"}, {"to_state": "quality"}, {"to_site": "FEED-2", "to_state": "damaged"})))
         if kind in ("receive", "ship") and rng.random() < .7:
-            doc["reference"] = f"{kind}-{rng.randrange(3)}"
+            doc.update(reference=f"{kind}-{rng.choice(self.documents)}", quantity=rng.choice((2, 2, 4)))  # often the same on both sides
 
 
 def legs(source, doc):
