@@ -7,7 +7,7 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/verb.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/reader.o src/base/json.o src/base/text.o
+OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/verb.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/reader.o src/base/note.o src/base/writer.o src/base/json.o src/base/text.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o
 OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
@@ -15,7 +15,7 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
-OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o
+OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve.o
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o

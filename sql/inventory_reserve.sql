@@ -156,3 +156,35 @@ SELECT invariant, entity_key FROM broken ORDER BY 1, 2;
 SELECT distsync_internal.inventory_rebuild('RES-C') AS pools, distsync_internal.inventory_rebuild('RES-B', 'INV-1') AS pool;
 SELECT invariant, entity_key FROM broken ORDER BY 1, 2;
 ROLLBACK;
+-- a plain call takes the short way, also for several lines, sites and units; any other one is decided as a whole, before anything is written
+CREATE FUNCTION pg_temp.by_hand(lines jsonb, options jsonb DEFAULT '{}') RETURNS TABLE (outcomes text, whole bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	before bigint := (SELECT COALESCE(sum(calls), 0) FROM pg_stat_xact_user_functions WHERE funcname = 'inventory_reserve_whole');
+BEGIN
+	outcomes := (SELECT string_agg(r.outcome || ' ' || r.quantity || ' ' || r.unit, ', ' ORDER BY r.ordinal, r.site) FROM distsync.reserve(by_hand.lines, by_hand.options) r);
+	whole := (SELECT COALESCE(sum(calls), 0) FROM pg_stat_xact_user_functions WHERE funcname = 'inventory_reserve_whole') - before;
+	RETURN NEXT;
+END
+$$;
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"r9","kind":"count","sku":"RES-A","site":"INV-1","quantity":50,"event_at":"2024-01-11T10:00:00Z"}, {"event_id":"r10","kind":"count","sku":"RES-A","site":"INV-2","quantity":50,"event_at":"2024-01-11T10:00:00Z"}]', 'inv-wms');
+SET track_functions = 'all';
+BEGIN;
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"site":"INV-1"}]');
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":60},{"item":"RES-A","quantity":1.5,"site":"INV-2"}]', '{"commit":true,"ttl":"1 hour","holder":"by hand","idempotency_key":"by hand"}');
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1000}]');
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"demand_key":"INV/O-9/1"}]');
+SELECT * FROM broken;
+ROLLBACK;
+-- triggers and defaults of users are heard: the short way is closed to them
+BEGIN;
+CREATE FUNCTION pg_temp.count_rows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'a row of %', TG_TABLE_NAME; RETURN NULL; END $$;
+CREATE TRIGGER res_trg AFTER INSERT ON dist.reservation FOR EACH ROW EXECUTE FUNCTION pg_temp.count_rows();
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"site":"INV-1"}]');
+DROP TRIGGER res_trg ON dist.reservation;
+ALTER TABLE dist.reservation ADD colour text DEFAULT 'red';
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"site":"INV-1"}]');
+\set VERBOSITY terse
+ALTER TABLE dist.reservation ALTER colour DROP DEFAULT, ADD CONSTRAINT res_colour_chk CHECK (colour IS NOT NULL);
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"site":"INV-1"}]');
+ROLLBACK;
+\set VERBOSITY default

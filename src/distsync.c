@@ -17,6 +17,7 @@
 #include "base/mute.h"
 #include "base/ring.h"
 #include "base/shmem.h"
+#include "outbox/capture.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -33,6 +34,7 @@ _PG_init(void)
 	ds_guc_init();
 	ds_base_ring_init();
 	ds_base_mute_init();
+	ds_outbox_capture_init();
 	ds_failpoint_init();
 	ds_worker_init();
 	ds_shmem_init();

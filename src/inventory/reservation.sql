@@ -99,8 +99,8 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Options of reserve() as inventory_reserve() takes them. Errors: SD001 unknown code, SD002 ttl, kind.';
 
--- reserve does the promise of stock as a command.
-CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
+-- inventory_reserve_whole does the promise of stock as a command, whatever it takes.
+CREATE FUNCTION distsync_internal.inventory_reserve_whole(lines jsonb, options jsonb) RETURNS SETOF distsync_internal.inventory_reserved
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -111,8 +111,8 @@ DECLARE
 	settings jsonb;
 BEGIN
 	IF answer IS NULL THEN
-		SELECT * INTO w FROM distsync_internal.inventory_wanted(reserve.lines, options->>'source');
-		settings := distsync_internal.inventory_reserve_options(reserve.options);
+		SELECT * INTO w FROM distsync_internal.inventory_wanted(inventory_reserve_whole.lines, options->>'source');
+		settings := distsync_internal.inventory_reserve_options(inventory_reserve_whole.options);
 		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trim_scale(trunc(r.base_quantity * a.denominator / a.numerator, 6)), a.unit, (r.detail->>'expires_at')::timestamptz,
 				trim_scale(trunc((r.detail->>'available')::numeric * a.denominator / a.numerator, 6)),
 				r.detail - '{available,expires_at}'::text[] || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
@@ -129,6 +129,11 @@ BEGIN
 	RETURN QUERY SELECT * FROM jsonb_populate_recordset(NULL::distsync_internal.inventory_reserved, answer);
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.inventory_reserve_whole(jsonb, jsonb) IS 'What reserve() does, in SQL: every case. Same arguments, same answer, same errors.';
+
+-- reserve does the same: in C where codes are ours and there is enough, otherwise by inventory_reserve_whole().
+CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
 	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}]; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
 

@@ -41,10 +41,12 @@
 #include "base/export.h"
 #include "base/guc.h"
 #include "base/mute.h"
+#include "base/note.h"
 #include "base/ring.h"
 #include "base/spi.h"
 #include "base/wake.h"
 #include "outbox/append.h"
+#include "outbox/capture.h"
 
 #define CAPTURE_ARGS 7
 #define MAX_WATCHED 16
@@ -339,6 +341,29 @@ write_many(const DsOutboxMarkers *markers)
 }
 
 /*
+ * write_markers does the writing of the markers of a statement.
+ */
+static void
+write_markers(DsOutboxMarkers *markers, Oid owner)
+{
+	const char *ring = ds_base_ring();
+
+	reduce_markers(markers);
+	if (markers->n == 0)
+		return;
+	ds_worker_wake_at_commit(markers->item ? DS_WAKE_STATES : DS_WAKE_COURIER);
+	/* a writer that rings does so through the trigger of the outbox */
+	if (strcmp(ring, "trigger") != 0 && ds_outbox_append(markers, owner, ring))
+		return;
+	connect_spi();
+	if (markers->n == 1)
+		write_one(markers);
+	else
+		write_many(markers);
+	SPI_finish();
+}
+
+/*
  * capture_state does the markers of a statement.
  */
 static void
@@ -346,24 +371,44 @@ capture_state(TriggerData *trigdata, char **args, Oid owner)
 {
 	Capture c;
 	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, 16, NULL};
-	const char *ring = ds_base_ring();
 
 	bind_capture(&c, trigdata->tg_relation, args);
 	markers.marker = palloc(sizeof(DsOutboxMarker) * markers.capacity);
 	collect_markers(&markers, &c, trigdata);
-	reduce_markers(&markers);
-	if (markers.n == 0)
+	write_markers(&markers, owner);
+}
+
+/*
+ * note_rows does the same for rows that were written without the trigger.
+ */
+static void
+note_rows(Relation relation, char **args, TupleTableSlot **rows, int n)
+{
+	Oid owner = relation->rd_rel->relowner;
+	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, n, NULL};
+	Capture c;
+	Oid user;
+	int context;
+
+	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted())
 		return;
-	ds_worker_wake_at_commit(markers.item ? DS_WAKE_STATES : DS_WAKE_COURIER);
-	/* a writer that rings does so through the trigger of the outbox */
-	if (strcmp(ring, "trigger") != 0 && ds_outbox_append(&markers, owner, ring))
-		return;
-	connect_spi();
-	if (markers.n == 1)
-		write_one(&markers);
-	else
-		write_many(&markers);
-	SPI_finish();
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	bind_capture(&c, relation, args);
+	markers.marker = palloc_extended(sizeof(DsOutboxMarker) * n, MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		add_marker(&markers, &c, rows[i]);
+	write_markers(&markers, owner);
+	SetUserIdAndSecContext(user, context);
+}
+
+/*
+ * ds_outbox_capture_init does the registration of what writers tell.
+ */
+void
+ds_outbox_capture_init(void)
+{
+	ds_note_init(note_rows);
 }
 
 /*

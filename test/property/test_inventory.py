@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import subprocess
 import unittest
 
@@ -58,6 +59,17 @@ TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist
     unnest(ARRAY[NULL, now() + interval '2 days']) t, LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync.atp_timeline(i.sku, s.code, t) x) a,
     LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync_internal.inventory_timeline_whole(i.sku, s.code, t, '{}') x) w
     WHERE a.rows IS DISTINCT FROM w.rows LIMIT 2;
+"""
+
+# what a call leaves behind in its transaction, without numbers and instants that differ from call to call
+LEFT = """SELECT jsonb_build_object('reservations', (SELECT jsonb_agg(to_jsonb(r) - '{reservation_id,request_id,expires_at,promised_at,created_at}'::text[] || jsonb_build_object('for', r.expires_at - r.created_at,
+        'at', r.promised_at = r.created_at) ORDER BY r.reservation_id) || jsonb_build_array(count(DISTINCT r.request_id)) FROM (SELECT * FROM dist.reservation x WHERE x.xmin::text = pg_current_xact_id()::text) r),
+    'pools', (SELECT jsonb_agg(to_jsonb(p) - '{changed_at,valid_until,contention}'::text[] || jsonb_build_object('until', p.valid_until - p.changed_at < '1 day') ORDER BY p.item_id, p.site_id)
+        FROM dist.stock_pool p WHERE p.xmin::text = pg_current_xact_id()::text),
+    'told', (SELECT jsonb_agg(jsonb_build_array(o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.ring) ORDER BY o.outbox_id) FROM sync.outbox_item o WHERE o.xid = pg_current_xact_id()),
+    'audit', (SELECT jsonb_agg(to_jsonb(a) - '{audit_id,at,after}'::text[] || jsonb_build_object('after', regexp_replace(a.after::text, '"(reservation_id|expires_at)": ("[^"]*"|[0-9]+)', '\\1', 'g')) ORDER BY a.audit_id)
+        FROM sync.audit a WHERE a.xmin::text = pg_current_xact_id()::text),
+    'keys', (SELECT jsonb_agg(jsonb_build_array(k.source, k.verb, k.key, k.request_sha256)) FROM sync.idempotency k WHERE k.xmin::text = pg_current_xact_id()::text));
 """
 
 
@@ -142,6 +154,35 @@ class Inventory(unittest.TestCase):
             lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.randrange(5)}, NULL);\n",
             lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', 'S{client}-{step}');\n",
             lambda: f"SELECT distsync_internal.inventory_release('{key}', 1);\n"))()
+
+    def test_reserves_two_ways(self):
+        """What reserve() does in C and what it does in SQL is the same, to the row, whatever is asked."""
+        rng = random.Random(SEED)
+        psql(events([{"event_id": f"ways{i}-{s}", "kind": "count", "sku": f"PROP-{i}", "site": f"PROP-S{s}", "quantity": rng.choice((3, 20, 7.25)), "event_at": "2024-01-01T00:00:00Z"} for i in (3, 4, 5) for s in (1, 2)])
+             + "INSERT INTO dist.item_unit (item_id, unit, numerator, denominator) SELECT i.item_id, u.unit, u.n, u.d FROM dist.item i, (VALUES ('WAYS-CS', 12, 1), ('WAYS-TH', 1, 3)) u(unit, n, d) WHERE i.sku = 'PROP-3' ON CONFLICT DO NOTHING;\n")
+
+        def line():
+            return dict({"item": rng.choice(("PROP-3", "PROP-4", "PROP-5")), **rng.choice(({"quantity": rng.choice((1, 2, 0.5, 3.250, 5, 1.0))}, {}))},
+                        **rng.choice(({}, {}, {"unit": rng.choice(("EA", "WAYS-CS", "WAYS-TH"))}, {"demand_key": "PROP/W/1"}, {"quantity": rng.choice((0, -1, "x", "2", 1e20, 0.1234567, None))}, {"note": 1}, {"item": "PROP-none"})) if rng.random() < 0.3 else {},
+                        **rng.choice(({}, {"site": f"PROP-S{rng.choice((1, 2))}"}, {"site": "PROP-S1"})))
+
+        def options():
+            return dict([pair for pair in (("holder", "ways"), ("ttl", rng.choice(("1 hour", "20 seconds", "1 minutes", "2 days", "0 hours", "x"))), ("mode", rng.choice(("all_or_none", "take_up_to", "y"))),
+                                           ("split", rng.choice((True, False))), ("commit", rng.choice((True, False))), ("kind", rng.choice(("soft", "hard", "z"))), ("priority", rng.choice((1, 7, 10**10))),
+                                           ("company", rng.choice(("PROP", "nobody"))), ("idempotency_key", "ways"), ("source", "prop-erp"), ("reason", "because"), ("what", 1)) if rng.random() < 0.12])
+
+        script, cases = QUIET, []
+        for _ in range(400):
+            cases.append((literal([line() for _ in range(rng.choice((1, 1, 2, 4)))]), literal(options())))
+            for verb in ("distsync.reserve", "distsync_internal.inventory_reserve_whole"):
+                script += (f"BEGIN;\nSELECT to_jsonb(r) - '{{reservation_id,expires_at}}'::text[] FROM {verb}({cases[-1][0]}, {cases[-1][1]}) r;\n{LEFT}ROLLBACK;\nSELECT '---';\n")
+        answers = re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', '"instant"', "\n".join(psql(script)).replace("inventory_reserve_whole", "reserve")).split("---")
+        self.assertEqual(len(answers), 2 * len(cases) + 1)
+        self.assertEqual([line for answer in answers for line in answer.splitlines() if "ERROR: " in line and not re.search("ERROR:  (SD0|25P02)", line)], [])
+        self.assertGreater(len([answer for answer in answers if '"outcome": "reserved"' in answer]), len(cases) / 4)
+        for n, case in enumerate(cases):
+            first, second = ([part for part in answers[2 * n + way].strip().splitlines() if not part.startswith(("CONTEXT", "LOCATION", "PL/pgSQL", "SQL "))] for way in (0, 1))
+            self.assertEqual(first, second, case)
 
     def test_lines_others_speak_of(self):
         """Little stock, and lines that the ERP and the warehouse know already: each call is answered, alone as under fire."""

@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ *
+ * reserve.c
+ *		The verb reserve(): a promise of stock, in the caller's transaction.
+ *
+ * Most calls ask for items by our codes, and there is enough: then the promise
+ * is a guarded update of each pool, a row for each reservation, one for the
+ * audit, one marker an item. Whatever is more than that (a line for a demand,
+ * a short line, pools that time has passed, names of others, mistakes) is
+ * done by distsync_internal.inventory_reserve_whole(), before anything was
+ * written here; it says the same, slower.
+ *
+ * Process: any backend. Locks: the idempotency key, then rows of
+ * dist.stock_pool in the order of item and site. Memory: the caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/reserve.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "base/compat.h"
+#include "base/export.h"
+#include "base/json.h"
+#include "base/reader.h"
+#include "base/verb.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_inventory_reserve);
+
+/* answered does the look-up of the first answer under the key of the call; the key is locked then. */
+static bool
+answered(DsReserve *call)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, JSONBOID};
+	LOCAL_FCINFO(fcinfo, 4);
+	DsJson json = {NULL, NULL};
+	FmgrInfo flinfo;
+	Datum said[4];
+
+	ds_json_open_object(&json, NULL);
+	ds_json_jsonb(&json, "lines", call->lines_said);
+	ds_json_jsonb(&json, "options", call->options_said);
+	ds_json_close_object(&json);
+	call->request = ds_json_finish(&json);
+	said[0] = CStringGetTextDatum(call->options.source);
+	said[1] = CStringGetTextDatum("reserve");
+	said[2] = CStringGetTextDatum(call->options.key);
+	said[3] = call->request;
+	fmgr_info(ds_verb_behind("base_answered", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		fcinfo->args[i].value = said[i];
+		fcinfo->args[i].isnull = false;
+	}
+	FunctionCallInvoke(fcinfo);
+	return !fcinfo->isnull;
+}
+
+/* decide does the choice and the taking, under the newest snapshot. False: nothing is taken. */
+static bool
+decide(DsReserve *call)
+{
+	if (!ds_inventory_list_pools(call))
+		return false;
+	if (call->choose)
+		ds_inventory_lock_pools(call);
+	call->expires_at = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+							IntervalPGetDatum(&call->options.ttl)));
+	return ds_inventory_read_pools(call) && ds_inventory_allocate(call) && ds_inventory_take(call);
+}
+
+/* promise does the whole of a call. False: nothing was written, the whole path shall see. */
+static bool
+promise(DsReserve *call, FunctionCallInfo fcinfo)
+{
+	Oid user;
+	int context;
+	bool done;
+
+	if (!ds_inventory_read_options(call))
+		return false;
+	if (call->options.source == NULL)
+		call->options.source = GetUserNameFromId(GetSessionUserId(), false);
+	if (call->options.key != NULL && answered(call))
+		return false;
+	if (!ds_inventory_read_lines(call) || !ds_inventory_writers_open())
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(ds_inventory_pool_writer.relation->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE);
+	done = decide(call);
+	if (done)
+	{
+		call->at = GetCurrentTimestamp();
+		call->expires_at = DatumGetTimestampTz(
+			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(call->at),
+								IntervalPGetDatum(&call->options.ttl)));
+		InitMaterializedSRF(fcinfo, 0);
+		ds_inventory_write(call, (ReturnSetInfo *) fcinfo->resultinfo);
+	}
+	SetUserIdAndSecContext(user, context);
+	PopActiveSnapshot();
+	ds_inventory_writers_close();
+	if (done)
+		CommandCounterIncrement();
+	return done;
+}
+
+/* ask_whole does the call from everything, in SQL. */
+static Datum
+ask_whole(FunctionCallInfo fcinfo)
+{
+	static const Oid types[] = {JSONBOID, JSONBOID};
+	LOCAL_FCINFO(whole, 2);
+	FmgrInfo flinfo;
+	Datum answer;
+
+	fmgr_info(ds_verb_behind("inventory_reserve_whole", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*whole, &flinfo, lengthof(types), InvalidOid, NULL,
+							 fcinfo->resultinfo);
+	whole->args[0] = fcinfo->args[0];
+	whole->args[1] = fcinfo->args[1];
+	answer = FunctionCallInvoke(whole);
+	fcinfo->isnull = whole->isnull;
+	return answer;
+}
+
+/*
+ * may_write does the question whether the short way is open: where statements
+ * see what is committed before each, and tables may be read directly.
+ */
+static bool
+may_write(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	return !PG_ARGISNULL(0) && !PG_ARGISNULL(1) && rows != NULL && IsA(rows, ReturnSetInfo) &&
+		   (rows->allowedModes & SFRM_Materialize) != 0 && !IsolationUsesXactSnapshot() &&
+		   !XactReadOnly && !RecoveryInProgress() && !IsInParallelMode();
+}
+
+/* ds_sql_inventory_reserve does reserve(lines, options). */
+Datum
+ds_sql_inventory_reserve(PG_FUNCTION_ARGS)
+{
+	DsReserve call = {0};
+
+	if (may_write(fcinfo))
+	{
+		call.lines_said = PG_GETARG_JSONB_P(0);
+		call.options_said = PG_GETARG_JSONB_P(1);
+		if (promise(&call, fcinfo))
+			return (Datum) 0;
+	}
+	return ask_whole(fcinfo);
+}

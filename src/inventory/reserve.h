@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ *
+ * reserve.h
+ *		A call of reserve() on its way: what is asked, where it may come from,
+ *		what it gets.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_INVENTORY_RESERVE_H
+#define DS_INVENTORY_RESERVE_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "nodes/execnodes.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+#include "base/writer.h"
+
+#define DS_NUMERIC(function, a, b)                                                                 \
+	DatumGetNumeric(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
+#define DS_NUMERIC_IS(function, a, b)                                                              \
+	DatumGetBool(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
+
+/* A line: an item, and how much of it. Quantities are base units. */
+typedef struct DsReserveLine
+{
+	int ordinal; /* place in the request, from 1 */
+	int64 item_id;
+	char *sku;
+	char *base_unit;
+	char *unit;			 /* in which it was asked */
+	Numeric numerator;	 /* base units ... */
+	Numeric denominator; /* ... per so many of the unit; both NULL: the base unit */
+	Numeric quantity;
+	int64 site_id; /* 0 = choose */
+} DsReserveLine;
+
+typedef struct DsReserveOptions
+{
+	char *holder; /* NULL = not said, as every text here */
+	Interval ttl;
+	bool commit; /* no hold: committed at once */
+	bool split;	 /* several sites may serve a line */
+	const char *kind;
+	int priority;
+	char *customer;
+	char *channel;
+	char *company;
+	int64 customer_id; /* 0 = none, as every id here */
+	int64 channel_id;
+	int64 company_id;
+	char *key;
+	char *source;
+	char *reason;
+} DsReserveOptions;
+
+/* A pool that lines may draw on. */
+typedef struct DsReservePool
+{
+	int64 item_id;
+	int64 site_id;
+	char *code; /* of the site */
+	int rank;
+	HeapTuple row;	 /* as it was read or locked */
+	bool locked;	 /* by us */
+	HeapTuple after; /* as we wrote it, NULL = not yet */
+	Numeric free;	 /* what may still be promised, less what lines got */
+	Numeric taken;	 /* what lines got, NULL = nothing */
+} DsReservePool;
+
+/* What a line gets from a pool. */
+typedef struct DsReserveGrant
+{
+	DsReserveLine *line;
+	DsReservePool *pool;
+	Numeric quantity;
+	Numeric available; /* what there was for the line over all its pools */
+	Numeric before;	   /* what earlier lines got from this pool, NULL = nothing */
+	int64 reservation_id;
+} DsReserveGrant;
+
+typedef struct DsReserve
+{
+	Jsonb *lines_said;
+	Jsonb *options_said;
+	Datum request; /* both, as the key of the call remembers them */
+	DsReserveOptions options;
+	DsReserveLine *lines;
+	int nlines;
+	bool choose;		  /* a line names no site */
+	DsReservePool *pools; /* sorted by item and site */
+	int npools;
+	DsReserveGrant *grants; /* sorted by item, line */
+	int ngrants;
+	int room;
+	TimestampTz at; /* when it was promised */
+	TimestampTz expires_at;
+} DsReserve;
+
+/* what was asked: false = let the whole path see */
+extern bool ds_inventory_read_options(DsReserve *call);
+extern bool ds_inventory_read_lines(DsReserve *call);
+
+/* where it comes from */
+extern bool ds_inventory_list_pools(DsReserve *call);
+extern bool ds_inventory_allocate(DsReserve *call);
+
+/* the pools themselves */
+extern DsWriter ds_inventory_pool_writer;
+extern bool ds_inventory_read_pools(DsReserve *call);
+extern void ds_inventory_lock_pools(DsReserve *call);
+extern bool ds_inventory_take(DsReserve *call);
+
+/* what is kept of a promise, and what is answered */
+extern bool ds_inventory_writers_open(void);
+extern void ds_inventory_writers_close(void);
+extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
+
+#endif /* DS_INVENTORY_RESERVE_H */

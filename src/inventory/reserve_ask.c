@@ -1,0 +1,419 @@
+/*-------------------------------------------------------------------------
+ *
+ * reserve_ask.c
+ *		Reading what reserve() is asked: options and lines, codes and units.
+ *
+ * Only what is plainly right is read here: anything else (a name that is not
+ * ours, a value of another type, a line for a demand) is left to the whole
+ * path, which knows how to say what is wrong.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/reserve.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "base/compat.h"
+#include "base/reader.h"
+
+#define MAX_LINES 10000
+#define TTL_DIGITS 6
+
+enum
+{
+	I_ID,
+	I_BASE_UNIT,
+	I_KIT
+};
+
+static DsTable item_table = {
+	.name = "item",
+	.index = "item_sku_uq",
+	.keys = {"sku"},
+	.columns = {"item_id", "base_unit", "kit"},
+};
+
+enum
+{
+	U_NUMERATOR,
+	U_DENOMINATOR
+};
+
+static DsTable unit_table = {
+	.name = "item_unit",
+	.index = "item_unit_pk",
+	.keys = {"item_id", "unit"},
+	.columns = {"numerator", "denominator"},
+};
+
+static DsTable site_table = {
+	.name = "site",
+	.index = "site_code_uq",
+	.keys = {"code"},
+	.columns = {"site_id"},
+};
+
+static DsTable party_table = {
+	.name = "party",
+	.index = "party_code_uq",
+	.keys = {"code"},
+	.columns = {"party_id"},
+};
+
+static DsTable channel_table = {
+	.name = "channel",
+	.index = "channel_code_uq",
+	.keys = {"code"},
+	.columns = {"channel_id"},
+};
+
+static DsTable company_table = {
+	.name = "company",
+	.index = "company_code_uq",
+	.keys = {"code"},
+	.columns = {"company_id"},
+};
+
+/* The site of the line before: most calls name one. */
+typedef struct LastSite
+{
+	char *code;
+	int64 id;
+} LastSite;
+
+/* copy does a C string of a JSON string; NULL = it is none. */
+static char *
+copy(const JsonbValue *value)
+{
+	return value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
+}
+
+/*
+ * read_ttl does the reading of a time such as "15 minutes"; whatever else an
+ * interval may look like is read by the whole path.
+ */
+static bool
+read_ttl(const char *said, Interval *ttl)
+{
+	static const struct
+	{
+		const char *name;
+		int64 length;
+	} units[] = {{"millisecond", 1000},
+				 {"second", USECS_PER_SEC},
+				 {"minute", USECS_PER_MINUTE},
+				 {"hour", USECS_PER_HOUR}};
+	size_t digits = strspn(said, "0123456789");
+	const char *unit = said + digits + 1;
+	long number;
+
+	if (digits < 1 || digits > TTL_DIGITS || said[digits] != ' ')
+		return false;
+	number = strtol(said, NULL, 10);
+	for (int i = 0; i < lengthof(units); i++)
+	{
+		size_t length = strlen(units[i].name);
+
+		if (strncmp(unit, units[i].name, length) != 0 ||
+			(unit[length] != '\0' && strcmp(unit + length, "s") != 0))
+			continue;
+		ttl->time = number * units[i].length;
+		ttl->day = 0;
+		ttl->month = 0;
+		return number > 0 && ttl->time <= 366 * USECS_PER_DAY;
+	}
+	return false;
+}
+
+/* read_integer does the reading of a whole number that fits into an integer and is not below 0. */
+static bool
+read_integer(const JsonbValue *value, int *result)
+{
+	char *said;
+
+	if (value->type != jbvNumeric)
+		return false;
+	said = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	if (strspn(said, "0123456789") != strlen(said) || strlen(said) > 9)
+		return false;
+	*result = (int) strtol(said, NULL, 10);
+	return true;
+}
+
+/* read_flag does the reading of a truth value. */
+static bool
+read_flag(const JsonbValue *value, bool *result)
+{
+	*result = value->type == jbvBool && value->val.boolean;
+	return value->type == jbvBool;
+}
+
+/* read_word does the choice of one of two words; which says which. */
+static bool
+read_word(const JsonbValue *value, const char *first, const char *second, const char **word)
+{
+	char *said = copy(value);
+
+	if (said == NULL)
+		return false;
+	*word = strcmp(said, first) == 0 ? first : strcmp(said, second) == 0 ? second : NULL;
+	return *word != NULL;
+}
+
+/* read_option does the reading of one option. */
+static bool
+read_option(DsReserveOptions *o, const char *name, const JsonbValue *value)
+{
+	struct
+	{
+		const char *name;
+		char **target;
+	} texts[] = {{"holder", &o->holder},   {"customer", &o->customer}, {"channel", &o->channel},
+				 {"company", &o->company}, {"source", &o->source},	   {"idempotency_key", &o->key},
+				 {"reason", &o->reason}};
+	const char *mode;
+
+	for (int i = 0; i < lengthof(texts); i++)
+	{
+		if (strcmp(name, texts[i].name) != 0)
+			continue;
+		*texts[i].target = copy(value);
+		return *texts[i].target != NULL;
+	}
+	if (strcmp(name, "ttl") == 0)
+		return value->type == jbvString && read_ttl(copy(value), &o->ttl);
+	if (strcmp(name, "mode") == 0)
+		return read_word(value, "all_or_none", "take_up_to", &mode);
+	if (strcmp(name, "kind") == 0)
+		return read_word(value, "hard", "soft", &o->kind);
+	if (strcmp(name, "priority") == 0)
+		return read_integer(value, &o->priority);
+	if (strcmp(name, "split") == 0)
+		return read_flag(value, &o->split);
+	if (strcmp(name, "commit") == 0)
+		return read_flag(value, &o->commit);
+	return false;
+}
+
+/* find_id does the look-up of the id behind one of our codes; 0 for none. */
+static bool
+find_id(DsTable *table, const char *code, int64 *id)
+{
+	DsReader *reader;
+	Datum key;
+	bool found;
+
+	*id = 0;
+	if (code == NULL)
+		return true;
+	reader = ds_reader_open(table);
+	key = CStringGetTextDatum(code);
+	ds_reader_seek(reader, &key, 1);
+	found = ds_reader_next(reader);
+	if (found)
+		*id = DatumGetInt64(reader->values[0]);
+	ds_reader_close(reader);
+	return found;
+}
+
+/* ds_inventory_read_options does the reading of the options of a call. */
+bool
+ds_inventory_read_options(DsReserve *call)
+{
+	DsReserveOptions *o = &call->options;
+	JsonbIterator *iterator = JsonbIteratorInit(&call->options_said->root);
+	JsonbIteratorToken token;
+	JsonbValue value;
+	char *name = NULL;
+
+	o->ttl.time = 15 * USECS_PER_MINUTE;
+	o->split = true;
+	o->kind = "hard";
+	o->priority = 100;
+	if (!JB_ROOT_IS_OBJECT(call->options_said))
+		return false;
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = copy(&value);
+		else if (token == WJB_VALUE && !read_option(o, name, &value))
+			return false;
+	}
+	return find_id(&party_table, o->customer, &o->customer_id) &&
+		   find_id(&channel_table, o->channel, &o->channel_id) &&
+		   find_id(&company_table, o->company, &o->company_id);
+}
+
+/* in_range does the check of a quantity as it was said: above 0, 14 digits before the point and 6 after. */
+static bool
+in_range(Numeric quantity)
+{
+	static const int64 most = INT64CONST(100000000000000);
+
+	return !numeric_is_nan(quantity) && !numeric_is_inf(quantity) &&
+		   DS_NUMERIC_IS(numeric_gt, quantity, int64_to_numeric(0)) &&
+		   DS_NUMERIC_IS(numeric_lt, quantity, int64_to_numeric(most)) &&
+		   DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(quantity))) <= 20 &&
+		   DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(quantity))) <= 6;
+}
+
+/* to_base does the turning of a quantity into base units, if it comes out even at six decimals. */
+static bool
+to_base(DsReserveLine *line)
+{
+	Numeric million = int64_to_numeric(1000000);
+	Numeric product = DS_NUMERIC(numeric_mul, line->quantity, line->numerator);
+	Numeric millionths = DS_NUMERIC(numeric_mul, product, million);
+	Numeric most =
+		DS_NUMERIC(numeric_mul, int64_to_numeric(INT64CONST(100000000000000)), line->denominator);
+	Numeric step = DatumGetNumeric(
+		DirectFunctionCall3(numeric_in, CStringGetDatum("0.000001"), 0, Int32GetDatum(-1)));
+
+	if (!DS_NUMERIC_IS(numeric_eq, DS_NUMERIC(numeric_mod, millionths, line->denominator),
+					   int64_to_numeric(0)) ||
+		!DS_NUMERIC_IS(numeric_lt, product, most))
+		return false;
+	line->quantity =
+		DS_NUMERIC(numeric_mul, DS_NUMERIC(numeric_div_trunc, millionths, line->denominator), step);
+	return DS_NUMERIC_IS(numeric_gt, line->quantity, int64_to_numeric(0));
+}
+
+/* find_unit does the look-up of the unit of a line, which is not the base unit. */
+static bool
+find_unit(DsReserveLine *line)
+{
+	DsReader *reader = ds_reader_open(&unit_table);
+	Datum keys[2] = {Int64GetDatum(line->item_id), CStringGetTextDatum(line->unit)};
+	bool found;
+
+	ds_reader_seek(reader, keys, 2);
+	found = ds_reader_next(reader);
+	if (found)
+	{
+		line->numerator = int64_to_numeric(DatumGetInt64(reader->values[U_NUMERATOR]));
+		line->denominator = int64_to_numeric(DatumGetInt64(reader->values[U_DENOMINATOR]));
+	}
+	ds_reader_close(reader);
+	return found && to_base(line);
+}
+
+/* find_item does the look-up of the item of a line, with stock of its own. */
+static bool
+find_item(DsReader *items, DsReserveLine *line)
+{
+	Datum sku = CStringGetTextDatum(line->sku);
+
+	ds_reader_seek(items, &sku, 1);
+	if (!ds_reader_next(items) || DatumGetBool(items->values[I_KIT]))
+		return false;
+	line->item_id = DatumGetInt64(items->values[I_ID]);
+	line->base_unit = TextDatumGetCString(items->values[I_BASE_UNIT]);
+	if (line->unit == NULL || strcmp(line->unit, line->base_unit) == 0)
+	{
+		line->unit = line->base_unit;
+		return true;
+	}
+	return find_unit(line);
+}
+
+/* find_site does the look-up of the site of a line. */
+static bool
+find_site(LastSite *last, const char *code, int64 *id)
+{
+	if (last->code == NULL || strcmp(last->code, code) != 0)
+	{
+		if (!find_id(&site_table, code, &last->id))
+			return false;
+		last->code = pstrdup(code);
+	}
+	*id = last->id;
+	return true;
+}
+
+/* read_member does the reading of one member of a line. */
+static bool
+read_member(DsReserveLine *line, const char *name, const JsonbValue *value, char **site)
+{
+	if (strcmp(name, "item") == 0)
+		return (line->sku = copy(value)) != NULL;
+	if (strcmp(name, "unit") == 0)
+		return (line->unit = copy(value)) != NULL;
+	if (strcmp(name, "site") == 0)
+		return (*site = copy(value)) != NULL;
+	if (strcmp(name, "quantity") == 0)
+	{
+		line->quantity = value->type == jbvNumeric
+							 ? DatumGetNumericCopy(NumericGetDatum(value->val.numeric))
+							 : NULL;
+		return line->quantity != NULL && in_range(line->quantity);
+	}
+	/* who may look behind a line is decided by the demand it serves */
+	return strcmp(name, "demand_key") != 0 && strcmp(name, "requested_at") != 0;
+}
+
+/* read_line does the reading of one line. */
+static bool
+read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, LastSite *last)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(said);
+	JsonbIteratorToken token;
+	JsonbValue value;
+	char *site = NULL;
+	char *name = NULL;
+
+	line->quantity = int64_to_numeric(1);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = copy(&value);
+		else if (token == WJB_VALUE && !read_member(line, name, &value, &site))
+			return false;
+	}
+	return line->sku != NULL && find_item(items, line) &&
+		   (site == NULL || find_site(last, site, &line->site_id));
+}
+
+/* compare_lines does the order in which lines are served: item, then place in the request. */
+static int
+compare_lines(const void *a, const void *b)
+{
+	const DsReserveLine *x = a;
+	const DsReserveLine *y = b;
+
+	if (x->item_id != y->item_id)
+		return x->item_id < y->item_id ? -1 : 1;
+	return x->ordinal - y->ordinal;
+}
+
+/* ds_inventory_read_lines does the reading of the lines of a call, and sorts them. */
+bool
+ds_inventory_read_lines(DsReserve *call)
+{
+	JsonbContainer *said = &call->lines_said->root;
+	int n = (int) JsonContainerSize(said);
+	LastSite last = {NULL, 0};
+	DsReader *items;
+	bool good = true;
+
+	if (!JsonContainerIsArray(said) || JsonContainerIsScalar(said) || n < 1 || n > MAX_LINES)
+		return false;
+	call->lines = palloc0(sizeof(DsReserveLine) * n);
+	items = ds_reader_open(&item_table);
+	for (call->nlines = 0; good && call->nlines < n; call->nlines++)
+	{
+		JsonbValue *value = getIthJsonbValueFromContainer(said, call->nlines);
+		DsReserveLine *line = &call->lines[call->nlines];
+
+		line->ordinal = call->nlines + 1;
+		good = value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) &&
+			   read_line(line, value->val.binary.data, items, &last);
+		call->choose = call->choose || line->site_id == 0;
+	}
+	ds_reader_close(items);
+	if (good)
+		qsort(call->lines, n, sizeof(DsReserveLine), compare_lines);
+	return good;
+}

@@ -1,0 +1,407 @@
+/*-------------------------------------------------------------------------
+ *
+ * reserve_write.c
+ *		What is kept of a promise: the reservations, its audit, its answer.
+ *
+ * Process: any backend. Locks: RowExclusiveLock on what is written. Memory:
+ * the caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/reserve.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+#include "utils/uuid.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/json.h"
+#include "base/reader.h"
+#include "base/verb.h"
+
+enum
+{
+	R_ITEM,
+	R_ID,
+	R_REQUEST,
+	R_SITE,
+	R_LOT,
+	R_HOLDER,
+	R_DEMAND,
+	R_CUSTOMER,
+	R_CHANNEL,
+	R_QUANTITY,
+	R_COMMITTED,
+	R_SHIPPED,
+	R_KIND,
+	R_STATE,
+	R_PRIORITY,
+	R_EXPIRES_AT,
+	R_PROMISED_AT,
+	R_CREATED_AT,
+	R_ENDED_AT,
+	R_COUNT
+};
+
+static DsWriter reservation_writer = {
+	.schema = "dist",
+	.name = "reservation",
+	.inserts = true,
+	.columns = {{"item_id", INT8OID},
+				{"reservation_id", INT8OID},
+				{"request_id", UUIDOID},
+				{"site_id", INT8OID},
+				{"lot", TEXTOID},
+				{"holder", TEXTOID},
+				{"demand_key", TEXTOID},
+				{"customer_id", INT8OID},
+				{"channel_id", INT8OID},
+				{"quantity", NUMERICOID},
+				{"committed", NUMERICOID},
+				{"shipped", NUMERICOID},
+				{"kind", TEXTOID},
+				{"state", TEXTOID},
+				{"priority", INT4OID},
+				{"expires_at", TIMESTAMPTZOID},
+				{"promised_at", TIMESTAMPTZOID},
+				{"created_at", TIMESTAMPTZOID},
+				{"ended_at", TIMESTAMPTZOID}},
+};
+
+enum
+{
+	A_ID,
+	A_AT,
+	A_ROLE,
+	A_APP_USER,
+	A_VERB,
+	A_ENTITY,
+	A_ENTITY_KEY,
+	A_BEFORE,
+	A_AFTER,
+	A_REASON,
+	A_CORRELATION,
+	A_COUNT
+};
+
+static DsWriter audit_writer = {
+	.schema = "sync",
+	.name = "audit",
+	.inserts = true,
+	.by_time = true,
+	.columns = {{"audit_id", INT8OID},
+				{"at", TIMESTAMPTZOID},
+				{"role", TEXTOID},
+				{"app_user", TEXTOID},
+				{"verb", TEXTOID},
+				{"entity", TEXTOID},
+				{"entity_key", TEXTOID},
+				{"before", JSONBOID},
+				{"after", JSONBOID},
+				{"reason", TEXTOID},
+				{"correlation_id", UUIDOID}},
+};
+
+/* the columns of the answer */
+enum
+{
+	O_ORDINAL,
+	O_OUTCOME,
+	O_RESERVATION,
+	O_ITEM,
+	O_SITE,
+	O_QUANTITY,
+	O_UNIT,
+	O_EXPIRES_AT,
+	O_AVAILABLE,
+	O_DETAIL,
+	O_COUNT
+};
+
+/* next_number does the next number of a sequence. */
+static int64
+next_number(const char *schema, const char *name)
+{
+	Oid sequence = get_relname_relid(name, get_namespace_oid(schema, false));
+
+	if (!OidIsValid(sequence))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("sequence %s.%s does not exist", schema, name),
+						errhint("Call distsync.setup().")));
+	/* whoever may call the verb may have a number */
+	return nextval_internal(sequence, false);
+}
+
+/* text_or_null does a text column. */
+static void
+text_or_null(const char *value, Datum *datum, bool *isnull)
+{
+	*isnull = value == NULL;
+	if (value != NULL)
+		*datum = CStringGetTextDatum(value);
+}
+
+/*
+ * ds_inventory_writers_open does the start of writing. False: the tables want
+ * more than we do, and nothing was written. All changes of stock are told as
+ * one event, so the reservation's row tells for its pool too.
+ */
+bool
+ds_inventory_writers_open(void)
+{
+	DsWriter *pool = &ds_inventory_pool_writer;
+
+	if (!ds_writer_open(&reservation_writer))
+		return false;
+	if (!ds_writer_open(&audit_writer))
+	{
+		ds_writer_close(&reservation_writer);
+		return false;
+	}
+	if (ds_writer_open(pool))
+	{
+		if (pool->capture == NULL || (reservation_writer.capture != NULL &&
+									  strcmp(pool->capture[1], reservation_writer.capture[1]) == 0))
+			return true;
+		ds_writer_close(pool);
+	}
+	ds_writer_close(&audit_writer);
+	ds_writer_close(&reservation_writer);
+	return false;
+}
+
+/* ds_inventory_writers_close does the end of writing. */
+void
+ds_inventory_writers_close(void)
+{
+	ds_writer_close(&ds_inventory_pool_writer);
+	ds_writer_close(&audit_writer);
+	ds_writer_close(&reservation_writer);
+}
+
+/* as_kept does a quantity as columns keep it: six decimals. */
+static Numeric
+as_kept(Numeric quantity)
+{
+	return DatumGetNumeric(DirectFunctionCall2(numeric, NumericGetDatum(quantity),
+											   Int32GetDatum(((20 << 16) | 6) + VARHDRSZ)));
+}
+
+/* compare_grants does the order in which reservations are numbered: item, site, place in the request. */
+static int
+compare_grants(const void *a, const void *b)
+{
+	const DsReserveGrant *x = a;
+	const DsReserveGrant *y = b;
+
+	if (x->pool != y->pool)
+		return x->pool < y->pool ? -1 : 1;
+	return x->line->ordinal - y->line->ordinal;
+}
+
+/* new_request does the random name of a call. */
+static Datum
+new_request(void)
+{
+	LOCAL_FCINFO(fcinfo, 0);
+
+	InitFunctionCallInfoData(*fcinfo, NULL, 0, InvalidOid, NULL, NULL);
+	return gen_random_uuid(fcinfo);
+}
+
+/* insert_reservations does the rows of what was granted. */
+static void
+insert_reservations(DsReserve *call)
+{
+	const DsReserveOptions *o = &call->options;
+	HeapTuple *rows = palloc_extended(sizeof(HeapTuple) * call->ngrants, MCXT_ALLOC_HUGE);
+	Numeric zero = as_kept(int64_to_numeric(0));
+	Datum values[R_COUNT] = {0};
+	bool nulls[R_COUNT] = {false};
+
+	values[R_REQUEST] = new_request();
+	values[R_LOT] = CStringGetTextDatum("");
+	values[R_HOLDER] = CStringGetTextDatum(
+		o->holder != NULL ? o->holder : GetUserNameFromId(GetSessionUserId(), false));
+	nulls[R_DEMAND] = nulls[R_ENDED_AT] = true;
+	values[R_CUSTOMER] = Int64GetDatum(o->customer_id);
+	nulls[R_CUSTOMER] = o->customer_id == 0;
+	values[R_CHANNEL] = Int64GetDatum(o->channel_id);
+	nulls[R_CHANNEL] = o->channel_id == 0;
+	values[R_SHIPPED] = NumericGetDatum(zero);
+	values[R_KIND] = CStringGetTextDatum(o->kind);
+	values[R_STATE] = CStringGetTextDatum(o->commit ? "committed" : "held");
+	values[R_PRIORITY] = Int32GetDatum(o->priority);
+	values[R_EXPIRES_AT] = TimestampTzGetDatum(call->expires_at);
+	nulls[R_EXPIRES_AT] = o->commit;
+	values[R_PROMISED_AT] = values[R_CREATED_AT] = TimestampTzGetDatum(call->at);
+	qsort(call->grants, call->ngrants, sizeof(DsReserveGrant), compare_grants);
+	for (int i = 0; i < call->ngrants; i++)
+	{
+		DsReserveGrant *g = &call->grants[i];
+		Datum quantity = NumericGetDatum(as_kept(g->quantity));
+
+		g->reservation_id = next_number("dist", "reservation_reservation_id_seq");
+		values[R_ITEM] = Int64GetDatum(g->pool->item_id);
+		values[R_ID] = Int64GetDatum(g->reservation_id);
+		values[R_SITE] = Int64GetDatum(g->pool->site_id);
+		values[R_QUANTITY] = quantity;
+		values[R_COMMITTED] = o->commit ? quantity : NumericGetDatum(zero);
+		rows[i] = ds_writer_form(&reservation_writer, values, nulls);
+	}
+	ds_writer_insert(&reservation_writer, rows, call->ngrants);
+}
+
+/* in_unit does a quantity in base units in the unit of a line: cut at six decimals, without zeros at its end. */
+static Numeric
+in_unit(const DsReserveLine *line, Numeric quantity)
+{
+	if (line->numerator != NULL)
+		quantity = DS_NUMERIC(numeric_div, DS_NUMERIC(numeric_mul, quantity, line->denominator),
+							  line->numerator);
+	quantity = DatumGetNumeric(
+		DirectFunctionCall2(numeric_trunc, NumericGetDatum(quantity), Int32GetDatum(6)));
+	return DatumGetNumeric(DirectFunctionCall1(numeric_trim_scale, NumericGetDatum(quantity)));
+}
+
+/* compare_answers does the order of the answer: place in the request, then site. */
+static int
+compare_answers(const void *a, const void *b)
+{
+	const DsReserveGrant *x = a;
+	const DsReserveGrant *y = b;
+
+	if (x->line->ordinal != y->line->ordinal)
+		return x->line->ordinal - y->line->ordinal;
+	return DatumGetInt32(DirectFunctionCall2Coll(bttextcmp, DEFAULT_COLLATION_OID,
+												 CStringGetTextDatum(x->pool->code),
+												 CStringGetTextDatum(y->pool->code)));
+}
+
+/* answer_row does one row of the answer. */
+static void
+answer_row(const DsReserve *call, const DsReserveGrant *g, Datum *values, bool *nulls)
+{
+	DsJson detail = {NULL, NULL};
+
+	memset(nulls, false, sizeof(bool) * O_COUNT);
+	ds_json_open_object(&detail, NULL);
+	ds_json_text(&detail, "base_unit", g->line->base_unit);
+	ds_json_number(&detail, "base_quantity", g->quantity);
+	ds_json_close_object(&detail);
+	values[O_ORDINAL] = Int32GetDatum(g->line->ordinal);
+	values[O_OUTCOME] = CStringGetTextDatum("reserved");
+	values[O_RESERVATION] = Int64GetDatum(g->reservation_id);
+	values[O_ITEM] = CStringGetTextDatum(g->line->sku);
+	values[O_SITE] = CStringGetTextDatum(g->pool->code);
+	values[O_QUANTITY] = NumericGetDatum(in_unit(g->line, g->quantity));
+	values[O_UNIT] = CStringGetTextDatum(g->line->unit);
+	values[O_EXPIRES_AT] = TimestampTzGetDatum(call->expires_at);
+	nulls[O_EXPIRES_AT] = call->options.commit;
+	values[O_AVAILABLE] = NumericGetDatum(in_unit(g->line, g->available));
+	values[O_DETAIL] = ds_json_finish(&detail);
+}
+
+/* json_row does the same row as the audit and the next call with the key keep it. */
+static void
+json_row(DsJson *json, const DsReserve *call, const DsReserveGrant *g, const Datum *values)
+{
+	ds_json_open_object(json, NULL);
+	ds_json_integer(json, "ordinal", g->line->ordinal);
+	ds_json_text(json, "outcome", "reserved");
+	ds_json_integer(json, "reservation_id", g->reservation_id);
+	ds_json_text(json, "item", g->line->sku);
+	ds_json_text(json, "site", g->pool->code);
+	ds_json_number(json, "quantity", DatumGetNumeric(values[O_QUANTITY]));
+	ds_json_text(json, "unit", g->line->unit);
+	ds_json_instant(json, "expires_at", call->options.commit ? DT_NOEND : call->expires_at);
+	ds_json_number(json, "available", DatumGetNumeric(values[O_AVAILABLE]));
+	ds_json_open_object(json, "detail");
+	ds_json_text(json, "base_unit", g->line->base_unit);
+	ds_json_number(json, "base_quantity", g->quantity);
+	ds_json_close_object(json);
+	ds_json_close_object(json);
+}
+
+/* insert_audit does the row that says who did this. */
+static void
+insert_audit(const DsReserve *call, Datum answer)
+{
+	Datum values[A_COUNT] = {0};
+	bool nulls[A_COUNT] = {false};
+	HeapTuple row;
+
+	values[A_ID] = Int64GetDatum(next_number("sync", "audit_audit_id_seq"));
+	values[A_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[A_ROLE] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
+	text_or_null(ds_guc_app_user, &values[A_APP_USER], &nulls[A_APP_USER]);
+	values[A_VERB] = CStringGetTextDatum("reserve");
+	values[A_ENTITY] = CStringGetTextDatum("reservation");
+	text_or_null(call->options.holder, &values[A_ENTITY_KEY], &nulls[A_ENTITY_KEY]);
+	values[A_AFTER] = answer;
+	text_or_null(call->options.reason, &values[A_REASON], &nulls[A_REASON]);
+	nulls[A_BEFORE] = nulls[A_CORRELATION] = true;
+	row = ds_writer_form(&audit_writer, values, nulls);
+	ds_writer_insert(&audit_writer, &row, 1);
+}
+
+/* keep_answer does the storing of the answer under the key of the call. */
+static void
+keep_answer(const DsReserve *call, Datum request, Datum answer)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID};
+	LOCAL_FCINFO(fcinfo, 5);
+	FmgrInfo flinfo;
+	Datum said[5];
+
+	said[0] = CStringGetTextDatum(call->options.source);
+	said[1] = CStringGetTextDatum("reserve");
+	said[2] = CStringGetTextDatum(call->options.key);
+	said[3] = request;
+	said[4] = answer;
+	fmgr_info(ds_verb_behind("base_answer", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		fcinfo->args[i].value = said[i];
+		fcinfo->args[i].isnull = false;
+	}
+	FunctionCallInvoke(fcinfo);
+}
+
+/* ds_inventory_write does everything that a promise leaves but the counters of its pools, and answers. */
+void
+ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
+{
+	DsJson json = {NULL, NULL};
+	Datum answer;
+
+	insert_reservations(call);
+	if (call->ngrants > 1)
+		qsort(call->grants, call->ngrants, sizeof(DsReserveGrant), compare_answers);
+	ds_json_open_array(&json, NULL);
+	for (int i = 0; i < call->ngrants; i++)
+	{
+		Datum values[O_COUNT];
+		bool nulls[O_COUNT];
+
+		answer_row(call, &call->grants[i], values, nulls);
+		json_row(&json, call, &call->grants[i], values);
+		tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+	}
+	ds_json_close_array(&json);
+	answer = ds_json_finish(&json);
+	insert_audit(call, answer);
+	if (call->options.key != NULL)
+	{
+		CommandCounterIncrement();
+		keep_answer(call, call->request, answer);
+	}
+}
