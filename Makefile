@@ -15,7 +15,7 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
-OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve.o
+OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/slot.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve.o
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
@@ -40,7 +40,7 @@ SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/p
 	src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrual_back.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \
 	src/pricing/agreement_document.sql src/pricing/rates.sql src/pricing/agreement_check.sql src/pricing/agreement.sql src/pricing/rounding.sql src/pricing/lock.sql src/pricing/accrual_reply.sql src/pricing/commitment.sql src/pricing/commitment_document.sql src/pricing/observed.sql src/pricing/suspect.sql src/pricing/suspect_terms.sql src/pricing/cause.sql src/pricing/check.sql src/pricing/guard.sql src/pricing/impact.sql \
 	src/pricing/scope.sql src/pricing/note.sql src/pricing/boundary.sql src/pricing/changes.sql src/pricing/profile.sql src/pricing/snapshot.sql src/pricing/snapshot_diff.sql src/pricing/events.sql
-SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/lot.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/reverse.sql src/inventory/difference.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/rules.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/history.sql src/inventory/checkpoint.sql src/inventory/check.sql
+SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/slot.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/lot.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/event.sql src/inventory/reverse.sql src/inventory/difference.sql src/inventory/ingest.sql src/inventory/documents.sql src/inventory/rules.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/history.sql src/inventory/checkpoint.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
@@ -63,7 +63,7 @@ REGRESS_http = http_signature http_guard
 REGRESS_door = door_check door_apply
 REGRESS_master = master_entities master_closure
 REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_accruals pricing_check pricing_feed pricing_snapshot pricing_customer
-REGRESS_inventory = inventory_events inventory_history inventory_atp inventory_reserve inventory_rules inventory_dates inventory_shelf inventory_kits inventory_quotas
+REGRESS_inventory = inventory_events inventory_history inventory_atp inventory_reserve inventory_slots inventory_rules inventory_dates inventory_shelf inventory_kits inventory_quotas
 REGRESS_credit = credit_decide credit_facts
 REGRESS_order = order_path order_policy order_history order_commitment order_accrue
 REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute outbox_headers
@@ -72,7 +72,7 @@ REGRESS_reconcile = reconcile_stock reconcile_price
 REGRESS_ops = ops_watch ops_verify ops_schedule
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_reconcile) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race order_commitment price_publish price_feed inventory_demand inventory_last_unit inventory_expiry inventory_shortfall inventory_reversal inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals
+ISOLATION = credit_payments credit_race order_commitment price_publish price_feed inventory_demand inventory_last_unit inventory_slots inventory_expiry inventory_shortfall inventory_reversal inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

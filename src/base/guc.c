@@ -27,6 +27,8 @@ int ds_guc_courier_route_batch = 500;
 int ds_guc_courier_state_delay = 5000;
 char *ds_guc_databases = NULL;
 char *ds_guc_instance = NULL;
+int ds_guc_hot_for = 60;
+int ds_guc_hot_wait = 2;
 int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_observed_price_retention = 576000;
@@ -38,6 +40,7 @@ int ds_guc_probe_interval = 60;
 int ds_guc_release_inline = 100;
 int ds_guc_reversal_patience = 1440;
 int ds_guc_reversals_waiting = 100000;
+int ds_guc_slots_max = 64;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -192,6 +195,25 @@ define_stock(void)
 		NULL, NULL, NULL);
 }
 
+/* define_hot does the settings of items that many clients promise from. */
+static void
+define_hot(void)
+{
+	DefineCustomIntVariable(
+		"distsync.hot_for", "Sets how long slots stay after the last promise from them.",
+		"The clerk takes them back then: the item is not hot any more.", &ds_guc_hot_for, 60, 1,
+		86400, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.hot_wait", "Sets from which wait on an item at a site is hot.",
+		"Where promises wait longer for each other, as a moving average, what there is of the "
+		"item is dealt out to slots, so that they need not.",
+		&ds_guc_hot_wait, 2, 0, 60000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("distsync.slots_max",
+							"Sets how many slots a hot item gets at a site, at most.",
+							"Below 2 there are none: promises of an item wait for each other.",
+							&ds_guc_slots_max, 64, 0, 256, PGC_USERSET, 0, NULL, NULL, NULL);
+}
+
 static void
 define_courier_numbers(void)
 {
@@ -238,5 +260,6 @@ ds_guc_init(void)
 	define_courier_numbers();
 	define_prices();
 	define_stock();
+	define_hot();
 	MarkGUCPrefixReserved("distsync");
 }

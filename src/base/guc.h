@@ -44,6 +44,8 @@ extern int ds_guc_courier_route_batch;
 extern int ds_guc_courier_state_delay;
 extern char *ds_guc_databases;
 extern char *ds_guc_instance;
+extern int ds_guc_hot_for;
+extern int ds_guc_hot_wait;
 extern int ds_guc_lease;
 extern int ds_guc_notify;
 extern int ds_guc_observed_price_retention;
@@ -55,6 +57,7 @@ extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;
 extern int ds_guc_reversal_patience;
 extern int ds_guc_reversals_waiting;
+extern int ds_guc_slots_max;
 extern int ds_guc_worker_lock_timeout;
 
 extern void ds_guc_init(void);

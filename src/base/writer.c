@@ -397,12 +397,12 @@ ds_writer_insert(DsWriter *writer, HeapTuple *rows, int n)
 /*
  * ds_writer_update does the change of some columns of a row, if it is still
  * the newest version. Who has locked it says so; otherwise it does not wait for
- * somebody who is at it. Returns the new row, NULL = failed. What a capture
- * trigger would do is the caller's.
+ * somebody who is at it. Returns the new row; NULL: somebody changed it or is
+ * at it, and other says who. What a capture trigger would do is the caller's.
  */
 HeapTuple
 ds_writer_update(DsWriter *writer, HeapTuple row, const Datum *values, const bool *nulls,
-				 const bool *changed, bool locked)
+				 const bool *changed, bool locked, TransactionId *other)
 {
 	TupleDesc desc = RelationGetDescr(writer->relation);
 	Datum *all = palloc(sizeof(Datum) * desc->natts);
@@ -435,6 +435,7 @@ ds_writer_update(DsWriter *writer, HeapTuple row, const Datum *values, const boo
 	if (result == TM_Ok && indexes)
 		add_entries(writer, slot);
 	after->t_self = slot->tts_tid;
+	*other = result == TM_Ok ? InvalidTransactionId : failure.xmax;
 	ExecDropSingleTupleTableSlot(slot);
 	pfree(all);
 	pfree(none);

@@ -56,7 +56,8 @@ extern Datum ds_writer_value(const DsWriter *writer, HeapTuple row, int column, 
 extern HeapTuple ds_writer_form(const DsWriter *writer, const Datum *values, const bool *nulls);
 extern void ds_writer_insert(DsWriter *writer, HeapTuple *rows, int n);
 extern HeapTuple ds_writer_update(DsWriter *writer, HeapTuple row, const Datum *values,
-								  const bool *nulls, const bool *changed, bool locked);
+								  const bool *nulls, const bool *changed, bool locked,
+								  TransactionId *other);
 extern TM_Result ds_writer_lock(DsWriter *writer, ItemPointer tid, LockWaitPolicy wait,
 								HeapTuple *row);
 

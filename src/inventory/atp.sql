@@ -283,11 +283,15 @@ BEGIN
 		JOIN dist.site s ON s.site_id = p.site_id AND s.can_promise AND s.status = 'active'
 		CROSS JOIN LATERAL (
 			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future, p.safety
-			WHERE p.valid_until IS NULL OR p.valid_until > inventory_sum.at
+			WHERE p.slots = 0 AND (p.valid_until IS NULL OR p.valid_until > inventory_sum.at)
+			UNION ALL
+			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety
+			FROM distsync_internal.inventory_now(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
+			WHERE p.slots > 0
 			UNION ALL
 			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety
 			FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
-			WHERE p.valid_until <= inventory_sum.at) n
+			WHERE p.slots = 0 AND p.valid_until <= inventory_sum.at) n
 		WHERE p.item_id = inventory_sum.item_id AND (p.site_id = inventory_sum.site_id OR inventory_sum.site_id IS NULL)
 			AND (s.company_id = inventory_sum.company_id OR inventory_sum.company_id IS NULL)
 	LOOP

@@ -37,8 +37,9 @@ BEGIN
 	RETURN QUERY
 	SELECT 'held and committed of a pool are the sum of its live reservations', 'stock_pool', i.sku || '/' || s.code,
 		jsonb_build_object('held', x.held, 'committed', x.committed, 'reserved_held', x.r_held, 'reserved_committed', x.r_committed)
-	FROM (SELECT item_id, site_id, COALESCE(p.held, 0) AS held, COALESCE(p.committed, 0) AS committed, COALESCE(r.held, 0) AS r_held, COALESCE(r.committed, 0) AS r_committed
+	FROM (SELECT item_id, site_id, COALESCE(p.held, 0) + COALESCE(o.held, 0) AS held, COALESCE(p.committed, 0) + COALESCE(o.committed, 0) AS committed, COALESCE(r.held, 0) AS r_held, COALESCE(r.committed, 0) AS r_committed
 		FROM dist.stock_pool p
+		LEFT JOIN (SELECT y.item_id, y.site_id, sum(y.held) AS held, sum(y.committed) AS committed FROM dist.stock_pool_slot y GROUP BY 1, 2) o USING (item_id, site_id)
 		FULL JOIN (SELECT v.item_id, v.site_id, sum(v.quantity - v.committed) AS held, sum(v.committed - v.shipped) AS committed FROM dist.reservation v WHERE v.state IN ('held', 'committed') GROUP BY 1, 2) r
 			USING (item_id, site_id)) x
 	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
@@ -46,7 +47,13 @@ BEGIN
 	RETURN QUERY
 	SELECT 'nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', 'stock_pool', i.sku || '/' || s.code, to_jsonb(p)
 	FROM dist.stock_pool p LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE p.held + p.committed > p.cap + p.safety + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed - p.cap - p.backorder_cap);
+	WHERE p.held + p.committed + p.dealt > p.cap + p.safety + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed + p.dealt - p.cap - p.backorder_cap);
+	RETURN QUERY
+	SELECT 'what a pool has dealt out are the shares of its slots', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('slots', x.slots, 'dealt', x.dealt, 'shares', x.cap)
+	FROM (SELECT item_id, site_id, COALESCE(p.slots, 0) AS slots, COALESCE(p.dealt, 0) AS dealt, COALESCE(o.cap, 0) AS cap FROM dist.stock_pool p
+		FULL JOIN (SELECT y.item_id, y.site_id, sum(y.cap) AS cap FROM dist.stock_pool_slot y GROUP BY 1, 2) o USING (item_id, site_id)) x
+	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
+	WHERE x.dealt <> x.cap OR x.slots = 0 AND x.cap > 0;
 	RETURN QUERY
 	SELECT 'no more is promised from a quota than it has', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('quantity', q.quantity, 'promised', u.used)
 	FROM dist.stock_quota q LEFT JOIN dist.item i ON i.item_id = q.item_id
@@ -86,6 +93,11 @@ BEGIN
 	SELECT 'holds are swept', count(*) = 0, CASE WHEN count(*) = 0 THEN 'no pool waits' ELSE format('%s pools wait since %s', count(*), min(p.valid_until)) END, CASE WHEN count(*) > 0 THEN 'Start the clerk; answers are exact without it, but channels are not told.' END,
 		CASE WHEN count(*) > 0 THEN 'SELECT distsync_internal.inventory_sweep(10000)' END
 	FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.valid_until < clock_timestamp() - interval '1 minute';
+	RETURN QUERY
+	SELECT 'slots of hot items are given back', count(*) = 0, CASE WHEN count(*) = 0 THEN 'no slots are idle' ELSE format('%s items have had slots without need since %s', count(*), min(h.changed_at)) END,
+		CASE WHEN count(*) > 0 THEN 'Start the clerk; answers are exact without it, but releases and counts of these items are slower.' END, CASE WHEN count(*) > 0 THEN 'SELECT distsync_internal.inventory_sweep(10000)' END
+	FROM (SELECT max(s.changed_at) AS changed_at FROM dist.stock_pool_slot s GROUP BY s.item_id, s.site_id) h
+	WHERE h.changed_at < clock_timestamp() - distsync_internal.inventory_hot_for() - interval '1 minute';
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_doctor() IS 'Doctor handler: gaps and silence of stock streams, pools that wait for the clerk.';

@@ -45,6 +45,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	n integer;
 BEGIN
+	PERFORM distsync_internal.inventory_fold_due(item_ids, site_ids, t);
 	WITH due AS (
 		SELECT r.reservation_id, r.item_id, r.site_id, r.demand_key, r.quantity - r.committed AS freed
 		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) k
@@ -92,18 +93,19 @@ DECLARE
 	c record;
 BEGIN
 	PERFORM distsync_internal.inventory_expire(item_ids, site_ids, t);
+	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
 	FOR c IN
 		WITH k AS MATERIALIZED (
 			SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites
 			FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
 		), n AS MATERIALIZED (
 			SELECT m.item_id, m.site_id, m.turns_at, m.due, m.phys + m.outside AS phys, m.book + m.in_flight AS book, m.future, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
-				p.held + p.committed AS promised, m.low, p.shortfall AS was, m.backorder, m.safety, m.ruled
+				p.held + p.committed + p.dealt AS promised, m.cap_until, m.low, p.shortfall AS was, m.backorder, m.safety, m.ruled
 			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
 			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		), u AS (
 			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book, due = n.due, low = n.low,
-				ahead = n.future, valid_until = n.turns_at,
+				ahead = n.future, valid_until = n.turns_at, cap_until = n.cap_until,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
 			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low
@@ -162,6 +164,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, nume
 CREATE FUNCTION distsync_internal.inventory_derive(items bigint[], sites bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	PERFORM distsync_internal.inventory_fold(items, sites);
 	UPDATE dist.stock_pool p SET held = x.held, committed = x.committed, shortfall = greatest(p.shortfall, x.held + x.committed - p.cap - p.safety - p.backorder_cap)
 	FROM (SELECT k.item_id, k.site_id, COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
 		FROM unnest(items, sites) k(item_id, site_id)
@@ -201,25 +204,31 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	items bigint[];
 	sites bigint[];
+	cooled integer := distsync_internal.inventory_cool(max_rows);
 BEGIN
+	-- to take back the slots of a hot pool is dear: its holds end together, once a second
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT x.item_id, x.site_id FROM dist.stock_pool x WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() ORDER BY x.valid_until LIMIT max_rows) k;
+	FROM (SELECT x.item_id, x.site_id, x.valid_until FROM dist.stock_pool x
+		WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
+		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= clock_timestamp() - interval '1 second'
+		ORDER BY 3 LIMIT max_rows) k;
 	IF items IS NULL THEN
-		RETURN 0;
+		RETURN cooled;
 	END IF;
 	PERFORM distsync_internal.inventory_lock(items, sites);
 	PERFORM distsync_internal.inventory_refresh(items, sites);
-	RETURN cardinality(items);
+	RETURN cardinality(items) + cooled;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds and re-derives pools that time has changed. Returns the number of pools treated.';
+COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds, re-derives pools that time has changed, takes slots from pools that are not hot any more. Returns the number of pools treated.';
 
 -- inventory_sweep_due does the answer to "when is there work again".
 CREATE FUNCTION distsync_internal.inventory_sweep_due() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL
+	SELECT least((SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL), (SELECT min(s.valid_until) + interval '1 second' FROM dist.stock_pool_slot s),
+		(SELECT min(h.changed_at) + distsync_internal.inventory_hot_for() FROM (SELECT max(s.changed_at) AS changed_at FROM dist.stock_pool_slot s GROUP BY s.item_id, s.site_id) h))
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires or a pool changes by time alone; NULL = none.';
+COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires, a pool changes by time alone or a hot one may have cooled down; NULL = none.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('clerk', 'inventory_sweep', 'distsync_internal.inventory_sweep'),

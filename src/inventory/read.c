@@ -20,6 +20,7 @@
 #include "utils/jsonb.h"
 #include "base/compat.h"
 #include "base/reader.h"
+#include "inventory/slot.h"
 
 enum
 {
@@ -187,14 +188,29 @@ ds_inventory_find_site(Datum code, DsInventorySite *site)
 	return found;
 }
 
-/* take_pool does the copying of the pool that was read. False: time has passed it, or its promises are in its slots. */
+/* add_slots does the adding of what is promised from the slots of a hot pool. */
+static void
+add_slots(Datum item_id, DsInventoryPool *pool)
+{
+	DsSlots slots = {0};
+
+	ds_inventory_slots_read(DatumGetInt64(item_id), DatumGetInt64(pool->site_id), &slots);
+	pool->held = DatumGetNumeric(
+		DirectFunctionCall2(numeric_add, NumericGetDatum(pool->held), NumericGetDatum(slots.held)));
+	pool->committed = DatumGetNumeric(DirectFunctionCall2(
+		numeric_add, NumericGetDatum(pool->committed), NumericGetDatum(slots.committed)));
+	pool->changed_at = Max(pool->changed_at, slots.changed_at);
+	pool->valid_until = Min(pool->valid_until, slots.valid_until);
+}
+
+/* take_pool does the copying of the pool that was read. False: time has passed it. */
 static bool
-take_pool(const DsReader *reader, TimestampTz now, DsInventoryPool *pool)
+take_pool(const DsReader *reader, Datum item_id, TimestampTz now, DsInventoryPool *pool)
 {
 	pool->valid_until = reader->nulls[P_VALID_UNTIL]
 							? DT_NOEND
 							: DatumGetTimestampTz(reader->values[P_VALID_UNTIL]);
-	if (pool->valid_until <= now || DatumGetInt16(reader->values[P_SLOTS]) > 0)
+	if (pool->valid_until <= now)
 		return false;
 	pool->site_id = reader->values[P_SITE];
 	pool->phys = number(reader, P_PHYS);
@@ -208,7 +224,9 @@ take_pool(const DsReader *reader, TimestampTz now, DsInventoryPool *pool)
 	pool->changed_at = DatumGetTimestampTz(reader->values[P_CHANGED_AT]);
 	pool->ahead = DatumGetBool(reader->values[P_AHEAD]);
 	pool->ruled = DatumGetBool(reader->values[P_RULED]);
-	return true;
+	if (DatumGetInt16(reader->values[P_SLOTS]) > 0)
+		add_slots(item_id, pool);
+	return pool->valid_until > now;
 }
 
 /* ds_inventory_find_pool does the look-up of a pool that holds at an instant. */
@@ -220,7 +238,7 @@ ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now, DsInventor
 	bool found;
 
 	ds_reader_seek(reader, keys, 2);
-	found = ds_reader_next(reader) && take_pool(reader, now, pool);
+	found = ds_reader_next(reader) && take_pool(reader, item_id, now, pool);
 	ds_reader_close(reader);
 	return found;
 }
@@ -250,7 +268,7 @@ ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools)
 			room *= 2;
 			*pools = repalloc_array(*pools, DsInventoryPool, room);
 		}
-		n = take_pool(reader, now, &(*pools)[n]) ? n + 1 : -1;
+		n = take_pool(reader, item_id, now, &(*pools)[n]) ? n + 1 : -1;
 	}
 	ds_reader_close(sites);
 	ds_reader_close(reader);

@@ -219,6 +219,7 @@ BEGIN
 		UPDATE dist.reservation x SET committed = x.committed + part, state = CASE WHEN x.committed + part = x.quantity THEN 'committed' ELSE x.state END,
 			expires_at = CASE WHEN x.committed + part < x.quantity THEN x.expires_at END
 		WHERE x.item_id = r.item_id AND x.reservation_id = commit_reservation.reservation_id;
+		PERFORM distsync_internal.inventory_gather(r.item_id, r.site_id, part, 0);
 		UPDATE dist.stock_pool p SET held = p.held - part, committed = p.committed + part WHERE p.item_id = r.item_id AND p.site_id = r.site_id;
 		IF r.committed + part < r.quantity AND NOT COALESCE((options->>'keep_rest')::boolean, false) THEN
 			PERFORM distsync_internal.inventory_give_back(r.item_id, commit_reservation.reservation_id, r.quantity - r.committed - part, 'released');

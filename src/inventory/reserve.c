@@ -41,7 +41,7 @@ answered(DsReserve *call)
 {
 	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, JSONBOID};
 	LOCAL_FCINFO(fcinfo, 4);
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 	FmgrInfo flinfo;
 	Datum said[4];
 
@@ -65,18 +65,57 @@ answered(DsReserve *call)
 	return !fcinfo->isnull;
 }
 
-/* decide does the choice and the taking, under the newest snapshot. False: nothing is taken. */
+/* after_ttl does the end of a hold that begins at an instant. */
+static TimestampTz
+after_ttl(const DsReserve *call, TimestampTz at)
+{
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(at),
+												   IntervalPGetDatum(&call->options.ttl)));
+}
+
+/* only_pool does the finding of the pool that serves everything; NULL = there are several. */
+static DsReservePool *
+only_pool(const DsReserve *call)
+{
+	for (int i = 1; i < call->ngrants; i++)
+	{
+		if (call->grants[i].pool != call->grants[0].pool)
+			return NULL;
+	}
+	return call->grants[0].pool;
+}
+
+/*
+ * decide does the choice and the taking, under the newest snapshot. False:
+ * nothing is taken. What several pools could serve is decided without locks
+ * where it comes from one of them and nobody is at that, otherwise with all
+ * of them locked.
+ */
 static bool
 decide(DsReserve *call)
 {
+	DsReservePool *only;
+
 	if (!ds_inventory_list_pools(call))
 		return false;
+	call->expires_at = after_ttl(call, GetCurrentTimestamp());
+	if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
+		return false;
+	only = only_pool(call);
+	if (only != NULL && ds_inventory_take_alone(call, only))
+		return true;
+	if (call->npools == 1)
+		return false;
 	if (call->choose)
+	{
 		ds_inventory_lock_pools(call);
-	call->expires_at = DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-							IntervalPGetDatum(&call->options.ttl)));
-	return ds_inventory_read_pools(call) && ds_inventory_allocate(call) && ds_inventory_take(call);
+		if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
+			return false;
+		only = only_pool(call);
+		if (only != NULL)
+			return ds_inventory_take_alone(call, only);
+	}
+	return ds_inventory_take(call);
 }
 
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */
@@ -103,9 +142,7 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	if (done)
 	{
 		call->at = GetCurrentTimestamp();
-		call->expires_at = DatumGetTimestampTz(
-			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(call->at),
-								IntervalPGetDatum(&call->options.ttl)));
+		call->expires_at = after_ttl(call, call->at);
 		InitMaterializedSRF(fcinfo, 0);
 		ds_inventory_write(call, (ReturnSetInfo *) fcinfo->resultinfo);
 	}

@@ -17,6 +17,7 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "base/writer.h"
+#include "inventory/slot.h"
 
 #define DS_NUMERIC(function, a, b)                                                                 \
 	DatumGetNumeric(DirectFunctionCall2((function), NumericGetDatum(a), NumericGetDatum(b)))
@@ -65,9 +66,13 @@ typedef struct DsReservePool
 	int rank;
 	HeapTuple row;	 /* as it was read or locked */
 	bool locked;	 /* by us */
+	int64 waited_us; /* for the lock */
 	HeapTuple after; /* as we wrote it, NULL = not yet */
-	Numeric free;	 /* what may still be promised, less what lines got */
-	Numeric taken;	 /* what lines got, NULL = nothing */
+	bool dealt;		 /* it has slots */
+	DsSlots slots;
+	Numeric own;   /* what its row may still promise, without slots */
+	Numeric free;  /* what may still be promised, with slots, less what lines got */
+	Numeric taken; /* what lines got, NULL = nothing */
 } DsReservePool;
 
 /* What a line gets from a pool. */
@@ -112,6 +117,7 @@ extern DsWriter ds_inventory_pool_writer;
 extern bool ds_inventory_read_pools(DsReserve *call);
 extern void ds_inventory_lock_pools(DsReserve *call);
 extern bool ds_inventory_take(DsReserve *call);
+extern bool ds_inventory_take_alone(DsReserve *call, DsReservePool *pool);
 
 /* what is kept of a promise, and what is answered */
 extern bool ds_inventory_writers_open(void);

@@ -53,6 +53,9 @@ BEGIN
 	t := clock_timestamp();
 	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
 	grants := distsync_internal.inventory_decide(wanted, options, t);
+	IF distsync_internal.inventory_fold_for(grants, k.items, k.sites) THEN
+		grants := distsync_internal.inventory_decide(wanted, options, t);
+	END IF;
 	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
 		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t);
 		RETURN;
@@ -178,7 +181,7 @@ BEGIN
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
 			valid_until = CASE WHEN now_committed THEN s.valid_until ELSE least(s.valid_until, t + COALESCE((options->>'ttl')::interval, '15 minutes')) END,
 			version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
-		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + p.quantity <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END
+		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + s.dealt + p.quantity <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END
 		RETURNING 1
 	)
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT jsonb_object_agg(g.ordinal || ':' || g.site_id, g.reservation_id) FROM g) INTO wanted, taken, made;

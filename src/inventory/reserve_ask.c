@@ -77,6 +77,14 @@ static DsTable company_table = {
 	.columns = {"company_id"},
 };
 
+/* lots that are too old for a customer are not in its pools' numbers */
+static DsTable shelf_table = {
+	.name = "shelf_rule",
+	.index = "shelf_rule_pk",
+	.keys = {"customer_id"},
+	.columns = {"customer_id"},
+};
+
 /* The site of the line before: most calls name one. */
 typedef struct LastSite
 {
@@ -219,6 +227,23 @@ find_id(DsTable *table, const char *code, int64 *id)
 	return found;
 }
 
+/* has_rules does the question whether a customer wants lots that last longer than others do. */
+static bool
+has_rules(int64 customer_id)
+{
+	DsReader *reader;
+	Datum key = Int64GetDatum(customer_id);
+	bool found;
+
+	if (customer_id == 0)
+		return false;
+	reader = ds_reader_open(&shelf_table);
+	ds_reader_seek(reader, &key, 1);
+	found = ds_reader_next(reader);
+	ds_reader_close(reader);
+	return found;
+}
+
 /* ds_inventory_read_options does the reading of the options of a call. */
 bool
 ds_inventory_read_options(DsReserve *call)
@@ -242,7 +267,7 @@ ds_inventory_read_options(DsReserve *call)
 		else if (token == WJB_VALUE && !read_option(o, name, &value))
 			return false;
 	}
-	return find_id(&party_table, o->customer, &o->customer_id) &&
+	return find_id(&party_table, o->customer, &o->customer_id) && !has_rules(o->customer_id) &&
 		   find_id(&channel_table, o->channel, &o->channel_id) &&
 		   find_id(&company_table, o->company, &o->company_id);
 }

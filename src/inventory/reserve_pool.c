@@ -21,6 +21,8 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
+#include "base/guc.h"
+#include "base/verb.h"
 
 enum
 {
@@ -29,9 +31,12 @@ enum
 	P_COMMITTED,
 	P_BACKORDER,
 	P_SLOTS,
+	P_DEALT,
+	P_WAITED,
 	P_VERSION,
 	P_CHANGED_AT,
 	P_VALID_UNTIL,
+	P_CAP_UNTIL,
 	P_COUNT
 };
 
@@ -44,9 +49,12 @@ DsWriter ds_inventory_pool_writer = {
 				{"committed", NUMERICOID},
 				{"backorder_cap", NUMERICOID},
 				{"slots", INT2OID},
+				{"dealt", NUMERICOID},
+				{"waited_us", INT4OID},
 				{"version", INT8OID},
 				{"changed_at", TIMESTAMPTZOID},
-				{"valid_until", TIMESTAMPTZOID}},
+				{"valid_until", TIMESTAMPTZOID},
+				{"cap_until", TIMESTAMPTZOID}},
 };
 
 /* number does the reading of a numeric column, which is never NULL. */
@@ -68,19 +76,36 @@ instant(HeapTuple row, int column)
 	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }
 
-/* look does the reckoning of what may be promised of a pool. False: time has passed it, or it is none for us. */
+/* whole does the reading of a whole number, which is never NULL. */
+static Datum
+whole(HeapTuple row, int column)
+{
+	bool isnull;
+
+	return ds_writer_value(&ds_inventory_pool_writer, row, column, &isnull);
+}
+
+/*
+ * look does the reckoning of what may be promised of a pool. False: time has
+ * passed it. Of a hot pool holds may be over: they end together, and until
+ * then it only promises less than it could.
+ */
 static bool
 look(DsReservePool *pool)
 {
-	bool isnull;
-	Numeric most =
-		DS_NUMERIC(numeric_add, number(pool->row, P_CAP), number(pool->row, P_BACKORDER));
+	HeapTuple row = pool->row;
+	Numeric most = DS_NUMERIC(numeric_add, number(row, P_CAP), number(row, P_BACKORDER));
+	Numeric promised = DS_NUMERIC(numeric_add, number(row, P_HELD), number(row, P_COMMITTED));
 
-	pool->free = DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, number(pool->row, P_HELD)),
-							number(pool->row, P_COMMITTED));
-	return instant(pool->row, P_VALID_UNTIL) > GetCurrentTimestamp() &&
-		   DatumGetInt16(ds_writer_value(&ds_inventory_pool_writer, pool->row, P_SLOTS, &isnull)) ==
-			   0;
+	pool->dealt = DatumGetInt16(whole(row, P_SLOTS)) > 0;
+	pool->own =
+		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), number(row, P_DEALT));
+	pool->free = pool->own;
+	if (!pool->dealt)
+		return instant(row, P_VALID_UNTIL) > GetCurrentTimestamp();
+	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
+	pool->free = DS_NUMERIC(numeric_add, pool->own, pool->slots.free);
+	return instant(row, P_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
 /* ds_inventory_read_pools does the look at all pools as they were read. False: one of them needs more. */
@@ -95,10 +120,11 @@ ds_inventory_read_pools(DsReserve *call)
 	return true;
 }
 
-/* lock does the locking of one pool and reads it anew. */
+/* lock does the locking of one pool, and reads it anew. */
 static void
 lock(DsReservePool *pool)
 {
+	TimestampTz began = GetCurrentTimestamp();
 	HeapTuple row;
 	TM_Result result =
 		ds_writer_lock(&ds_inventory_pool_writer, &pool->row->t_self, LockWaitBlock, &row);
@@ -110,6 +136,10 @@ lock(DsReservePool *pool)
 						errhint("Run the transaction again.")));
 	pool->row = row;
 	pool->locked = true;
+	pool->waited_us = GetCurrentTimestamp() - began;
+	/* what was committed while we waited is to be seen */
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
 /* ds_inventory_lock_pools does the locking of all pools, in their order. */
@@ -118,6 +148,15 @@ ds_inventory_lock_pools(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 		lock(&call->pools[i]);
+}
+
+/* new_wait does the moving average of waits for a pool, with ours. */
+static int
+new_wait(const DsReservePool *pool)
+{
+	int64 before = DatumGetInt32(whole(pool->row, P_WAITED));
+
+	return (int) Min((before * 7 + pool->waited_us) / 8, PG_INT32_MAX);
 }
 
 /* try does the guarded update of a pool, if nobody else is at it. */
@@ -129,23 +168,22 @@ try(const DsReserve *call, DsReservePool *pool)
 	bool changed[P_COUNT] = {false};
 	int counter = call->options.commit ? P_COMMITTED : P_HELD;
 	TimestampTz until = instant(pool->row, P_VALID_UNTIL);
-	bool isnull;
+	TransactionId other;
 
 	values[counter] =
 		NumericGetDatum(DS_NUMERIC(numeric_add, number(pool->row, counter), pool->taken));
-	values[P_VERSION] = Int64GetDatum(
-		DatumGetInt64(ds_writer_value(&ds_inventory_pool_writer, pool->row, P_VERSION, &isnull)) +
-		1);
+	values[P_VERSION] = Int64GetDatum(DatumGetInt64(whole(pool->row, P_VERSION)) + 1);
+	values[P_WAITED] = Int32GetDatum(new_wait(pool));
 	values[P_CHANGED_AT] =
 		TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(pool->row, P_CHANGED_AT) + 1));
-	changed[counter] = changed[P_VERSION] = changed[P_CHANGED_AT] = true;
+	changed[counter] = changed[P_VERSION] = changed[P_WAITED] = changed[P_CHANGED_AT] = true;
 	if (!call->options.commit && call->expires_at < until)
 	{
 		values[P_VALID_UNTIL] = TimestampTzGetDatum(call->expires_at);
 		changed[P_VALID_UNTIL] = true;
 	}
 	pool->after = ds_writer_update(&ds_inventory_pool_writer, pool->row, values, nulls, changed,
-								   pool->locked);
+								   pool->locked, &other);
 	return pool->after != NULL;
 }
 
@@ -160,6 +198,7 @@ give_back(DsReserve *call)
 		Datum values[P_COUNT];
 		bool nulls[P_COUNT];
 		bool changed[P_COUNT];
+		TransactionId other;
 
 		if (pool->after == NULL)
 			continue;
@@ -168,8 +207,8 @@ give_back(DsReserve *call)
 			values[c] = ds_writer_value(&ds_inventory_pool_writer, pool->row, c, &nulls[c]);
 			changed[c] = true;
 		}
-		if (ds_writer_update(&ds_inventory_pool_writer, pool->after, values, nulls, changed,
-							 true) == NULL)
+		if (ds_writer_update(&ds_inventory_pool_writer, pool->after, values, nulls, changed, true,
+							 &other) == NULL)
 			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 							errmsg("stock changed while it was being promised"),
 							errhint("Run the transaction again.")));
@@ -195,10 +234,12 @@ tell_again(DsReserve *call, const DsReservePool *pool)
 static bool
 take_one(DsReserve *call, DsReservePool *pool)
 {
+	if (DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
+		return false;
 	while (!try(call, pool))
 	{
 		lock(pool);
-		if (!look(pool) || DS_NUMERIC_IS(numeric_lt, pool->free, pool->taken))
+		if (!look(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 			return false;
 		tell_again(call, pool);
 	}
@@ -216,5 +257,72 @@ ds_inventory_take(DsReserve *call)
 		give_back(call);
 		return false;
 	}
+	return true;
+}
+
+/* deal does the dealing out of a pool that is hot, or was and has something again. */
+static void
+deal(const DsReservePool *pool)
+{
+	static const Oid types[] = {INT8OID, INT8OID, NUMERICOID};
+	LOCAL_FCINFO(fcinfo, 3);
+	FmgrInfo flinfo;
+
+	if (ds_guc_slots_max < 2 || (!pool->dealt && new_wait(pool) < (int64) ds_guc_hot_wait * 1000))
+		return;
+	fmgr_info(ds_verb_behind("inventory_deal", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = Int64GetDatum(pool->item_id);
+	fcinfo->args[1].value = Int64GetDatum(pool->site_id);
+	fcinfo->args[2].value = NumericGetDatum(pool->taken);
+	for (int i = 0; i < lengthof(types); i++)
+		fcinfo->args[i].isnull = false;
+	CommandCounterIncrement();
+	FunctionCallInvoke(fcinfo);
+}
+
+/* take_slot does the taking from a slot of a hot pool. */
+static bool
+take_slot(DsReserve *call, DsReservePool *pool)
+{
+	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
+					   call->expires_at};
+	bool taken;
+
+	if (!ds_inventory_slots_open())
+		return false;
+	taken = ds_inventory_slots_take(&take, &pool->slots);
+	ds_inventory_slots_close();
+	return taken;
+}
+
+/*
+ * ds_inventory_take_alone does the taking of a call that draws on one pool:
+ * from a slot if it has some, otherwise or if they have not enough from its
+ * row. False: nothing is taken. The pool is locked then only if the call has
+ * no other one to choose.
+ */
+bool
+ds_inventory_take_alone(DsReserve *call, DsReservePool *pool)
+{
+	if (!pool->locked && pool->dealt && take_slot(call, pool))
+		return true;
+	if (!pool->locked && !pool->dealt && try(call, pool))
+	{
+		deal(pool);
+		return true;
+	}
+	if (call->npools > 1 && !pool->locked)
+		return false;
+	if (!pool->locked)
+	{
+		lock(pool);
+		if (!look(pool))
+			return false;
+		tell_again(call, pool);
+	}
+	if (!take_one(call, pool))
+		return false;
+	deal(pool);
 	return true;
 }

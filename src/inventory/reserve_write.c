@@ -289,7 +289,7 @@ compare_answers(const void *a, const void *b)
 static void
 answer_row(const DsReserve *call, const DsReserveGrant *g, Datum *values, bool *nulls)
 {
-	DsJson detail = {NULL, NULL};
+	DsJson detail = {0};
 
 	memset(nulls, false, sizeof(bool) * O_COUNT);
 	ds_json_open_object(&detail, NULL);
@@ -380,7 +380,7 @@ keep_answer(const DsReserve *call, Datum request, Datum answer)
 void
 ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 {
-	DsJson json = {NULL, NULL};
+	DsJson json = {0};
 	Datum answer;
 
 	insert_reservations(call);

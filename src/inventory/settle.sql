@@ -28,6 +28,7 @@ BEGIN
 			ended_at = CASE WHEN x.quantity - from_held - from_committed = x.shipped THEN t END
 		WHERE x.item_id = inventory_give_back.item_id AND x.reservation_id = inventory_give_back.reservation_id;
 	END IF;
+	PERFORM distsync_internal.inventory_gather(inventory_give_back.item_id, r.site_id, from_held, from_committed);
 	UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - from_committed
 	WHERE p.item_id = inventory_give_back.item_id AND p.site_id = r.site_id;
 	UPDATE dist.demand d SET reserved = d.reserved - from_held - from_committed,
@@ -147,6 +148,7 @@ BEGIN
 			expires_at = CASE WHEN x.committed + from_held < x.quantity THEN x.expires_at END,
 			ended_at = CASE WHEN x.shipped + got = x.quantity THEN clock_timestamp() END
 		WHERE x.item_id = inventory_consume.item_id AND x.reservation_id = r.reservation_id;
+		PERFORM distsync_internal.inventory_gather(inventory_consume.item_id, r.site_id, from_held, got - from_held);
 		UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - (got - from_held)
 		WHERE p.item_id = inventory_consume.item_id AND p.site_id = r.site_id;
 		UPDATE dist.demand d SET shipped = d.shipped + got, status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped + got)

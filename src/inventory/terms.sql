@@ -20,9 +20,10 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	future		boolean,
 	safety		numeric,
 	ruled		boolean,
-	lead_at		timestamptz
+	lead_at		timestamptz,
+	cap_until	timestamptz
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never).';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never), turns_at without holds.';
 
 CREATE TYPE distsync_internal.inventory_view AS (
 	mode		text,
@@ -42,13 +43,15 @@ DECLARE
 BEGIN
 	RETURN QUERY
 	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0),
-		COALESCE(p.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(p.changed_at, '-infinity'),
+		COALESCE(p.held, 0) + COALESCE(o.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0) + COALESCE(o.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(greatest(p.changed_at, o.changed_at), '-infinity'),
 		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
 		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
 		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
-		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours'
+		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours',
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence)
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
+	LEFT JOIN LATERAL (SELECT sum(y.held) AS held, sum(y.committed) AS committed, max(y.changed_at) AS changed_at FROM dist.stock_pool_slot y WHERE y.item_id = p.item_id AND y.site_id = p.site_id) o ON p.slots > 0
 	LEFT JOIN dist.item_site r ON r.item_id = k.item_id AND r.site_id = k.site_id
 	CROSS JOIN LATERAL (SELECT COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = k.item_id), 0) AS days) shelf
 	CROSS JOIN LATERAL (
@@ -120,13 +123,15 @@ BEGIN
 	RETURN QUERY
 	SELECT m.* FROM unnest(inventory_now.item_ids, inventory_now.site_ids) AS k(item_id, site_id)
 	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
+	LEFT JOIN LATERAL (SELECT sum(y.held) AS held, sum(y.committed) AS committed, max(y.changed_at) AS changed_at, min(y.valid_until) AS valid_until FROM dist.stock_pool_slot y WHERE y.item_id = p.item_id AND y.site_id = p.site_id) o ON p.slots > 0
+	CROSS JOIN LATERAL (SELECT least(p.valid_until, o.valid_until)) v(valid_until)
 	CROSS JOIN LATERAL (
-		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held, p.committed, p.backorder_cap, NULL::text, p.changed_at, p.valid_until, p.valid_until, p.ahead, p.safety, p.ruled,
-			CASE WHEN p.ruled THEN (SELECT inventory_now.at + r.lead_days * interval '24 hours' FROM dist.item_site r WHERE r.item_id = p.item_id AND r.site_id = p.site_id) END
-		WHERE p.valid_until IS NULL OR p.valid_until > inventory_now.at
+		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held + COALESCE(o.held, 0), p.committed + COALESCE(o.committed, 0), p.backorder_cap, NULL::text, greatest(p.changed_at, o.changed_at), v.valid_until, v.valid_until, p.ahead, p.safety, p.ruled,
+			CASE WHEN p.ruled THEN (SELECT inventory_now.at + r.lead_days * interval '24 hours' FROM dist.item_site r WHERE r.item_id = p.item_id AND r.site_id = p.site_id) END, p.cap_until
+		WHERE v.valid_until IS NULL OR v.valid_until > inventory_now.at
 		UNION ALL
 		SELECT t.* FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_now.at) t
-		WHERE p.valid_until <= inventory_now.at) m;
+		WHERE v.valid_until <= inventory_now.at) m;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestamptz) IS

@@ -214,24 +214,31 @@ CREATE TABLE dist.stock_pool (
 	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due, less safety: cap = least(phys, book) + low
 	ahead		boolean NOT NULL DEFAULT false,		-- supply or demand is to come
 	ruled		boolean NOT NULL DEFAULT false,		-- item_site says more than safety and backorders, or the item has quotas: this row is not all there is to know
-	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides
+	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides alone
+	dealt		numeric(20,6) NOT NULL DEFAULT 0,	-- dealt out to the slots: the sum of their cap; this row promises from the rest
+	waited_us	integer NOT NULL DEFAULT 0,			-- how long promises waited for this row, microseconds, moving average
+	cap_until	timestamptz,						-- as valid_until, without holds: when time alone may lower cap, NULL = never
 	version		bigint NOT NULL DEFAULT 1,			-- grows with each change
 	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of the last change, taken under the row's lock: known_at of answers
 	valid_until	timestamptz,						-- when time alone may change this row (hold or lot expires, supply falls due), NULL = never
 	CONSTRAINT stock_pool_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND safety >= 0 AND safety < 'NaN' AND held + committed <= cap + safety + backorder_cap + shortfall)
+	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND safety >= 0 AND safety < 'NaN' AND dealt >= 0 AND held + committed + dealt <= cap + safety + backorder_cap + shortfall)
 ) WITH (fillfactor = 50);
 CREATE INDEX stock_pool_valid_idx ON dist.stock_pool (valid_until) WHERE valid_until IS NOT NULL;
 
--- dist.stock_pool_slot: a share of a hot pool, so that many clients can promise at once.
+-- dist.stock_pool_slot: a share of a hot pool, so that many clients can promise at once. Its promises are not in the pool's held and
+-- committed, but in its dealt.
 CREATE TABLE dist.stock_pool_slot (
 	item_id		bigint NOT NULL,					-- item
 	site_id		bigint NOT NULL,					-- site
-	slot		smallint NOT NULL,					-- number of the slot
+	slot		smallint NOT NULL,					-- number of the slot, from 0
 	cap			numeric(20,6) NOT NULL,				-- its share of the pool, base units
-	held		numeric(20,6) NOT NULL DEFAULT 0,	-- promised from it
+	held		numeric(20,6) NOT NULL DEFAULT 0,	-- reserved from it, not yet committed
+	committed	numeric(20,6) NOT NULL DEFAULT 0,	-- committed from it, not yet shipped
+	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of its last promise
+	valid_until	timestamptz,						-- when the first hold of it may end, NULL = never
 	CONSTRAINT stock_pool_slot_pk PRIMARY KEY (item_id, site_id, slot),
-	CONSTRAINT stock_pool_slot_chk CHECK (cap >= 0 AND cap < 'NaN' AND held >= 0 AND held <= cap)
+	CONSTRAINT stock_pool_slot_chk CHECK (cap < 'NaN' AND held >= 0 AND committed >= 0 AND held + committed <= cap)
 ) WITH (fillfactor = 20);
 
 -- dist.stock_quota: a share of an item set aside for a customer, channel or region; scope '*' is the collective rest.

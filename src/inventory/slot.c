@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * slot.c
+ *		Promising from a slot: the guarded update of one of the shares of a
+ *		hot pool.
+ *
+ * Every backend begins at a slot of its own and goes on to the next one where
+ * somebody is at it; a slot is never locked before it is known to have enough,
+ * and nobody waits for one while having another. Where somebody is at each of
+ * those that have enough, we wait for him to end, and look again. So whoever
+ * finds nothing here holds nothing here, and may go and lock the pool.
+ *
+ * Process: any backend. Locks: the row of one slot until the end of the
+ * transaction. Memory: the caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/slot.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/reader.h"
+#include "base/writer.h"
+#include "inventory/reserve.h"
+
+#define MAX_ROUNDS 100
+
+enum
+{
+	S_SLOT,
+	S_CAP,
+	S_HELD,
+	S_COMMITTED,
+	S_CHANGED_AT,
+	S_VALID_UNTIL,
+	S_COUNT
+};
+
+static DsTable slot_table = {
+	.name = "stock_pool_slot",
+	.index = "stock_pool_slot_pk",
+	.keys = {"item_id", "site_id"},
+	.columns = {"slot", "cap", "held", "committed", "changed_at", "valid_until"},
+};
+
+static DsWriter slot_writer = {
+	.schema = "dist",
+	.name = "stock_pool_slot",
+	.updates = true,
+	.columns = {{"slot", INT2OID},
+				{"cap", NUMERICOID},
+				{"held", NUMERICOID},
+				{"committed", NUMERICOID},
+				{"changed_at", TIMESTAMPTZOID},
+				{"valid_until", TIMESTAMPTZOID}},
+};
+
+/* ds_inventory_slots_open does the start of writing. False: take SQL. */
+bool
+ds_inventory_slots_open(void)
+{
+	if (!ds_table_resolve(&slot_table) || !ds_writer_open(&slot_writer))
+		return false;
+	if (slot_writer.capture == NULL)
+		return true;
+	ds_writer_close(&slot_writer);
+	return false;
+}
+
+/* ds_inventory_slots_close does the end of writing. */
+void
+ds_inventory_slots_close(void)
+{
+	ds_writer_close(&slot_writer);
+}
+
+/* add does the entering of the slot that the reader stands on. */
+static void
+add(DsSlots *slots, DsReader *reader)
+{
+	DsSlot *slot;
+
+	if (slots->n == slots->room)
+	{
+		slots->room = Max(64, slots->room * 2);
+		slots->slot = slots->slot == NULL ? palloc(sizeof(DsSlot) * slots->room)
+										  : repalloc(slots->slot, sizeof(DsSlot) * slots->room);
+	}
+	slot = &slots->slot[slots->n++];
+	slot->number = DatumGetInt16(reader->values[S_SLOT]);
+	slot->held = DatumGetNumericCopy(reader->values[S_HELD]);
+	slot->committed = DatumGetNumericCopy(reader->values[S_COMMITTED]);
+	slot->free = DS_NUMERIC(
+		numeric_sub, DS_NUMERIC(numeric_sub, DatumGetNumeric(reader->values[S_CAP]), slot->held),
+		slot->committed);
+	slot->changed_at = DatumGetTimestampTz(reader->values[S_CHANGED_AT]);
+	slot->valid_until = reader->nulls[S_VALID_UNTIL]
+							? DT_NOEND
+							: DatumGetTimestampTz(reader->values[S_VALID_UNTIL]);
+	slot->row = reader->slot == NULL ? NULL : ExecCopySlotHeapTuple(reader->slot);
+	slots->held = DS_NUMERIC(numeric_add, slots->held, slot->held);
+	slots->committed = DS_NUMERIC(numeric_add, slots->committed, slot->committed);
+	slots->free = DS_NUMERIC(numeric_add, slots->free, slot->free);
+	slots->changed_at = Max(slots->changed_at, slot->changed_at);
+	slots->valid_until = Min(slots->valid_until, slot->valid_until);
+}
+
+/* ds_inventory_slots_read does the reading of all slots of a pool, as the active snapshot sees them. */
+void
+ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots)
+{
+	DsReader *reader = ds_reader_open(&slot_table);
+	Datum keys[2] = {Int64GetDatum(item_id), Int64GetDatum(site_id)};
+
+	slots->n = 0;
+	slots->held = slots->committed = slots->free = int64_to_numeric(0);
+	slots->changed_at = DT_NOBEGIN;
+	slots->valid_until = DT_NOEND;
+	ds_reader_seek(reader, keys, 2);
+	while (ds_reader_next(reader))
+		add(slots, reader);
+	ds_reader_close(reader);
+}
+
+/* try does the guarded update of a slot that has enough, if nobody else is at it; otherwise other says who is. */
+static bool
+try(const DsSlotTake *take, const DsSlot *slot, TransactionId *other)
+{
+	Datum values[S_COUNT];
+	bool nulls[S_COUNT] = {false};
+	bool changed[S_COUNT] = {false};
+	int counter = take->commit ? S_COMMITTED : S_HELD;
+
+	values[counter] = NumericGetDatum(
+		DS_NUMERIC(numeric_add, take->commit ? slot->committed : slot->held, take->quantity));
+	values[S_CHANGED_AT] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), slot->changed_at + 1));
+	changed[counter] = changed[S_CHANGED_AT] = true;
+	if (!take->commit && take->expires_at < slot->valid_until)
+	{
+		values[S_VALID_UNTIL] = TimestampTzGetDatum(take->expires_at);
+		changed[S_VALID_UNTIL] = true;
+	}
+	return ds_writer_update(&slot_writer, slot->row, values, nulls, changed, false, other) != NULL;
+}
+
+/* enough does the guard. */
+static bool
+enough(const DsSlotTake *take, const DsSlot *slot)
+{
+	return DS_NUMERIC_IS(numeric_ge, slot->free, take->quantity);
+}
+
+/*
+ * try_all does one round over the slots. Returns whether something was taken;
+ * if not, some says whether any has enough, and other who is at one of them.
+ */
+static bool
+try_all(const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId *other)
+{
+	uint32 start = ds_compat_my_proc_number();
+
+	*some = false;
+	for (int i = 0; i < slots->n; i++)
+	{
+		const DsSlot *slot = &slots->slot[(start + i) % slots->n];
+		TransactionId at_it;
+
+		if (!enough(take, slot))
+			continue;
+		*some = true;
+		if (try(take, slot, &at_it))
+			return true;
+		if (!TransactionIdIsValid(*other))
+			*other = at_it;
+	}
+	return false;
+}
+
+/*
+ * ds_inventory_slots_take does the taking of a quantity from one of the slots
+ * that were read. False: none has enough, or somebody is at each of them and
+ * there may be more; nothing is locked then.
+ */
+bool
+ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots)
+{
+	for (int round = 0; round < MAX_ROUNDS; round++)
+	{
+		TransactionId other = InvalidTransactionId;
+		bool some;
+		bool taken = try_all(take, slots, &some, &other);
+
+		if (taken || !some || (round == 0 && slots->n < ds_guc_slots_max))
+		{
+			if (round > 0)
+				PopActiveSnapshot();
+			return taken;
+		}
+		CHECK_FOR_INTERRUPTS();
+		if (TransactionIdIsNormal(other) && !TransactionIdIsCurrentTransactionId(other))
+			XactLockTableWait(other, NULL, NULL, XLTW_None);
+		if (round > 0)
+			PopActiveSnapshot();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		ds_inventory_slots_read(take->item_id, take->site_id, slots);
+	}
+	PopActiveSnapshot();
+	return false;
+}

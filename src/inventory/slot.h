@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ *
+ * slot.h
+ *		Slots: shares of a hot pool, so that many clients can promise at once.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_INVENTORY_SLOT_H
+#define DS_INVENTORY_SLOT_H
+
+#include "postgres.h"
+
+#include "access/htup.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+typedef struct DsSlot
+{
+	int number;
+	Numeric held;
+	Numeric committed;
+	Numeric free;
+	TimestampTz changed_at;
+	TimestampTz valid_until; /* DT_NOEND = for ever */
+	HeapTuple row;			 /* NULL where slots cannot be written */
+} DsSlot;
+
+/* The slots of a pool as one snapshot sees them, in the order of their numbers. */
+typedef struct DsSlots
+{
+	int n;
+	int room;
+	DsSlot *slot;
+	Numeric held; /* their sums */
+	Numeric committed;
+	Numeric free;
+	TimestampTz changed_at;	 /* the newest */
+	TimestampTz valid_until; /* the earliest */
+} DsSlots;
+
+/* what is taken from a slot */
+typedef struct DsSlotTake
+{
+	int64 item_id;
+	int64 site_id;
+	Numeric quantity;
+	bool commit;
+	TimestampTz expires_at;
+} DsSlotTake;
+
+extern bool ds_inventory_slots_open(void);
+extern void ds_inventory_slots_close(void);
+extern void ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots);
+extern bool ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots);
+
+#endif /* DS_INVENTORY_SLOT_H */
