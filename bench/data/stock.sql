@@ -28,8 +28,8 @@ INSERT INTO dist.demand (item_id, demand_key, site_id, ordered, required_at)
 SELECT o.item_id, concat_ws('/', 'B', o.item_id, o.site_id), o.site_id, 5, date_trunc('day', now()) + interval '5 days' FROM opening o WHERE o.ahead;
 INSERT INTO dist.supply (item_id, site_id, kind, reference, quantity, expected_at, source)
 SELECT o.item_id, o.site_id, 'purchase', 'PO-' || o.site_id, 100, date_trunc('day', now()) + interval '9 days', 'bench-erp' FROM opening o WHERE o.ahead;
-INSERT INTO dist.stock_pool (item_id, site_id, cap, phys, book, low, ahead, valid_until)
-SELECT o.item_id, o.site_id, CASE WHEN o.ahead THEN 995 ELSE 1000 END, 1000, 1000, CASE WHEN o.ahead THEN -5 ELSE 0 END, o.ahead, CASE WHEN o.ahead THEN date_trunc('day', now()) + interval '9 days' END FROM opening o;
+INSERT INTO dist.stock_pool (item_id, site_id, cap, phys, book, low, ahead, valid_until, cap_until)
+SELECT o.item_id, o.site_id, CASE WHEN o.ahead THEN 995 ELSE 1000 END, 1000, 1000, CASE WHEN o.ahead THEN -5 ELSE 0 END, o.ahead, t.at, t.at FROM opening o, LATERAL (SELECT CASE WHEN o.ahead THEN date_trunc('day', now()) + interval '9 days' END AS at) t;
 
 SELECT setval('dist.item_item_id_seq', max(item_id)) FROM dist.item \g /dev/null
 SELECT setval('dist.site_site_id_seq', max(site_id)) FROM dist.site \g /dev/null

@@ -200,6 +200,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.hot_items() IS
-	'Items at sites that so many clients promise from that their pool was dealt out to slots, base units: slots (0 = taken back for now), free in the pool''s row, free in all slots together, the smallest free share, promised from slots; how long promises waited for the row, moving average; last promise from a slot. Reads only.';
+	'Items at sites that so many clients promise from that their pool was dealt out to slots, base units: slots (0 = somebody has taken them back, until the next one deals), free in the pool''s row, free in all slots together, the smallest free share, promised from slots; how long promises waited for the row, moving average; last promise from a slot. Reads only.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('hot_items', '{reader,operator,admin}');
