@@ -120,15 +120,16 @@ ds_inventory_read_pools(DsReserve *call)
 	return true;
 }
 
-/* lock does the locking of one pool, and reads it anew. */
-static void
-lock(DsReservePool *pool)
+/* lock does the locking of one pool, and reads it anew. False: somebody has it, and we do not wait. */
+static bool
+lock(DsReservePool *pool, LockWaitPolicy wait)
 {
 	TimestampTz began = GetCurrentTimestamp();
 	HeapTuple row;
-	TM_Result result =
-		ds_writer_lock(&ds_inventory_pool_writer, &pool->row->t_self, LockWaitBlock, &row);
+	TM_Result result = ds_writer_lock(&ds_inventory_pool_writer, &pool->row->t_self, wait, &row);
 
+	if (result == TM_WouldBlock)
+		return false;
 	if (result != TM_Ok)
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("stock changed while it was being promised"),
@@ -140,6 +141,7 @@ lock(DsReservePool *pool)
 	/* what was committed while we waited is to be seen */
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	return true;
 }
 
 /* ds_inventory_lock_pools does the locking of all pools, in their order. */
@@ -147,7 +149,7 @@ void
 ds_inventory_lock_pools(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
-		lock(&call->pools[i]);
+		lock(&call->pools[i], LockWaitBlock);
 }
 
 /* new_wait does the moving average of waits for a pool, with ours. */
@@ -238,7 +240,7 @@ take_one(DsReserve *call, DsReservePool *pool)
 		return false;
 	while (!try(call, pool))
 	{
-		lock(pool);
+		lock(pool, LockWaitBlock);
 		if (!look(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 			return false;
 		tell_again(call, pool);
@@ -281,19 +283,35 @@ deal(const DsReservePool *pool)
 	FunctionCallInvoke(fcinfo);
 }
 
-/* take_slot does the taking from a slot of a hot pool. */
+/*
+ * take_slot does the taking from a slot of a hot pool. Where somebody is at
+ * each of them, we deal more if nobody else does, otherwise wait. Taken or
+ * not, the pool may be locked then.
+ */
 static bool
 take_slot(DsReserve *call, DsReservePool *pool)
 {
 	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
 					   call->expires_at};
-	bool taken;
+	DsSlotResult result;
 
 	if (!ds_inventory_slots_open())
 		return false;
-	taken = ds_inventory_slots_take(&take, &pool->slots);
+	result = ds_inventory_slots_take(&take, &pool->slots, pool->slots.n >= ds_guc_slots_max);
+	if (result == DS_SLOT_BUSY && !(call->npools == 1 && lock(pool, LockWaitSkip)))
+		result = ds_inventory_slots_take(&take, &pool->slots, true);
 	ds_inventory_slots_close();
-	return taken;
+	return result == DS_SLOT_TAKEN;
+}
+
+/* take_row does the taking from the row of a pool that is locked and has been read anew. */
+static bool
+take_row(DsReserve *call, DsReservePool *pool)
+{
+	if (!take_one(call, pool))
+		return false;
+	deal(pool);
+	return true;
 }
 
 /*
@@ -305,24 +323,23 @@ take_slot(DsReserve *call, DsReservePool *pool)
 bool
 ds_inventory_take_alone(DsReserve *call, DsReservePool *pool)
 {
-	if (!pool->locked && pool->dealt && take_slot(call, pool))
+	if (pool->locked)
+		return take_row(call, pool);
+	if (pool->dealt && take_slot(call, pool))
 		return true;
-	if (!pool->locked && !pool->dealt && try(call, pool))
+	if (!pool->dealt && try(call, pool))
 	{
 		deal(pool);
 		return true;
 	}
-	if (call->npools > 1 && !pool->locked)
-		return false;
 	if (!pool->locked)
 	{
-		lock(pool);
-		if (!look(pool))
+		if (call->npools > 1)
 			return false;
-		tell_again(call, pool);
+		lock(pool, LockWaitBlock);
 	}
-	if (!take_one(call, pool))
+	if (!look(pool))
 		return false;
-	deal(pool);
-	return true;
+	tell_again(call, pool);
+	return take_row(call, pool);
 }

@@ -4,11 +4,12 @@
  *		Promising from a slot: the guarded update of one of the shares of a
  *		hot pool.
  *
- * Every backend begins at a slot of its own and goes on to the next one where
- * somebody is at it; a slot is never locked before it is known to have enough,
- * and nobody waits for one while having another. Where somebody is at each of
- * those that have enough, we wait for him to end, and look again. So whoever
- * finds nothing here holds nothing here, and may go and lock the pool.
+ * Every backend begins at the slot that it had the last time and goes on to
+ * the next one where somebody is at it: so they soon have one each. A slot is
+ * never locked before it is known to have enough, and nobody waits for one
+ * while having another. Where somebody is at each of those that have enough,
+ * we wait for him to end, and look again. So whoever finds nothing here holds
+ * nothing here, and may go and lock the pool.
  *
  * Process: any backend. Locks: the row of one slot until the end of the
  * transaction. Memory: the caller's context.
@@ -22,6 +23,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
+#include "storage/procarray.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
@@ -61,6 +63,9 @@ static DsWriter slot_writer = {
 				{"changed_at", TIMESTAMPTZOID},
 				{"valid_until", TIMESTAMPTZOID}},
 };
+
+/* where we promised from the last time, -1 = never */
+static int usual = -1;
 
 /* ds_inventory_slots_open does the start of writing. False: take SQL. */
 bool
@@ -159,58 +164,73 @@ enough(const DsSlotTake *take, const DsSlot *slot)
 
 /*
  * try_all does one round over the slots. Returns whether something was taken;
- * if not, some says whether any has enough, and other who is at one of them.
+ * if not, some says whether any has enough, and other who is at one of them,
+ * unless one has changed since it was read.
  */
 static bool
 try_all(const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId *other)
 {
-	uint32 start = ds_compat_my_proc_number();
+	bool changed = false;
 
+	if (usual < 0)
+		usual = (int) (ds_compat_my_proc_number() % 256);
 	*some = false;
+	*other = InvalidTransactionId;
 	for (int i = 0; i < slots->n; i++)
 	{
-		const DsSlot *slot = &slots->slot[(start + i) % slots->n];
+		int number = (usual + i) % slots->n;
 		TransactionId at_it;
 
-		if (!enough(take, slot))
+		if (!enough(take, &slots->slot[number]))
 			continue;
 		*some = true;
-		if (try(take, slot, &at_it))
+		if (try(take, &slots->slot[number], &at_it))
+		{
+			usual = number;
 			return true;
-		if (!TransactionIdIsValid(*other))
+		}
+		if (!TransactionIdIsInProgress(at_it) || TransactionIdIsCurrentTransactionId(at_it))
+			changed = true;
+		else if (!TransactionIdIsValid(*other))
 			*other = at_it;
 	}
+	if (changed)
+		*other = InvalidTransactionId;
 	return false;
 }
 
 /*
  * ds_inventory_slots_take does the taking of a quantity from one of the slots
- * that were read. False: none has enough, or somebody is at each of them and
- * there may be more; nothing is locked then.
+ * that were read. If nothing was taken, nothing is locked. Waiting: for
+ * somebody who is at a slot, and then we look again.
  */
-bool
-ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots)
+DsSlotResult
+ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots, bool wait)
 {
-	for (int round = 0; round < MAX_ROUNDS; round++)
-	{
-		TransactionId other = InvalidTransactionId;
-		bool some;
-		bool taken = try_all(take, slots, &some, &other);
+	DsSlotResult result = DS_SLOT_BUSY;
 
-		if (taken || !some || (round == 0 && slots->n < ds_guc_slots_max))
+	for (int round = 0; round < MAX_ROUNDS && result == DS_SLOT_BUSY; round++)
+	{
+		TransactionId other;
+		bool some;
+
+		if (round > 0)
 		{
-			if (round > 0)
-				PopActiveSnapshot();
-			return taken;
+			PopActiveSnapshot();
+			PushActiveSnapshot(GetTransactionSnapshot());
+			ds_inventory_slots_read(take->item_id, take->site_id, slots);
+		}
+		if (try_all(take, slots, &some, &other))
+			result = DS_SLOT_TAKEN;
+		else if (!some)
+			result = DS_SLOT_SHORT;
+		else if (TransactionIdIsValid(other))
+		{
+			if (!wait)
+				break;
+			XactLockTableWait(other, NULL, NULL, XLTW_None);
 		}
 		CHECK_FOR_INTERRUPTS();
-		if (TransactionIdIsNormal(other) && !TransactionIdIsCurrentTransactionId(other))
-			XactLockTableWait(other, NULL, NULL, XLTW_None);
-		if (round > 0)
-			PopActiveSnapshot();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		ds_inventory_slots_read(take->item_id, take->site_id, slots);
 	}
-	PopActiveSnapshot();
-	return false;
+	return result;
 }

@@ -48,9 +48,17 @@ typedef struct DsSlotTake
 	TimestampTz expires_at;
 } DsSlotTake;
 
+/* how it went */
+typedef enum DsSlotResult
+{
+	DS_SLOT_TAKEN,
+	DS_SLOT_BUSY, /* somebody is at each slot that has enough */
+	DS_SLOT_SHORT /* none has enough */
+} DsSlotResult;
+
 extern bool ds_inventory_slots_open(void);
 extern void ds_inventory_slots_close(void);
 extern void ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots);
-extern bool ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots);
+extern DsSlotResult ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots, bool wait);
 
 #endif /* DS_INVENTORY_SLOT_H */

@@ -135,9 +135,10 @@ BEGIN
 	END IF;
 	share := p.free / (2 * n);
 	share := trunc(share, CASE WHEN share < 1 THEN 6 ELSE 0 END);
+	-- only who has the pool's lock adds slots; ON CONFLICT would wait for everybody who promises from one
 	INSERT INTO dist.stock_pool_slot (item_id, site_id, slot, cap)
 	SELECT inventory_deal.item_id, inventory_deal.site_id, s.slot, 0 FROM generate_series(0, n - 1) s(slot)
-	ON CONFLICT DO NOTHING;
+	WHERE NOT EXISTS (SELECT FROM dist.stock_pool_slot y WHERE y.item_id = inventory_deal.item_id AND y.site_id = inventory_deal.site_id AND y.slot = s.slot);
 	WITH s AS MATERIALIZED (
 		SELECT y.slot, share - (y.cap - y.held - y.committed) AS more FROM dist.stock_pool_slot y
 		WHERE y.item_id = inventory_deal.item_id AND y.site_id = inventory_deal.site_id AND y.slot < n AND y.cap - y.held - y.committed < share
