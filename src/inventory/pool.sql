@@ -225,7 +225,8 @@ COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: e
 -- inventory_sweep_due does the answer to "when is there work again".
 CREATE FUNCTION distsync_internal.inventory_sweep_due() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT least((SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL), (SELECT min(s.valid_until) + interval '1 second' FROM dist.stock_pool_slot s),
+	SELECT least((SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.slots = 0), (SELECT min(s.valid_until) + interval '1 second' FROM dist.stock_pool_slot s),
+		(SELECT least(min(p.cap_until), min(p.valid_until) + interval '1 second') FROM (SELECT DISTINCT s.item_id, s.site_id FROM dist.stock_pool_slot s) k JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.slots > 0),
 		(SELECT min(h.changed_at) + distsync_internal.inventory_hot_for() FROM (SELECT max(s.changed_at) AS changed_at FROM dist.stock_pool_slot s GROUP BY s.item_id, s.site_id) h))
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires, a pool changes by time alone or a hot one may have cooled down; NULL = none.';
