@@ -295,8 +295,7 @@ ds_writer_open(DsWriter *writer)
 	}
 	writer->relation = rel;
 	writer->result->ri_RelationDesc = rel;
-	for (int i = 0; i < writer->result->ri_NumIndices; i++)
-		writer->result->ri_IndexRelationDescs[i] = index_open(writer->indexes[i], RowExclusiveLock);
+	writer->indexes_open = false;
 	if (writer->updates)
 		CheckCmdReplicaIdentity(rel, CMD_UPDATE);
 	return true;
@@ -306,7 +305,7 @@ ds_writer_open(DsWriter *writer)
 void
 ds_writer_close(DsWriter *writer)
 {
-	for (int i = 0; i < writer->result->ri_NumIndices; i++)
+	for (int i = 0; writer->indexes_open && i < writer->result->ri_NumIndices; i++)
 		index_close(writer->result->ri_IndexRelationDescs[i], NoLock);
 	table_close(writer->relation, NoLock);
 	writer->relation = NULL;
@@ -347,12 +346,24 @@ ds_writer_form(const DsWriter *writer, const Datum *values, const bool *nulls)
 	return row;
 }
 
+/* open_indexes does the opening of the indexes, when the first entry is made: most updates make none. */
+static void
+open_indexes(DsWriter *writer)
+{
+	for (int i = 0; i < writer->result->ri_NumIndices; i++)
+		writer->result->ri_IndexRelationDescs[i] = index_open(writer->indexes[i], RowExclusiveLock);
+	writer->indexes_open = true;
+}
+
 /* add_entries does the index entries of a row. */
 static void
 add_entries(DsWriter *writer, TupleTableSlot *slot)
 {
-	List *recheck = ds_compat_insert_index_tuples(writer->result, slot, writer->estate);
+	List *recheck;
 
+	if (!writer->indexes_open)
+		open_indexes(writer);
+	recheck = ds_compat_insert_index_tuples(writer->result, slot, writer->estate);
 	Assert(recheck == NIL);
 	list_free(recheck);
 	ResetPerTupleExprContext(writer->estate);

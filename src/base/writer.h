@@ -47,6 +47,7 @@ typedef struct DsWriter
 	ResultRelInfo *result;
 
 	Relation relation; /* while it is open */
+	bool indexes_open;
 } DsWriter;
 
 extern bool ds_writer_open(DsWriter *writer);

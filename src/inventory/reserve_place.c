@@ -44,14 +44,6 @@ static DsTable pool_table = {
 	.columns = {"item_id", "site_id"},
 };
 
-/* shares that are set aside are not in the pools' numbers */
-static DsTable quota_table = {
-	.name = "stock_quota",
-	.index = "stock_quota_pk",
-	.keys = {"item_id"},
-	.columns = {"item_id"},
-};
-
 /* A site that this call has met. */
 typedef struct Site
 {
@@ -67,7 +59,6 @@ typedef struct Search
 	DsReserve *call;
 	DsReader *pools;
 	DsReader *sites;
-	DsReader *quotas;
 	Site *known;
 	int nknown;
 	int room;
@@ -204,28 +195,16 @@ ds_inventory_list_pools(DsReserve *call)
 {
 	Search search = {.call = call};
 	bool good = true;
-	int64 item_id = 0;
 	int64 scanned = 0;
 
 	if (!ds_table_resolve(&pool_table))
 		return false;
 	search.pools = ds_reader_open(&pool_table);
 	search.sites = ds_reader_open(&site_table);
-	search.quotas = ds_reader_open(&quota_table);
 	for (int i = 0; good && i < call->nlines; i++)
 	{
 		DsReserveLine *line = &call->lines[i];
 
-		if (line->item_id != item_id)
-		{
-			Datum key = Int64GetDatum(line->item_id);
-
-			ds_reader_seek(search.quotas, &key, 1);
-			good = !ds_reader_next(search.quotas);
-			item_id = line->item_id;
-		}
-		if (!good)
-			break;
 		if (line->site_id != 0)
 			good = find_named(&search, line);
 		else if (line->item_id != scanned)
@@ -234,7 +213,6 @@ ds_inventory_list_pools(DsReserve *call)
 			scanned = line->item_id;
 		}
 	}
-	ds_reader_close(search.quotas);
 	ds_reader_close(search.sites);
 	ds_reader_close(search.pools);
 	if (good && call->npools > 0)

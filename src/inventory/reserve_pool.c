@@ -22,6 +22,7 @@
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/guc.h"
+#include "base/reader.h"
 #include "base/verb.h"
 
 enum
@@ -37,6 +38,7 @@ enum
 	P_CHANGED_AT,
 	P_VALID_UNTIL,
 	P_CAP_UNTIL,
+	P_RULED,
 	P_COUNT
 };
 
@@ -54,7 +56,16 @@ DsWriter ds_inventory_pool_writer = {
 				{"version", INT8OID},
 				{"changed_at", TIMESTAMPTZOID},
 				{"valid_until", TIMESTAMPTZOID},
-				{"cap_until", TIMESTAMPTZOID}},
+				{"cap_until", TIMESTAMPTZOID},
+				{"ruled", BOOLOID}},
+};
+
+/* shares that are set aside are not in the numbers of a pool, but then it says that there is more to know */
+static DsTable quota_table = {
+	.name = "stock_quota",
+	.index = "stock_quota_pk",
+	.keys = {"item_id"},
+	.columns = {"item_id"},
 };
 
 /* number does the reading of a numeric column, which is never NULL. */
@@ -108,13 +119,29 @@ look(DsReservePool *pool)
 	return instant(row, P_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
+/* has_quotas does the question whether shares of an item are set aside. */
+static bool
+has_quotas(int64 item_id)
+{
+	DsReader *reader = ds_reader_open(&quota_table);
+	Datum key = Int64GetDatum(item_id);
+	bool found;
+
+	ds_reader_seek(reader, &key, 1);
+	found = ds_reader_next(reader);
+	ds_reader_close(reader);
+	return found;
+}
+
 /* ds_inventory_read_pools does the look at all pools as they were read. False: one of them needs more. */
 bool
 ds_inventory_read_pools(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 	{
-		if (!look(&call->pools[i]))
+		DsReservePool *pool = &call->pools[i];
+
+		if (!look(pool) || (DatumGetBool(whole(pool->row, P_RULED)) && has_quotas(pool->item_id)))
 			return false;
 	}
 	return true;
