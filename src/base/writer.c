@@ -346,11 +346,15 @@ ds_writer_form(const DsWriter *writer, const Datum *values, const bool *nulls)
 	return row;
 }
 
-/* open_indexes does the opening of the indexes, when the first entry is made: most updates make none. */
-static void
-open_indexes(DsWriter *writer)
+/*
+ * ds_writer_open_indexes does the opening of the indexes, unless they are: when
+ * the first entry is made, because most updates make none, or before a
+ * subtransaction that may make one.
+ */
+void
+ds_writer_open_indexes(DsWriter *writer)
 {
-	for (int i = 0; i < writer->result->ri_NumIndices; i++)
+	for (int i = 0; !writer->indexes_open && i < writer->result->ri_NumIndices; i++)
 		writer->result->ri_IndexRelationDescs[i] = index_open(writer->indexes[i], RowExclusiveLock);
 	writer->indexes_open = true;
 }
@@ -361,8 +365,7 @@ add_entries(DsWriter *writer, TupleTableSlot *slot)
 {
 	List *recheck;
 
-	if (!writer->indexes_open)
-		open_indexes(writer);
+	ds_writer_open_indexes(writer);
 	recheck = ds_compat_insert_index_tuples(writer->result, slot, writer->estate);
 	Assert(recheck == NIL);
 	list_free(recheck);

@@ -51,6 +51,7 @@ typedef struct DsWriter
 } DsWriter;
 
 extern bool ds_writer_open(DsWriter *writer);
+extern void ds_writer_open_indexes(DsWriter *writer);
 extern void ds_writer_close(DsWriter *writer);
 extern TupleTableSlot *ds_writer_slot(DsWriter *writer);
 extern Datum ds_writer_value(const DsWriter *writer, HeapTuple row, int column, bool *isnull);

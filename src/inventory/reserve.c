@@ -73,49 +73,32 @@ after_ttl(const DsReserve *call, TimestampTz at)
 												   IntervalPGetDatum(&call->options.ttl)));
 }
 
-/* only_pool does the finding of the pool that serves everything; NULL = there are several. */
-static DsReservePool *
-only_pool(const DsReserve *call)
-{
-	for (int i = 1; i < call->ngrants; i++)
-	{
-		if (call->grants[i].pool != call->grants[0].pool)
-			return NULL;
-	}
-	return call->grants[0].pool;
-}
-
 /*
  * decide does the choice and the taking, under the newest snapshot. False:
  * nothing is taken. What several pools could serve is decided without locks
  * where it comes from one of them and nobody is at that, otherwise with all
- * of them locked.
+ * of them locked. Where somebody is at every slot of a hot pool, more are
+ * dealt if nobody else does that, or else we wait for a slot.
  */
 static bool
 decide(DsReserve *call)
 {
 	DsReservePool *only;
+	DsSlotResult result = DS_SLOT_SHORT;
 
 	if (!ds_inventory_list_pools(call))
 		return false;
 	call->expires_at = after_ttl(call, GetCurrentTimestamp());
 	if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
 		return false;
-	only = only_pool(call);
-	if (only != NULL && ds_inventory_take_alone(call, only))
+	only = ds_inventory_only_pool(call);
+	if (only != NULL)
+		result = ds_inventory_take_alone(call, only, false);
+	if (result == DS_SLOT_BUSY && call->npools == 1 && ds_inventory_take(call, false))
 		return true;
-	if (call->npools == 1)
-		return false;
-	if (call->choose)
-	{
-		ds_inventory_lock_pools(call);
-		if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
-			return false;
-		only = only_pool(call);
-		if (only != NULL)
-			return ds_inventory_take_alone(call, only);
-	}
-	return ds_inventory_take(call);
+	if (result == DS_SLOT_BUSY)
+		result = ds_inventory_take_alone(call, only, true);
+	return result == DS_SLOT_TAKEN || ds_inventory_take(call, true);
 }
 
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */

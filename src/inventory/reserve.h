@@ -67,7 +67,6 @@ typedef struct DsReservePool
 	HeapTuple row;	 /* as it was read or locked */
 	bool locked;	 /* by us */
 	int64 waited_us; /* for the lock */
-	HeapTuple after; /* as we wrote it, NULL = not yet */
 	bool dealt;		 /* it has slots */
 	DsSlots slots;
 	Numeric own;   /* what its row may still promise, without slots */
@@ -111,13 +110,13 @@ extern bool ds_inventory_read_lines(DsReserve *call);
 /* where it comes from */
 extern bool ds_inventory_list_pools(DsReserve *call);
 extern bool ds_inventory_allocate(DsReserve *call);
+extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 
 /* the pools themselves */
 extern DsWriter ds_inventory_pool_writer;
 extern bool ds_inventory_read_pools(DsReserve *call);
-extern void ds_inventory_lock_pools(DsReserve *call);
-extern bool ds_inventory_take(DsReserve *call);
-extern bool ds_inventory_take_alone(DsReserve *call, DsReservePool *pool);
+extern bool ds_inventory_take(DsReserve *call, bool wait);
+extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait);
 
 /* what is kept of a promise, and what is answered */
 extern bool ds_inventory_writers_open(void);

@@ -333,3 +333,15 @@ ds_inventory_allocate(DsReserve *call)
 	pfree(places);
 	return enough;
 }
+
+/* ds_inventory_only_pool does the finding of the pool that serves everything; NULL = there are several. */
+DsReservePool *
+ds_inventory_only_pool(const DsReserve *call)
+{
+	for (int i = 1; i < call->ngrants; i++)
+	{
+		if (call->grants[i].pool != call->grants[0].pool)
+			return NULL;
+	}
+	return call->grants[0].pool;
+}

@@ -6,8 +6,7 @@
  * A pool is changed without locking it first where nobody else is at it. Where
  * somebody is, we wait for the lock and look again. Pools are taken in the
  * order of item and site, so that calls wait for each other but never in a
- * circle; what was taken is given back if a later pool has not enough, and the
- * whole path decides, with the same pools locked.
+ * circle; if one has not enough, all is undone and the whole path decides.
  *
  * Process: any backend. Locks: rows of dist.stock_pool until the end of the
  * transaction. Memory: the caller's context.
@@ -19,6 +18,8 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/guc.h"
@@ -171,9 +172,9 @@ lock(DsReservePool *pool, LockWaitPolicy wait)
 	return true;
 }
 
-/* ds_inventory_lock_pools does the locking of all pools, in their order. */
-void
-ds_inventory_lock_pools(DsReserve *call)
+/* lock_all does the locking of all pools, in their order. */
+static void
+lock_all(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 		lock(&call->pools[i], LockWaitBlock);
@@ -211,38 +212,8 @@ try(const DsReserve *call, DsReservePool *pool)
 		values[P_VALID_UNTIL] = TimestampTzGetDatum(call->expires_at);
 		changed[P_VALID_UNTIL] = true;
 	}
-	pool->after = ds_writer_update(&ds_inventory_pool_writer, pool->row, values, nulls, changed,
-								   pool->locked, &other);
-	return pool->after != NULL;
-}
-
-/* give_back does the undoing of what was taken, pool by pool. */
-static void
-give_back(DsReserve *call)
-{
-	CommandCounterIncrement();
-	for (int i = 0; i < call->npools; i++)
-	{
-		DsReservePool *pool = &call->pools[i];
-		Datum values[P_COUNT];
-		bool nulls[P_COUNT];
-		bool changed[P_COUNT];
-		TransactionId other;
-
-		if (pool->after == NULL)
-			continue;
-		for (int c = 0; c < P_COUNT; c++)
-		{
-			values[c] = ds_writer_value(&ds_inventory_pool_writer, pool->row, c, &nulls[c]);
-			changed[c] = true;
-		}
-		if (ds_writer_update(&ds_inventory_pool_writer, pool->after, values, nulls, changed, true,
-							 &other) == NULL)
-			ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-							errmsg("stock changed while it was being promised"),
-							errhint("Run the transaction again.")));
-	}
-	CommandCounterIncrement();
+	return ds_writer_update(&ds_inventory_pool_writer, pool->row, values, nulls, changed,
+							pool->locked, &other) != NULL;
 }
 
 /* tell_again does the reckoning of what there was for lines whose pool had changed. */
@@ -275,16 +246,14 @@ take_one(DsReserve *call, DsReservePool *pool)
 	return true;
 }
 
-/* ds_inventory_take does the taking of all that lines were granted. False: nothing is taken. */
-bool
-ds_inventory_take(DsReserve *call)
+/* take_all does the taking of all that lines were granted. False: a pool has not enough any more. */
+static bool
+take_all(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 	{
-		if (call->pools[i].taken == NULL || take_one(call, &call->pools[i]))
-			continue;
-		give_back(call);
-		return false;
+		if (call->pools[i].taken != NULL && !take_one(call, &call->pools[i]))
+			return false;
 	}
 	return true;
 }
@@ -311,62 +280,98 @@ deal(const DsReservePool *pool)
 }
 
 /*
- * take_slot does the taking from a slot of a hot pool. Where somebody is at
- * each of them, we deal more if nobody else does, otherwise wait. Taken or
- * not, the pool may be locked then.
+ * ds_inventory_take_alone does the taking of a call that draws on one pool
+ * where nobody is in the way, from a slot if it has some: nothing is locked
+ * if nothing was taken. Waiting: for somebody who is at a slot.
  */
-static bool
-take_slot(DsReserve *call, DsReservePool *pool)
+DsSlotResult
+ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 {
 	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
 					   call->expires_at};
 	DsSlotResult result;
 
+	if (!pool->dealt)
+	{
+		if (!try(call, pool))
+			return DS_SLOT_SHORT;
+		deal(pool);
+		return DS_SLOT_TAKEN;
+	}
 	if (!ds_inventory_slots_open())
-		return false;
-	result = ds_inventory_slots_take(&take, &pool->slots, pool->slots.n >= ds_guc_slots_max);
-	if (result == DS_SLOT_BUSY && !(call->npools == 1 && lock(pool, LockWaitSkip)))
-		result = ds_inventory_slots_take(&take, &pool->slots, true);
+		return DS_SLOT_SHORT;
+	result =
+		ds_inventory_slots_take(&take, &pool->slots, wait || pool->slots.n >= ds_guc_slots_max);
 	ds_inventory_slots_close();
-	return result == DS_SLOT_TAKEN;
+	return result;
 }
 
-/* take_row does the taking from the row of a pool that is locked and has been read anew. */
+/* take_locked does the taking with the pools locked, where several could serve the lines or somebody was in the way. */
 static bool
-take_row(DsReserve *call, DsReservePool *pool)
+take_locked(DsReserve *call, bool wait)
 {
-	if (!take_one(call, pool))
+	if (call->choose && call->npools > 1)
+	{
+		lock_all(call);
+		if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
+			return false;
+	}
+	else if (call->npools == 1)
+	{
+		if (!lock(call->pools, wait ? LockWaitBlock : LockWaitSkip) || !look(call->pools))
+			return false;
+		tell_again(call, call->pools);
+	}
+	if (!take_all(call))
 		return false;
-	deal(pool);
+	if (ds_inventory_only_pool(call) != NULL)
+		deal(ds_inventory_only_pool(call));
 	return true;
 }
 
 /*
- * ds_inventory_take_alone does the taking of a call that draws on one pool:
- * from a slot if it has some, otherwise or if they have not enough from its
- * row. False: nothing is taken. The pool is locked then only if the call has
- * no other one to choose.
+ * ds_inventory_take does the taking with locks, in a subtransaction: if it
+ * fails it has locked nothing, so that the whole path may take its locks in
+ * their order, quotas and demands before pools. Not waiting: fails where
+ * somebody else has the lock of the only pool.
  */
 bool
-ds_inventory_take_alone(DsReserve *call, DsReservePool *pool)
+ds_inventory_take(DsReserve *call, bool wait)
 {
-	if (pool->locked)
-		return take_row(call, pool);
-	if (pool->dealt && take_slot(call, pool))
-		return true;
-	if (!pool->dealt && try(call, pool))
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool taken = false;
+
+	/* what is opened in a subtransaction has to be closed in it */
+	ds_writer_open_indexes(&ds_inventory_pool_writer);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
 	{
-		deal(pool);
-		return true;
+		PushActiveSnapshot(GetTransactionSnapshot());
+		taken = take_locked(call, wait);
+		PopActiveSnapshot();
+		if (taken)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
 	}
-	if (!pool->locked)
+	PG_CATCH();
 	{
-		if (call->npools > 1)
-			return false;
-		lock(pool, LockWaitBlock);
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
 	}
-	if (!look(pool))
-		return false;
-	tell_again(call, pool);
-	return take_row(call, pool);
+	PG_END_TRY();
+	for (int i = 0; !taken && i < call->npools; i++)
+		call->pools[i].locked = false;
+	return taken;
 }

@@ -68,7 +68,7 @@ TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist
 LEFT = """SELECT jsonb_build_object('reservations', (SELECT jsonb_agg(to_jsonb(r) - '{reservation_id,request_id,expires_at,promised_at,created_at}'::text[] || jsonb_build_object('for', r.expires_at - r.created_at,
         'at', r.promised_at = r.created_at) ORDER BY r.reservation_id) || jsonb_build_array(count(DISTINCT r.request_id)) FROM (SELECT * FROM dist.reservation x WHERE x.xmin::text = pg_current_xact_id()::text) r),
     'pools', (SELECT jsonb_agg(to_jsonb(p) - '{changed_at,valid_until,waited_us}'::text[] || jsonb_build_object('until', p.valid_until - p.changed_at < '1 day') ORDER BY p.item_id, p.site_id)
-        FROM dist.stock_pool p WHERE p.xmin::text = pg_current_xact_id()::text),
+        FROM dist.stock_pool p WHERE p.xmin::text::bigint >= pg_current_xact_id()::text::bigint),
     'told', (SELECT jsonb_agg(jsonb_build_array(o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.ring) ORDER BY o.outbox_id) FROM sync.outbox_item o WHERE o.xid = pg_current_xact_id()),
     'audit', (SELECT jsonb_agg(to_jsonb(a) - '{audit_id,at,after}'::text[] || jsonb_build_object('after', regexp_replace(a.after::text, '"(reservation_id|expires_at)": ("[^"]*"|[0-9]+)', '\\1', 'g')) ORDER BY a.audit_id)
         FROM sync.audit a WHERE a.xmin::text = pg_current_xact_id()::text),
