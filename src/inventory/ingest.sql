@@ -66,28 +66,29 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_movements(distsync_internal.inventory_event[], text, uuid) IS 'Movements of the events that are to be applied: transfers have two legs, reversals those of their original with the sign turned.';
 
 -- inventory_progress does what movements mean for supply and demand: a receipt fulfils the supply it names, a shipment the demand it
--- names. Only the voice that leads at a site counts: the warehouse where there is one.
+-- names. Only the voice that leads at a site counts: the warehouse where there is one. Most references name neither.
 CREATE FUNCTION distsync_internal.inventory_progress(movements distsync_internal.inventory_movement[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m record;
 BEGIN
-	FOR m IN
-		SELECT u.item_id, u.site_id, u.reference, sum(u.quantity) FILTER (WHERE u.kind = 'receive' OR u.kind = 'reverse' AND u.quantity < 0) AS received, -sum(u.quantity) FILTER (WHERE u.kind = 'ship') AS shipped
+	UPDATE dist.supply s SET received = greatest(0, s.received + r.received),
+		status = CASE WHEN s.status = 'cancelled' THEN s.status WHEN s.received + r.received >= s.quantity THEN 'done' ELSE 'open' END
+	FROM (SELECT u.item_id, u.site_id, u.reference, sum(u.quantity) AS received
 		FROM unnest(movements) u
-		WHERE u.reference IS NOT NULL AND u.kind IN ('receive', 'ship', 'reverse')
+		WHERE u.reference IS NOT NULL AND (u.kind = 'receive' OR u.kind = 'reverse' AND u.quantity < 0)
+			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
+		GROUP BY u.item_id, u.site_id, u.reference) r
+	WHERE s.item_id = r.item_id AND s.site_id = r.site_id AND s.reference = r.reference;
+	FOR m IN
+		SELECT u.item_id, u.site_id, u.reference, -sum(u.quantity) AS shipped
+		FROM unnest(movements) u
+		WHERE u.reference IS NOT NULL AND u.kind = 'ship' AND EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = u.reference AND d.item_id = u.item_id)
 			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
 		GROUP BY u.item_id, u.site_id, u.reference ORDER BY u.item_id, u.site_id, u.reference
 	LOOP
-		IF m.received IS NOT NULL THEN
-			UPDATE dist.supply s SET received = greatest(0, s.received + m.received),
-				status = CASE WHEN s.status = 'cancelled' THEN s.status WHEN s.received + m.received >= s.quantity THEN 'done' ELSE 'open' END
-			WHERE s.item_id = m.item_id AND s.site_id = m.site_id AND s.reference = m.reference;
-		END IF;
-		IF m.shipped IS NOT NULL AND EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = m.reference AND d.item_id = m.item_id) THEN
-			PERFORM distsync_internal.inventory_consume(m.item_id, m.site_id, m.reference, m.shipped);
-			PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL);
-		END IF;
+		PERFORM distsync_internal.inventory_consume(m.item_id, m.site_id, m.reference, m.shipped);
+		PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL);
 	END LOOP;
 END
 $$;

@@ -139,7 +139,6 @@ COMMENT ON FUNCTION distsync_internal.inventory_outdone(distsync_internal.invent
 CREATE FUNCTION distsync_internal.inventory_net(movements distsync_internal.inventory_movement[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	f record;
 	anew record;
 BEGIN
 	-- a perspective speaks for the first time; the book has counted since a movement that waits, or before one that was told already;
@@ -156,17 +155,22 @@ BEGIN
 	IF anew.items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_net_anew(anew.items, anew.sites);
 	END IF;
-	FOR f IN
-		SELECT m.item_id, m.site_id, m.reference, sum(m.quantity) FILTER (WHERE m.perspective = 'phys') AS phys, sum(m.quantity) FILTER (WHERE m.perspective = 'book') AS book, max(m.event_at) AS event_at
-		FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state
-		WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship' OR m.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(m.item_id, m.site_id, m.event_at, m.corrects_id))
-			AND NOT EXISTS (SELECT FROM unnest(anew.items, anew.sites) k(item_id, site_id) WHERE k.item_id = m.item_id AND k.site_id = m.site_id)
-			AND EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
-			AND m.event_at > distsync_internal.inventory_posted_until(m.item_id, m.site_id)
-		GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
-	LOOP
-		PERFORM distsync_internal.inventory_fly(f.item_id, f.site_id, f.reference, COALESCE(f.phys, 0), COALESCE(f.book, 0), f.event_at);
-	END LOOP;
+	-- where the book has counted since, it has seen what happened
+	WITH k AS MATERIALIZED (
+		SELECT u.item_id, u.site_id, distsync_internal.inventory_posted_until(u.item_id, u.site_id) AS since FROM (SELECT DISTINCT m.item_id, m.site_id FROM unnest(movements) m WHERE m.reference IS NOT NULL) u
+		WHERE NOT EXISTS (SELECT FROM unnest(anew.items, anew.sites) a(item_id, site_id) WHERE a.item_id = u.item_id AND a.site_id = u.site_id)
+	)
+	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
+	SELECT m.item_id, m.site_id, m.reference, COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'phys'), 0), COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'book'), 0), max(m.event_at)
+	FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id AND m.event_at > k.since
+	WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship' OR m.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(m.item_id, m.site_id, m.event_at, m.corrects_id))
+		AND EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
+	GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
+	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = w.phys + excluded.phys, book = w.book + excluded.book, event_at = greatest(w.event_at, excluded.event_at);
+	-- when both sides have told the same, there is nothing to wait for any more
+	DELETE FROM dist.stock_in_flight w
+	USING (SELECT DISTINCT m.item_id, m.site_id, m.reference FROM unnest(movements) m WHERE m.reference IS NOT NULL) n
+	WHERE w.item_id = n.item_id AND w.site_id = n.site_id AND w.reference = n.reference AND w.phys = w.book;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_net(distsync_internal.inventory_movement[]) IS 'Keeps dist.stock_in_flight: movements with a reference, where both perspectives exist. Called after balances are written and before pools are refreshed: a pool still says which perspectives spoke before.';
