@@ -53,6 +53,22 @@
 	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* an update says since 16 which kinds of indexes it touches, and their entries ask */
+#if PG_VERSION_NUM >= 160000
+#define ds_compat_update_indexes TU_UpdateIndexes
+#define ds_compat_all_indexes TU_All
+#define ds_compat_updates_indexes(which) ((which) != TU_None)
+#define ds_compat_index_entries(info, slot, estate, update, which)                                 \
+	ExecInsertIndexTuples((info), (slot), (estate), (update), false, NULL, NIL,                    \
+						  (which) == TU_Summarizing)
+#else
+#define ds_compat_update_indexes bool
+#define ds_compat_all_indexes true
+#define ds_compat_updates_indexes(which) (which)
+#define ds_compat_index_entries(info, slot, estate, update, which)                                 \
+	ExecInsertIndexTuples((info), (slot), (estate), (update), false, NULL, NIL)
+#endif
+
 /* a range that cannot be made is told without an error since 16 */
 #if PG_VERSION_NUM >= 160000
 #define ds_compat_make_range(type, lower, upper) make_range((type), (lower), (upper), false, NULL)

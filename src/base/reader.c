@@ -90,19 +90,33 @@ remember_table(DsTable *table)
 	known_tables[known_count++] = table;
 }
 
-/* ds_dist_relid does the look-up of a relation of schema dist, or the error that setup() is missing. */
-Oid
-ds_dist_relid(const char *name)
+/* schema_of does the schema of a table. */
+static const char *
+schema_of(const DsTable *table)
 {
-	Oid namespace = get_namespace_oid("dist", true);
+	return table->schema != NULL ? table->schema : "dist";
+}
+
+/* find_relation does the look-up of a relation of ours, or the error that setup() is missing. */
+static Oid
+find_relation(const char *schema, const char *name)
+{
+	Oid namespace = get_namespace_oid(schema, true);
 	Oid relid = OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
 
 	if (!OidIsValid(relid))
 		ereport(ERROR,
-				(errcode(DS_ERRCODE_NOT_SET_UP), errmsg("table dist.%s does not exist", name),
+				(errcode(DS_ERRCODE_NOT_SET_UP), errmsg("table %s.%s does not exist", schema, name),
 				 errdetail("The tables of distsync are not there, or not all of them."),
 				 errhint("Call distsync.setup().")));
 	return relid;
+}
+
+/* ds_dist_relid does the same for a relation of schema dist. */
+Oid
+ds_dist_relid(const char *name)
+{
+	return find_relation("dist", name);
 }
 
 /* find_columns does the look-up of the wanted columns by name. */
@@ -116,7 +130,7 @@ find_columns(DsTable *table)
 
 		if (attno == InvalidAttrNumber)
 			ereport(ERROR, (errcode(DS_ERRCODE_NOT_SET_UP),
-							errmsg("column dist.%s.%s does not exist", table->name,
+							errmsg("column %s.%s.%s does not exist", schema_of(table), table->name,
 								   table->columns[table->ncolumns]),
 							errdetail("The tables are of another version than the library."),
 							errhint("Call distsync.setup().")));
@@ -172,7 +186,8 @@ may_go_direct(DsTable *table)
 	table->indexid = InvalidOid;
 	if (fits)
 	{
-		table->indexid = get_relname_relid(table->index, get_namespace_oid("dist", false));
+		table->indexid =
+			get_relname_relid(table->index, get_namespace_oid(schema_of(table), false));
 		fits = OidIsValid(table->indexid);
 	}
 	if (fits)
@@ -199,7 +214,7 @@ ds_table_resolve(DsTable *table)
 			SPI_freeplan(table->plan);
 			table->plan = NULL;
 		}
-		table->relid = ds_dist_relid(table->name);
+		table->relid = find_relation(schema_of(table), table->name);
 		find_columns(table);
 		table->direct = may_go_direct(table);
 		table->resolved = true;
@@ -245,7 +260,8 @@ prepare_statement(DsTable *table, DsWalk walk, int nkeys)
 	appendStringInfoString(&sql, "SELECT ");
 	for (i = 0; i < table->ncolumns; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(table->columns[i]));
-	appendStringInfo(&sql, " FROM dist.%s WHERE true", quote_identifier(table->name));
+	appendStringInfo(&sql, " FROM %s.%s WHERE true", schema_of(table),
+					 quote_identifier(table->name));
 	for (i = 0; i < nkeys; i++)
 		appendStringInfo(&sql, " AND %s OPERATOR(pg_catalog.%s) $%d",
 						 quote_identifier(table->keys[i]),
@@ -299,8 +315,8 @@ seek_through_sql(DsReader *reader, const Datum *keys, int nkeys)
 		prepare_statement(table, reader->walk, nkeys);
 	if (SPI_execute_snapshot(table->plan, values, NULL, reader->snapshot, InvalidSnapshot, true,
 							 false, 0) != SPI_OK_SELECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not read dist.%s", table->name)));
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not read %s.%s", schema_of(table), table->name)));
 	MemoryContextSwitchTo(reader->context);
 	reader->nrows = SPI_processed;
 	reader->next = 0;

@@ -30,8 +30,9 @@ typedef enum DsWalk
 /* What to read: static, one for each access path. The lower part is filled in and forgotten by itself. */
 typedef struct DsTable
 {
-	const char *name;  /* table of schema dist */
-	const char *index; /* index of schema dist whose first columns are the keys */
+	const char *name;						   /* table */
+	const char *index;						   /* its index whose first columns are the keys */
+	const char *schema;						   /* of both, NULL = dist */
 	const char *keys[DS_TABLE_MAX_KEYS + 1];   /* key columns, NULL at the end */
 	const char *columns[DS_TABLE_MAX_COLUMNS]; /* columns wanted, NULL at the end */
 	const char *where;						   /* predicate of a partial index, NULL = none */

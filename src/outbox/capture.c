@@ -23,6 +23,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
@@ -36,6 +37,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "base/changed.h"
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/export.h"
@@ -403,12 +405,51 @@ note_rows(Relation relation, char **args, TupleTableSlot **rows, int n)
 }
 
 /*
+ * tell_states does what the update triggers of a table do, for a room that
+ * changed its rows without a statement: keys are those of states whose
+ * watched columns changed, and group themselves.
+ */
+static void
+tell_states(Relation relation, int n, const int64 *keys)
+{
+	Oid owner = relation->rd_rel->relowner;
+	/* a copy: what the cache has of the table may be replaced while others are opened */
+	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+	Oid user;
+	int context;
+
+	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted() || triggers == NULL)
+		return;
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		DsOutboxMarkers markers;
+
+		if (!TRIGGER_FOR_UPDATE(trigger->tgtype) || trigger->tgnargs != CAPTURE_ARGS ||
+			strcmp(trigger->tgargs[4], trigger->tgargs[5]) != 0)
+			continue;
+		markers.event_type = trigger->tgargs[1];
+		markers.entity = trigger->tgargs[2];
+		markers.item = strcmp(trigger->tgargs[3], "item") == 0;
+		markers.n = markers.capacity = n;
+		markers.marker = palloc(sizeof(DsOutboxMarker) * n);
+		for (int k = 0; k < n; k++)
+			markers.marker[k].key = markers.marker[k].group = keys[k];
+		write_markers(&markers, owner);
+	}
+	SetUserIdAndSecContext(user, context);
+}
+
+/*
  * ds_outbox_capture_init does the registration of what writers tell.
  */
 void
 ds_outbox_capture_init(void)
 {
 	ds_note_init(note_rows);
+	ds_changed_init(tell_states);
 }
 
 /*
