@@ -15,7 +15,7 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
-OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/slot.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve.o
+OBJS_inventory = src/inventory/read.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/event_table.o src/inventory/event_read.o src/inventory/event_code.o src/inventory/event_dedupe.o src/inventory/event_stream.o src/inventory/event_flight.o src/inventory/event_pool.o src/inventory/event_post.o src/inventory/event_take.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/slot.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve.o
 OBJS_credit =
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o

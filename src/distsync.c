@@ -17,6 +17,7 @@
 #include "base/mute.h"
 #include "base/ring.h"
 #include "base/shmem.h"
+#include "inventory/event.h"
 #include "outbox/capture.h"
 #include "worker/worker.h"
 
@@ -36,6 +37,7 @@ _PG_init(void)
 	ds_base_mute_init();
 	ds_outbox_capture_init();
 	ds_failpoint_init();
+	ds_inventory_event_init();
 	ds_worker_init();
 	ds_shmem_init();
 }

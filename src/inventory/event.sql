@@ -81,21 +81,35 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_read_events(jsonb, text) IS 'stock_event documents [{"ordinal","doc"}] as events with ids and base units; what is wrong with one stands in its outcome, sqlstate, field, message and hint.';
 
+-- inventory_take_keys does the taking of keys in C, for all ways that events go. It runs no SQL.
+CREATE FUNCTION distsync_internal.inventory_take_keys(source text, key_hashes bytea[], bodies bytea[]) RETURNS boolean[]
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'ds_sql_inventory_take_keys';
+COMMENT ON FUNCTION distsync_internal.inventory_take_keys(text, bytea[], bytea[]) IS
+	'Takes keys of a source in sync.dedupe, ascending and different, with the hashes of their bodies: whether each was fresh. NULL: the table is not as the library knows it, an INSERT has to take them.';
+
 -- inventory_dedupe does the taking of event keys: what was taken before is a duplicate, or a conflict if it says something else now.
 CREATE FUNCTION distsync_internal.inventory_dedupe(events distsync_internal.inventory_event[], source text) RETURNS distsync_internal.inventory_event[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	keys bytea[];
+	bodies bytea[];
+	taken boolean[];
 	fresh bytea[];
 BEGIN
-	WITH k AS (
-		SELECT DISTINCT ON (h.key_hash) h.key_hash, e.hash FROM unnest(events) e
+	SELECT COALESCE(array_agg(k.key_hash ORDER BY k.key_hash), '{}'), COALESCE(array_agg(k.hash ORDER BY k.key_hash), '{}') INTO keys, bodies
+	FROM (SELECT DISTINCT ON (h.key_hash) h.key_hash, e.hash FROM unnest(events) e
 		CROSS JOIN LATERAL (SELECT distsync_internal.inventory_event_hash(e.event_key)) h(key_hash)
-		WHERE e.outcome IS NULL ORDER BY h.key_hash, e.ordinal
-	), i AS (
-		INSERT INTO sync.dedupe (source, key_hash, body_sha256, seen_at) SELECT inventory_dedupe.source, k.key_hash, k.hash, clock_timestamp() FROM k ORDER BY k.key_hash
-		ON CONFLICT DO NOTHING RETURNING key_hash
-	)
-	SELECT COALESCE(array_agg(i.key_hash), '{}') INTO fresh FROM i;
+		WHERE e.outcome IS NULL ORDER BY h.key_hash, e.ordinal) k;
+	taken := distsync_internal.inventory_take_keys(inventory_dedupe.source, keys, bodies);
+	IF taken IS NOT NULL THEN
+		fresh := ARRAY(SELECT k.key_hash FROM unnest(keys, taken) k(key_hash, fresh) WHERE k.fresh);
+	ELSE
+		WITH i AS (
+			INSERT INTO sync.dedupe (source, key_hash, body_sha256, seen_at) SELECT inventory_dedupe.source, k.key_hash, k.hash, clock_timestamp() FROM unnest(keys, bodies) k(key_hash, hash) ORDER BY k.key_hash
+			ON CONFLICT DO NOTHING RETURNING key_hash
+		)
+		SELECT COALESCE(array_agg(i.key_hash), '{}') INTO fresh FROM i;
+	END IF;
 	RETURN (
 		WITH e AS (
 			SELECT u.*, h.key_hash, row_number() OVER (PARTITION BY h.key_hash ORDER BY u.ordinal) AS nth

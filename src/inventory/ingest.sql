@@ -95,18 +95,41 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_progress(distsync_internal.inventory_movement[]) IS
 	'Moves supply.received by receipts whose reference is the supply''s, and consumes the demand whose key is the reference of a shipment. The caller holds the pools'' locks.';
 
--- inventory_apply_events does the entity handler of stock_event.
-CREATE FUNCTION distsync_internal.inventory_apply_events(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+-- inventory_take_movements does the posting of movements and all that follows from them, under the pools' locks: reversals that are told
+-- with them or waited for them, supply and demand, differences of counts, the pools.
+CREATE FUNCTION distsync_internal.inventory_take_movements(moved distsync_internal.inventory_movement[], told distsync_internal.inventory_event[], source text, items bigint[], sites bigint[], correlation_id uuid,
+	backfill boolean, OUT faults jsonb, OUT waits integer[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	-- plans that are kept know nothing of how many movements there are: for few that is right, and planning would take longer than all the rest
+	plans text := CASE WHEN cardinality(moved) > 100 THEN set_config('plan_cache_mode', 'force_custom_plan', true) END;
+	reversed record;
+BEGIN
+	PERFORM distsync_internal.inventory_post(moved);
+	SELECT * INTO reversed FROM distsync_internal.inventory_reverse(told, source, inventory_take_movements.correlation_id, items, sites) r;
+	moved := moved || reversed.movements;
+	faults := reversed.faults;
+	waits := reversed.waits;
+	PERFORM distsync_internal.inventory_progress(moved);
+	IF NOT backfill THEN
+		PERFORM distsync_internal.inventory_counted(moved);
+	END IF;
+	PERFORM distsync_internal.inventory_refresh(items, sites, inventory_take_movements.correlation_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take_movements(distsync_internal.inventory_movement[], distsync_internal.inventory_event[], text, bigint[], bigint[], uuid, boolean) IS
+	'Posts movements and the reversals among these events, or that waited for them, moves supply and demand, tells differences and refreshes the pools (pairs of item and site). The caller holds the locks of the pools and has removed duplicates. Returns what inventory_reverse() says of reversals.';
+
+-- inventory_apply_events_whole does the taking of stock events by statements: the whole way, which knows everything.
+CREATE FUNCTION distsync_internal.inventory_apply_events_whole(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := ctx->>'source';
-	-- plans that are kept know nothing of how many events there are: for few that is right, and planning would take longer than all the rest
 	plans text := CASE WHEN jsonb_array_length(docs) > 100 THEN set_config('plan_cache_mode', 'force_custom_plan', true) END;
 	events distsync_internal.inventory_event[] := distsync_internal.inventory_read_events(docs, ctx->>'source');
 	movements distsync_internal.inventory_movement[];
 	twice integer[] := '{}';
-	reversed record;
 	faults jsonb;
 	waits integer[];
 	items bigint[];
@@ -122,16 +145,8 @@ BEGIN
 			ARRAY(SELECT m.site_id FROM unnest(movements) m) || ARRAY(SELECT e.site_id FROM unnest(events) e WHERE e.outcome IS NULL AND e.kind = 'reverse' ORDER BY e.ordinal)) k;
 		IF items IS NOT NULL THEN
 			movements := ARRAY(SELECT m FROM unnest(movements) m WHERE m.kind <> 'reverse');
-			PERFORM distsync_internal.inventory_post(movements);
-			SELECT * INTO reversed FROM distsync_internal.inventory_reverse(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid, items, sites) r;
-			movements := movements || reversed.movements;
-			faults := reversed.faults;
-			waits := reversed.waits;
-			PERFORM distsync_internal.inventory_progress(movements);
-			IF NOT COALESCE((ctx->>'backfill')::boolean, false) THEN
-				PERFORM distsync_internal.inventory_counted(movements);
-			END IF;
-			PERFORM distsync_internal.inventory_refresh(items, sites, (ctx->>'correlation_id')::uuid);
+			SELECT d.faults, d.waits INTO faults, waits FROM distsync_internal.inventory_take_movements(movements, ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, items, sites,
+				(ctx->>'correlation_id')::uuid, COALESCE((ctx->>'backfill')::boolean, false)) d;
 		END IF;
 	END IF;
 	RETURN QUERY SELECT e.ordinal, CASE WHEN e.ordinal = ANY (twice) THEN 'duplicate' WHEN f.fault IS NOT NULL THEN 'rejected' ELSE COALESCE(e.outcome, 'applied') END, e.event_key,
@@ -139,8 +154,14 @@ BEGIN
 	FROM unnest(events) e CROSS JOIN LATERAL (SELECT faults->e.ordinal::text) f(fault);
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.inventory_apply_events_whole(jsonb, jsonb) IS
+	'Takes stock events: resolves, dedupes by event_id and by number in the stream, posts, moves supply and demand, re-derives pools. Rows that are rejected are not written.';
+
+-- inventory_apply_events does the entity handler of stock_event: in C where all events are plain, otherwise the whole way.
+CREATE FUNCTION distsync_internal.inventory_apply_events(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
+LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'ds_sql_inventory_apply_events';
 COMMENT ON FUNCTION distsync_internal.inventory_apply_events(jsonb, jsonb) IS
-	'Entity handler of stock_event: resolves, dedupes by event_id and by number in the stream, posts, moves supply and demand, re-derives pools. Rows that are rejected are not written.';
+	'Entity handler of stock_event: the same as inventory_apply_events_whole(), faster where all events are plain.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'stock_event', 'distsync_internal.inventory_apply_events');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES

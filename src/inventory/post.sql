@@ -57,7 +57,8 @@ COMMENT ON FUNCTION distsync_internal.inventory_post(distsync_internal.inventory
 
 -- inventory_write does the writing of events and the adding to balances, for movements whose change is known.
 CREATE FUNCTION distsync_internal.inventory_write(movements distsync_internal.inventory_movement[]) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
 	INSERT INTO dist.stock_event (item_id, event_key, event_at, kind, perspective, site_id, lot, owner_id, state, quantity, counted, source, stream, sequence, reference, corrects_id, correlation_id)
 	SELECT m.item_id, m.event_key, m.event_at, m.kind, m.perspective, m.site_id, m.lot, m.owner_id, m.state, m.quantity, m.counted, m.source, m.stream, m.sequence, m.reference, m.corrects_id, m.correlation_id
 	FROM unnest(movements) m;
@@ -68,6 +69,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	ORDER BY m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id
 	ON CONFLICT ON CONSTRAINT stock_balance_pk DO UPDATE SET quantity = b.quantity + excluded.quantity, version = b.version + 1,
 		last_event_at = greatest(b.last_event_at, excluded.last_event_at), counted_at = greatest(b.counted_at, excluded.counted_at), expires_on = COALESCE(excluded.expires_on, b.expires_on);
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_write(distsync_internal.inventory_movement[]) IS 'Inserts events and adds their changes to the balances.';
 

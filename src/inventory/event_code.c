@@ -1,0 +1,276 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_code.c
+ *		What the codes of stock events mean: items, sites, owners, states and
+ *		units, each looked up once a call. A code that is not ours may be the
+ *		sender's own name, or none: that is for SQL to say.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "port/pg_bitutils.h"
+#include "storage/shmem.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "base/compat.h"
+#include "base/reader.h"
+#include "inventory/event.h"
+
+/* what a code is a code of */
+typedef enum CodeKind
+{
+	CODE_ITEM,
+	CODE_SITE,
+	CODE_OWNER,
+	CODE_STATE,
+	CODE_KINDS
+} CodeKind;
+
+/* A code that was looked up, in a chain of those that share a bucket. */
+typedef struct CodeEntry
+{
+	struct CodeEntry *next;
+	uint32 hash;
+	CodeKind kind;
+	DsSlice code;
+	bool found;
+	DsEventCode what;
+} CodeEntry;
+
+/* columns of each kind: its id first */
+enum
+{
+	C_ID,
+	C_BASE_UNIT,
+	C_KIT,
+	C_SERIAL
+};
+
+static DsTable code_tables[CODE_KINDS] = {
+	[CODE_ITEM] = {.name = "item",
+				   .index = "item_sku_uq",
+				   .keys = {"sku"},
+				   .columns = {"item_id", "base_unit", "kit", "serial_controlled"}},
+	[CODE_SITE] = {.name = "site",
+				   .index = "site_code_uq",
+				   .keys = {"code"},
+				   .columns = {"site_id"}},
+	[CODE_OWNER] = {.name = "party",
+					.index = "party_code_uq",
+					.keys = {"code"},
+					.columns = {"party_id"}},
+	[CODE_STATE] = {.name = "stock_state",
+					.index = "stock_state_pk",
+					.keys = {"state"},
+					.columns = {"promisable"}},
+};
+
+enum
+{
+	U_NUMERATOR,
+	U_DENOMINATOR
+};
+
+static DsTable unit_table = {
+	.name = "item_unit",
+	.index = "item_unit_pk",
+	.keys = {"item_id", "unit"},
+	.columns = {"numerator", "denominator"},
+};
+
+struct DsEventCodes
+{
+	CodeEntry **bucket;
+	uint32 mask; /* number of buckets, a power of two, less one */
+	DsReader *reader[CODE_KINDS];
+	DsReader *units;
+};
+
+/* take_code does the keeping of what a row says of a code. False: it is a kit, which has no stock. */
+static bool
+take_code(CodeKind kind, const DsReader *reader, DsEventCode *what)
+{
+	if (kind == CODE_STATE)
+	{
+		what->promisable = DatumGetBool(reader->values[0]);
+		return true;
+	}
+	what->id = DatumGetInt64(reader->values[C_ID]);
+	if (kind == CODE_ITEM)
+	{
+		text *unit = DatumGetTextPCopy(reader->values[C_BASE_UNIT]);
+
+		what->unit.s = VARDATA_ANY(unit);
+		what->unit.len = VARSIZE_ANY_EXHDR(unit);
+		what->serial = DatumGetBool(reader->values[C_SERIAL]);
+		return !DatumGetBool(reader->values[C_KIT]);
+	}
+	return true;
+}
+
+/* entry_of does the entry of a code; it is made where there is none. */
+static CodeEntry *
+entry_of(struct DsEventCodes *codes, CodeKind kind, DsSlice code, bool *known)
+{
+	uint32 hash = hash_bytes((const unsigned char *) code.s, code.len) + (uint32) kind;
+	CodeEntry **bucket = &codes->bucket[hash & codes->mask];
+	CodeEntry *entry;
+
+	for (entry = *bucket; entry != NULL; entry = entry->next)
+		if (entry->hash == hash && entry->kind == kind &&
+			ds_inventory_slice_compare(entry->code, code) == 0)
+			break;
+	*known = entry != NULL;
+	if (!*known)
+	{
+		entry = palloc0(sizeof(CodeEntry));
+		entry->hash = hash;
+		entry->kind = kind;
+		entry->code = code;
+		entry->next = *bucket;
+		*bucket = entry;
+	}
+	return entry;
+}
+
+/* find_code does the look-up of a code; NULL: it is none of ours, or one that SQL has to speak about. */
+static const DsEventCode *
+find_code(struct DsEventCodes *codes, CodeKind kind, DsSlice code)
+{
+	bool known;
+	CodeEntry *entry = entry_of(codes, kind, code, &known);
+
+	if (!known)
+	{
+		Datum value = ds_inventory_slice_text(code);
+		DsReader *reader = codes->reader[kind];
+
+		if (reader == NULL)
+			reader = codes->reader[kind] = ds_reader_open(&code_tables[kind]);
+		ds_reader_seek(reader, &value, 1);
+		entry->found = ds_reader_next(reader) && take_code(kind, reader, &entry->what);
+	}
+	return entry->found ? &entry->what : NULL;
+}
+
+/* at_six_decimals does a number as quantities are kept. False: it has more decimals, or too many digits before them. */
+static bool
+at_six_decimals(Numeric value, Numeric *result)
+{
+	static const int32 typmod = ((38 << 16) | 6) + VARHDRSZ;
+	Numeric kept = DatumGetNumeric(
+		DirectFunctionCall2(numeric, NumericGetDatum(value), Int32GetDatum(typmod)));
+	Numeric size = DatumGetNumeric(DirectFunctionCall1(numeric_abs, NumericGetDatum(kept)));
+
+	*result = kept;
+	return DatumGetBool(
+			   DirectFunctionCall2(numeric_eq, NumericGetDatum(kept), NumericGetDatum(value))) &&
+		   DatumGetBool(
+			   DirectFunctionCall2(numeric_lt, NumericGetDatum(size),
+								   NumericGetDatum(int64_to_numeric(INT64CONST(100000000000000)))));
+}
+
+/* in_base_unit does the quantity of an event in base units. False: there is no such unit, or it does not come out even. */
+static bool
+in_base_unit(DsEventCall *call, DsEvent *event)
+{
+	DsReader *reader = call->codes->units;
+	Datum keys[2];
+	Numeric product;
+	Numeric quotient;
+	Numeric back;
+
+	if (event->unit.s == NULL || ds_inventory_slice_compare(event->unit, event->item->unit) == 0)
+		return at_six_decimals(event->quantity, &event->quantity);
+	if (reader == NULL)
+		reader = call->codes->units = ds_reader_open(&unit_table);
+	keys[0] = Int64GetDatum(event->item->id);
+	keys[1] = ds_inventory_slice_text(event->unit);
+	ds_reader_seek(reader, keys, 2);
+	if (!ds_reader_next(reader))
+		return false;
+	product = DatumGetNumeric(DirectFunctionCall2(
+		numeric_mul, NumericGetDatum(event->quantity),
+		NumericGetDatum(int64_to_numeric(DatumGetInt64(reader->values[U_NUMERATOR])))));
+	quotient = DatumGetNumeric(DirectFunctionCall2(
+		numeric_div, NumericGetDatum(product),
+		NumericGetDatum(int64_to_numeric(DatumGetInt64(reader->values[U_DENOMINATOR])))));
+	if (!at_six_decimals(quotient, &event->quantity))
+		return false;
+	/* a quotient is rounded somewhere: only the way back proves that it came out even */
+	back = DatumGetNumeric(DirectFunctionCall2(
+		numeric_mul, NumericGetDatum(event->quantity),
+		NumericGetDatum(int64_to_numeric(DatumGetInt64(reader->values[U_DENOMINATOR])))));
+	return DatumGetBool(
+		DirectFunctionCall2(numeric_eq, NumericGetDatum(back), NumericGetDatum(product)));
+}
+
+/* site_of does the id of a site; 0 = it is none of ours. */
+static int64
+site_of(struct DsEventCodes *codes, DsSlice code)
+{
+	const DsEventCode *site = find_code(codes, CODE_SITE, code);
+
+	return site == NULL ? 0 : site->id;
+}
+
+/* resolve_event does the codes of one event. False: SQL has to look at it. */
+static bool
+resolve_event(DsEventCall *call, DsEvent *event)
+{
+	struct DsEventCodes *codes = call->codes;
+	const DsEventCode *owner;
+
+	if (event->state.s == NULL)
+	{
+		event->state.s = "available";
+		event->state.len = strlen(event->state.s);
+	}
+	if (event->to_state.s == NULL)
+		event->to_state = event->state;
+	if (event->lot.s == NULL)
+		event->lot.s = "";
+	if (event->stream.s == NULL)
+		event->stream.s = "";
+	event->item = find_code(codes, CODE_ITEM, event->sku);
+	event->site_id = site_of(codes, event->site);
+	event->to_site_id = event->to_site.s == NULL ? 0 : site_of(codes, event->to_site);
+	event->from = find_code(codes, CODE_STATE, event->state);
+	event->to = find_code(codes, CODE_STATE, event->to_state);
+	if (event->item == NULL || event->site_id == 0 || event->from == NULL || event->to == NULL ||
+		(event->to_site.s != NULL && event->to_site_id == 0))
+		return false;
+	if (event->owner.s != NULL)
+	{
+		owner = find_code(codes, CODE_OWNER, event->owner);
+		if (owner == NULL)
+			return false;
+		event->owner_id = owner->id;
+	}
+	return in_base_unit(call, event);
+}
+
+/* ds_inventory_event_resolve does the codes of all events of a call. False: SQL has to look at one of them. */
+bool
+ds_inventory_event_resolve(DsEventCall *call)
+{
+	struct DsEventCodes *codes = palloc0(sizeof(struct DsEventCodes));
+	bool fine = true;
+
+	codes->mask = pg_nextpower2_32((uint32) call->n + 16) - 1;
+	codes->bucket = palloc0(mul_size(sizeof(CodeEntry *), codes->mask + 1));
+	call->codes = codes;
+	for (int i = 0; i < call->n && fine; i++)
+		fine = resolve_event(call, &call->event[i]);
+	for (int kind = 0; kind < CODE_KINDS; kind++)
+		if (codes->reader[kind] != NULL)
+			ds_reader_close(codes->reader[kind]);
+	if (codes->units != NULL)
+		ds_reader_close(codes->units);
+	return fine;
+}
