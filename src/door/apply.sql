@@ -176,9 +176,9 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.door_pass(text, jsonb, jsonb) IS 'Result rows of documents that went through every check to their handler. Errors, with on_error abort: the first rejection.';
 
--- apply_all does the taking of many documents of one entity: all are checked before the first write. Its statements are short and their
--- estimates high, so compiling them would cost more than running them.
-CREATE FUNCTION distsync.apply_all(entity text, documents jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result
+-- door_apply_all does the taking of many documents of one entity, the whole way: all are checked before the first write. Its statements
+-- are short and their estimates high, so compiling them would cost more than running them.
+CREATE FUNCTION distsync_internal.door_apply_all(entity text, documents jsonb, source text, idempotency_key text, options jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 DECLARE
 	ctx jsonb := distsync_internal.door_context(source, COALESCE(options, '{}'));
@@ -209,14 +209,26 @@ BEGIN
 	RETURN QUERY SELECT r.* FROM unnest(rows) r;
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.door_apply_all(text, jsonb, text, text, jsonb) IS 'The whole way of apply_all(): same arguments, same rows, same errors.';
+
+-- door_apply does the same for one document.
+CREATE FUNCTION distsync_internal.door_apply(entity text, document jsonb, source text, idempotency_key text, options jsonb) RETURNS SETOF distsync_internal.apply_result
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY SELECT * FROM distsync_internal.door_apply_all(entity, jsonb_build_array(document), source, idempotency_key, options);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.door_apply(text, jsonb, text, text, jsonb) IS 'The whole way of apply(): same arguments, same rows, same errors.';
+
+-- apply_all does the taking of many documents of one entity: the short way in C where that is open to it (quick.c), or the whole way.
+CREATE FUNCTION distsync.apply_all(entity text, documents jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result
+LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_door_apply_all';
 COMMENT ON FUNCTION distsync.apply_all(text, jsonb, text, text, jsonb) IS
 	'Takes an array of documents of one entity, at most 100,000, from a system (code of sync.system, or distsync for what people enter). One row a document, in order: ordinal, outcome applied | unchanged | duplicate | stale | rejected, entity_key, and for a rejected one sqlstate, field, message, hint; rows without ordinal are entities that a snapshot found absent. In a document an absent field is unchanged, null clears, unknown fields are kept; version (number) or updated_at decide what is stale. idempotency_key: the same call again gets the first answer. options: operation upsert | deactivate | snapshot (with as_of, scope, absent deactivate | zero | ignore, allow_empty), mode document | patch, on_error abort | collect, backfill, correlation_id, causation_id, company. Errors: those of the documents (SD001-SD008, SD011), SD010 key used for another call, SD022 unknown source.';
 
 -- apply does the taking of one document: a bulk of one.
 CREATE FUNCTION distsync.apply(entity text, document jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT * FROM distsync.apply_all(entity, jsonb_build_array(document), source, idempotency_key, options)
-$$;
+LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_door_apply';
 COMMENT ON FUNCTION distsync.apply(text, jsonb, text, text, jsonb) IS 'Takes one document of an entity from a system: apply_all() of one, one row. Options and errors as there.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('apply', '{integrator,admin}'), ('apply_all', '{integrator,admin}');

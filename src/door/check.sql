@@ -26,6 +26,31 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.door_examine(text, jsonb, text, boolean) IS 'Checks an array of documents of an entity; see door_check.';
 
+-- door_declared does what the rooms declared about an entity, for the short way in C, which keeps it until it changes.
+CREATE FUNCTION distsync_internal.door_declared(target text, OUT handler text, OUT domain text, OUT names text[], OUT types text[], OUT required boolean[], OUT fixed boolean[], OUT signs text[],
+	OUT choices text[], OUT key_fields text[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT (SELECT h.function FROM distsync_internal.handler h WHERE h.kind = 'entity' AND h.name = e.entity
+			AND NOT EXISTS (SELECT FROM distsync_internal.handler s WHERE s.kind = 'entity' AND s.name = e.entity || '.scope') ORDER BY h.ordinal LIMIT 1),
+		e.domain, COALESCE(f.names, '{}'), COALESCE(f.types, '{}'), COALESCE(f.required, '{}'), COALESCE(f.fixed, '{}'), COALESCE(f.signs, '{}'), COALESCE(f.choices, '{}'), e.key_fields
+	INTO handler, domain, names, types, required, fixed, signs, choices, key_fields
+	FROM distsync_internal.document_entity e
+	CROSS JOIN LATERAL (SELECT array_agg(d.field) AS names, array_agg(d.type) AS types, array_agg(d.required) AS required, array_agg(d.at_creation) AS fixed, array_agg(d.sign) AS signs,
+		array_agg(array_to_string(d.choices, chr(31))) AS choices FROM distsync_internal.document_field d WHERE d.entity = e.entity) f
+	WHERE e.entity = target;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.door_declared(text) IS 'Handler of an entity without snapshots (NULL: none, or it has them), its domain and its fields, as door_check() takes them.';
+
+-- door_redeclared does the telling that declarations have changed. It runs no SQL.
+CREATE FUNCTION distsync_internal.door_redeclared() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_door_redeclared';
+COMMENT ON FUNCTION distsync_internal.door_redeclared() IS 'Statement trigger on handler, document_entity and document_field: sessions forget what they keep of them.';
+CREATE TRIGGER handler_redeclared_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON distsync_internal.handler FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.door_redeclared();
+CREATE TRIGGER document_entity_redeclared_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON distsync_internal.document_entity FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.door_redeclared();
+CREATE TRIGGER document_field_redeclared_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON distsync_internal.document_field FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.door_redeclared();
+
 -- door_refuse does the error for what is wrong with the call itself.
 CREATE FUNCTION distsync_internal.door_refuse(code text, field text, message text, hint text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
