@@ -3,7 +3,7 @@
  * event_code.c
  *		What the codes of stock events mean: items, sites, owners, states and
  *		units, each looked up once a call. A code that is not ours may be the
- *		sender's own name, or none: that is for SQL to say.
+ *		sender's own name. A GTIN, or one that is none: that is for SQL to say.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
  * caller's context.
@@ -12,11 +12,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "port/pg_bitutils.h"
 #include "storage/shmem.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/rangetypes.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "base/compat.h"
 #include "base/reader.h"
 #include "inventory/event.h"
@@ -83,8 +88,26 @@ static DsTable unit_table = {
 	.columns = {"numerator", "denominator"},
 };
 
+enum
+{
+	X_CODE,
+	X_STATUS,
+	X_VALID
+};
+
+/* what another system calls our things */
+static DsTable name_table = {
+	.schema = "sync",
+	.name = "xref",
+	.index = "xref_pk",
+	.keys = {"system", "entity", "external_id"},
+	.columns = {"code", "status", "valid"},
+};
+
 struct DsEventCodes
 {
+	text *source;
+	DsReader *names;
 	CodeEntry **bucket;
 	uint32 mask; /* number of buckets, a power of two, less one */
 	DsReader *reader[CODE_KINDS];
@@ -138,6 +161,30 @@ entry_of(struct DsEventCodes *codes, CodeKind kind, DsSlice code, bool *known)
 	return entry;
 }
 
+/* our_code does our code for what the sender calls so. False: nobody knows that name of it. */
+static bool
+our_code(struct DsEventCodes *codes, CodeKind kind, Datum *code)
+{
+	static const char *const entities[] = {
+		[CODE_ITEM] = "item", [CODE_SITE] = "site", [CODE_OWNER] = "party"};
+	DsReader *reader = codes->names;
+	Datum keys[3] = {PointerGetDatum(codes->source), CStringGetTextDatum(entities[kind]), *code};
+	bool found;
+
+	if (reader == NULL)
+		reader = codes->names = ds_reader_open(&name_table);
+	ds_reader_seek(reader, keys, 3);
+	found = ds_reader_next(reader) &&
+			(ds_reader_text_is(reader, X_STATUS, "active") ||
+			 ds_reader_text_is(reader, X_STATUS, "merged")) &&
+			range_contains_elem_internal(lookup_type_cache(TSTZRANGEOID, TYPECACHE_RANGE_INFO),
+										 DatumGetRangeTypeP(reader->values[X_VALID]),
+										 TimestampTzGetDatum(GetCurrentStatementStartTimestamp()));
+	if (found)
+		*code = PointerGetDatum(DatumGetTextPCopy(reader->values[X_CODE]));
+	return found;
+}
+
 /* find_code does the look-up of a code; NULL: it is none of ours, or one that SQL has to speak about. */
 static const DsEventCode *
 find_code(struct DsEventCodes *codes, CodeKind kind, DsSlice code)
@@ -153,7 +200,13 @@ find_code(struct DsEventCodes *codes, CodeKind kind, DsSlice code)
 		if (reader == NULL)
 			reader = codes->reader[kind] = ds_reader_open(&code_tables[kind]);
 		ds_reader_seek(reader, &value, 1);
-		entry->found = ds_reader_next(reader) && take_code(kind, reader, &entry->what);
+		known = ds_reader_next(reader);
+		if (!known && kind != CODE_STATE && our_code(codes, kind, &value))
+		{
+			ds_reader_seek(reader, &value, 1);
+			known = ds_reader_next(reader);
+		}
+		entry->found = known && take_code(kind, reader, &entry->what);
 	}
 	return entry->found ? &entry->what : NULL;
 }
@@ -262,6 +315,7 @@ ds_inventory_event_resolve(DsEventCall *call)
 	struct DsEventCodes *codes = palloc0(sizeof(struct DsEventCodes));
 	bool fine = true;
 
+	codes->source = call->documents->source;
 	codes->mask = pg_nextpower2_32((uint32) call->n + 16) - 1;
 	codes->bucket = palloc0(mul_size(sizeof(CodeEntry *), codes->mask + 1));
 	call->codes = codes;
@@ -272,5 +326,7 @@ ds_inventory_event_resolve(DsEventCall *call)
 			ds_reader_close(codes->reader[kind]);
 	if (codes->units != NULL)
 		ds_reader_close(codes->units);
+	if (codes->names != NULL)
+		ds_reader_close(codes->names);
 	return fine;
 }

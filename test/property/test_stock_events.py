@@ -71,6 +71,10 @@ class Feed:
             event["to_site" if "to_site" in event else "to_state"] = rng.choice(("EV-S1", "EV-S2")) if "to_site" in event else rng.choice(("quality", "damaged", "available"))
         if kind == "reverse":
             event = {"event_id": event["event_id"], "kind": kind, "sku": event["sku"], "site": event["site"], "reverses": rng.choice((self.applied or ["e0"])[-30:] + [f"e{self.number + n}" for n in range(1, 15)])}
+        if rng.random() < .15:
+            event["sku"] = event["sku"].replace("EV%-", "their-")
+        if rng.random() < .1:
+            event["site"] = event["site"].replace("EV-", "their-")
         for name, chance, values in (("lot", .15, ("L1", "L2")), ("owner", .08, ("EV-P1", "EV-P2")), ("state", .12, ("quality", "safety", "available", "consignment_in")), ("unit", .15, ("EA", "EV-BX")),
                                      ("expires_on", .05, ("2099-01-01", "2024-01-01")), ("reference", .3, ("R1", "R2", "R3", "EV%-PO-1", "EV%-PO-2", "EV%-1/O1/1", "EV%-1/O2/1")), ("note", .05, ("kept", {"deep": [1]})),
                                      ("perspective", .1, ("book", "phys"))):
@@ -125,8 +129,11 @@ class StockEvents(unittest.TestCase):
         for world in WORLDS:
             items = [{"sku": f"EV{world}-{i}", "base_unit": "EA", "serial_controlled": i == 4, "units": [{"unit": "EV-BX", "numerator": 12, "denominator": 1}]} for i in range(ITEMS)]
             costs = [{"sku": f"EV{world}-{i}", "company": "EV", "cost": "25", "currency": "USD", "unit": "EA", "valid_from": "2020-01-01T00:00:00Z"} for i in range(3)]
+            names = [{"system": f"ev{world}-{source}", "entity": entity, "external_id": f"their-{name}", "code": code} for source in ("erp", "wms", "shop")
+                     for entity, name, code in [("item", i, f"EV{world}-{i}") for i in range(ITEMS)] + [("site", f"S{i}", f"EV-S{i}") for i in (1, 2)]]
             script += (f"SELECT distsync.add_system('ev{world}-erp', 'erp'), distsync.add_system('ev{world}-wms', 'wms'), distsync.add_system('ev{world}-shop', 'shop');\n"
                        f"SELECT outcome FROM distsync.apply_all('item', {literal(items)}, 'distsync');\n"
+                       f"SELECT outcome FROM distsync.apply_all('xref', {literal(names)}, 'distsync');\n"
                        f"SELECT outcome FROM distsync.apply_all('item_cost', {literal(costs)}, 'distsync');\n")
         out = psql(script)
         assert not [line for line in out if "ERROR" in line], out
