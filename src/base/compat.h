@@ -76,15 +76,4 @@
 #define ds_compat_make_range(type, lower, upper) make_range((type), (lower), (upper), false)
 #endif
 
-/* an update tells which indexes it concerns since 16 */
-#if PG_VERSION_NUM >= 160000
-#define ds_compat_insert_index_tuples(result, slot, estate)                                        \
-	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
-#define ds_compat_update_indexes TU_UpdateIndexes
-#else
-#define ds_compat_insert_index_tuples(result, slot, estate)                                        \
-	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
-#define ds_compat_update_indexes bool
-#endif
-
 #endif /* DS_BASE_COMPAT_H */

@@ -359,14 +359,14 @@ ds_writer_open_indexes(DsWriter *writer)
 	writer->indexes_open = true;
 }
 
-/* add_entries does the index entries of a row. */
+/* add_entries does the index entries of a row, in those indexes that an update concerns. */
 static void
-add_entries(DsWriter *writer, TupleTableSlot *slot)
+add_entries(DsWriter *writer, TupleTableSlot *slot, bool update, ds_compat_update_indexes which)
 {
 	List *recheck;
 
 	ds_writer_open_indexes(writer);
-	recheck = ds_compat_insert_index_tuples(writer->result, slot, writer->estate);
+	recheck = ds_compat_index_entries(writer->result, slot, writer->estate, update, which);
 	Assert(recheck == NIL);
 	list_free(recheck);
 	ResetPerTupleExprContext(writer->estate);
@@ -399,7 +399,7 @@ ds_writer_insert(DsWriter *writer, HeapTuple *rows, int n)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		add_entries(writer, slots[i]);
+		add_entries(writer, slots[i], false, ds_compat_all_indexes);
 	}
 	if (writer->capture != NULL)
 		ds_note_rows(writer->relation, writer->capture, slots, n);
@@ -446,8 +446,8 @@ ds_writer_update(DsWriter *writer, HeapTuple row, const Datum *values, const boo
 	result =
 		table_tuple_update(writer->relation, &was, slot, GetCurrentCommandId(true),
 						   GetActiveSnapshot(), InvalidSnapshot, locked, &failure, &mode, &indexes);
-	if (result == TM_Ok && indexes)
-		add_entries(writer, slot);
+	if (result == TM_Ok && ds_compat_updates_indexes(indexes))
+		add_entries(writer, slot, true, indexes);
 	after->t_self = slot->tts_tid;
 	*other = result == TM_Ok ? InvalidTransactionId : failure.xmax;
 	ExecDropSingleTupleTableSlot(slot);
