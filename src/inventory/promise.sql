@@ -27,9 +27,11 @@ CREATE TYPE distsync_internal.inventory_grant AS (
 	quantity	numeric,
 	available	numeric,
 	demand_key	text,
-	requested_at	timestamptz
+	requested_at	timestamptz,
+	kit_id		bigint,
+	kit_per		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_grant IS 'What a line gets from a site: outcome reserved | partial | short | refused (another line of an all-or-none call was short), base units, and what there was for it over all sites.';
+COMMENT ON TYPE distsync_internal.inventory_grant IS 'What a line gets from a site: outcome reserved | partial | short | refused (another line of an all-or-none call was short), base units, and what there was for it over all sites. A kit has a row for each component of each site, with kit_id and the base units in one kit; where it gets nothing, one row with the kit itself.';
 
 CREATE TYPE distsync_internal.inventory_promise AS (
 	ordinal		integer,
@@ -40,10 +42,10 @@ CREATE TYPE distsync_internal.inventory_promise AS (
 	promised_at	timestamptz,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_promise IS 'Answer to a line: place in the request, outcome reserved | partial | short | refused, reservation (NULL in a preview), site, base units, when it can ship (for short: when it could, NULL = not foreseen), {"available", ...} in detail. A line served by several sites has a row for each.';
+COMMENT ON TYPE distsync_internal.inventory_promise IS 'Answer to a line: place in the request, outcome reserved | partial | short | refused, reservation (NULL in a preview), site, base units, when it can ship (for short: when it could, NULL = not foreseen), {"available", ...} in detail, for a kit its components. A line served by several sites has a row for each.';
 
 -- inventory_lines does the reading of the lines of a call.
-CREATE FUNCTION distsync_internal.inventory_lines(lines jsonb) RETURNS distsync_internal.inventory_line[]
+CREATE FUNCTION distsync_internal.inventory_lines(lines jsonb, kits boolean DEFAULT false) RETURNS distsync_internal.inventory_line[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	result distsync_internal.inventory_line[];
@@ -55,12 +57,17 @@ BEGIN
 		WITH ORDINALITY AS x(ordinal, item_id, base_quantity, site_id, demand_key, requested_at, n);
 	SELECT u.ordinal, u.quantity, i.sku, i.kit, i.status INTO bad
 	FROM unnest(result) u LEFT JOIN dist.item i ON i.item_id = u.item_id
-	WHERE u.quantity IS NULL OR u.quantity <= 0 OR u.quantity >= 'Infinity' OR i.item_id IS NULL OR i.kit
+	WHERE u.quantity IS NULL OR u.quantity <= 0 OR u.quantity >= 'Infinity' OR i.item_id IS NULL OR i.kit AND (NOT kits OR u.quantity <> trunc(u.quantity)
+		OR NOT EXISTS (SELECT FROM distsync_internal.inventory_components(u.item_id)))
 	ORDER BY u.ordinal LIMIT 1;
 	IF FOUND AND bad.sku IS NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'unknown item', COLUMN = 'item',
 			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send the item first, or correct the line.';
-	ELSIF FOUND AND bad.kit THEN
+	ELSIF FOUND AND bad.kit AND kits AND bad.quantity > 0 THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = CASE WHEN bad.quantity <> trunc(bad.quantity) THEN format('quantity %s is no number of whole kits', bad.quantity) ELSE format('kit "%s" has no components', bad.sku) END,
+			COLUMN = CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END,
+			DETAIL = format('Field: %s. Line %s, item "%s".', CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END, bad.ordinal, bad.sku), HINT = 'Send a whole number of kits, and each kit with its components first.';
+	ELSIF FOUND AND bad.kit AND NOT kits THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', bad.sku), COLUMN = 'item',
 			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send a line for each of its components.';
 	ELSIF FOUND THEN
@@ -70,8 +77,22 @@ BEGIN
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_lines(jsonb) IS
-	'Lines of a promise: [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}], sorted by item and ordinal. Errors: SD001 unknown item, SD002 quantity not above 0, kit.';
+COMMENT ON FUNCTION distsync_internal.inventory_lines(jsonb, boolean) IS
+	'Lines of a promise: [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}], sorted by item and ordinal. kits: an item may be a kit. Errors: SD001 unknown item, SD002 quantity not above 0, kit where none may be, part of a kit, kit without components.';
+
+-- inventory_expanded does the taking apart of the kits among lines, for everything that looks at stock and not at what is asked.
+CREATE FUNCTION distsync_internal.inventory_expanded(lines distsync_internal.inventory_line[], parts jsonb) RETURNS distsync_internal.inventory_line[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF parts = '{}' THEN
+		RETURN lines;
+	END IF;
+	RETURN ARRAY(SELECT ROW(u.ordinal, x.item_id, u.quantity * x.per, u.site_id, u.demand_key, u.requested_at)::distsync_internal.inventory_line
+		FROM unnest(lines) u CROSS JOIN LATERAL (SELECT (e->>0)::bigint AS item_id, (e->>1)::numeric AS per FROM jsonb_array_elements(parts->(u.item_id::text)) e UNION ALL SELECT u.item_id, 1 WHERE NOT parts ? (u.item_id::text)) x
+		ORDER BY x.item_id, u.ordinal);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_expanded(distsync_internal.inventory_line[], jsonb) IS 'Lines with a line for each component instead of each kit, parts as inventory_parts() says, base units; sorted by item and ordinal.';
 
 -- inventory_lock_lines does the locking of everything that lines of a promise may touch: their demands, the sites they may draw on, and
 -- those where others speak of their demand.
@@ -135,66 +156,3 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_own(distsync_internal.inventory_line, bigint, distsync_internal.inventory_grant[], timestamptz) IS
 	'By how much the free stock of a site would grow if the external demand of this line became ours, after what is granted before it; base units, 0 = nobody else speaks of it there.';
-
--- inventory_allocate does the decision: a site that can serve the whole line before several, sites by rank and code. Lines and free
--- stock are sorted by item, so that each is walked once.
-CREATE FUNCTION distsync_internal.inventory_allocate(lines distsync_internal.inventory_line[], free distsync_internal.inventory_free[], split boolean, at timestamptz)
-RETURNS distsync_internal.inventory_grant[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	l distsync_internal.inventory_line;
-	f distsync_internal.inventory_free;
-	result distsync_internal.inventory_grant[] := '{}';
-	n integer := COALESCE(cardinality(free), 0);
-	start integer := 1;
-	stop integer;
-	best integer;
-	most integer;
-	best_own numeric;
-	own numeric;
-	rest numeric;
-	got numeric;
-	total numeric;
-BEGIN
-	FOREACH l IN ARRAY COALESCE(lines, '{}') LOOP
-		WHILE start <= n AND (free[start]).item_id < l.item_id LOOP
-			start := start + 1;
-		END LOOP;
-		stop := start;
-		best := NULL;
-		most := NULL;
-		best_own := 0;
-		total := 0;
-		WHILE stop <= n AND (free[stop]).item_id = l.item_id LOOP
-			f := free[stop];
-			IF l.site_id IS NULL OR f.site_id = l.site_id THEN
-				own := CASE WHEN l.demand_key IS NULL THEN 0 ELSE distsync_internal.inventory_own(l, f.site_id, result, inventory_allocate.at) END;
-				total := total + greatest(0, f.free + own);
-				IF f.free + own >= l.quantity AND best IS NULL THEN
-					best := stop;
-					best_own := own;
-				END IF;
-				most := CASE WHEN most IS NULL OR f.free > (free[most]).free THEN stop ELSE most END;
-			END IF;
-			stop := stop + 1;
-		END LOOP;
-		rest := l.quantity;
-		FOR j IN COALESCE(best, CASE WHEN split THEN start ELSE most END, 1) .. COALESCE(best, CASE WHEN split THEN stop - 1 ELSE most END, 0) LOOP
-			f := free[j];
-			got := CASE WHEN best IS NOT NULL THEN rest WHEN l.site_id IS NULL OR f.site_id = l.site_id THEN least(rest, f.free) ELSE 0 END;
-			CONTINUE WHEN got <= 0;
-			f.free := f.free + best_own - got;
-			free[j] := f;
-			rest := rest - got;
-			result := result || ROW(l.ordinal, 'reserved', l.item_id, f.site_id, got, total, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
-			EXIT WHEN rest = 0;
-		END LOOP;
-		IF rest > 0 THEN
-			result := result || ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, total, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
-		END IF;
-	END LOOP;
-	RETURN result;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_allocate(distsync_internal.inventory_line[], distsync_internal.inventory_free[], boolean, timestamptz) IS
-	'Grants for lines out of free stock: a row for each site that serves a line, and one with outcome short for what is missing; base units. split: a line may be served by several sites.';

@@ -170,10 +170,9 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_take(bigint[], bigint[], timestamptz) IS 'Writes what is promised from the quotas of these items that inventory_quota_lock() has locked; call it after the reservations are made.';
 
--- inventory_within_quotas does the cutting of a request to the quotas of its items: of what is free at each site, and of the lines, in
--- their order, where a quota is for all sites.
-CREATE FUNCTION distsync_internal.inventory_within_quotas(INOUT lines distsync_internal.inventory_line[], INOUT free distsync_internal.inventory_free[], options jsonb, at timestamptz,
-	OUT over distsync_internal.inventory_grant[])
+-- inventory_within_quotas does the cutting of what is free to the quotas of the items of a request: at each site, and a budget for each
+-- item that has quotas over all sites.
+CREATE FUNCTION distsync_internal.inventory_within_quotas(lines distsync_internal.inventory_line[], INOUT free distsync_internal.inventory_free[], options jsonb, at timestamptz, OUT budgets jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	customer bigint := (options->>'customer_id')::bigint;
@@ -181,12 +180,9 @@ DECLARE
 	locked bigint[] := CASE WHEN options ? 'quotas' THEN ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e) END;
 	i record;
 	q record;
-	l distsync_internal.inventory_line;
-	cut distsync_internal.inventory_line[];
 	rest numeric;
-	allowed numeric;
 BEGIN
-	over := '{}';
+	budgets := '{}';
 	FOR i IN SELECT DISTINCT u.item_id FROM unnest(lines) u WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id AND (locked IS NULL OR s.quota_id = ANY (locked))) ORDER BY 1 LOOP
 		q := distsync_internal.inventory_quota_free(i.item_id, 0, customer, channel, inventory_within_quotas.at, locked);
 		rest := CASE WHEN q.free IS NOT NULL THEN q.free WHEN q.aside > 0 THEN greatest(0, (SELECT COALESCE(sum(greatest(0, f.free)), 0)
@@ -194,22 +190,9 @@ BEGIN
 		free := ARRAY(SELECT ROW(f.item_id, f.site_id, f.code, CASE WHEN f.item_id <> i.item_id THEN f.free WHEN x.free IS NOT NULL THEN least(f.free, x.free) ELSE f.free - COALESCE(x.aside, 0) END)::distsync_internal.inventory_free
 			FROM unnest(free) WITH ORDINALITY f(item_id, site_id, code, free, n)
 			LEFT JOIN LATERAL distsync_internal.inventory_quota_free(f.item_id, f.site_id, customer, channel, inventory_within_quotas.at, locked) x ON f.item_id = i.item_id ORDER BY f.n);
-		CONTINUE WHEN rest IS NULL;
-		cut := '{}';
-		FOREACH l IN ARRAY lines LOOP
-			IF l.item_id = i.item_id THEN
-				allowed := least(l.quantity, rest);
-				IF allowed < l.quantity THEN
-					over := over || ROW(l.ordinal, 'short', l.item_id, l.site_id, l.quantity - allowed, allowed, l.demand_key, l.requested_at)::distsync_internal.inventory_grant;
-				END IF;
-				rest := rest - allowed;
-				l.quantity := allowed;
-			END IF;
-			cut := CASE WHEN l.quantity > 0 THEN cut || l ELSE cut END;
-		END LOOP;
-		lines := cut;
+		budgets := CASE WHEN rest IS NULL THEN budgets ELSE budgets || jsonb_build_object(i.item_id::text, rest) END;
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_within_quotas(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb, timestamptz) IS
-	'Lines and free stock of a request as far as the quotas of its customer_id and channel_id go (of options.quotas if it says which are locked), and what is over as grants with outcome short; base units. Items without quotas stay as they are.';
+	'Free stock of a request, kits taken apart, as far as the quotas of its customer_id and channel_id go (of options.quotas if it says which are locked), and budgets {item_id: what may be promised of it over all sites} where a quota says so; base units. Items without quotas stay as they are.';

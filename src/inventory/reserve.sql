@@ -6,27 +6,24 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	mode text := COALESCE(options->>'mode', 'all_or_none');
 	grants distsync_internal.inventory_grant[];
+	stock distsync_internal.inventory_line[];
 	q record;
 BEGIN
 	IF mode NOT IN ('all_or_none', 'take_up_to') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
 			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
-	q := distsync_internal.inventory_within_quotas(lines, distsync_internal.inventory_free(lines, options, at), options, at);
-	grants := distsync_internal.inventory_allocate(q.lines, q.free, COALESCE((options->>'split')::boolean, true), at) || q.over;
-	IF q.over <> '{}' THEN
-		-- what stock and what quotas refuse of a line is one refusal
-		grants := ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome <> 'short'
-			UNION ALL SELECT ROW(g.ordinal, 'short', g.item_id, g.site_id, sum(g.quantity), min(g.available), g.demand_key, g.requested_at)::distsync_internal.inventory_grant
-			FROM unnest(grants) g WHERE g.outcome = 'short' GROUP BY g.ordinal, g.item_id, g.site_id, g.demand_key, g.requested_at);
-	END IF;
+	options := options || jsonb_build_object('parts', COALESCE(options->'parts', distsync_internal.inventory_parts(lines)));
+	stock := distsync_internal.inventory_expanded(lines, options->'parts');
+	q := distsync_internal.inventory_within_quotas(stock, distsync_internal.inventory_free(stock, options, at), options, at);
+	grants := distsync_internal.inventory_allocate(lines, q.free, q.budgets, options, at);
 	IF mode = 'take_up_to' THEN
-		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at)::distsync_internal.inventory_grant
+		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at, g.kit_id, g.kit_per)::distsync_internal.inventory_grant
 			FROM (SELECT u.*, bool_or(u.outcome = 'short') OVER (PARTITION BY u.ordinal) AS short, bool_or(u.outcome <> 'short') OVER (PARTITION BY u.ordinal) AS some FROM unnest(grants) u) g
 			WHERE g.outcome <> 'short' OR NOT g.some
 			ORDER BY g.ordinal, g.item_id, g.site_id);
 	ELSIF EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome = 'short') THEN
-		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at)::distsync_internal.inventory_grant
+		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at, NULL, NULL)::distsync_internal.inventory_grant
 			FROM unnest(lines) l
 			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal AND u.outcome = 'short') s ON true
 			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal LIMIT 1) g ON true
@@ -42,13 +39,17 @@ COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.invento
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines);
+	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
+	stock distsync_internal.inventory_line[];
 	grants distsync_internal.inventory_grant[];
 	k record;
 	t timestamptz;
 BEGIN
-	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(wanted) u))));
-	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(wanted, (options->>'company_id')::bigint);
+	-- what kits are made of is read once: what is promised is what was locked
+	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted));
+	stock := distsync_internal.inventory_expanded(wanted, options->'parts');
+	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u))));
+	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint);
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
 	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
@@ -64,18 +65,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
-	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to, split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority. Refused calls change nothing. A line served by several sites has a row for each. Errors: SD001, SD002.';
+	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to, split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits). Refused calls change nothing. A line served by several sites has a row for each. Errors: SD001, SD002.';
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	at timestamptz := statement_timestamp();
-	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines), options, at);
+	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false)), options, at);
 BEGIN
 	RETURN QUERY
-	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity, at, jsonb_build_object('available', g.available)
-	FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')
+	SELECT * FROM distsync_internal.inventory_answers(grants, NULL, at)
 	UNION ALL
 	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at)
 	ORDER BY 1, 4;
@@ -89,25 +89,15 @@ LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
-		CASE WHEN g.outcome = 'short' AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN distsync_internal.inventory_available_at(g.item_id, ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(g.item_id, g.site_id) s), g.quantity, inventory_refusal.at) END,
+		CASE WHEN g.outcome = 'short' AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN 
+			(SELECT min(c.moment) FROM distsync_internal.inventory_walk(g.item_id, i.kit, ARRAY(SELECT DISTINCT s.site_id FROM (SELECT g.item_id UNION SELECT p.item_id FROM distsync_internal.inventory_components(g.item_id) p) x(item_id)
+				CROSS JOIN LATERAL distsync_internal.inventory_sites(x.item_id, g.site_id) s), inventory_refusal.at, '{}') c WHERE c.atp >= g.quantity OR c.atp IS NULL) END,
 		jsonb_build_object('available', COALESCE(g.available, 0))
 			|| CASE WHEN g.outcome = 'refused' THEN '{"reason": "another line is short"}'::jsonb ELSE '{}' END
-	FROM unnest(grants) g ORDER BY g.ordinal;
+	FROM unnest(grants) g JOIN dist.item i ON i.item_id = g.item_id ORDER BY g.ordinal;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, or under a quota.';
-
--- inventory_available_at does the search for the first instant at which a quantity can be promised over these sites together.
-CREATE FUNCTION distsync_internal.inventory_available_at(item_id bigint, site_ids bigint[], quantity numeric, at timestamptz, view distsync_internal.inventory_view DEFAULT NULL) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-	RETURN (
-		SELECT min(c.moment) FROM distsync_internal.inventory_curve(inventory_available_at.item_id, site_ids, inventory_available_at.at, view) c
-		WHERE c.atp >= inventory_available_at.quantity OR c.atp IS NULL);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_available_at(bigint, bigint[], numeric, timestamptz, distsync_internal.inventory_view) IS
-	'First instant from at on when the quantity (base units) can be promised over the sites together; NULL = not foreseen.';
 
 -- inventory_curve does the timeline: what is projected and what may be promised from each instant on. What may be promised looks
 -- ahead: nothing is given away that a later demand already needs.
@@ -156,6 +146,7 @@ LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
 	now_committed boolean := COALESCE((options->>'commit')::boolean, false);
+	ends_at timestamptz := CASE WHEN NOT COALESCE((options->>'commit')::boolean, false) THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END;
 	wanted integer;
 	taken integer;
 	made jsonb;
@@ -165,26 +156,27 @@ BEGIN
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
 	END IF;
 	WITH g AS MATERIALIZED (
-		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id,
+		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id, distsync_internal.inventory_grant_key(u) AS key,
 			CASE WHEN quotas <> '{}' THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) END AS quota_ids
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
 	), r AS (
-		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, expires_at, promised_at, created_at)
+		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, kit_id, kit_group, kit_per, expires_at, promised_at, created_at)
 		SELECT g.item_id, g.reservation_id, COALESCE((options->>'request_id')::uuid, gen_random_uuid()), g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
 			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(options->>'kind', 'hard'),
 			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100), g.quota_ids,
-			CASE WHEN NOT now_committed THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END, t, t
+			g.kit_id, CASE WHEN g.kit_id IS NOT NULL THEN min(g.reservation_id) OVER (PARTITION BY g.key) END, g.kit_per, ends_at, t, t
 		FROM g
-	), p AS (
-		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity FROM g GROUP BY g.item_id, g.site_id
+	)
+	SELECT jsonb_object_agg(k.key, k.ids) INTO made FROM (SELECT g.key, jsonb_agg(jsonb_build_array(g.item_id, g.reservation_id) ORDER BY g.reservation_id) AS ids FROM g GROUP BY g.key) k;
+	WITH p AS (
+		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial') GROUP BY g.item_id, g.site_id
 	), u AS (
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
-			valid_until = CASE WHEN now_committed THEN s.valid_until ELSE least(s.valid_until, t + COALESCE((options->>'ttl')::interval, '15 minutes')) END,
-			version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
+			valid_until = least(s.valid_until, ends_at), version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
 		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + s.dealt + p.quantity <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END
 		RETURNING 1
 	)
-	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT jsonb_object_agg(g.ordinal || ':' || g.site_id, g.reservation_id) FROM g) INTO wanted, taken, made;
+	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u) INTO wanted, taken;
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
@@ -193,9 +185,7 @@ BEGIN
 		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
 	END IF;
 	RETURN QUERY
-	SELECT g.ordinal, g.outcome, (made->>(g.ordinal || ':' || g.site_id))::bigint, g.site_id, g.quantity, t,
-		jsonb_build_object('available', g.available, 'expires_at', CASE WHEN NOT now_committed THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END)
-	FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')
+	SELECT a.ordinal, a.outcome, a.reservation_id, a.site_id, a.base_quantity, a.promised_at, a.detail || jsonb_build_object('expires_at', ends_at) FROM distsync_internal.inventory_answers(grants, made, t) a
 	UNION ALL
 	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t)
 	ORDER BY 1, 4;
@@ -203,6 +193,32 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[]) IS
 	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
+
+-- inventory_grant_key does the naming of what a grant is a part of: the line and the site, which the components of a kit share.
+CREATE FUNCTION distsync_internal.inventory_grant_key(g distsync_internal.inventory_grant) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN concat_ws(':', g.ordinal, g.site_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_grant_key(distsync_internal.inventory_grant) IS 'ordinal:site of a grant.';
+
+-- inventory_answers does the answer to lines that get something: a row for each site, of a kit with its components.
+CREATE FUNCTION distsync_internal.inventory_answers(grants distsync_internal.inventory_grant[], made jsonb, at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN QUERY
+	SELECT g.ordinal, g.outcome, min(r.id), g.site_id, CASE WHEN g.kit_id IS NULL THEN sum(g.quantity) ELSE min(trim_scale(g.quantity / g.kit_per)) END, inventory_answers.at,
+		jsonb_build_object('available', g.available)
+			|| CASE WHEN g.kit_id IS NULL THEN '{}' ELSE jsonb_build_object('components', jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item', i.sku, 'quantity', trim_scale(g.quantity), 'reservation_id', r.id)) ORDER BY i.sku COLLATE "C")) END
+	FROM (SELECT u.*, distsync_internal.inventory_grant_key(u) AS key FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial')) g
+	JOIN dist.item i ON i.item_id = g.item_id
+	LEFT JOIN LATERAL (SELECT (x.value->>1)::bigint AS id FROM jsonb_array_elements(made->g.key) x WHERE (x.value->>0)::bigint = g.item_id) r ON true
+	GROUP BY g.ordinal, g.outcome, g.site_id, g.kit_id, g.available;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_answers(distsync_internal.inventory_grant[], jsonb, timestamptz) IS
+	'Rows for lines that were served: base units, of a kit whole kits with detail.components [{"item","quantity","reservation_id"}]; its reservation is that of the lowest number. made: {key of the grant: [[item_id, reservation_id], ...]}, NULL in a preview.';
 
 -- inventory_take_demand does the noting of a promise on the demand it serves. What others said of the line at another site moves with
 -- it: one line is one demand, wherever it is served from.

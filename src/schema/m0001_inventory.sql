@@ -274,18 +274,24 @@ CREATE TABLE dist.reservation (
 	state			text NOT NULL DEFAULT 'held',	-- held | committed | shipped | released | expired | void
 	priority		integer NOT NULL DEFAULT 100,	-- lower is served first
 	quota_ids		bigint[],						-- quotas it draws on, NULL = none
+	kit_id			bigint,							-- kit that it is a component of, NULL = none
+	kit_group		bigint,							-- reservation that stands for the whole kit: the lowest of its components
+	kit_per			numeric(20,6),					-- base units of the item in one kit
 	expires_at		timestamptz,					-- a hold ends at this instant, NULL = never
 	promised_at		timestamptz,					-- when it can ship
 	created_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was made
 	ended_at		timestamptz,					-- when it reached an end state
 	CONSTRAINT reservation_pk PRIMARY KEY (reservation_id, item_id),
 	CONSTRAINT reservation_kind_chk CHECK (kind IN ('soft', 'hard', 'inbound') AND state IN ('held', 'committed', 'shipped', 'released', 'expired', 'void')),
+	CONSTRAINT reservation_kit_chk CHECK ((kit_id IS NULL) = (kit_group IS NULL) AND (kit_id IS NULL) = (kit_per IS NULL) AND (kit_per > 0 AND kit_per < 'NaN' OR kit_per IS NULL)),
 	CONSTRAINT reservation_quantity_chk CHECK (quantity > 0 AND quantity < 'NaN' AND committed >= 0 AND committed <= quantity AND shipped >= 0 AND shipped <= committed)
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
 CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL;
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
+
+CREATE INDEX reservation_kit_idx ON dist.reservation (kit_group) WHERE kit_group IS NOT NULL;
 
 -- dist.channel_item: what a channel may sell and how availability is shown to it.
 CREATE TABLE dist.channel_item (

@@ -85,12 +85,13 @@ class Inventory(unittest.TestCase):
     def setUpClass(cls):
         print(f"SEED={SEED}", flush=True)
         items = [{"sku": f"PROP-{i}", "base_unit": "EA"} for i in range(24)]
+        kit = {"sku": "KIT-PROP", "base_unit": "EA", "kit": True, "components": [{"sku": "PROP-2", "quantity": 1}, {"sku": "PROP-3", "quantity": 2}, {"sku": "PROP-7", "quantity": 1}]}
         out = psql("SELECT distsync.add_system('prop-erp', 'erp'), distsync.add_system('prop-wms', 'wms');\n"
                    "SELECT outcome FROM distsync.apply('currency', '{\"currency\":\"USD\"}', 'distsync');\n"
                    "SELECT outcome FROM distsync.apply('unit', '{\"unit\":\"EA\"}', 'distsync');\n"
                    "SELECT outcome FROM distsync.apply('company', '{\"code\":\"PROP\",\"name\":\"p\",\"currency\":\"USD\"}', 'distsync');\n"
                    f"SELECT outcome FROM distsync.apply_all('site', {literal([{'code': f'PROP-S{i}', 'name': 's', 'company': 'PROP', 'rank': i} for i in (1, 2)])}, 'distsync');\n"
-                   f"SELECT outcome FROM distsync.apply_all('item', {literal(items)}, 'distsync');\n")
+                   f"SELECT outcome FROM distsync.apply_all('item', {literal(items)}, 'distsync');\nSELECT outcome FROM distsync.apply('item', {literal(kit)}, 'distsync');\n")
         assert not [line for line in out if "ERROR" in line], out
 
     def assert_whole(self):
@@ -137,6 +138,8 @@ class Inventory(unittest.TestCase):
             self.assertEqual([line for line in out if "ERROR" in line and "ERROR:  SD04" not in line], [])
             psql("SELECT pg_sleep(1.2); SELECT distsync_internal.inventory_sweep(1000);")
             self.assert_whole()
+        # a kit is whole: as long as nothing of it ships, each of its components is held and committed for as many kits
+        self.assertEqual(psql("SELECT kit_group FROM dist.reservation WHERE kit_id IS NOT NULL GROUP BY kit_group HAVING count(*) <> 3 OR count(DISTINCT (state, quantity / kit_per, committed / kit_per)) > 1;"), [])
 
     @staticmethod
     def operation(rng, client, step):
@@ -149,6 +152,8 @@ class Inventory(unittest.TestCase):
         return rng.choice((
             lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 6)}, {"item": other, "quantity": 2}, {"item": sku, "quantity": 1}], holder=f"h{client}",
                             ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(("all_or_none", "take_up_to"))),
+            lambda: reserve([{"item": "KIT-PROP", "quantity": rng.randrange(1, 4)}, {"item": other, "quantity": 1}], holder=f"h{client}", ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(("all_or_none", "take_up_to"))),
+            lambda: f"SELECT count(*) FROM distsync.{rng.choice(('commit', 'release'))}_reservations(NULL, '{{\"holder\":\"h{client}\",\"on_error\":\"collect\"}}');\n",
             lambda: reserve([{"item": other, "quantity": rng.randrange(1, 4), "site": site, "demand_key": key}], holder=f"h{client}", commit=True),
             lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.commit_reservation(m.id, 1, '{{\"keep_rest\":true}}') c WHERE m.id IS NOT NULL;\n",
             lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.commit_reservation(m.id, 1) c WHERE m.id IS NOT NULL;\n",
