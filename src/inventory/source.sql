@@ -45,7 +45,7 @@ BEGIN
 	LOOP
 		SELECT c.n, CASE WHEN c.whole >= quantity AND used = '{}' THEN quantity ELSE least(rest, c.part) END INTO n, taken
 		FROM unnest(sites, whole, part) WITH ORDINALITY c(site_id, whole, part, n)
-		WHERE NOT c.n = ANY (used) AND (c.part > 0 OR c.whole >= quantity AND used = '{}')
+		WHERE quantity > 0 AND NOT c.n = ANY (used) AND (c.part > 0 OR c.whole >= quantity AND used = '{}')
 		ORDER BY NOT split AND c.whole < quantity, CASE WHEN NOT split AND c.whole < quantity THEN -c.part END,
 			ARRAY(SELECT CASE r.rule
 					WHEN 'whole' THEN CASE WHEN c.whole >= quantity AND used = '{}' THEN 0 ELSE 1 END
