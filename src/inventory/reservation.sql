@@ -61,7 +61,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	ttl interval;
 BEGIN
-	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,idempotency_key:text,source:text,reason:text}');
+	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,sourcing,preferred,idempotency_key:text,source:text,reason:text}');
 	IF options ? 'ttl' THEN
 		BEGIN
 			ttl := (options->>'ttl')::interval;
@@ -77,12 +77,13 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown kind of reservation "%s"', options->>'kind'), COLUMN = 'kind',
 			DETAIL = 'Field: options.kind. Known: soft, hard.', HINT = 'Use soft for holds that a more important one may take over, otherwise hard.';
 	END IF;
+	options := distsync_internal.inventory_sourcing_options(options);
 	RETURN options || jsonb_build_object('customer_id', distsync_internal.master_party(options->>'customer', 'options.customer', options->>'source'),
 		'channel_id', distsync_internal.master_channel(options->>'channel', 'options.channel', options->>'source'),
 		'company_id', distsync_internal.master_company(options->>'company', 'options.company', options->>'source'), 'request_id', gen_random_uuid(), 'kits', true);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Options of reserve() as inventory_reserve() takes them. Errors: SD001 unknown code, SD002 ttl, kind.';
+COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Options of reserve() as inventory_reserve() takes them. Errors: SD001 unknown code, SD002 ttl, kind, sourcing.';
 
 -- inventory_reserve_whole does the promise of stock as a command, whatever it takes.
 CREATE FUNCTION distsync_internal.inventory_reserve_whole(lines jsonb, options jsonb) RETURNS SETOF distsync_internal.inventory_reserved
@@ -120,7 +121,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reserve_whole(jsonb, jsonb) IS '
 CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
-	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
+	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), sourcing (rules that say which site comes first, the first rule before the second: whole (one that has all of it), preferred (in the order of option preferred, a list of site codes; with that option alone they come first), fewest_splits (who has most of what is missing), most_available, rank; then the code of the site; default as sourcing_rule documents say, otherwise whole, rank), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('reserve', '{order_entry,integrator,admin}');

@@ -13,7 +13,7 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
 			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
-	options := options || jsonb_build_object('parts', COALESCE(options->'parts', distsync_internal.inventory_parts(lines)));
+	options := distsync_internal.inventory_sourced(lines, options) || jsonb_build_object('parts', COALESCE(options->'parts', distsync_internal.inventory_parts(lines)));
 	stock := distsync_internal.inventory_expanded(lines, options->'parts');
 	q := distsync_internal.inventory_within_quotas(stock, distsync_internal.inventory_free(stock, options, at), options, at);
 	grants := distsync_internal.inventory_allocate(lines, q.free, q.budgets, options, at);
@@ -33,7 +33,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.inventory_line[], jsonb, timestamptz) IS
-	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id, use_safety, min_shelf_days, customer_id. Errors: SD002 unknown mode.';
+	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id, channel_id, use_safety, min_shelf_days, customer_id, sourcing and preferred_ids (default as dist.sourcing_rule says). Errors: SD002 unknown mode.';
 
 -- inventory_reserve does the promise itself, for a call of many lines.
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise

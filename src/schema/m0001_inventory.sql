@@ -196,6 +196,17 @@ CREATE TABLE dist.shelf_rule (
 	CONSTRAINT shelf_rule_chk CHECK (shelf_days BETWEEN 0 AND 36600)
 );
 
+-- dist.sourcing_rule: which of several sites serves a line first, where the caller does not say. The rule for company and channel before
+-- that for the company, before that for the channel, before that for all.
+CREATE TABLE dist.sourcing_rule (
+	company_id	bigint NOT NULL DEFAULT 0,			-- company for which stock is promised, 0 = every one
+	channel_id	bigint NOT NULL DEFAULT 0,			-- channel through which it is, 0 = every one
+	rules		text[] NOT NULL DEFAULT '{}',		-- whole | preferred | fewest_splits | most_available | rank, the first decides first; empty = whole, rank
+	preferred	bigint[] NOT NULL DEFAULT '{}',		-- sites in the order in which the rule preferred wants them
+	CONSTRAINT sourcing_rule_pk PRIMARY KEY (company_id, channel_id),
+	CONSTRAINT sourcing_rule_chk CHECK (rules <@ '{whole,preferred,fewest_splits,most_available,rank}'::text[] AND cardinality(rules) <= 5 AND cardinality(preferred) <= 100)
+);
+
 -- dist.stock_pool: the promise counter of an item at a site. A promise is a guarded UPDATE of this row; the CHECK is the last line
 -- of defence against overselling. cap is kept by whatever changes stock; shortfall is raised only by facts, never by a promise. The
 -- lock of this row covers all stock, supply, demand and reservations of the item at the site.
