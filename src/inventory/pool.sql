@@ -108,20 +108,24 @@ BEGIN
 				ahead = n.future, valid_until = n.turns_at, cap_until = n.cap_until,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
-			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low
+			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low, p.waiting OR n.promised > n.cap + n.safety AS queue
 		)
 		SELECT u.*, i.sku, s.code AS site, y.code AS company FROM u
 		JOIN dist.item i ON i.item_id = u.item_id
 		JOIN dist.site s ON s.site_id = u.site_id
 		JOIN dist.company y ON y.company_id = s.company_id
-		WHERE u.shortfall <> u.was ORDER BY u.item_id, u.site_id
+		WHERE u.shortfall <> u.was OR u.queue ORDER BY u.item_id, u.site_id
 	LOOP
+		IF c.queue THEN
+			PERFORM distsync_internal.inventory_repromise(c.item_id, c.site_id, t, true, inventory_refresh.correlation_id);
+		END IF;
+		CONTINUE WHEN c.shortfall = c.was;
 		PERFORM distsync_internal.inventory_shortfall(c.sku, c.site, c.company, c.shortfall, c.was, c.promised, c.cap, c.low, inventory_refresh.correlation_id);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid) IS
-	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall. The caller holds the pools'' locks.';
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall, and dates anew what waits for supply. The caller holds the pools'' locks.';
 
 -- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
 CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void

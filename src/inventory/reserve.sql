@@ -184,8 +184,12 @@ BEGIN
 	IF quotas <> '{}' THEN
 		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
 	END IF;
+	-- what goes beyond stock is dated by its place in the queue, and may move others
+	PERFORM distsync_internal.inventory_repromise(p.item_id, p.site_id, t, true, (options->>'correlation_id')::uuid) FROM dist.stock_pool p
+	WHERE (p.item_id, p.site_id) IN (SELECT g.item_id, g.site_id FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) AND p.held + p.committed > p.cap + p.safety;
 	RETURN QUERY
-	SELECT a.ordinal, a.outcome, a.reservation_id, a.site_id, a.base_quantity, a.promised_at, a.detail || jsonb_build_object('expires_at', ends_at) FROM distsync_internal.inventory_answers(grants, made, t) a
+	SELECT a.ordinal, a.outcome, a.reservation_id, a.site_id, a.base_quantity, CASE WHEN r.dated THEN r.promised_at ELSE a.promised_at END, a.detail || jsonb_build_object('expires_at', ends_at) FROM distsync_internal.inventory_answers(grants, made, t) a
+	CROSS JOIN LATERAL (SELECT count(*) > 0 AS dated, CASE WHEN bool_and(x.promised_at IS NOT NULL) THEN max(x.promised_at) END AS promised_at FROM dist.reservation x WHERE x.reservation_id = a.reservation_id OR x.kit_group = a.reservation_id) r
 	UNION ALL
 	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t)
 	ORDER BY 1, 4;

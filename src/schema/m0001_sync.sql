@@ -684,7 +684,6 @@ COMMENT ON COLUMN sync.outbox.ring IS 'who sends the NOTIFY';
 
 INSERT INTO sync.partition_policy (table_name, kind, step_time, ahead, retention) VALUES
 	('dist.stock_event', 'time', '1 month', 2, NULL),
-	('dist.promise_log', 'time', '1 month', 2, '1 year'),
 	('dist.credit_decision', 'time', '1 month', 2, NULL),
 	('sync.outbox_customer', 'time', '1 day', 3, '7 days'),
 	('sync.outbox_item', 'time', '1 day', 3, '7 days'),
