@@ -138,6 +138,8 @@ class Inventory(unittest.TestCase):
             self.assertEqual([line for line in out if "ERROR" in line and "ERROR:  SD04" not in line], [])
             psql("SELECT pg_sleep(1.2); SELECT distsync_internal.inventory_sweep(1000);")
             self.assert_whole()
+        # a pool that nothing waits at has promised nothing for later
+        self.assertEqual(psql("SELECT r.reservation_id FROM dist.stock_pool p JOIN dist.reservation r USING (item_id, site_id) WHERE NOT p.waiting AND r.state IN ('held', 'committed') AND (r.promised_at IS NULL OR r.promised_at > now());"), [])
         # a kit is whole: as long as nothing of it ships, each of its components is held and committed for as many kits
         self.assertEqual(psql("SELECT kit_group FROM dist.reservation WHERE kit_id IS NOT NULL GROUP BY kit_group HAVING count(*) <> 3 OR count(DISTINCT (state, quantity / kit_per, committed / kit_per)) > 1;"), [])
 
