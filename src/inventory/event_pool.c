@@ -135,11 +135,12 @@ perspective_of(const DsLeg *leg)
 	return CStringGetTextDatum(leg->event->book ? "book" : "phys");
 }
 
-/* read_terms does the terms of a pool that holds now. False: time, or slots, have a say in it. */
+/* read_terms does the terms of a pool that holds now. False: time, slots, or promises beyond stock, have a say in it. */
 static bool
 read_terms(const DsEventPosting *posting, const DsRows *w, Terms *terms)
 {
-	if (DatumGetInt16(w->values[P_SLOTS]) != 0 ||
+	if (DatumGetInt16(w->values[P_SLOTS]) != 0 || DatumGetBool(w->values[P_WAITING]) ||
+		!same_number(DatumGetNumeric(w->values[P_BACKORDER]), ZERO) ||
 		(!w->nulls[P_VALID_UNTIL] && DatumGetTimestampTz(w->values[P_VALID_UNTIL]) <= posting->now))
 		return false;
 	terms->phys = w->nulls[P_PHYS] ? NULL : DatumGetNumericCopy(w->values[P_PHYS]);
@@ -148,8 +149,7 @@ read_terms(const DsEventPosting *posting, const DsRows *w, Terms *terms)
 	terms->promised = OP(numeric_add, DatumGetNumeric(w->values[P_HELD]),
 						 DatumGetNumeric(w->values[P_COMMITTED]));
 	/* safety stock is out of what may be promised already, but who has promised it is not short of it */
-	terms->beyond = OP(numeric_add, DatumGetNumeric(w->values[P_BACKORDER]),
-					   DatumGetNumeric(w->values[P_SAFETY]));
+	terms->beyond = DatumGetNumericCopy(w->values[P_SAFETY]);
 	terms->shortfall = DatumGetNumericCopy(w->values[P_SHORTFALL]);
 	terms->version = DatumGetInt64(w->values[P_VERSION]);
 	terms->changed_at = DatumGetTimestampTz(w->values[P_CHANGED_AT]);

@@ -91,6 +91,7 @@ DsRowsTable ds_inventory_event_pools_table = {
 				{"phys", NUMERICOID},
 				{"book", NUMERICOID},
 				{"low", NUMERICOID},
+				{"waiting", BOOLOID},
 				{"slots", INT2OID},
 				{"version", INT8OID},
 				{"changed_at", TIMESTAMPTZOID},

@@ -65,6 +65,7 @@ enum
 	P_PHYS,
 	P_BOOK,
 	P_LOW,
+	P_WAITING,
 	P_SLOTS,
 	P_VERSION,
 	P_CHANGED_AT,

@@ -85,6 +85,14 @@ static DsTable shelf_table = {
 	.columns = {"customer_id"},
 };
 
+/* where sites are chosen by other rules than ours */
+static DsTable sourcing_table = {
+	.name = "sourcing_rule",
+	.index = "sourcing_rule_pk",
+	.keys = {"company_id"},
+	.columns = {"company_id"},
+};
+
 /* The site of the line before: most calls name one. */
 typedef struct LastSite
 {
@@ -413,6 +421,19 @@ compare_lines(const void *a, const void *b)
 	return x->ordinal - y->ordinal;
 }
 
+/* has_sourcing does the question whether there is any rule that says which site serves first. */
+static bool
+has_sourcing(void)
+{
+	DsReader *reader = ds_reader_open(&sourcing_table);
+	bool found;
+
+	ds_reader_seek(reader, NULL, 0);
+	found = ds_reader_next(reader);
+	ds_reader_close(reader);
+	return found;
+}
+
 /* ds_inventory_read_lines does the reading of the lines of a call, and sorts them. */
 bool
 ds_inventory_read_lines(DsReserve *call)
@@ -440,5 +461,5 @@ ds_inventory_read_lines(DsReserve *call)
 	ds_reader_close(items);
 	if (good)
 		qsort(call->lines, n, sizeof(DsReserveLine), compare_lines);
-	return good;
+	return good && !(call->choose && has_sourcing());
 }

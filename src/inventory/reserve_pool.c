@@ -40,6 +40,7 @@ enum
 	P_VALID_UNTIL,
 	P_CAP_UNTIL,
 	P_RULED,
+	P_WAITING,
 	P_COUNT
 };
 
@@ -58,7 +59,8 @@ DsWriter ds_inventory_pool_writer = {
 				{"changed_at", TIMESTAMPTZOID},
 				{"valid_until", TIMESTAMPTZOID},
 				{"cap_until", TIMESTAMPTZOID},
-				{"ruled", BOOLOID}},
+				{"ruled", BOOLOID},
+				{"waiting", BOOLOID}},
 };
 
 /* shares that are set aside are not in the numbers of a pool, but then it says that there is more to know */
@@ -99,8 +101,9 @@ whole(HeapTuple row, int column)
 
 /*
  * look does the reckoning of what may be promised of a pool. False: time has
- * passed it. Of a hot pool holds may be over: they end together, and until
- * then it only promises less than it could.
+ * passed it, or promises may go beyond stock: then they have a place in a
+ * queue, and a date. Of a hot pool holds may be over: they end together, and
+ * until then it only promises less than it could.
  */
 static bool
 look(DsReservePool *pool)
@@ -113,6 +116,9 @@ look(DsReservePool *pool)
 	pool->own =
 		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), number(row, P_DEALT));
 	pool->free = pool->own;
+	if (DatumGetBool(whole(row, P_WAITING)) ||
+		!DS_NUMERIC_IS(numeric_eq, number(row, P_BACKORDER), int64_to_numeric(0)))
+		return false;
 	if (!pool->dealt)
 		return instant(row, P_VALID_UNTIL) > GetCurrentTimestamp();
 	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
