@@ -32,6 +32,27 @@ $$;
 COMMENT ON FUNCTION distsync_internal.base_emit(text, bigint, text, text, text, jsonb, uuid, uuid, text) IS
 	'Writes a document event: group customer or item and its id, type, entity, business key, data, correlation, causation, system it came from. Returns the message id, constant from here on.';
 
+-- base_mark does the noting that the state of some entities may have changed, where no capture trigger sees what changed it.
+CREATE FUNCTION distsync_internal.base_mark(group_name text, event_type text, entity text, keys bigint[], group_ids bigint[], again boolean DEFAULT false) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	why jsonb := CASE WHEN again THEN '{"again": true}' END;
+	n integer;
+BEGIN
+	IF group_name = 'item' THEN
+		INSERT INTO sync.outbox_item (kind, event_type, entity, entity_key, item_id, body, ring)
+		SELECT 'state', base_mark.event_type, base_mark.entity, k.key::text, COALESCE(k.id, 0), why, distsync_internal.base_ring() FROM unnest(keys, group_ids) k(key, id) ORDER BY k.key;
+	ELSE
+		INSERT INTO sync.outbox_customer (kind, event_type, entity, entity_key, customer_id, body, ring)
+		SELECT 'state', base_mark.event_type, base_mark.entity, k.key::text, COALESCE(k.id, 0), why, distsync_internal.base_ring() FROM unnest(keys, group_ids) k(key, id) ORDER BY k.key;
+	END IF;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_mark(text, text, text, bigint[], bigint[], boolean) IS
+	'Leaves markers of a state event in the outbox of a group (customer or item): keys as its renderer takes them, ids of the group beside them. again: told even if the state is what was told last. Returns how many.';
+
 -- base_audit does the keeping of who did what.
 CREATE FUNCTION distsync_internal.base_audit(verb text, entity text, entity_key text, before jsonb, after jsonb, reason text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

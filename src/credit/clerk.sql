@@ -49,7 +49,15 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_render_status(text[]) IS
 	'Renderer of credit.status_changed: for account ids as text, the account''s code, payer and state: limit, exposure and its terms, headroom, outcome for no further amount, reasons, cure, valid_until.';
 
+-- credit_keys does the finding of accounts by code, for resync().
+CREATE FUNCTION distsync_internal.credit_keys(codes text[]) RETURNS TABLE (key bigint, entity_key text, group_id bigint, settled boolean, moved_by bigint[])
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT a.account_id, a.code, a.customer_id, true, ARRAY[a.account_id] FROM dist.credit_account a WHERE codes IS NULL OR a.code = ANY (codes) ORDER BY a.account_id
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_keys(text[]) IS 'Handler of kind keys for credit accounts (NULL = all): id, code, group in the outbox; settled and moved_by as such handlers say.';
+
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
+	('keys', 'credit_account', 100, 'distsync_internal.credit_keys'),
 	('clerk', 'credit', 30, 'distsync_internal.credit_clerk'),
 	('clerk', 'credit.next_due', 30, 'distsync_internal.credit_clerk_next_due'),
 	('render', 'credit.status_changed', 100, 'distsync_internal.credit_render_status');

@@ -10,7 +10,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_result(integer, text, text[]) IS 'A row of apply_result: applied, or rejected with {sqlstate, field, message, hint}.';
 
 -- inventory_read_lines does the resolving of item, site and unit for documents about an item at a site.
-CREATE FUNCTION distsync_internal.inventory_read_lines(docs jsonb, source text) RETURNS TABLE (ordinal integer, doc jsonb, item_id bigint, site_id bigint, numerator bigint, denominator bigint, fault text[])
+CREATE FUNCTION distsync_internal.inventory_read_lines(docs jsonb, source text, kits boolean DEFAULT false) RETURNS TABLE (ordinal integer, doc jsonb, item_id bigint, site_id bigint, numerator bigint, denominator bigint, fault text[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -18,7 +18,7 @@ BEGIN
 	WITH d AS MATERIALIZED (SELECT (e->>'ordinal')::integer AS ordinal, e->'doc' AS doc FROM jsonb_array_elements(docs) e)
 	SELECT d.ordinal, d.doc, i.id, s.id, CASE WHEN COALESCE(d.doc->>'unit', i.unit, t.base_unit) = t.base_unit THEN 1 ELSE u.numerator END, CASE WHEN COALESCE(d.doc->>'unit', i.unit, t.base_unit) = t.base_unit THEN 1 ELSE u.denominator END,
 		CASE WHEN i.id IS NULL THEN ARRAY['SD001', 'sku', format('unknown item "%s"', d.doc->>'sku'), 'Send the item first, correct the code, or add a cross-reference for it.']
-			WHEN t.kit THEN ARRAY['SD002', 'sku', format('item "%s" is a kit and has no stock of its own', d.doc->>'sku'), 'Send its components.']
+			WHEN t.kit AND NOT kits THEN ARRAY['SD002', 'sku', format('item "%s" is a kit and has no stock of its own', d.doc->>'sku'), 'Send its components.']
 			WHEN d.doc->>'site' IS NOT NULL AND s.id IS NULL THEN ARRAY['SD001', 'site', format('unknown site "%s"', d.doc->>'site'), 'Send the site first, correct the code, or add a cross-reference for it.']
 			WHEN COALESCE(d.doc->>'unit', i.unit, t.base_unit) <> t.base_unit AND u.unit IS NULL THEN ARRAY['SD004', 'unit', format('item "%s" has no unit "%s"', d.doc->>'sku', d.doc->>'unit'), 'Use one of its units, or send the item with this unit first.'] END
 	FROM d
@@ -28,7 +28,7 @@ BEGIN
 	LEFT JOIN dist.item_unit u ON u.item_id = i.id AND u.unit = COALESCE(d.doc->>'unit', i.unit);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_read_lines(jsonb, text) IS 'Documents with sku, site and unit: ids, factor to base units, and {sqlstate, field, message, hint} of what is wrong.';
+COMMENT ON FUNCTION distsync_internal.inventory_read_lines(jsonb, text, boolean) IS 'Documents with sku, site and unit: ids, factor to base units, and {sqlstate, field, message, hint} of what is wrong. kits: they may be about kits.';
 
 -- inventory_check_supply does the check of supply documents against what is known of them.
 CREATE FUNCTION distsync_internal.inventory_check_supply(docs jsonb, source text)
@@ -180,10 +180,10 @@ DECLARE
 	bad boolean;
 	fault text[];
 BEGIN
-	bad := ctx->>'on_error' IS DISTINCT FROM 'collect' AND EXISTS (SELECT FROM distsync_internal.inventory_read_lines(docs, source) r
+	bad := ctx->>'on_error' IS DISTINCT FROM 'collect' AND EXISTS (SELECT FROM distsync_internal.inventory_read_lines(docs, source, true) r
 		LEFT JOIN distsync_internal.master_channels(ARRAY(SELECT DISTINCT e->'doc'->>'channel' FROM jsonb_array_elements(docs) e), source) c ON c.code = r.doc->>'channel' WHERE r.fault IS NOT NULL OR c.id IS NULL);
 	FOR l IN
-		SELECT r.*, c.id AS channel_id FROM distsync_internal.inventory_read_lines(docs, source) r
+		SELECT r.*, c.id AS channel_id FROM distsync_internal.inventory_read_lines(docs, source, true) r
 		LEFT JOIN distsync_internal.master_channels(ARRAY(SELECT DISTINCT e->'doc'->>'channel' FROM jsonb_array_elements(docs) e), source) c ON c.code = r.doc->>'channel'
 		ORDER BY r.item_id, r.doc->>'channel', r.ordinal
 	LOOP
@@ -200,7 +200,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_apply_channel_item(jsonb, jsonb) IS 'Entity handler of channel_item, quantities in base units; operation deactivate takes the item out of the channel.';
+COMMENT ON FUNCTION distsync_internal.inventory_apply_channel_item(jsonb, jsonb) IS 'Entity handler of channel_item, quantities in base units (of a kit: whole ones); operation deactivate takes the item out of the channel.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('entity', 'supply', 'distsync_internal.inventory_apply_supply'),

@@ -1,44 +1,5 @@
--- Publishing: what the event stock.atp_changed says, read when it is told and not when it was caused.
-
--- inventory_render does the rendering of stock.atp_changed for items: what each site and each channel may sell now.
-CREATE FUNCTION distsync_internal.inventory_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	at timestamptz := statement_timestamp();
-BEGIN
-	RETURN QUERY
-	WITH k AS MATERIALIZED (
-		SELECT i.item_id, i.sku, i.base_unit FROM dist.item i WHERE i.item_id = ANY (ARRAY(SELECT u::bigint FROM unnest(keys) u WHERE u ~ '^[0-9]{1,18}$'))
-	), p AS MATERIALIZED (
-		SELECT k.item_id, s.site_id, s.code, s.company_id FROM k JOIN dist.stock_pool x ON x.item_id = k.item_id JOIN dist.site s ON s.site_id = x.site_id AND s.can_promise AND s.status = 'active'
-	), v AS MATERIALIZED (
-		SELECT s.site_id, d.doubt FROM (SELECT DISTINCT p.site_id FROM p) s CROSS JOIN LATERAL distsync_internal.inventory_doubt(s.site_id, at) d
-	), n AS MATERIALIZED (
-		SELECT p.item_id, p.code, p.company_id, m.known_at, o.mode,
-			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, o.mode, v.doubt) + m.low + m.backorder - m.held - m.committed) AS atp
-		FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM p) a
-		CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, at) m
-		JOIN p ON p.item_id = m.item_id AND p.site_id = m.site_id
-		JOIN v ON v.site_id = p.site_id
-		CROSS JOIN (VALUES ('conservative'), ('physical'), ('book')) o(mode)
-	), total AS MATERIALIZED (
-		SELECT n.item_id, max(n.known_at) AS known_at, sum(n.atp) FILTER (WHERE n.mode = 'conservative') AS atp,
-			jsonb_agg(jsonb_build_object('site', n.code, 'atp', n.atp) ORDER BY n.code COLLATE "C") FILTER (WHERE n.mode = 'conservative') AS sites
-		FROM n GROUP BY n.item_id
-	)
-	SELECT k.item_id::text, k.sku, NULL::bigint, jsonb_build_object('sku', k.sku, 'unit', k.base_unit, 'atp', COALESCE(t.atp, 0), 'known_at', t.known_at, 'sites', COALESCE(t.sites, '[]'),
-		'channels', COALESCE((SELECT jsonb_agg(jsonb_build_object('channel', c.code, 'quantity', distsync_internal.inventory_shown(
-				COALESCE(CASE WHEN EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id)
-					THEN (SELECT o.offer FROM distsync_internal.inventory_quota_offer(k.item_id, ARRAY(SELECT p.site_id FROM p WHERE p.item_id = k.item_id AND (c.company_id IS NULL OR p.company_id = c.company_id)),
-						NULL, c.channel_id, at, at, jsonb_build_object('mode', ci.mode)) o)
-					ELSE (SELECT sum(n.atp) FROM n WHERE n.item_id = k.item_id AND n.mode = ci.mode AND (c.company_id IS NULL OR n.company_id = c.company_id)) END, 0), ci.buffer, ci.cap, ci.threshold)) ORDER BY c.code COLLATE "C")
-			FROM dist.channel_item ci JOIN dist.channel c ON c.channel_id = ci.channel_id WHERE ci.item_id = k.item_id), '[]'))
-	FROM k LEFT JOIN total t ON t.item_id = k.item_id;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS
-	'Renderer of stock.atp_changed: keys are item ids; entity_key is the SKU, body {"sku","unit","atp","known_at","sites":[{"site","atp"}],"channels":[{"channel","quantity"}]} in base units; a channel within its quotas. Reads only.';
+-- Publishing: what the event stock.atp_changed says, read when it is told and not when it was caused. What it says depends on nothing but
+-- rows whose changes are captured (src/schema/capture.sql) or marked (mark.sql), so that what was told last is true until the next marker.
 
 -- inventory_shown does what a channel is shown of an availability.
 CREATE FUNCTION distsync_internal.inventory_shown(atp numeric, buffer numeric, cap numeric, threshold numeric) RETURNS numeric
@@ -49,4 +10,141 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shown(numeric, numeric, numeric, numeric) IS 'Availability less buffer, nothing below the threshold, never above cap (NULL = no cap); base units.';
 
-INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('render', 'stock.atp_changed', 'distsync_internal.inventory_render');
+-- inventory_kits_of does the way from items to the kits that have them in them, as far as some channel sells those.
+CREATE FUNCTION distsync_internal.inventory_kits_of(items bigint[]) RETURNS SETOF bigint
+LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+	WITH RECURSIVE up AS (
+		SELECT c.kit_id, 1 AS depth FROM dist.item_component c WHERE c.component_id = ANY (items)
+		UNION
+		SELECT c.kit_id, u.depth + 1 FROM up u JOIN dist.item_component c ON c.component_id = u.kit_id WHERE u.depth < 16
+	)
+	SELECT DISTINCT u.kit_id FROM up u WHERE EXISTS (SELECT FROM dist.channel_item c WHERE c.item_id = u.kit_id)
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_kits_of(bigint[]) IS 'Kits in a channel that contain one of these items, directly or in a kit (16 deep at most).';
+
+-- inventory_site_atp does what each site may sell of items and kits, now, in each mode. A kit is as many as the scarcest of its components
+-- allows, where the site has all of them. Streams are doubtful when the clerk has said so.
+CREATE FUNCTION distsync_internal.inventory_site_atp(items bigint[], at timestamptz) RETURNS TABLE (item_id bigint, site_id bigint, code text, company_id bigint, mode text, atp numeric, known_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH part AS MATERIALIZED (
+		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
+		UNION ALL
+		SELECT i.item_id, c.item_id, c.per, true FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c WHERE i.item_id = ANY (items) AND i.kit
+	), pool AS MATERIALIZED (
+		SELECT x.item_id, s.site_id, s.code, s.company_id,
+			EXISTS (SELECT FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.doubt_site IN (s.site_id, 0)) AS doubtful
+		FROM (SELECT DISTINCT p.item_id FROM part p) k
+		JOIN dist.stock_pool x ON x.item_id = k.item_id JOIN dist.site s ON s.site_id = x.site_id AND s.can_promise AND s.status = 'active'
+	), n AS MATERIALIZED (
+		SELECT p.item_id, p.site_id, p.code, p.company_id, m.known_at, o.mode,
+			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, o.mode, CASE WHEN p.doubtful THEN 'stale' END) + m.low + m.backorder - m.held - m.committed) AS atp
+		FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM pool q) a
+		CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_site_atp.at) m
+		JOIN pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
+		CROSS JOIN (VALUES ('conservative'), ('physical'), ('book')) o(mode)
+	)
+	SELECT p.whole_id, n.site_id, n.code, n.company_id, n.mode, min(CASE WHEN p.kit THEN floor(n.atp / p.per) ELSE n.atp END), max(n.known_at)
+	FROM part p JOIN n ON n.item_id = p.item_id
+	GROUP BY p.whole_id, n.site_id, n.code, n.company_id, n.mode
+	HAVING count(*) = (SELECT count(*) FROM part w WHERE w.whole_id = p.whole_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_site_atp(bigint[], timestamptz) IS
+	'Availability of items and kits at each site that may promise them, at an instant that is now: base units (kits: whole ones) by mode physical | book | conservative, without quotas, as channels are told.';
+
+-- inventory_within_share does the cutting of what sites have to the share of a channel, as atp() with option channel does.
+CREATE FUNCTION distsync_internal.inventory_within_share(item_id bigint, channel_id bigint, site_ids bigint[], amounts numeric[], everywhere numeric, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	s record;
+	q record;
+	offer numeric := 0;
+BEGIN
+	FOR s IN SELECT * FROM unnest(site_ids, amounts) u(site_id, atp) LOOP
+		q := distsync_internal.inventory_quota_free(inventory_within_share.item_id, s.site_id, NULL, inventory_within_share.channel_id, inventory_within_share.at);
+		offer := offer + CASE WHEN q.free IS NOT NULL THEN least(s.atp, q.free) ELSE greatest(0, s.atp - q.aside) END;
+	END LOOP;
+	q := distsync_internal.inventory_quota_free(inventory_within_share.item_id, 0, NULL, inventory_within_share.channel_id, inventory_within_share.at);
+	RETURN least(offer, CASE WHEN q.free IS NOT NULL THEN q.free ELSE greatest(0, everywhere - q.aside) END);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_within_share(bigint, bigint, bigint[], numeric[], numeric, timestamptz) IS
+	'What a channel may sell under the quotas of an item, base units, of what sites have (arrays of equal length) and what there is at all sites.';
+
+-- inventory_channels does what each channel is shown of items, out of what sites may sell.
+CREATE FUNCTION distsync_internal.inventory_channels(items bigint[], at timestamptz) RETURNS TABLE (item_id bigint, channel_id bigint, code text, quantity numeric)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH n AS MATERIALIZED (SELECT * FROM distsync_internal.inventory_site_atp(items, inventory_channels.at)
+	), c AS MATERIALIZED (
+		SELECT ci.*, ch.code, ch.company_id, EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = ci.item_id) AS shares
+		FROM dist.channel_item ci JOIN dist.channel ch ON ch.channel_id = ci.channel_id WHERE ci.item_id = ANY (items)
+	), sums AS (
+		SELECT c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares, sum(n.atp) AS everywhere, sum(n.atp) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS atp,
+			array_agg(n.site_id ORDER BY n.code) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS sites,
+			array_agg(n.atp ORDER BY n.code) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS amounts
+		FROM c LEFT JOIN n ON n.item_id = c.item_id AND n.mode = c.mode
+		GROUP BY c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares
+	)
+	SELECT s.item_id, s.channel_id, s.code, distsync_internal.inventory_shown(COALESCE(CASE WHEN s.shares AND s.sites IS NOT NULL
+		THEN distsync_internal.inventory_within_share(s.item_id, s.channel_id, s.sites, s.amounts, s.everywhere, inventory_channels.at) ELSE s.atp END, 0), s.buffer, s.cap, s.threshold) FROM sums s;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_channels(bigint[], timestamptz) IS 'What each channel that sells one of these items is shown of it at an instant that is now, base units.';
+
+-- inventory_render does the rendering of stock.atp_changed: what each site and each channel may sell now. It adds the kits that channels
+-- sell and that have one of the items in them. Of a kit that no channel sells, and of which none was told, there is nothing to say.
+CREATE FUNCTION distsync_internal.inventory_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	at timestamptz := statement_timestamp();
+	asked bigint[] := ARRAY(SELECT u::bigint FROM unnest(keys) u WHERE u ~ '^[0-9]{1,18}$');
+	items bigint[] := ARRAY(SELECT unnest(asked) UNION SELECT distsync_internal.inventory_kits_of(asked));
+BEGIN
+	RETURN QUERY
+	WITH total AS MATERIALIZED (
+		SELECT n.item_id, max(n.known_at) AS known_at, trim_scale(sum(n.atp)) AS atp, jsonb_agg(jsonb_build_object('site', n.code, 'atp', trim_scale(n.atp)) ORDER BY n.code COLLATE "C") AS sites
+		FROM distsync_internal.inventory_site_atp(items, at) n WHERE n.mode = 'conservative' GROUP BY n.item_id
+	), shown AS MATERIALIZED (
+		SELECT c.item_id, jsonb_agg(jsonb_build_object('channel', c.code, 'quantity', trim_scale(c.quantity)) ORDER BY c.code COLLATE "C") AS channels
+		FROM distsync_internal.inventory_channels(items, at) c GROUP BY c.item_id
+	)
+	SELECT i.item_id::text, i.sku, NULL::bigint, jsonb_build_object('sku', i.sku, 'unit', i.base_unit, 'atp', COALESCE(t.atp, 0), 'known_at', t.known_at, 'sites', COALESCE(t.sites, '[]'), 'channels', COALESCE(s.channels, '[]'))
+	FROM dist.item i LEFT JOIN total t ON t.item_id = i.item_id LEFT JOIN shown s ON s.item_id = i.item_id
+	WHERE i.item_id = ANY (items) AND (NOT i.kit OR s.channels IS NOT NULL OR EXISTS (SELECT FROM dist.channel_availability a WHERE a.item_id = i.item_id));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS
+	'Renderer of stock.atp_changed: keys are item ids, kits that contain them are added; entity_key is the SKU, body {"sku","unit","atp","known_at","sites":[{"site","atp"}],"channels":[{"channel","quantity"}]} in base units; a channel within its quotas. Reads only.';
+
+-- inventory_told does the keeping of what channels were told, in the commit that tells them.
+CREATE FUNCTION distsync_internal.inventory_told(entity_keys text[], versions bigint[], bodies jsonb[], told_at timestamptz) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	WITH t AS MATERIALIZED (
+		-- an item may be told more than once: the last one holds. What could not be rendered tells nothing.
+		SELECT DISTINCT ON (i.item_id) i.item_id, u.version, u.body -> 'channels' AS channels
+		FROM unnest(entity_keys, versions, bodies) u(sku, version, body) JOIN dist.item i ON i.sku = u.sku WHERE u.body ? 'channels' ORDER BY i.item_id, u.version DESC
+	), told AS MATERIALIZED (
+		SELECT t.item_id, c.channel_id, (e ->> 'quantity')::numeric AS quantity, t.version FROM t CROSS JOIN LATERAL jsonb_array_elements(t.channels) e JOIN dist.channel c ON c.code = e ->> 'channel'
+	), gone AS (
+		DELETE FROM dist.channel_availability a USING t
+		WHERE a.item_id = t.item_id AND NOT EXISTS (SELECT FROM told o WHERE o.item_id = a.item_id AND o.channel_id = a.channel_id)
+	)
+	INSERT INTO dist.channel_availability AS a (item_id, channel_id, quantity, version, told_at)
+	SELECT o.item_id, o.channel_id, o.quantity, o.version, inventory_told.told_at FROM told o ORDER BY o.item_id, o.channel_id
+	ON CONFLICT ON CONSTRAINT channel_availability_pk DO UPDATE SET quantity = excluded.quantity, version = excluded.version, told_at = excluded.told_at;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_told(text[], bigint[], jsonb[], timestamptz) IS 'Handler of kind told for stock.atp_changed: keeps dist.channel_availability. Only the router calls it.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES
+	('render', 'stock.atp_changed', 'distsync_internal.inventory_render'),
+	('told', 'stock.atp_changed', 'distsync_internal.inventory_told');

@@ -37,7 +37,7 @@ BEGIN
 			AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 		RETURN;
 	END IF;
-	UPDATE dist.stock_quota q SET quantity = COALESCE(inventory_write_quota.quantity, q.quantity), consumed = distsync_internal.inventory_quota_used(q.item_id, q.quota_id, clock_timestamp()), period = CASE WHEN doc ? 'valid_to' THEN inventory_write_quota.period ELSE q.period END
+	UPDATE dist.stock_quota q SET quantity = COALESCE(inventory_write_quota.quantity, q.quantity), consumed = distsync_internal.inventory_quota_used(q.item_id, q.quota_id, clock_timestamp()), period = CASE WHEN doc ? 'valid_to' THEN inventory_write_quota.period ELSE q.period END, turns_at = '-infinity'
 	WHERE q.item_id = inventory_write_quota.item_id AND q.site_id = inventory_write_quota.site_id AND q.scope_kind = doc->>'scope_kind' AND q.scope_key = inventory_write_quota.scope_key
 		AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 	IF NOT FOUND THEN

@@ -50,9 +50,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET j
 	FROM sync.delivery d
 	WHERE (d.state = 'dead' AND NOT EXISTS (SELECT FROM sync.dead_letter x WHERE x.delivery_id = d.delivery_id))
 		OR (d.state = 'delivered' AND NOT EXISTS (SELECT FROM sync.attempt a WHERE a.delivery_id = d.delivery_id AND a.verdict = 'delivered'))
+	UNION ALL
+	-- what listeners were told is what is true, or a marker waits
+	SELECT 'outbox.untold', u.entity, u.entity_key, u.detail || jsonb_build_object('event_type', u.event_type) FROM distsync_internal.outbox_untold(1000) u
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_verify() IS
-	'Invariants of the outbox: lost (a captured document is routed or to come), stream (no gap, no double), version, order (of acknowledged deliveries in a lane), lease, lane (depth and head fit), silent (every end has its record). No row = all hold. Reads the whole stream.';
+	'Invariants of the outbox: lost (a captured document is routed or to come), stream (no gap, no double), version, order (of acknowledged deliveries in a lane), lease, lane (depth and head fit), silent (every end has its record), untold (of a thousand states what was told is what would be told, or is to come). No row = all hold. Reads the whole stream.';
 
 -- outbox_doctor does the listing of what people should know about the way out.
 CREATE FUNCTION distsync_internal.outbox_doctor() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)

@@ -10,14 +10,14 @@ CREATE TYPE distsync_internal.outbox_piece AS (
 	lane_group text, outbox_id bigint, at timestamptz, first_at timestamptz, kind text, event_type text, entity text, entity_key text, group_id bigint, body jsonb,
 	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring text
 );
-COMMENT ON TYPE distsync_internal.outbox_piece IS 'What the router reads of the outbox: a document, or all markers of one entity in a window: outbox_id, at and ids of the last, first_at of the first, ring courier if one says so, origin if all agree.';
+COMMENT ON TYPE distsync_internal.outbox_piece IS 'What the router reads of the outbox: a document, or all markers of one entity in a window: outbox_id, at and ids of the last, first_at of the first, ring courier if one says so, body if one has it (told again), origin if all agree.';
 
 -- outbox_draft does the carrying of one event that has its data but no place in the stream yet.
 CREATE TYPE distsync_internal.outbox_draft AS (
 	ordinal bigint, at timestamptz, event_type text, entity text, entity_key text, customer_id bigint, body jsonb,
-	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring boolean, error text
+	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring boolean, error text, state boolean, again boolean
 );
-COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, before it gets version and position; error says why a renderer could not make the data.';
+COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, before it gets version and position; error says why a renderer could not make the data, again that a state is told even if it has been told.';
 
 -- outbox_snapshot does the taking of the snapshot of the calling statement. The caller's own transaction counts as running: it may
 -- write more, and the server leaves its number out of the list.
@@ -51,9 +51,10 @@ BEGIN
 		WHERE o.outbox_id > after_id
 		ORDER BY o.outbox_id LIMIT max_rows)
 	UNION ALL
-	(SELECT 'customer', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.customer_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+	(SELECT 'customer', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.customer_id, s.again, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
 		FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
 				CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+				CASE WHEN bool_or(o.body IS NOT NULL) OVER same THEN '{"again": true}'::jsonb END AS again,
 				CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
 			FROM (SELECT * FROM sync.outbox_customer x WHERE x.kind = 'state' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
 				UNION ALL
@@ -80,9 +81,10 @@ BEGIN
 		WHERE o.outbox_id > after_id
 		ORDER BY o.outbox_id LIMIT max_rows)
 	UNION ALL
-	(SELECT 'item', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.item_id, s.body, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
+	(SELECT 'item', s.outbox_id, s.at, s.first_at, s.kind, s.event_type, s.entity, s.entity_key, s.item_id, s.again, s.message_id, s.correlation_id, s.causation_id, s.one_origin, s.one_ring
 		FROM (SELECT o.*, row_number() OVER (same ORDER BY o.outbox_id DESC) AS nth, min(o.at) OVER same AS first_at,
 				CASE WHEN bool_or(o.ring = 'courier') OVER same THEN 'courier' ELSE o.ring END AS one_ring,
+				CASE WHEN bool_or(o.body IS NOT NULL) OVER same THEN '{"again": true}'::jsonb END AS again,
 				CASE WHEN count(*) OVER same = count(o.origin) OVER same AND min(o.origin) OVER same = max(o.origin) OVER same THEN o.origin END AS one_origin
 			FROM (SELECT * FROM sync.outbox_item x WHERE x.kind = 'state' AND x.xid >= pg_snapshot_xmax(before) AND x.xid < pg_snapshot_xmax(target) AND pg_visible_in_snapshot(x.xid, target)
 				UNION ALL
@@ -141,7 +143,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
-	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. error: why a key could not be rendered.';
+	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. It may add keys that change with these. error: why a key could not be rendered.';
 
 -- outbox_compose does the making of events out of captured rows: document events as they are, the markers of one entity as one event
 -- that tells its state now, with the time of the first. The planner takes thousands of rows for a handful and would join them by nested
@@ -168,15 +170,22 @@ BEGIN
 		ORDER BY t.event_type, t.entity, r.key
 	)
 	SELECT p.ordinal, p.at, p.event_type, p.entity, p.entity_key, CASE p.lane_group WHEN 'customer' THEN p.group_id ELSE 0 END, p.body,
-		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text
+		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text, false, false
 	FROM piece p
 	WHERE p.kind = 'document'
 	UNION ALL
 	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
-		CASE m.message_id WHEN '00000000-0000-0000-0000-000000000000' THEN gen_random_uuid() ELSE m.message_id END, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error
+		CASE m.message_id WHEN '00000000-0000-0000-0000-000000000000' THEN gen_random_uuid() ELSE m.message_id END, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error,
+		true, m.body IS NOT NULL
 	FROM marker m
-	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key;
+	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key
+	UNION ALL
+	-- what changes with something else has no marker of its own: it is told with the last one
+	SELECT l.ordinal, l.first_at, r.event_type, r.entity, r.entity_key, COALESCE(r.customer_id, 0), r.body, gen_random_uuid(), NULL, NULL, NULL, l.ring, r.error, true, false
+	FROM (SELECT x.event_type, x.entity, max(x.ordinal) AS ordinal, max(x.first_at) AS first_at, bool_or(x.ring = 'courier') AS ring FROM marker x GROUP BY x.event_type, x.entity) l
+	JOIN rendered r ON r.event_type = l.event_type AND r.entity = l.entity
+	WHERE NOT EXISTS (SELECT FROM marker x WHERE x.event_type = r.event_type AND x.entity = r.entity AND x.entity_key = r.key);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_compose(distsync_internal.outbox_piece[]) IS
-	'Events of the given rows: documents as captured; markers rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event.';
+	'Events of the given rows: documents as captured; markers rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event; a key that its renderer adds to those it was asked for gives one.';

@@ -60,45 +60,6 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_stamp() IS 'Makes the router''s cursor, or adopts the outbox of another server after a logical restore.';
 
--- outbox_store does the giving of version and position, makes the bytes that partners get, and rings.
-CREATE FUNCTION distsync_internal.outbox_store(drafts distsync_internal.outbox_draft[], last_position bigint, routed_at timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
-DECLARE
-	i record;
-	n integer;
-BEGIN
-	SELECT name, incarnation INTO i FROM sync.instance;
-	WITH draft AS MATERIALIZED (
-		SELECT d.*, row_number() OVER (ORDER BY d.ordinal) AS place,
-			row_number() OVER (PARTITION BY d.entity, d.entity_key ORDER BY d.ordinal) AS nth, count(*) OVER (PARTITION BY d.entity, d.entity_key) AS of
-		FROM unnest(drafts) d
-	), clock AS (
-		INSERT INTO sync.entity_clock AS c (entity, entity_key, version)
-		SELECT d.entity, d.entity_key, count(*) FROM draft d GROUP BY 1, 2 ORDER BY 1, 2
-		ON CONFLICT (entity, entity_key) DO UPDATE SET version = c.version + excluded.version
-		RETURNING c.entity, c.entity_key, c.version
-	)
-	INSERT INTO sync.event (position, message_id, at, routed_at, event_type, entity, entity_key, incarnation, entity_version, customer_id, correlation_id, causation_id, origin, body)
-	SELECT last_position + d.place, d.message_id, d.at, outbox_store.routed_at, d.event_type, d.entity, d.entity_key, i.incarnation, c.version - d.of + d.nth, d.customer_id,
-		d.correlation_id, d.causation_id, d.origin,
-		convert_to(concat('{"specversion":"1.0","id":"', d.message_id, '","source":', to_json('distsync/' || i.name), ',"type":', to_json(d.event_type),
-			',"time":"', to_char(d.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '","subject":', to_json(d.entity || '/' || d.entity_key),
-			',"datacontenttype":"application/json","entity":', to_json(d.entity), ',"entityversion":"', i.incarnation, '.', c.version - d.of + d.nth, '"',
-			',"correlationid":"' || d.correlation_id || '"', ',"causationid":"' || d.causation_id || '"', ',"data":', COALESCE(d.body, 'null'::jsonb), '}'), 'UTF8')
-	FROM draft d
-	JOIN clock c ON c.entity = d.entity AND c.entity_key = d.entity_key
-	ORDER BY d.place;
-	GET DIAGNOSTICS n = ROW_COUNT;
-	PERFORM distsync_internal.outbox_ring(d.event_type, d.message_id) FROM unnest(drafts) d WHERE d.ring ORDER BY d.ordinal;
-	PERFORM distsync_internal.base_exception('unrendered', d.event_type || ' ' || d.entity_key, 'sync', 'error', NULL, d.entity, d.entity_key,
-		jsonb_build_object('event_type', d.event_type, 'error', d.error))
-	FROM unnest(drafts) d WHERE d.error IS NOT NULL;
-	RETURN n;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_store(distsync_internal.outbox_draft[], bigint, timestamptz) IS
-	'Appends events to the stream after last_position, without gaps; CloudEvents bytes, entity version (incarnation, n); NOTIFY where the courier rings. Returns how many.';
-
 -- outbox_wants does the test of a route's filter on the data of an event: a path that finds something, or a predicate that is true.
 CREATE FUNCTION distsync_internal.outbox_wants(filter jsonpath, body bytea) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

@@ -38,6 +38,7 @@ CREATE TABLE dist.stock_stream (
 	last_event_at	timestamptz,					-- business time of the newest event
 	last_received_at	timestamptz,				-- when we last heard of it, to a few seconds
 	max_lag			interval NOT NULL DEFAULT '1 hour',	-- silence after which the stream counts as stale
+	doubt_site		bigint,							-- channels are told as if its numbers for this site (0 = all) were doubtful, NULL = they are not; kept by the clerk
 	CONSTRAINT stock_stream_pk PRIMARY KEY (source, stream),
 	CONSTRAINT stock_stream_perspective_chk CHECK (perspective IN ('book', 'phys'))
 );
@@ -263,9 +264,11 @@ CREATE TABLE dist.stock_quota (
 	period		tstzrange NOT NULL,					-- when, half-open
 	quantity	numeric(20,6) NOT NULL,				-- base units set aside
 	consumed	numeric(20,6) NOT NULL DEFAULT 0,	-- base units promised from it, as of the last promise: later releases are not in it
+	turns_at	timestamptz DEFAULT '-infinity',	-- when it next begins or ends, as far as channels were told, NULL = never; kept by the clerk
 	CONSTRAINT stock_quota_pk PRIMARY KEY (item_id, quota_id),
 	CONSTRAINT stock_quota_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND consumed >= 0 AND consumed <= quantity AND NOT isempty(period) AND scope_kind IN ('customer', 'channel', 'region', 'collective'))
 );
+CREATE INDEX stock_quota_turns_idx ON dist.stock_quota (turns_at) WHERE turns_at IS NOT NULL;
 CREATE UNIQUE INDEX stock_quota_scope_uq ON dist.stock_quota (item_id, site_id, scope_kind, scope_key, (COALESCE(lower(period), '-infinity')));
 
 -- dist.reservation: a promise of stock. held → committed → shipped; held → released | expired | void. Ended ones never change.

@@ -241,6 +241,7 @@ CREATE TABLE dist.item_component (
 	CONSTRAINT item_component_component_fk FOREIGN KEY (component_id) REFERENCES dist.item,
 	CONSTRAINT item_component_chk CHECK (quantity > 0 AND quantity < 'NaN' AND kit_id <> component_id)
 );
+CREATE INDEX item_component_component_idx ON dist.item_component (component_id);
 
 -- dist.target: what a price may name to mean an item, each under a number of its own: rates and closures carry the number.
 CREATE TABLE dist.target (

@@ -340,6 +340,7 @@ CREATE TABLE sync.entity_clock (
 	entity		text NOT NULL,						-- entity
 	entity_key	text NOT NULL,						-- its key
 	version		bigint NOT NULL,					-- last version given
+	said		text,								-- hash of the state that was told last, for types of events that are told only when it differs; NULL = none
 	CONSTRAINT entity_clock_pk PRIMARY KEY (entity, entity_key)
 ) PARTITION BY HASH (entity_key);
 
