@@ -130,7 +130,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_turns_due() IS 'Earliest instant
 
 -- inventory_keys does the finding of items by code, for resync() and the check of what was told.
 CREATE FUNCTION distsync_internal.inventory_keys(codes text[]) RETURNS TABLE (key bigint, entity_key text, group_id bigint, settled boolean, moved_by bigint[])
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
 	at timestamptz := statement_timestamp();
@@ -141,9 +141,9 @@ BEGIN
 		RETURN;
 	END IF;
 	RETURN QUERY
-	SELECT i.item_id, i.sku, i.item_id, NOT EXISTS (SELECT FROM unnest(m.items) u JOIN dist.stock_pool p ON p.item_id = u WHERE p.valid_until <= at)
-		AND NOT EXISTS (SELECT FROM unnest(m.items) u JOIN dist.stock_quota q ON q.item_id = u WHERE q.turns_at <= at), m.items
-	FROM dist.item i CROSS JOIN LATERAL (SELECT ARRAY(SELECT i.item_id UNION SELECT c.item_id FROM distsync_internal.inventory_components(i.item_id) c) AS items) m
+	SELECT i.item_id, i.sku, i.item_id, NOT EXISTS (SELECT FROM dist.stock_pool p WHERE p.item_id = ANY (m.items) AND p.valid_until <= at)
+		AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = ANY (m.items) AND q.turns_at <= at), m.items
+	FROM dist.item i CROSS JOIN LATERAL (SELECT CASE WHEN i.kit THEN ARRAY(SELECT i.item_id UNION SELECT c.item_id FROM distsync_internal.inventory_components(i.item_id) c) ELSE ARRAY[i.item_id] END AS items) m
 	WHERE i.sku = ANY (codes);
 END
 $$;

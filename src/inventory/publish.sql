@@ -10,6 +10,17 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shown(numeric, numeric, numeric, numeric) IS 'Availability less buffer, nothing below the threshold, never above cap (NULL = no cap); base units.';
 
+CREATE TYPE distsync_internal.inventory_offer AS (
+	item_id		bigint,
+	site_id		bigint,
+	code		text,
+	company_id	bigint,
+	mode		text,
+	atp			numeric,
+	known_at	timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_offer IS 'What a site (with its code and company) may sell of an item in a mode, base units, and the stamp of the last change of it.';
+
 -- inventory_kits_of does the way from items to the kits that have them in them, as far as some channel sells those.
 CREATE FUNCTION distsync_internal.inventory_kits_of(items bigint[]) RETURNS SETOF bigint
 LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
@@ -24,15 +35,15 @@ COMMENT ON FUNCTION distsync_internal.inventory_kits_of(bigint[]) IS 'Kits in a 
 
 -- inventory_site_atp does what each site may sell of items and kits, now, in each mode. A kit is as many as the scarcest of its components
 -- allows, where the site has all of them. Streams are doubtful when the clerk has said so.
-CREATE FUNCTION distsync_internal.inventory_site_atp(items bigint[], at timestamptz) RETURNS TABLE (item_id bigint, site_id bigint, code text, company_id bigint, mode text, atp numeric, known_at timestamptz)
+CREATE FUNCTION distsync_internal.inventory_site_atp(items bigint[], at timestamptz) RETURNS SETOF distsync_internal.inventory_offer
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
 	WITH part AS MATERIALIZED (
-		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
+		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit, 1::bigint AS parts FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
 		UNION ALL
-		SELECT i.item_id, c.item_id, c.per, true FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c WHERE i.item_id = ANY (items) AND i.kit
+		SELECT i.item_id, c.item_id, c.per, true, count(*) OVER (PARTITION BY i.item_id) FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c WHERE i.item_id = ANY (items) AND i.kit
 	), pool AS MATERIALIZED (
 		SELECT x.item_id, s.site_id, s.code, s.company_id,
 			EXISTS (SELECT FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.doubt_site IN (s.site_id, 0)) AS doubtful
@@ -48,8 +59,8 @@ BEGIN
 	)
 	SELECT p.whole_id, n.site_id, n.code, n.company_id, n.mode, min(CASE WHEN p.kit THEN floor(n.atp / p.per) ELSE n.atp END), max(n.known_at)
 	FROM part p JOIN n ON n.item_id = p.item_id
-	GROUP BY p.whole_id, n.site_id, n.code, n.company_id, n.mode
-	HAVING count(*) = (SELECT count(*) FROM part w WHERE w.whole_id = p.whole_id);
+	GROUP BY p.whole_id, p.parts, n.site_id, n.code, n.company_id, n.mode
+	HAVING count(*) = p.parts;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_site_atp(bigint[], timestamptz) IS
@@ -76,12 +87,12 @@ COMMENT ON FUNCTION distsync_internal.inventory_within_share(bigint, bigint, big
 	'What a channel may sell under the quotas of an item, base units, of what sites have (arrays of equal length) and what there is at all sites.';
 
 -- inventory_channels does what each channel is shown of items, out of what sites may sell.
-CREATE FUNCTION distsync_internal.inventory_channels(items bigint[], at timestamptz) RETURNS TABLE (item_id bigint, channel_id bigint, code text, quantity numeric)
+CREATE FUNCTION distsync_internal.inventory_channels(items bigint[], offers distsync_internal.inventory_offer[], at timestamptz) RETURNS TABLE (item_id bigint, channel_id bigint, code text, quantity numeric)
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH n AS MATERIALIZED (SELECT * FROM distsync_internal.inventory_site_atp(items, inventory_channels.at)
+	WITH n AS MATERIALIZED (SELECT o.* FROM unnest(offers) o
 	), c AS MATERIALIZED (
 		SELECT ci.*, ch.code, ch.company_id, EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = ci.item_id) AS shares
 		FROM dist.channel_item ci JOIN dist.channel ch ON ch.channel_id = ci.channel_id WHERE ci.item_id = ANY (items)
@@ -96,7 +107,7 @@ BEGIN
 		THEN distsync_internal.inventory_within_share(s.item_id, s.channel_id, s.sites, s.amounts, s.everywhere, inventory_channels.at) ELSE s.atp END, 0), s.buffer, s.cap, s.threshold) FROM sums s;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_channels(bigint[], timestamptz) IS 'What each channel that sells one of these items is shown of it at an instant that is now, base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_channels(bigint[], distsync_internal.inventory_offer[], timestamptz) IS 'What each channel that sells one of these items is shown of it, of what sites may sell at an instant that is now, base units.';
 
 -- inventory_render does the rendering of stock.atp_changed: what each site and each channel may sell now. It adds the kits that channels
 -- sell and that have one of the items in them. Of a kit that no channel sells, and of which none was told, there is nothing to say.
@@ -107,14 +118,15 @@ DECLARE
 	at timestamptz := statement_timestamp();
 	asked bigint[] := ARRAY(SELECT u::bigint FROM unnest(keys) u WHERE u ~ '^[0-9]{1,18}$');
 	items bigint[] := ARRAY(SELECT unnest(asked) UNION SELECT distsync_internal.inventory_kits_of(asked));
+	offers distsync_internal.inventory_offer[] := ARRAY(SELECT o FROM distsync_internal.inventory_site_atp(items, at) o);
 BEGIN
 	RETURN QUERY
 	WITH total AS MATERIALIZED (
 		SELECT n.item_id, max(n.known_at) AS known_at, trim_scale(sum(n.atp)) AS atp, jsonb_agg(jsonb_build_object('site', n.code, 'atp', trim_scale(n.atp)) ORDER BY n.code COLLATE "C") AS sites
-		FROM distsync_internal.inventory_site_atp(items, at) n WHERE n.mode = 'conservative' GROUP BY n.item_id
+		FROM unnest(offers) n WHERE n.mode = 'conservative' GROUP BY n.item_id
 	), shown AS MATERIALIZED (
 		SELECT c.item_id, jsonb_agg(jsonb_build_object('channel', c.code, 'quantity', trim_scale(c.quantity)) ORDER BY c.code COLLATE "C") AS channels
-		FROM distsync_internal.inventory_channels(items, at) c GROUP BY c.item_id
+		FROM distsync_internal.inventory_channels(items, offers, at) c GROUP BY c.item_id
 	)
 	SELECT i.item_id::text, i.sku, NULL::bigint, jsonb_build_object('sku', i.sku, 'unit', i.base_unit, 'atp', COALESCE(t.atp, 0), 'known_at', t.known_at, 'sites', COALESCE(t.sites, '[]'), 'channels', COALESCE(s.channels, '[]'))
 	FROM dist.item i LEFT JOIN total t ON t.item_id = i.item_id LEFT JOIN shown s ON s.item_id = i.item_id

@@ -26,7 +26,7 @@ BEGIN
 	FROM dist.item i
 	LEFT JOIN dist.channel_availability a ON a.item_id = i.item_id AND a.channel_id = of
 	LEFT JOIN dist.channel_item c ON c.item_id = i.item_id AND c.channel_id = of
-	LEFT JOIN distsync_internal.inventory_channels(items, at) n ON n.item_id = i.item_id AND n.channel_id = of
+	LEFT JOIN distsync_internal.inventory_channels(items, ARRAY(SELECT o FROM distsync_internal.inventory_site_atp(items, at) o), at) n ON n.item_id = i.item_id AND n.channel_id = of
 	WHERE i.item_id = ANY (items) ORDER BY i.sku;
 END
 $$;

@@ -52,16 +52,16 @@ BEGIN
 		FROM distsync_internal.handler h
 		CROSS JOIN LATERAL (SELECT DISTINCT x.entity FROM distsync_internal.capture x WHERE x.event_type = h.name) e
 		JOIN distsync_internal.handler k ON k.kind = 'keys' AND k.name = e.entity
-		CROSS JOIN LATERAL (SELECT y.entity, y.entity_key FROM sync.entity_clock y TABLESAMPLE BERNOULLI (share) WHERE y.entity = e.entity AND y.said IS NOT NULL LIMIT outbox_untold.how_many) c
-		WHERE h.kind = 'told' GROUP BY h.name, c.entity, k.function
+		CROSS JOIN LATERAL (SELECT y.entity, y.entity_key, row_number() OVER () / 100 AS part FROM sync.entity_clock y TABLESAMPLE BERNOULLI (share) WHERE y.entity = e.entity AND y.said IS NOT NULL LIMIT outbox_untold.how_many) c
+		WHERE h.kind = 'told' GROUP BY h.name, c.entity, k.function, c.part
 	LOOP
 		-- %s is a function out of the registry: base checks that it is a name of ours
 		RETURN QUERY EXECUTE format($q$
 			SELECT $1, $2, r.entity_key, jsonb_build_object('version', c.version, 'would_be_told', r.body)
 			FROM (SELECT array_agg(k.key::text) AS keys FROM %s($3) k WHERE k.settled) a
 			CROSS JOIN LATERAL distsync_internal.outbox_render_state($1, $2, a.keys) r
-			JOIN sync.entity_clock c ON c.entity = $2 AND c.entity_key = r.entity_key
-			WHERE r.error IS NULL AND c.said <> '' AND NOT EXISTS (SELECT FROM generate_series(greatest(1, $4 - 100), $4) i WHERE c.said = distsync_internal.outbox_said(i, $1, r.body))
+			JOIN sync.entity_clock c ON c.entity = $2 AND c.entity_key = r.entity_key AND c.entity_key = ANY ($3)
+			WHERE r.key = ANY (a.keys) AND r.error IS NULL AND c.said <> '' AND NOT EXISTS (SELECT FROM generate_series(greatest(1, $4 - 100), $4) i WHERE c.said = distsync_internal.outbox_said(i, $1, r.body))
 				AND NOT EXISTS (SELECT FROM %1$s(ARRAY[r.entity_key]) k CROSS JOIN LATERAL unnest(k.moved_by) u(key)
 					WHERE distsync_internal.outbox_waiting($1, u.key)) $q$, t.finder) USING t.event_type, t.entity, t.keys, now_incarnation;
 	END LOOP;
