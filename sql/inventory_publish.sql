@@ -200,6 +200,14 @@ SELECT distsync.resync('item', 'PUB-C');
 SELECT * FROM pg_temp.told();
 SELECT distsync.resync('item') = (SELECT count(DISTINCT i) FROM (SELECT item_id FROM dist.stock_pool JOIN dist.item USING (item_id) UNION SELECT item_id FROM dist.channel_item) AS u(i)) AS all_told;
 SELECT * FROM pg_temp.told();
+-- a new incarnation does not trust what the old one told: what changes, or only seems to, is told anew; what was told stays true
+UPDATE sync.instance SET incarnation = incarnation + 1;
+SELECT u.entity_key FROM distsync_internal.outbox_untold(100000) u WHERE u.entity_key LIKE 'PUB-%';
+SELECT count(*) FROM (SELECT item_id FROM dist.item WHERE sku = 'PUB-C') i, distsync_internal.inventory_mark(ARRAY[i.item_id]);
+SELECT * FROM pg_temp.told();
+UPDATE sync.instance SET incarnation = incarnation - 1;
+SELECT count(*) FROM (SELECT item_id FROM dist.item WHERE sku = 'PUB-C') i, distsync_internal.inventory_mark(ARRAY[i.item_id]);
+SELECT * FROM pg_temp.told();
 -- an item that cannot be rendered is told without its state: that is found, and told as soon as something marks it
 ALTER TABLE dist.stock_stream RENAME COLUMN doubt_site TO gone;
 UPDATE dist.channel_item c SET buffer = 2 FROM dist.item i WHERE i.item_id = c.item_id AND i.sku = 'PUB-C' AND c.mode = 'book';
