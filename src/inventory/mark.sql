@@ -142,6 +142,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	SELECT i.item_id, i.sku, i.item_id, NOT EXISTS (SELECT FROM dist.stock_pool p WHERE p.item_id = ANY (m.items) AND p.valid_until <= at)
+		AND NOT EXISTS (SELECT FROM dist.stock_pool_slot y WHERE y.item_id = ANY (m.items) AND y.valid_until <= at)
 		AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = ANY (m.items) AND q.turns_at <= at), m.items
 	FROM dist.item i CROSS JOIN LATERAL (SELECT CASE WHEN i.kit THEN ARRAY(SELECT i.item_id UNION SELECT c.item_id FROM distsync_internal.inventory_components(i.item_id) c) ELSE ARRAY[i.item_id] END AS items) m
 	WHERE i.sku = ANY (codes);
