@@ -87,6 +87,9 @@ DECLARE
 	sites bigint[];
 	bad boolean;
 BEGIN
+	-- who brings a supply for the first time, or to another site, has its lock before the pools: so its site is known
+	PERFORM pg_advisory_xact_lock(hashtext('distsync.supply'), c.class)
+	FROM (SELECT DISTINCT hashtext(concat_ws('/', source, e->'doc'->>'kind', e->'doc'->>'reference')) & 4095 AS class FROM jsonb_array_elements(docs) e ORDER BY 1) c;
 	SELECT array_agg(k.item_id), array_agg(k.site_id), bool_or(k.bad) INTO items, sites, bad
 	FROM (SELECT c.item_id, u.site_id, c.fault IS NOT NULL AS bad FROM distsync_internal.inventory_check_supply(docs, source) c
 		CROSS JOIN LATERAL (VALUES (c.site_id), (c.old_site_id)) u(site_id) WHERE u.site_id IS NOT NULL AND c.item_id IS NOT NULL OR c.fault IS NOT NULL) k;
