@@ -208,20 +208,27 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	items bigint[];
 	sites bigint[];
-	cooled integer := distsync_internal.inventory_cool(max_rows);
+	cold record;
 BEGIN
+	SELECT * INTO cold FROM distsync_internal.inventory_cold(max_rows);
 	-- to take back the slots of a hot pool is dear: its holds end together, once a second
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 	FROM (SELECT x.item_id, x.site_id, x.valid_until FROM dist.stock_pool x
 		WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
 		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= clock_timestamp() - interval '1 second'
 		ORDER BY 3 LIMIT max_rows) k;
-	IF items IS NULL THEN
-		RETURN cooled;
+	IF items IS NULL AND cold.items IS NULL THEN
+		RETURN 0;
 	END IF;
-	PERFORM distsync_internal.inventory_lock(items, sites);
-	PERFORM distsync_internal.inventory_refresh(items, sites);
-	RETURN cardinality(items) + cooled;
+	-- both at once: pools have one order
+	PERFORM distsync_internal.inventory_lock(items || cold.items, sites || cold.sites);
+	IF cold.items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_cool(cold.items, cold.sites);
+	END IF;
+	IF items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_refresh(items, sites);
+	END IF;
+	RETURN COALESCE(cardinality(items), 0) + COALESCE(cardinality(cold.items), 0);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds, re-derives pools that time has changed, takes slots from pools that are not hot any more. Returns the number of pools treated.';

@@ -165,27 +165,27 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_hot_for() IS 'The setting distsync.hot_for: how long slots stay after the last promise from them.';
 
--- inventory_cool does the end of slots that nobody has promised from for a while.
-CREATE FUNCTION distsync_internal.inventory_cool(max_rows integer) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	items bigint[];
-	sites bigint[];
+-- inventory_cold does the listing of pools that nobody has promised from slots of for a while.
+CREATE FUNCTION distsync_internal.inventory_cold(max_rows integer, OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 	FROM (SELECT s.item_id, s.site_id FROM dist.stock_pool_slot s GROUP BY s.item_id, s.site_id
 		HAVING max(s.changed_at) < clock_timestamp() - distsync_internal.inventory_hot_for() LIMIT max_rows) k;
-	IF items IS NULL THEN
-		RETURN 0;
-	END IF;
-	PERFORM distsync_internal.inventory_lock(items, sites);
-	PERFORM distsync_internal.inventory_fold(items, sites);
-	UPDATE dist.stock_pool p SET waited_us = 0 FROM unnest(items, sites) AS k(item_id, site_id) WHERE p.item_id = k.item_id AND p.site_id = k.site_id AND p.waited_us > 0;
-	DELETE FROM dist.stock_pool_slot s USING unnest(items, sites) AS k(item_id, site_id) WHERE s.item_id = k.item_id AND s.site_id = k.site_id;
-	RETURN cardinality(items);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_cool(integer) IS 'Takes slots away where nothing was promised from them for distsync.hot_for. Returns how many pools cooled down.';
+COMMENT ON FUNCTION distsync_internal.inventory_cold(integer) IS 'Pools, as two arrays of equal length, with slots that nothing was promised from for distsync.hot_for; NULL = none.';
+
+-- inventory_cool does the end of slots of pools that are not hot any more.
+CREATE FUNCTION distsync_internal.inventory_cool(item_ids bigint[], site_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.inventory_fold(item_ids, site_ids);
+	UPDATE dist.stock_pool p SET waited_us = 0 FROM unnest(item_ids, site_ids) AS k(item_id, site_id) WHERE p.item_id = k.item_id AND p.site_id = k.site_id AND p.waited_us > 0;
+	DELETE FROM dist.stock_pool_slot s USING unnest(item_ids, site_ids) AS k(item_id, site_id) WHERE s.item_id = k.item_id AND s.site_id = k.site_id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_cool(bigint[], bigint[]) IS 'Takes the slots of these pools away. The caller holds the pools'' locks.';
 
 -- hot_items does the showing of pools that are dealt out to slots.
 CREATE FUNCTION distsync.hot_items() RETURNS TABLE (item text, site text, slots integer, free numeric, free_in_slots numeric, least_share numeric, promised_in_slots numeric, waited interval, last_promise_at timestamptz)
