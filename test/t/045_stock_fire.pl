@@ -1,0 +1,157 @@
+# Stock under fire: clients reserve, commit, give back, extend, ship, count, move, tell papers and feeds of few items, all at once and at random,
+# while backends and the server are killed. No promise is lost, none made twice, nothing is oversold, nobody waits in a circle: summed up from what
+# clients were told (test/fire), and by verify(). FIRE_CLIENTS, FIRE_SECONDS and FIRE_REQUESTS make it longer (64, 60 and 100000 in make soak); the seed is printed.
+use strict;
+use warnings;
+use FindBin;
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $clients = $ENV{FIRE_CLIENTS} || 12;
+my $seconds = $ENV{FIRE_SECONDS} || 6;
+my $requests = $ENV{FIRE_REQUESTS} || 1000;
+my $seed = $ENV{SEED} // int(rand(1_000_000));
+srand($seed);
+note("seed $seed, $clients clients, $seconds s, $requests requests");
+
+my $node = PostgreSQL::Test::Cluster->new('fire');
+$node->init;
+$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'distsync'
+distsync.instance = 'lab'
+distsync.hot_for = 2
+fsync = @{[ $seconds < 30 ? 'off' : 'on' ]}
+restart_after_crash = on
+deadlock_timeout = 100ms
+max_connections = @{[ $clients + 30 ]}
+log_statement = none
+log_line_prefix = '%m [%p] %a %e '
+CONF
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION distsync CASCADE');
+$node->safe_psql('postgres', 'SELECT distsync.setup()');
+for my $part (qw(world clients readers judge))
+{
+    $node->command_ok([ 'psql', '-XAtq', '-o', '/dev/null', '-f', "$FindBin::RealBin/../fire/$part.sql", $node->connstr('postgres') ], "$part.sql");
+}
+$node->safe_psql('postgres', "INSERT INTO fire.client SELECT generate_series(1, $clients + 1)");
+
+my $stop = $node->basedir . '/stop';
+my $fire = "application_name LIKE 'fire%'";
+
+# begin starts a client that sends statements until it is told to stop, over a new connection whenever it loses one. Every fourth deals items out to
+# slots whatever they wait, the second last works in REPEATABLE READ, and the last only looks.
+sub begin
+{
+    my ($client) = @_;
+    my $script = $node->basedir . "/client$client.sql";
+    my $looks = $client > $clients;
+    append_to_file($script, 'SELECT setseed(' . rand() . ");\n" . ($looks ? "SELECT fire.look($client); SELECT pg_sleep(0.02);\n" : "SELECT fire.step($client);\n") x 5000);
+    my $stubborn = $looks || $client == $clients;
+    local $ENV{PGAPPNAME} = $looks ? 'fire look' : $stubborn ? 'fire old' : 'fire';
+    local $ENV{PGOPTIONS} = ($stubborn ? '-c default_transaction_isolation=repeatable\ read ' : '') . ($client % 4 == 0 ? '-c distsync.hot_wait=0 -c distsync.slots_max=8' : '');
+    return IPC::Run::start([ 'sh', '-c', 'until [ -e "$1" ]; do psql -XAtq -f "$2" "$3" >/dev/null 2>&1; sleep 0.2; done', 'client', $stop, $script, $node->connstr('postgres') ]);
+}
+
+# ask is a question whose answer may fail to come, because the server is just starting anew.
+sub ask
+{
+    my ($sql) = @_;
+    my ($rc, $out) = $node->psql('postgres', $sql, timeout => 60);
+    return $rc == 0 ? $out : undef;
+}
+
+# up waits until the server takes questions again.
+sub up
+{
+    for (1 .. 600) { return 1 if (ask('SELECT NOT pg_is_in_recovery()') // '') eq 't'; sleep(0.1); }
+    BAIL_OUT('the server did not come back');
+}
+
+my @running = map { begin($_) } 1 .. $clients + 1;
+my ($started, %killed) = (time);
+my @shots = sort { $a <=> $b } map { rand($seconds) } 1 .. $seconds;
+my @crashes = map { $seconds * $_ } $seconds >= 30 ? (.35, .7) : (.55);
+while ((my $now = time - $started) < $seconds)
+{
+    if (@crashes && $now > $crashes[0])
+    {
+        shift @crashes;
+        if (@crashes || $seconds < 30)
+        {
+            my $pid = ask("SELECT pid FROM pg_stat_activity WHERE $fire AND state = 'active' ORDER BY random() LIMIT 1") or next;
+            kill 'KILL', $pid;
+            $killed{'backend by SIGKILL'}++;
+            sleep(0.2);
+            up();
+        }
+        else { $node->stop('immediate'); $node->start; $killed{'server'}++ }
+        # it took its time: what is left of the load is as long as it was
+        $started += time - $started - $now;
+    }
+    elsif (@shots && $now > $shots[0])
+    {
+        shift @shots;
+        $killed{'backend'}++ if ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $fire AND state = 'active' ORDER BY random() LIMIT 1");
+    }
+    sleep(0.05);
+}
+append_to_file($stop, '');
+$node->poll_query_until('postgres', "SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE $fire") or die 'clients do not end';
+IPC::Run::finish($_) for @running;
+note(join(', ', map { "$killed{$_} x $_" } sort keys %killed));
+
+# many items in one call, in random order, in all modes, while stock moves: this is where circles would come from
+my ($calls, $moves) = map { $node->basedir . "/$_.sql" } qw(calls moves);
+append_to_file($calls, "SELECT fire.reserve(:client_id + 1, 2 + (random() * 4)::integer);\n");
+append_to_file($moves, "SELECT fire.stock(:client_id + 1);\n");
+my $many = "SELECT count(*) FROM fire.told WHERE verb IN ('reserve', 'refused') AND jsonb_array_length(asked->'lines') > 1";
+my ($before, $each) = ($node->safe_psql('postgres', $many), int($requests * 1.25 / $clients) + 10);
+my $all = $each * $clients;
+{
+    # they need not last, and are many
+    local ($ENV{PGAPPNAME}, $ENV{PGOPTIONS}) = ('fire calls', '-c synchronous_commit=off');
+    $node->command_checks_all([ 'pgbench', '-n', '-f', "$calls\@6", '-f', "$moves\@1", '-c', $clients, '-j', 2, '-t', $each, '--random-seed', $seed, $node->connstr('postgres') ], 0, [qr{actually processed: $all/$all}], [], 'every call was answered');
+}
+my $asked = $node->safe_psql('postgres', $many) - $before;
+cmp_ok($asked, '>=', $requests, "$asked calls of several items were answered");
+
+# what came to clients as an error: refusals by our codes, and the ends of backends; nothing else
+my (%refused, %other);
+for (split /\n/, slurp_file($node->logfile))
+{
+    next unless /^\S+ \S+ \S+ \[\d+\] (.*?) ?([0-9A-Z]{5}) (ERROR|FATAL|PANIC):  (.*)/;
+    my ($who, $code, $message) = ($1, $2, $4);
+    if ($who =~ /^fire/ && $code =~ /^SD(001|010|041|042)$/ || $code eq '40001' && $who eq 'fire old') { $refused{$code}++ }
+    elsif ($code !~ /^57P0[123]$/) { $other{"$code $who: $message"}++ }
+}
+note('refused: ' . join(', ', map { "$refused{$_} x $_" } sort keys %refused));
+is(join("\n", map { "$other{$_} x $_" } sort keys %other), '', 'nobody met an error that is no refusal');
+unlike(slurp_file($node->logfile), qr/deadlock detected|PANIC|TRAP/, 'nobody waited in a circle');
+
+# time alone changes nothing more: then everything that happened is told, and the sums must agree
+$node->safe_psql('postgres', 'SELECT fire.drain()');
+$node->poll_query_until('postgres', <<'SQL') or die 'holds do not end';
+SELECT distsync_internal.inventory_sweep(1000) >= 0 AND NOT EXISTS (SELECT FROM dist.reservation WHERE state = 'held' AND expires_at < clock_timestamp() + interval '1 minute')
+	AND NOT EXISTS (SELECT FROM dist.supply WHERE status = 'open' AND expected_at BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 minute')
+	AND NOT EXISTS (SELECT FROM dist.demand WHERE status = 'open' AND required_at BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 minute')
+SQL
+note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb, ', ' ORDER BY n DESC) FROM (SELECT verb, count(*) AS n FROM fire.told GROUP BY verb) t"));
+is($node->safe_psql('postgres', <<'SQL'), '', 'everything was done, and answered');
+SELECT v FROM unnest('{reserve,refused,commit,release,extend,event,supply,demand,order,item_site,stock_quota,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
+SQL
+for my $wrong (split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass || '|' || obj_description(c.oid) FROM pg_class c WHERE c.relnamespace = 'fire'::regnamespace AND c.relname LIKE 'wrong%' ORDER BY 1"))
+{
+    my ($view, $truth) = split /\|/, $wrong;
+    is($node->safe_psql('postgres', "SELECT * FROM $view LIMIT 5"), '', $truth);
+}
+is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'every invariant holds');
+is($node->safe_psql('postgres', "SELECT * FROM distsync.rebuild_stock(options => '{\"dry_run\":true}')"), '', 'made anew from zero, balances are the same');
+$node->safe_psql('postgres', "SELECT fire.look(1)");
+is($node->safe_psql('postgres', 'SELECT * FROM fire.last_of_all() l WHERE l.may IS NULL OR l.got <> l.may OR l.left_over <> 0'), '', 'who asks for more than there is gets exactly what may be promised');
+is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'and then still');
+$node->stop;
+done_testing();
