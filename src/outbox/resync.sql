@@ -44,7 +44,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 #variable_conflict use_column
 DECLARE
 	now_incarnation integer := (SELECT i.incarnation FROM sync.instance i);
-	share float := (SELECT 100 * least(1, outbox_untold.how_many / greatest(1, sum(c.reltuples))) FROM pg_partition_tree('sync.entity_clock') p JOIN pg_class c ON c.oid = p.relid AND p.isleaf);
+	share float := (SELECT 100 * least(1, outbox_untold.how_many::float / greatest(1, count(*))) FROM sync.entity_clock c WHERE c.said IS NOT NULL);
 	t record;
 BEGIN
 	FOR t IN
@@ -68,7 +68,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_untold(integer) IS
-	'Entities among about so many, chosen at random, whose state is neither what was told last nor waits to be told. Only types that are told when they differ (handler told), and entities with a handler of kind keys.';
+	'Entities among about so many, chosen at random (all, if there are no more), whose state is neither what was told last nor waits to be told. Only types that are told when they differ (handler told), and entities with a handler of kind keys.';
 
 -- outbox_waiting does the look for a marker that the router has not come to.
 CREATE FUNCTION distsync_internal.outbox_waiting(event_type text, key bigint) RETURNS boolean
