@@ -185,7 +185,8 @@ add(Timeline *t, int place, TimestampTz moment, int64 amount, const char *kind,
 	c->place = place;
 	c->kind = kind;
 	c->reference = reference;
-	return amount > PG_INT64_MIN && !pg_add_s64_overflow(t->total, Abs(amount), &t->total);
+	return amount > PG_INT64_MIN &&
+		   !pg_add_s64_overflow(t->total, amount < 0 ? -amount : amount, &t->total);
 }
 
 /* stand does where a site stands now. False: a number is too large, or there are rules about its dates. */
@@ -382,7 +383,7 @@ give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 			if (c->kind == NULL)
 				first++;
 			else
-				sums[c->amount > 0] += Abs(c->amount);
+				sums[c->amount > 0] += c->amount < 0 ? -c->amount : c->amount;
 		}
 		if (moment < from)
 			continue;
