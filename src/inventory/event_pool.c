@@ -227,7 +227,8 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 {
 	const DsEvent *event = leg->event;
 
-	if (event->expires || (event->lot.len > 0 && !lot_is_plain(posting, leg)))
+	if (event->expires ||
+		(event->lot.len > 0 && (posting->expiring || !lot_is_plain(posting, leg))))
 		return false;
 	/* a count of the book ends the wait for what the warehouse has told */
 	if (event->kind == DS_EVENT_COUNT)
@@ -554,6 +555,8 @@ ds_inventory_event_pools_begin(DsEventPosting *posting)
 	else
 		posting->now = call->began;
 	posting->sequence = call->sequence;
+	for (int i = 0; i < posting->nlegs && !posting->expiring; i++)
+		posting->expiring = posting->legs[i].event->expires;
 }
 
 /* ds_inventory_event_pools_end does the writing of what waits. */

@@ -51,6 +51,8 @@ typedef struct DsEventPosting
 	Datum *other_sites;
 	int nothers;
 	bool waited_for; /* a reversal waits for an event of the call */
+	bool
+		expiring; /* an event of the call tells when a lot expires: that holds for the lot wherever the call moves it */
 	/* of event_pool.c */
 	TimestampTz now;
 	DsReader *supplies; /* NULL = not open */
