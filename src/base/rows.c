@@ -32,7 +32,6 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -40,6 +39,7 @@
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/partition.h"
 
 #define MAX_TABLES 16
 
@@ -544,35 +544,11 @@ ds_rows_parts_open(DsRowsTable *table)
 	return parts;
 }
 
-/* part_of does what tuple routing does: the number of the partition of a key, -1 = none. */
-static int
-part_of(Relation parent, Datum value)
-{
-	PartitionKey key = RelationGetPartitionKey(parent);
-	PartitionBoundInfo bounds = RelationGetPartitionDesc(parent, true)->boundinfo;
-	bool isnull = false;
-	bool equal;
-
-	if (key->strategy == PARTITION_STRATEGY_HASH)
-		return bounds->indexes[compute_partition_hash_value(1, key->partsupfunc, key->partcollation,
-															&value, &isnull) %
-							   bounds->nindexes];
-	if (key->strategy == PARTITION_STRATEGY_RANGE)
-	{
-		int bound = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
-												  &value, &equal);
-		int part = bounds->indexes[bound + 1];
-
-		return part >= 0 ? part : bounds->default_index;
-	}
-	return -1;
-}
-
 /* ds_rows_parts_writer does the writer of the partition of a key; NULL: it has to be written by SQL. */
 DsRows *
 ds_rows_parts_writer(DsRowsParts *parts, Datum key)
 {
-	int part = parts->n == 0 ? -1 : part_of(parts->parent, key);
+	int part = parts->n == 0 ? -1 : ds_partition_of(parts->parent, key);
 
 	if (part < 0)
 		return NULL;

@@ -38,17 +38,15 @@
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "partitioning/partbounds.h"
-#include "partitioning/partdesc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/partcache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "base/compat.h"
 #include "base/note.h"
+#include "base/partition.h"
 #include "base/verb.h"
 
 /* every writer that was resolved, so that an invalidation can reach it */
@@ -84,34 +82,6 @@ remember(DsWriter *writer)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many tables are written")));
 	known[nknown++] = writer;
-}
-
-/* partition_of_now does what tuple routing does with an instant; InvalidOid = none. */
-static Oid
-partition_of_now(Relation parent)
-{
-	PartitionKey key;
-	PartitionDesc desc;
-	Datum value = TimestampTzGetDatum(GetCurrentTimestamp());
-	bool equal = false;
-	int bound;
-	int part;
-
-	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		return InvalidOid;
-	key = RelationGetPartitionKey(parent);
-	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
-		key->partattrs[0] == 0 || key->parttypid[0] != TIMESTAMPTZOID)
-		return InvalidOid;
-	desc = RelationGetPartitionDesc(parent, true);
-	if (desc->nparts == 0)
-		return InvalidOid;
-	bound = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, desc->boundinfo, 1,
-										  &value, &equal);
-	part = desc->boundinfo->indexes[bound + 1];
-	if (part < 0)
-		part = desc->boundinfo->default_index;
-	return part < 0 ? InvalidOid : desc->oids[part];
 }
 
 /*
@@ -277,7 +247,8 @@ ds_writer_open(DsWriter *writer)
 	parent = try_table_open(writer->parent, RowExclusiveLock);
 	if (parent == NULL)
 		return false;
-	relid = writer->by_time ? partition_of_now(parent) : RelationGetRelid(parent);
+	relid =
+		writer->by_time ? ds_partition_at(parent, GetCurrentTimestamp()) : RelationGetRelid(parent);
 	if (!OidIsValid(relid))
 	{
 		table_close(parent, NoLock);

@@ -34,17 +34,15 @@
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
-#include "partitioning/partbounds.h"
-#include "partitioning/partdesc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/partcache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 #include "utils/xid8.h"
 
+#include "base/partition.h"
 #include "outbox/append.h"
 
 typedef enum Column
@@ -147,36 +145,6 @@ find_outbox(Outbox *o, bool item)
 		return false;
 	o->sequence = DatumGetObjectId(DirectFunctionCall1(to_regclass, sequence));
 	return OidIsValid(o->sequence);
-}
-
-/*
- * choose_partition does what tuple routing does: the partition of an instant.
- */
-static Oid
-choose_partition(Relation parent, TimestampTz at)
-{
-	PartitionKey key;
-	PartitionDesc desc;
-	Datum value = TimestampTzGetDatum(at);
-	bool equal = false;
-	int bound;
-	int part = -1;
-
-	if (parent->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
-		return InvalidOid;
-	key = RelationGetPartitionKey(parent);
-	if (key->strategy != PARTITION_STRATEGY_RANGE || key->partnatts != 1 ||
-		key->partattrs[0] == 0 || key->parttypid[0] != TIMESTAMPTZOID)
-		return InvalidOid;
-	desc = RelationGetPartitionDesc(parent, true);
-	if (desc->nparts == 0)
-		return InvalidOid;
-	bound = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, desc->boundinfo, 1,
-										  &value, &equal);
-	part = desc->boundinfo->indexes[bound + 1];
-	if (part < 0)
-		part = desc->boundinfo->default_index;
-	return part < 0 ? InvalidOid : desc->oids[part];
 }
 
 /*
@@ -393,7 +361,7 @@ ds_outbox_append(const DsOutboxMarkers *markers, Oid owner, const char *ring)
 	if (parent == NULL)
 		return false;
 	/* forgotten while we waited for the lock: it may be another table by now */
-	partition = known->parent == o.parent ? choose_partition(parent, at) : InvalidOid;
+	partition = known->parent == o.parent ? ds_partition_at(parent, at) : InvalidOid;
 	if (OidIsValid(partition))
 	{
 		rel = table_open(partition, RowExclusiveLock);
