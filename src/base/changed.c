@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * changed.c
- *		The way from a room that writes past the capture triggers to the one
- *		that they belong to.
+ *		The way from whoever writes past the triggers that capture changes to
+ *		the room that they belong to.
  *
  * Process: any backend. Locks: those of the outbox. Memory: none.
  *
@@ -19,10 +19,10 @@ ds_changed_init(DsChangedAction action)
 	changed_action = action;
 }
 
-/* ds_changed_tell does the noting that states with these keys, ascending, have changed. */
+/* ds_changed_tell does the noting that states with these keys have changed. */
 void
-ds_changed_tell(Relation relation, int n, const int64 *keys)
+ds_changed_tell(Relation relation, char *const *args, int n, const int64 *keys)
 {
 	if (n > 0 && changed_action != NULL)
-		changed_action(relation, n, keys);
+		changed_action(relation, args, n, keys);
 }

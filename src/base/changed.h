@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * changed.h
- *		Whoever writes past the triggers that capture changes tells the room
- *		of the outbox, which base does not know, through here.
+ *		Who writes past the triggers that capture changes does here what they
+ *		would have done: the room of the outbox, which base does not know,
+ *		says how.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,10 +14,26 @@
 
 #include "utils/rel.h"
 
-/* Does what the update triggers of a table would do for rows with these keys. */
-typedef void (*DsChangedAction)(Relation relation, int n, const int64 *keys);
+/* arguments of a capture trigger */
+enum
+{
+	DS_CAPTURE_KIND,		 /* state | document */
+	DS_CAPTURE_EVENT,		 /* type of the event */
+	DS_CAPTURE_ENTITY,		 /* what it is about */
+	DS_CAPTURE_GROUP,		 /* customer | item */
+	DS_CAPTURE_KEY_COLUMN,	 /* that says which one */
+	DS_CAPTURE_GROUP_COLUMN, /* of the customer or item, '' = none */
+	DS_CAPTURE_WATCHED,		 /* columns that count in an update, '' = any */
+	DS_CAPTURE_ARGS
+};
+
+/*
+ * Does what a trigger with these arguments, which captures states, would do
+ * for rows with these keys, which are their groups too.
+ */
+typedef void (*DsChangedAction)(Relation relation, char *const *args, int n, const int64 *keys);
 
 extern void ds_changed_init(DsChangedAction action);
-extern void ds_changed_tell(Relation relation, int n, const int64 *keys);
+extern void ds_changed_tell(Relation relation, char *const *args, int n, const int64 *keys);
 
 #endif /* DS_BASE_CHANGED_H */

@@ -69,6 +69,13 @@
 	ExecInsertIndexTuples((info), (slot), (estate), (update), false, NULL, NIL)
 #endif
 
+/* an index is told when the adding of entries ends since 17 */
+#if PG_VERSION_NUM >= 170000
+#define ds_compat_index_cleanup(index, info) index_insert_cleanup((index), (info))
+#else
+#define ds_compat_index_cleanup(index, info) ((void) 0)
+#endif
+
 /* a range that cannot be made is told without an error since 16 */
 #if PG_VERSION_NUM >= 160000
 #define ds_compat_make_range(type, lower, upper) make_range((type), (lower), (upper), false, NULL)

@@ -49,8 +49,9 @@ enum
 static DsRowsTable dedupe_table = {
 	.schema = "sync",
 	.name = "dedupe",
-	.keys = 2,
 	.adds = true,
+	.by = "key_hash",
+	.keys = 2,
 	.columns = {{"source", TEXTOID},
 				{"key_hash", BYTEAOID},
 				{"body_sha256", BYTEAOID},

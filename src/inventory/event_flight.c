@@ -37,9 +37,11 @@ enum
 static DsRowsTable flights_table = {
 	.schema = "dist",
 	.name = "stock_in_flight",
-	.keys = 3,
-	.checks = 1,
 	.adds = true,
+	.changes = true,
+	.removes = true,
+	.keys = 3,
+	.kept = {"stock_in_flight_chk"},
 	.columns = {{"item_id", INT8OID},
 				{"site_id", INT8OID},
 				{"reference", TEXTOID},

@@ -25,7 +25,6 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/typcache.h"
-#include "base/changed.h"
 #include "base/guc.h"
 #include "inventory/event_pool.h"
 #include "inventory/event_table.h"
@@ -216,8 +215,8 @@ lock_pools(DsEventPosting *posting)
 	bool locked = nreferences == 0 && find_pools(posting);
 
 	for (int i = 0; i < posting->npools && locked; i++)
-		locked = ds_rows_lock(posting->call->pools, GetActiveSnapshot(), &posting->pools[i].tid) ==
-				 TM_Ok;
+		locked = ds_rows_lock(posting->call->pools, GetActiveSnapshot(), &posting->pools[i].tid,
+							  LockWaitBlock) == TM_Ok;
 	if (!locked)
 		lock_in_sql(posting, references, nreferences);
 	posting->pools[0].at_hand = locked && posting->npools == 1;
@@ -382,7 +381,7 @@ tell_others(DsEventPosting *posting)
 	for (int i = 0; i < posting->npools; i++)
 		if (posting->pools[i].changed && (n == 0 || items[n - 1] != posting->pools[i].item_id))
 			items[n++] = posting->pools[i].item_id;
-	ds_changed_tell(posting->call->pools->relation, n, items);
+	ds_rows_tell(posting->call->pools, n, items);
 }
 
 /* ds_inventory_event_post does the posting of all events of a call that are to be applied. The active snapshot is replaced by a newer one. */

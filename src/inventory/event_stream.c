@@ -40,8 +40,9 @@ enum
 DsRowsTable ds_inventory_event_streams_table = {
 	.schema = "dist",
 	.name = "stock_stream",
+	.changes = true,
 	.keys = 2,
-	.checks = 1,
+	.kept = {"stock_stream_perspective_chk"},
 	.columns = {{"source", TEXTOID},
 				{"stream", TEXTOID},
 				{"next_sequence", INT8OID},
@@ -133,7 +134,7 @@ note_usual(DsEventCall *call, const Told *told, TimestampTz now)
 		return fits_site(w, told->site_id) && !w->nulls[S_LAST_RECEIVED] &&
 			   DatumGetTimestampTz(w->values[S_LAST_RECEIVED]) >= now - SIGN_OF_LIFE;
 	tid = w->found->tts_tid;
-	if (ds_rows_lock(w, GetActiveSnapshot(), &tid) != TM_Ok)
+	if (ds_rows_lock(w, GetActiveSnapshot(), &tid, LockWaitBlock) != TM_Ok)
 		return false;
 	next = DatumGetInt64(w->values[S_NEXT]);
 	if (!fits_site(w, told->site_id) || !goes_on(told, next) ||

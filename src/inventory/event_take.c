@@ -58,7 +58,7 @@ ds_inventory_event_open(DsEventCall *call)
 	call->streams = ds_rows_open(&ds_inventory_event_streams_table);
 	return OidIsValid(call->sequence) && call->entries != NULL && call->balances != NULL &&
 		   call->pools != NULL && call->streams != NULL &&
-		   call->balances->place.told == call->pools->place.told;
+		   ds_rows_tell_alike(call->balances, call->pools);
 }
 
 /* ds_inventory_event_close does the closing of what is open. */

@@ -115,11 +115,11 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 		call->options.source = GetUserNameFromId(GetSessionUserId(), false);
 	if (call->options.key != NULL && answered(call))
 		return false;
-	if (!ds_inventory_read_lines(call) || !ds_inventory_writers_open())
+	if (!ds_inventory_read_lines(call) || !ds_inventory_writers_open(call))
 		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(ds_inventory_pool_writer.relation->rd_rel->relowner,
+	SetUserIdAndSecContext(call->pool_rows->relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
 	done = decide(call);
 	if (done)
@@ -131,7 +131,7 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	}
 	SetUserIdAndSecContext(user, context);
 	PopActiveSnapshot();
-	ds_inventory_writers_close();
+	ds_inventory_writers_close(call);
 	if (done)
 		CommandCounterIncrement();
 	return done;

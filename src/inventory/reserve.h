@@ -16,7 +16,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
-#include "base/writer.h"
+#include "base/rows.h"
 #include "inventory/slot.h"
 
 #define DS_NUMERIC(function, a, b)                                                                 \
@@ -65,6 +65,7 @@ typedef struct DsReservePool
 	char *code; /* of the site */
 	int rank;
 	HeapTuple row;	 /* as it was read or locked */
+	DsRows *rows;	 /* that it is one of */
 	bool locked;	 /* by us */
 	int64 waited_us; /* for the lock */
 	bool dealt;		 /* it has slots */
@@ -101,6 +102,11 @@ typedef struct DsReserve
 	int room;
 	TimestampTz at; /* when it was promised */
 	TimestampTz expires_at;
+	/* writers, NULL = not open */
+	DsRows *pool_rows;
+	DsRows *reservation_rows;
+	DsRowsParts *audit_rows;
+	TimestampTz began; /* a partition of this instant is open */
 } DsReserve;
 
 /* what was asked: false = let the whole path see */
@@ -113,14 +119,14 @@ extern bool ds_inventory_allocate(DsReserve *call);
 extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 
 /* the pools themselves */
-extern DsWriter ds_inventory_pool_writer;
+extern DsRowsTable ds_inventory_pool_rows;
 extern bool ds_inventory_read_pools(DsReserve *call);
 extern bool ds_inventory_take(DsReserve *call, bool wait);
 extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait);
 
 /* what is kept of a promise, and what is answered */
-extern bool ds_inventory_writers_open(void);
-extern void ds_inventory_writers_close(void);
+extern bool ds_inventory_writers_open(DsReserve *call);
+extern void ds_inventory_writers_close(DsReserve *call);
 extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
 
 #endif /* DS_INVENTORY_RESERVE_H */

@@ -121,6 +121,7 @@ add_pool(Search *search, int64 item_id, const Site *site)
 	pool->code = site->code;
 	pool->rank = site->rank;
 	pool->row = ExecCopySlotHeapTuple(search->pools->slot);
+	pool->rows = call->pool_rows;
 }
 
 /* find_named does the pool of an item at a named site that may promise. */

@@ -44,10 +44,11 @@ enum
 	P_COUNT
 };
 
-DsWriter ds_inventory_pool_writer = {
+DsRowsTable ds_inventory_pool_rows = {
 	.schema = "dist",
 	.name = "stock_pool",
-	.updates = true,
+	.changes = true,
+	.told = "item_id",
 	.columns = {{"cap", NUMERICOID},
 				{"held", NUMERICOID},
 				{"committed", NUMERICOID},
@@ -73,30 +74,30 @@ static DsTable quota_table = {
 
 /* number does the reading of a numeric column, which is never NULL. */
 static Numeric
-number(HeapTuple row, int column)
+number(const DsReservePool *pool, int column)
 {
 	bool isnull;
 
-	return DatumGetNumeric(ds_writer_value(&ds_inventory_pool_writer, row, column, &isnull));
+	return DatumGetNumeric(ds_rows_value(pool->rows, pool->row, column, &isnull));
 }
 
 /* instant does the reading of an instant; NULL = for ever. */
 static TimestampTz
-instant(HeapTuple row, int column)
+instant(const DsReservePool *pool, int column)
 {
 	bool isnull;
-	Datum value = ds_writer_value(&ds_inventory_pool_writer, row, column, &isnull);
+	Datum value = ds_rows_value(pool->rows, pool->row, column, &isnull);
 
 	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }
 
 /* whole does the reading of a whole number, which is never NULL. */
 static Datum
-whole(HeapTuple row, int column)
+whole(const DsReservePool *pool, int column)
 {
 	bool isnull;
 
-	return ds_writer_value(&ds_inventory_pool_writer, row, column, &isnull);
+	return ds_rows_value(pool->rows, pool->row, column, &isnull);
 }
 
 /*
@@ -108,22 +109,21 @@ whole(HeapTuple row, int column)
 static bool
 look(DsReservePool *pool)
 {
-	HeapTuple row = pool->row;
-	Numeric most = DS_NUMERIC(numeric_add, number(row, P_CAP), number(row, P_BACKORDER));
-	Numeric promised = DS_NUMERIC(numeric_add, number(row, P_HELD), number(row, P_COMMITTED));
+	Numeric most = DS_NUMERIC(numeric_add, number(pool, P_CAP), number(pool, P_BACKORDER));
+	Numeric promised = DS_NUMERIC(numeric_add, number(pool, P_HELD), number(pool, P_COMMITTED));
 
-	pool->dealt = DatumGetInt16(whole(row, P_SLOTS)) > 0;
+	pool->dealt = DatumGetInt16(whole(pool, P_SLOTS)) > 0;
 	pool->own =
-		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), number(row, P_DEALT));
+		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), number(pool, P_DEALT));
 	pool->free = pool->own;
-	if (DatumGetBool(whole(row, P_WAITING)) ||
-		!DS_NUMERIC_IS(numeric_eq, number(row, P_BACKORDER), int64_to_numeric(0)))
+	if (DatumGetBool(whole(pool, P_WAITING)) ||
+		!DS_NUMERIC_IS(numeric_eq, number(pool, P_BACKORDER), int64_to_numeric(0)))
 		return false;
 	if (!pool->dealt)
-		return instant(row, P_VALID_UNTIL) > GetCurrentTimestamp();
+		return instant(pool, P_VALID_UNTIL) > GetCurrentTimestamp();
 	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
 	pool->free = DS_NUMERIC(numeric_add, pool->own, pool->slots.free);
-	return instant(row, P_CAP_UNTIL) > GetCurrentTimestamp();
+	return instant(pool, P_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
 /* has_quotas does the question whether shares of an item are set aside. */
@@ -148,7 +148,7 @@ ds_inventory_read_pools(DsReserve *call)
 	{
 		DsReservePool *pool = &call->pools[i];
 
-		if (!look(pool) || (DatumGetBool(whole(pool->row, P_RULED)) && has_quotas(pool->item_id)))
+		if (!look(pool) || (DatumGetBool(whole(pool, P_RULED)) && has_quotas(pool->item_id)))
 			return false;
 	}
 	return true;
@@ -159,8 +159,8 @@ static bool
 lock(DsReservePool *pool, LockWaitPolicy wait)
 {
 	TimestampTz began = GetCurrentTimestamp();
-	HeapTuple row;
-	TM_Result result = ds_writer_lock(&ds_inventory_pool_writer, &pool->row->t_self, wait, &row);
+	ItemPointerData tid = pool->row->t_self;
+	TM_Result result = ds_rows_lock(pool->rows, GetActiveSnapshot(), &tid, wait);
 
 	if (result == TM_WouldBlock)
 		return false;
@@ -169,7 +169,7 @@ lock(DsReservePool *pool, LockWaitPolicy wait)
 						errmsg("stock changed while it was being promised"),
 						errdetail("A pool is gone or was changed by this very statement."),
 						errhint("Run the transaction again.")));
-	pool->row = row;
+	pool->row = ds_rows_take(pool->rows);
 	pool->locked = true;
 	pool->waited_us = GetCurrentTimestamp() - began;
 	/* what was committed while we waited is to be seen */
@@ -190,7 +190,7 @@ lock_all(DsReserve *call)
 static int
 new_wait(const DsReservePool *pool)
 {
-	int64 before = DatumGetInt32(whole(pool->row, P_WAITED));
+	int64 before = DatumGetInt32(whole(pool, P_WAITED));
 
 	return (int) Min((before * 7 + pool->waited_us) / 8, PG_INT32_MAX);
 }
@@ -199,27 +199,19 @@ new_wait(const DsReservePool *pool)
 static bool
 try(const DsReserve *call, DsReservePool *pool)
 {
-	Datum values[P_COUNT];
-	bool nulls[P_COUNT] = {false};
-	bool changed[P_COUNT] = {false};
-	int counter = call->options.commit ? P_COMMITTED : P_HELD;
-	TimestampTz until = instant(pool->row, P_VALID_UNTIL);
+	int columns[] = {call->options.commit ? P_COMMITTED : P_HELD, P_VERSION, P_WAITED, P_CHANGED_AT,
+					 P_VALID_UNTIL};
+	bool sooner = !call->options.commit && call->expires_at < instant(pool, P_VALID_UNTIL);
+	Datum values[lengthof(columns)];
 	TransactionId other;
 
-	values[counter] =
-		NumericGetDatum(DS_NUMERIC(numeric_add, number(pool->row, counter), pool->taken));
-	values[P_VERSION] = Int64GetDatum(DatumGetInt64(whole(pool->row, P_VERSION)) + 1);
-	values[P_WAITED] = Int32GetDatum(new_wait(pool));
-	values[P_CHANGED_AT] =
-		TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(pool->row, P_CHANGED_AT) + 1));
-	changed[counter] = changed[P_VERSION] = changed[P_WAITED] = changed[P_CHANGED_AT] = true;
-	if (!call->options.commit && call->expires_at < until)
-	{
-		values[P_VALID_UNTIL] = TimestampTzGetDatum(call->expires_at);
-		changed[P_VALID_UNTIL] = true;
-	}
-	return ds_writer_update(&ds_inventory_pool_writer, pool->row, values, nulls, changed,
-							pool->locked, &other) != NULL;
+	values[0] = NumericGetDatum(DS_NUMERIC(numeric_add, number(pool, columns[0]), pool->taken));
+	values[1] = Int64GetDatum(DatumGetInt64(whole(pool, P_VERSION)) + 1);
+	values[2] = Int32GetDatum(new_wait(pool));
+	values[3] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(pool, P_CHANGED_AT) + 1));
+	values[4] = TimestampTzGetDatum(call->expires_at);
+	return ds_rows_try(pool->rows, pool->row, pool->locked, sooner ? 5 : 4, columns, values, NULL,
+					   &other);
 }
 
 /* tell_again does the reckoning of what there was for lines whose pool had changed. */
@@ -296,6 +288,7 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
 					   call->expires_at};
 	DsSlotResult result;
+	DsRows *slots;
 
 	if (!pool->dealt)
 	{
@@ -304,11 +297,12 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 		deal(pool);
 		return DS_SLOT_TAKEN;
 	}
-	if (!ds_inventory_slots_open())
+	slots = ds_inventory_slots_open();
+	if (slots == NULL)
 		return DS_SLOT_SHORT;
-	result =
-		ds_inventory_slots_take(&take, &pool->slots, wait || pool->slots.n >= ds_guc_slots_max);
-	ds_inventory_slots_close();
+	result = ds_inventory_slots_take(slots, &take, &pool->slots,
+									 wait || pool->slots.n >= ds_guc_slots_max);
+	ds_rows_close(slots);
 	return result;
 }
 
@@ -349,7 +343,7 @@ ds_inventory_take(DsReserve *call, bool wait)
 	volatile bool taken = false;
 
 	/* what is opened in a subtransaction has to be closed in it */
-	ds_writer_open_indexes(&ds_inventory_pool_writer);
+	ds_rows_ready(call->pool_rows);
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();

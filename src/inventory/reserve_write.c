@@ -50,10 +50,11 @@ enum
 	R_COUNT
 };
 
-static DsWriter reservation_writer = {
+static DsRowsTable reservation_rows = {
 	.schema = "dist",
 	.name = "reservation",
-	.inserts = true,
+	.adds = true,
+	.told = "item_id",
 	.columns = {{"item_id", INT8OID},
 				{"reservation_id", INT8OID},
 				{"request_id", UUIDOID},
@@ -91,11 +92,11 @@ enum
 	A_COUNT
 };
 
-static DsWriter audit_writer = {
+static DsRowsTable audit_rows = {
 	.schema = "sync",
 	.name = "audit",
-	.inserts = true,
-	.by_time = true,
+	.adds = true,
+	.by = "at",
 	.columns = {{"audit_id", INT8OID},
 				{"at", TIMESTAMPTZOID},
 				{"role", TEXTOID},
@@ -154,36 +155,30 @@ text_or_null(const char *value, Datum *datum, bool *isnull)
  * one event, so the reservation's row tells for its pool too.
  */
 bool
-ds_inventory_writers_open(void)
+ds_inventory_writers_open(DsReserve *call)
 {
-	DsWriter *pool = &ds_inventory_pool_writer;
-
-	if (!ds_writer_open(&reservation_writer))
-		return false;
-	if (!ds_writer_open(&audit_writer))
-	{
-		ds_writer_close(&reservation_writer);
-		return false;
-	}
-	if (ds_writer_open(pool))
-	{
-		if (pool->capture == NULL || (reservation_writer.capture != NULL &&
-									  strcmp(pool->capture[1], reservation_writer.capture[1]) == 0))
-			return true;
-		ds_writer_close(pool);
-	}
-	ds_writer_close(&audit_writer);
-	ds_writer_close(&reservation_writer);
+	call->began = GetCurrentTimestamp();
+	call->reservation_rows = ds_rows_open(&reservation_rows);
+	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
+	call->audit_rows = ds_rows_parts_open(&audit_rows);
+	if (call->reservation_rows != NULL && call->pool_rows != NULL && call->audit_rows != NULL &&
+		ds_rows_parts_writer(call->audit_rows, TimestampTzGetDatum(call->began)) != NULL &&
+		ds_rows_tell_alike(call->pool_rows, call->reservation_rows))
+		return true;
+	ds_inventory_writers_close(call);
 	return false;
 }
 
 /* ds_inventory_writers_close does the end of writing. */
 void
-ds_inventory_writers_close(void)
+ds_inventory_writers_close(DsReserve *call)
 {
-	ds_writer_close(&ds_inventory_pool_writer);
-	ds_writer_close(&audit_writer);
-	ds_writer_close(&reservation_writer);
+	if (call->audit_rows != NULL)
+		ds_rows_parts_close(call->audit_rows);
+	if (call->pool_rows != NULL)
+		ds_rows_close(call->pool_rows);
+	if (call->reservation_rows != NULL)
+		ds_rows_close(call->reservation_rows);
 }
 
 /* as_kept does a quantity as columns keep it: six decimals. */
@@ -221,7 +216,7 @@ static void
 insert_reservations(DsReserve *call)
 {
 	const DsReserveOptions *o = &call->options;
-	HeapTuple *rows = palloc_extended(sizeof(HeapTuple) * call->ngrants, MCXT_ALLOC_HUGE);
+	int64 *items = palloc_extended(sizeof(int64) * call->ngrants, MCXT_ALLOC_HUGE);
 	Numeric zero = as_kept(int64_to_numeric(0));
 	Datum values[R_COUNT] = {0};
 	bool nulls[R_COUNT] = {false};
@@ -254,9 +249,11 @@ insert_reservations(DsReserve *call)
 		values[R_SITE] = Int64GetDatum(g->pool->site_id);
 		values[R_QUANTITY] = quantity;
 		values[R_COMMITTED] = o->commit ? quantity : NumericGetDatum(zero);
-		rows[i] = ds_writer_form(&reservation_writer, values, nulls);
+		items[i] = g->pool->item_id;
+		ds_rows_add(call->reservation_rows, values, nulls);
 	}
-	ds_writer_insert(&reservation_writer, rows, call->ngrants);
+	ds_rows_flush(call->reservation_rows);
+	ds_rows_tell(call->reservation_rows, call->ngrants, items);
 }
 
 /* in_unit does a quantity in base units in the unit of a line: cut at six decimals, without zeros at its end. */
@@ -336,10 +333,17 @@ insert_audit(const DsReserve *call, Datum answer)
 {
 	Datum values[A_COUNT] = {0};
 	bool nulls[A_COUNT] = {false};
-	HeapTuple row;
+	DsRows *w;
 
 	values[A_ID] = Int64GetDatum(next_number("sync", "audit_audit_id_seq"));
+	/* the partition of this moment, or the one that was open before we waited */
 	values[A_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
+	w = ds_rows_parts_writer(call->audit_rows, values[A_AT]);
+	if (w == NULL)
+	{
+		values[A_AT] = TimestampTzGetDatum(call->began);
+		w = ds_rows_parts_writer(call->audit_rows, values[A_AT]);
+	}
 	values[A_ROLE] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
 	text_or_null(ds_guc_app_user, &values[A_APP_USER], &nulls[A_APP_USER]);
 	values[A_VERB] = CStringGetTextDatum("reserve");
@@ -348,8 +352,8 @@ insert_audit(const DsReserve *call, Datum answer)
 	values[A_AFTER] = answer;
 	text_or_null(call->options.reason, &values[A_REASON], &nulls[A_REASON]);
 	nulls[A_BEFORE] = nulls[A_CORRELATION] = true;
-	row = ds_writer_form(&audit_writer, values, nulls);
-	ds_writer_insert(&audit_writer, &row, 1);
+	ds_rows_add(w, values, nulls);
+	ds_rows_flush(w);
 }
 
 /* keep_answer does the storing of the answer under the key of the call. */

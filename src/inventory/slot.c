@@ -29,7 +29,7 @@
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/reader.h"
-#include "base/writer.h"
+#include "base/rows.h"
 #include "inventory/reserve.h"
 
 #define MAX_ROUNDS 100
@@ -52,10 +52,10 @@ static DsTable slot_table = {
 	.columns = {"slot", "cap", "held", "committed", "changed_at", "valid_until"},
 };
 
-static DsWriter slot_writer = {
+static DsRowsTable slot_rows = {
 	.schema = "dist",
 	.name = "stock_pool_slot",
-	.updates = true,
+	.changes = true,
 	.columns = {{"slot", INT2OID},
 				{"cap", NUMERICOID},
 				{"held", NUMERICOID},
@@ -67,23 +67,11 @@ static DsWriter slot_writer = {
 /* where we promised from the last time, -1 = never */
 static int usual = -1;
 
-/* ds_inventory_slots_open does the start of writing. False: take SQL. */
-bool
+/* ds_inventory_slots_open does the start of writing. NULL: take SQL. */
+DsRows *
 ds_inventory_slots_open(void)
 {
-	if (!ds_table_resolve(&slot_table) || !ds_writer_open(&slot_writer))
-		return false;
-	if (slot_writer.capture == NULL)
-		return true;
-	ds_writer_close(&slot_writer);
-	return false;
-}
-
-/* ds_inventory_slots_close does the end of writing. */
-void
-ds_inventory_slots_close(void)
-{
-	ds_writer_close(&slot_writer);
+	return ds_table_resolve(&slot_table) ? ds_rows_open(&slot_rows) : NULL;
 }
 
 /* add does the entering of the slot that the reader stands on. */
@@ -136,23 +124,17 @@ ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots)
 
 /* try does the guarded update of a slot that has enough, if nobody else is at it; otherwise other says who is. */
 static bool
-try(const DsSlotTake *take, const DsSlot *slot, TransactionId *other)
+try(DsRows *w, const DsSlotTake *take, const DsSlot *slot, TransactionId *other)
 {
-	Datum values[S_COUNT];
-	bool nulls[S_COUNT] = {false};
-	bool changed[S_COUNT] = {false};
-	int counter = take->commit ? S_COMMITTED : S_HELD;
+	int columns[] = {take->commit ? S_COMMITTED : S_HELD, S_CHANGED_AT, S_VALID_UNTIL};
+	bool sooner = !take->commit && take->expires_at < slot->valid_until;
+	Datum values[lengthof(columns)];
 
-	values[counter] = NumericGetDatum(
+	values[0] = NumericGetDatum(
 		DS_NUMERIC(numeric_add, take->commit ? slot->committed : slot->held, take->quantity));
-	values[S_CHANGED_AT] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), slot->changed_at + 1));
-	changed[counter] = changed[S_CHANGED_AT] = true;
-	if (!take->commit && take->expires_at < slot->valid_until)
-	{
-		values[S_VALID_UNTIL] = TimestampTzGetDatum(take->expires_at);
-		changed[S_VALID_UNTIL] = true;
-	}
-	return ds_writer_update(&slot_writer, slot->row, values, nulls, changed, false, other) != NULL;
+	values[1] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), slot->changed_at + 1));
+	values[2] = TimestampTzGetDatum(take->expires_at);
+	return ds_rows_try(w, slot->row, false, sooner ? 3 : 2, columns, values, NULL, other);
 }
 
 /* enough does the guard. */
@@ -168,7 +150,7 @@ enough(const DsSlotTake *take, const DsSlot *slot)
  * unless one has changed since it was read.
  */
 static bool
-try_all(const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId *other)
+try_all(DsRows *w, const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId *other)
 {
 	bool changed = false;
 
@@ -184,7 +166,7 @@ try_all(const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId 
 		if (!enough(take, &slots->slot[number]))
 			continue;
 		*some = true;
-		if (try(take, &slots->slot[number], &at_it))
+		if (try(w, take, &slots->slot[number], &at_it))
 		{
 			usual = number;
 			return true;
@@ -205,7 +187,7 @@ try_all(const DsSlotTake *take, const DsSlots *slots, bool *some, TransactionId 
  * somebody who is at a slot, and then we look again.
  */
 DsSlotResult
-ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots, bool wait)
+ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, DsSlots *slots, bool wait)
 {
 	DsSlotResult result = DS_SLOT_BUSY;
 
@@ -220,7 +202,7 @@ ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots, bool wait)
 			PushActiveSnapshot(GetTransactionSnapshot());
 			ds_inventory_slots_read(take->item_id, take->site_id, slots);
 		}
-		if (try_all(take, slots, &some, &other))
+		if (try_all(w, take, slots, &some, &other))
 			result = DS_SLOT_TAKEN;
 		else if (!some)
 			result = DS_SLOT_SHORT;

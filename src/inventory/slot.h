@@ -13,6 +13,7 @@
 #include "access/htup.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+#include "base/rows.h"
 
 typedef struct DsSlot
 {
@@ -56,9 +57,9 @@ typedef enum DsSlotResult
 	DS_SLOT_SHORT /* none has enough */
 } DsSlotResult;
 
-extern bool ds_inventory_slots_open(void);
-extern void ds_inventory_slots_close(void);
+extern DsRows *ds_inventory_slots_open(void);
 extern void ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots);
-extern DsSlotResult ds_inventory_slots_take(const DsSlotTake *take, DsSlots *slots, bool wait);
+extern DsSlotResult ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, DsSlots *slots,
+											bool wait);
 
 #endif /* DS_INVENTORY_SLOT_H */

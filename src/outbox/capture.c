@@ -43,14 +43,12 @@
 #include "base/export.h"
 #include "base/guc.h"
 #include "base/mute.h"
-#include "base/note.h"
 #include "base/ring.h"
 #include "base/spi.h"
 #include "base/wake.h"
 #include "outbox/append.h"
 #include "outbox/capture.h"
 
-#define CAPTURE_ARGS 7
 #define MAX_WATCHED 16
 
 DS_FUNCTION_INFO_V1(ds_sql_outbox_capture);
@@ -381,14 +379,20 @@ capture_state(TriggerData *trigdata, char **args, Oid owner)
 }
 
 /*
- * note_rows does the same for rows that were written without the trigger.
+ * tell_states does what a trigger does, for a room that changed rows without
+ * a statement: keys are those of states whose watched columns changed, and
+ * their groups.
  */
 static void
-note_rows(Relation relation, char **args, TupleTableSlot **rows, int n)
+tell_states(Relation relation, char *const *args, int n, const int64 *keys)
 {
 	Oid owner = relation->rd_rel->relowner;
-	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, n, NULL};
-	Capture c;
+	DsOutboxMarkers markers = {args[DS_CAPTURE_EVENT],
+							   args[DS_CAPTURE_ENTITY],
+							   strcmp(args[DS_CAPTURE_GROUP], "item") == 0,
+							   n,
+							   n,
+							   NULL};
 	Oid user;
 	int context;
 
@@ -396,49 +400,10 @@ note_rows(Relation relation, char **args, TupleTableSlot **rows, int n)
 		return;
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	bind_capture(&c, relation, args);
 	markers.marker = palloc_extended(sizeof(DsOutboxMarker) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
-		add_marker(&markers, &c, rows[i]);
+		markers.marker[i].key = markers.marker[i].group = keys[i];
 	write_markers(&markers, owner);
-	SetUserIdAndSecContext(user, context);
-}
-
-/*
- * tell_states does what the update triggers of a table do, for a room that
- * changed its rows without a statement: keys are those of states whose
- * watched columns changed, and group themselves.
- */
-static void
-tell_states(Relation relation, int n, const int64 *keys)
-{
-	Oid owner = relation->rd_rel->relowner;
-	/* a copy: what the cache has of the table may be replaced while others are opened */
-	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
-	Oid user;
-	int context;
-
-	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted() || triggers == NULL)
-		return;
-	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
-	for (int i = 0; i < triggers->numtriggers; i++)
-	{
-		const Trigger *trigger = &triggers->triggers[i];
-		DsOutboxMarkers markers;
-
-		if (!TRIGGER_FOR_UPDATE(trigger->tgtype) || trigger->tgnargs != CAPTURE_ARGS ||
-			strcmp(trigger->tgargs[4], trigger->tgargs[5]) != 0)
-			continue;
-		markers.event_type = trigger->tgargs[1];
-		markers.entity = trigger->tgargs[2];
-		markers.item = strcmp(trigger->tgargs[3], "item") == 0;
-		markers.n = markers.capacity = n;
-		markers.marker = palloc(sizeof(DsOutboxMarker) * n);
-		for (int k = 0; k < n; k++)
-			markers.marker[k].key = markers.marker[k].group = keys[k];
-		write_markers(&markers, owner);
-	}
 	SetUserIdAndSecContext(user, context);
 }
 
@@ -448,7 +413,6 @@ tell_states(Relation relation, int n, const int64 *keys)
 void
 ds_outbox_capture_init(void)
 {
-	ds_note_init(note_rows);
 	ds_changed_init(tell_states);
 }
 
@@ -518,7 +482,7 @@ ds_sql_outbox_capture(PG_FUNCTION_ARGS)
 	bool document;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) ||
-		trigdata->tg_trigger->tgnargs != CAPTURE_ARGS ||
+		trigdata->tg_trigger->tgnargs != DS_CAPTURE_ARGS ||
 		(trigdata->tg_newtable == NULL && trigdata->tg_oldtable == NULL))
 		ereport(
 			ERROR,
