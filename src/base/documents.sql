@@ -39,14 +39,14 @@ CREATE TABLE distsync_internal.document_field (
 	CONSTRAINT document_field_pk PRIMARY KEY (entity, field),
 	CONSTRAINT document_field_entity_fk FOREIGN KEY (entity) REFERENCES distsync_internal.document_entity,
 	CONSTRAINT document_field_name_chk CHECK (field ~ '^[a-z][a-z0-9_]*(\[\])?(\.[a-z][a-z0-9_]*(\[\])?)*$'),
-	CONSTRAINT document_field_type_chk CHECK (type IN ('text', 'code', 'boolean', 'integer', 'quantity', 'amount', 'price', 'number', 'factor',
+	CONSTRAINT document_field_type_chk CHECK (type IN ('text', 'name', 'code', 'boolean', 'integer', 'quantity', 'amount', 'price', 'number', 'factor',
 		'currency', 'unit', 'date', 'instant', 'instant_or_date', 'json', 'uuid', 'list', 'timezone')),
 	CONSTRAINT document_field_sign_chk CHECK (sign IN ('any', 'nonnegative', 'positive'))
 );
 COMMENT ON TABLE distsync_internal.document_field IS 'Fields of each entity''s document. The door refuses what does not fit and keeps what is not declared in ext.';
 COMMENT ON COLUMN distsync_internal.document_field.entity IS 'Entity.';
 COMMENT ON COLUMN distsync_internal.document_field.field IS 'Name; lines[].quantity for a field of the objects in a list, address.city for one of an object.';
-COMMENT ON COLUMN distsync_internal.document_field.type IS 'text | code (1 to 255 characters) | boolean | integer | quantity (6 decimals) | amount (4) | price (8) | number (12) | factor (whole, above 0) | currency | unit | date | instant (date-only: midnight in the sender''s zone) | instant_or_date (date-only is kept as it is) | timezone | json | uuid | list (of text, or of objects whose fields are declared).';
+COMMENT ON COLUMN distsync_internal.document_field.type IS 'text | name (text of at most 255 characters) | code (1 to 255 characters, no blanks around it) | boolean | integer | quantity (6 decimals) | amount (4) | price (8) | number (12) | factor (whole, above 0) | currency | unit | date | instant (date-only: midnight in the sender''s zone) | instant_or_date (date-only is kept as it is) | timezone | json | uuid | list (of text, or of objects whose fields are declared).';
 COMMENT ON COLUMN distsync_internal.document_field.required IS 'It must be in every document and must not be null. Key fields are.';
 COMMENT ON COLUMN distsync_internal.document_field.sign IS 'any | nonnegative | positive.';
 COMMENT ON COLUMN distsync_internal.document_field.description IS 'What it says, for the contract.';

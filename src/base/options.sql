@@ -39,7 +39,7 @@ BEGIN
 		RETURN COALESCE(declared[2], '') NOT LIKE '%!';
 	END IF;
 	RETURN CASE
-		WHEN type = 'text' THEN jsonb_typeof(value) IN ('string', 'number')
+		WHEN type = 'text' THEN jsonb_typeof(value) IN ('string', 'number') AND length(said) BETWEEN COALESCE(declared[3]::integer, 0) AND COALESCE(declared[4]::integer, 10000)
 		WHEN type = 'object' THEN jsonb_typeof(value) = 'object'
 		WHEN type = 'boolean' THEN said IN ('true', 'false')
 		WHEN type = 'integer' THEN said ~ '^-?\d{1,18}$' AND said::bigint BETWEEN COALESCE(declared[3]::bigint, 0) AND COALESCE(declared[4]::bigint, 2147483647)
@@ -51,7 +51,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.base_option_fits(text[], jsonb) IS
-	'Whether a value is what {name, type, lowest, highest} declares. Types: text, object, boolean, integer (from 0 if not said), integers (a list), instant, interval, a|b|c (one of these); none = anything. A type that ends in ! takes no null.';
+	'Whether a value is what {name, type, lowest, highest} declares. Types: text (at most 10000 characters if not said), object, boolean, integer (from 0 if not said), integers (a list), instant, interval, a|b|c (one of these); none = anything. A type that ends in ! takes no null.';
 
 -- base_option_hint does the saying of what a value must be.
 CREATE FUNCTION distsync_internal.base_option_hint(declared text[]) RETURNS text
@@ -59,7 +59,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp A
 DECLARE
 	type text := rtrim(declared[2], '!');
 BEGIN
-	RETURN CASE WHEN type = 'text' THEN 'Send a text.' WHEN type = 'object' THEN 'Send an object.' WHEN type = 'boolean' THEN 'Send true or false.'
+	RETURN CASE WHEN type = 'text' THEN CASE WHEN declared[4] IS NULL THEN 'Send a text of at most 10000 characters.' ELSE format('Send a text of %s to %s characters.', declared[3], declared[4]) END WHEN type = 'object' THEN 'Send an object.' WHEN type = 'boolean' THEN 'Send true or false.'
 		WHEN type = 'integer' THEN format('Send a whole number from %s to %s.', COALESCE(declared[3], '0'), COALESCE(declared[4], '2147483647'))
 		WHEN type = 'integers' THEN 'Send a list of whole numbers, for example [30, 60, 90].'
 		WHEN type = 'interval' THEN 'Send an interval, for example "15 minutes"' || CASE WHEN declared[4] IS NULL THEN '.' ELSE format(', from %s to %s.', declared[3], declared[4]) END

@@ -125,7 +125,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	IF length(base_answered.key) NOT BETWEEN 1 AND 255 THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'idempotency key must have 1 to 255 characters',
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = 'idempotency key must have 1 to 255 characters', COLUMN = 'idempotency_key',
 			DETAIL = format('Field: idempotency_key. It has %s.', length(base_answered.key)), HINT = 'Send a shorter key, for example a UUID.';
 	END IF;
 	PERFORM pg_advisory_xact_lock(hashtextextended(format('distsync.key:%s:%s:%s', length(base_answered.source), base_answered.source, base_answered.verb) || ':' || base_answered.key, 0));
@@ -136,7 +136,7 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	IF found_hash <> sha256(convert_to(request::text, 'UTF8')) THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD010', MESSAGE = 'idempotency key was used with another request',
+		RAISE EXCEPTION USING ERRCODE = 'SD010', MESSAGE = 'idempotency key was used with another request', COLUMN = 'idempotency_key',
 			DETAIL = format('Field: idempotency_key. Verb %s, source %s, key "%s".', base_answered.verb, base_answered.source, base_answered.key),
 			HINT = 'Use a new key for a new request; repeat a request byte for byte to get its first answer.';
 	END IF;

@@ -9,6 +9,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 				'x-decimals', CASE type WHEN 'quantity' THEN 6 WHEN 'amount' THEN 4 WHEN 'price' THEN 8 WHEN 'number' THEN 12 ELSE 0 END)
 			|| CASE WHEN sign = 'positive' OR type = 'factor' THEN '{"exclusiveMinimum": 0}'::jsonb WHEN sign = 'nonnegative' THEN '{"minimum": 0}' ELSE '{}' END
 		WHEN type IN ('code', 'unit') THEN '{"type": "string", "minLength": 1, "maxLength": 255}'
+		WHEN type = 'name' THEN '{"type": "string", "maxLength": 255}'
 		WHEN type = 'boolean' THEN '{"type": "boolean"}'
 		WHEN type = 'currency' THEN '{"type": "string", "pattern": "^[A-Z]{3}$"}'
 		WHEN type = 'date' THEN '{"type": "string", "format": "date"}'

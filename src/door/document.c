@@ -128,6 +128,10 @@ check_text(DsDoorDocument *doc, const JsonbValue *value, const DsDoorField *fiel
 									 "Send it in parts, or a reference to it.",
 									 "text of %d bytes is too long", len);
 			break;
+		case DS_DOOR_NAME:
+			if (!ds_door_check_name(s, len, field, &doc->fault))
+				return false;
+			break;
 		case DS_DOOR_CODE:
 		case DS_DOOR_UNIT:
 			if (!ds_door_check_code(s, len, field, &doc->fault))

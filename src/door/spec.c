@@ -21,15 +21,25 @@ static const struct
 	const char *name;
 	DsDoorType type;
 } type_names[] = {
-	{"text", DS_DOOR_TEXT},			{"code", DS_DOOR_CODE},
-	{"boolean", DS_DOOR_BOOLEAN},	{"integer", DS_DOOR_INTEGER},
-	{"quantity", DS_DOOR_QUANTITY}, {"amount", DS_DOOR_AMOUNT},
-	{"price", DS_DOOR_PRICE},		{"number", DS_DOOR_NUMBER},
-	{"factor", DS_DOOR_FACTOR},		{"currency", DS_DOOR_CURRENCY},
-	{"unit", DS_DOOR_UNIT},			{"date", DS_DOOR_DATE},
-	{"instant", DS_DOOR_INSTANT},	{"instant_or_date", DS_DOOR_INSTANT_OR_DATE},
-	{"timezone", DS_DOOR_TIMEZONE}, {"uuid", DS_DOOR_UUID},
-	{"list", DS_DOOR_LIST},			{"json", DS_DOOR_JSON},
+	{"text", DS_DOOR_TEXT},
+	{"name", DS_DOOR_NAME},
+	{"code", DS_DOOR_CODE},
+	{"boolean", DS_DOOR_BOOLEAN},
+	{"integer", DS_DOOR_INTEGER},
+	{"quantity", DS_DOOR_QUANTITY},
+	{"amount", DS_DOOR_AMOUNT},
+	{"price", DS_DOOR_PRICE},
+	{"number", DS_DOOR_NUMBER},
+	{"factor", DS_DOOR_FACTOR},
+	{"currency", DS_DOOR_CURRENCY},
+	{"unit", DS_DOOR_UNIT},
+	{"date", DS_DOOR_DATE},
+	{"instant", DS_DOOR_INSTANT},
+	{"instant_or_date", DS_DOOR_INSTANT_OR_DATE},
+	{"timezone", DS_DOOR_TIMEZONE},
+	{"uuid", DS_DOOR_UUID},
+	{"list", DS_DOOR_LIST},
+	{"json", DS_DOOR_JSON},
 };
 
 int

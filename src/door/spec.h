@@ -14,6 +14,7 @@
 typedef enum DsDoorType
 {
 	DS_DOOR_TEXT,
+	DS_DOOR_NAME,
 	DS_DOOR_CODE,
 	DS_DOOR_BOOLEAN,
 	DS_DOOR_INTEGER,

@@ -207,6 +207,16 @@ ds_door_check_code(const char *s, int len, const DsDoorField *field, DsDoorFault
 	return true;
 }
 
+/* ds_door_check_name does the check of a text that indexes keep: what somebody calls a thing, in his own way. */
+bool
+ds_door_check_name(const char *s, int len, const DsDoorField *field, DsDoorFault *fault)
+{
+	if (len > 255 && pg_mbstrlen_with_len(s, len) > 255)
+		return ds_door_fault(fault, INVALID_VALUE, "Send at most 255 characters.",
+							 "name of %d characters is too long", pg_mbstrlen_with_len(s, len));
+	return true;
+}
+
 /* fixed_digits reads a number of fixed width, -1 = there is none. */
 static int
 fixed_digits(const char *s, int n)

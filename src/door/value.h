@@ -27,6 +27,8 @@ extern bool ds_door_fault(DsDoorFault *fault, const char *sqlstate, const char *
 extern char *ds_door_shown(const char *s, int len);
 extern bool ds_door_check_number(const char *s, int len, const DsDoorField *field,
 								 DsDoorFault *fault);
+extern bool ds_door_check_name(const char *s, int len, const DsDoorField *field,
+							   DsDoorFault *fault);
 extern bool ds_door_check_code(const char *s, int len, const DsDoorField *field,
 							   DsDoorFault *fault);
 extern bool ds_door_check_date(const char *s, int len, const DsDoorField *field,

@@ -185,8 +185,12 @@ may_ask_pool(FunctionCallInfo fcinfo)
 		return false;
 	quantity = PG_GETARG_NUMERIC(Q_QUANTITY);
 	return !numeric_is_nan(quantity) && !numeric_is_inf(quantity) &&
+		   DatumGetInt32(DirectFunctionCall1(numeric_scale, NumericGetDatum(quantity))) <= 6 &&
 		   DatumGetBool(DirectFunctionCall2(numeric_ge, NumericGetDatum(quantity),
-											NumericGetDatum(int64_to_numeric(0))));
+											NumericGetDatum(int64_to_numeric(0)))) &&
+		   DatumGetBool(
+			   DirectFunctionCall2(numeric_lt, NumericGetDatum(quantity),
+								   NumericGetDatum(int64_to_numeric(INT64CONST(100000000000000)))));
 }
 
 /* ask_pool does the answer from the pool. False: it takes more. */

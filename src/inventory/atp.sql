@@ -30,15 +30,16 @@ DECLARE
 BEGIN
 	view.mode := COALESCE(options->>'mode', 'conservative');
 	IF view.mode NOT IN ('physical', 'book', 'conservative') THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', view.mode), COLUMN = 'mode',
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', left(view.mode, 80)), COLUMN = 'options.mode',
 			DETAIL = 'Field: options.mode. Known: physical, book, conservative.', HINT = 'Use one of the known modes, or leave it out for conservative.';
 	END IF;
+	PERFORM distsync_internal.master_channel(options->>'channel', 'options.channel');
 	view.use_safety := COALESCE((options->>'use_safety')::boolean, false);
 	view.shelf_days := distsync_internal.inventory_shelf(inventory_viewed.item_id, distsync_internal.master_party(options->>'customer', 'options.customer'), (options->>'min_shelf_days')::integer);
 	RETURN view;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint) IS 'options.mode, use_safety, min_shelf_days and customer (its rules of shelf life) for an item; the options are checked already. Errors: SD001 unknown customer, SD002 mode.';
+COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint) IS 'options.mode, use_safety, min_shelf_days and customer (its rules of shelf life) for an item; the options are checked already. Errors: SD001 unknown customer or channel, SD002 mode.';
 
 -- inventory_asked_any does the reading of what is asked: the item or kit, its unit and the quantity in base units, with every check.
 CREATE FUNCTION distsync_internal.inventory_asked_any(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
@@ -50,19 +51,19 @@ BEGIN
 	IF NOT FOUND THEN
 		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked_any.code, within || 'item');
 		IF NOT FOUND THEN
-			PERFORM distsync_internal.master_unknown('item', 'NULL', within || 'item', NULL);
+			PERFORM distsync_internal.base_required(within || 'item', NULL);
 		END IF;
 	END IF;
-	IF inventory_asked_any.quantity IS NULL OR inventory_asked_any.quantity < 0 OR inventory_asked_any.quantity >= 'Infinity' THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(inventory_asked_any.quantity::text, 'NULL')), COLUMN = within || 'quantity',
-			DETAIL = format('Field: %squantity. Item "%s".', within, sku), HINT = 'Send a quantity of 0 or more.';
+	IF inventory_asked_any.quantity IS NULL OR inventory_asked_any.quantity < 0 OR inventory_asked_any.quantity >= 100000000000000 OR min_scale(inventory_asked_any.quantity) > 6 THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be asked for', COALESCE(left(inventory_asked_any.quantity::text, 40), 'NULL')), COLUMN = within || 'quantity',
+			DETAIL = format('Field: %squantity. Item "%s".', within, sku), HINT = 'Send a quantity of 0 or more, with at most 14 digits before and 6 after the point.';
 	END IF;
 	numerator := 1;
 	denominator := 1;
 	base_quantity := inventory_asked_any.quantity;
 	IF inventory_asked_any.unit <> base_unit THEN
 		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked_any.unit, within || 'unit') f;
-		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked_any.quantity, inventory_asked_any.unit);
+		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked_any.quantity, inventory_asked_any.unit, within || 'quantity');
 	END IF;
 END
 $$;

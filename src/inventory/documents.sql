@@ -38,8 +38,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT r.ordinal, r.doc, r.item_id, COALESCE(r.site_id, s.site_id), s.site_id, q.quantity, q.received, COALESCE(r.fault, CASE
-		WHEN r.doc->>'quantity' IS NOT NULL AND q.quantity IS NULL OR r.doc->>'received' IS NOT NULL AND q.received IS NULL
-			THEN ARRAY['SD002', 'quantity', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
+		WHEN r.doc->>'quantity' IS NOT NULL AND q.quantity IS NULL THEN ARRAY['SD002', 'quantity', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
+		WHEN r.doc->>'received' IS NOT NULL AND q.received IS NULL THEN ARRAY['SD002', 'received', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
+		WHEN (r.doc->>'confidence')::numeric > 1 OR min_scale((r.doc->>'confidence')::numeric) > 4
+			THEN ARRAY['SD002', 'confidence', format('%s is no share from 0 to 1 with at most four decimals', r.doc->>'confidence'), 'Send the share of the quantity to count on, for example 0.85.']
 		WHEN s.supply_id IS NULL AND n.first AND r.site_id IS NULL THEN ARRAY['SD005', 'site', 'field "site" is missing', 'The first document of a supply must have it.']
 		WHEN s.supply_id IS NULL AND n.first AND q.quantity IS NULL THEN ARRAY['SD005', 'quantity', 'field "quantity" is missing', 'The first document of a supply must have it.']
 		WHEN s.supply_id IS NULL AND n.first AND r.doc->>'expected_at' IS NULL THEN ARRAY['SD005', 'expected_at', 'field "expected_at" is missing', 'The first document of a supply must have it.'] END)
@@ -90,12 +92,11 @@ BEGIN
 	-- who brings a supply for the first time, or to another site, has its lock before the pools: so its site is known
 	PERFORM pg_advisory_xact_lock(hashtext('distsync.supply'), c.class)
 	FROM (SELECT DISTINCT hashtext(concat_ws('/', source, e->'doc'->>'kind', e->'doc'->>'reference')) & 4095 AS class FROM jsonb_array_elements(docs) e ORDER BY 1) c;
-	SELECT array_agg(k.item_id), array_agg(k.site_id), bool_or(k.bad) INTO items, sites, bad
-	FROM (SELECT c.item_id, u.site_id, c.fault IS NOT NULL AS bad FROM distsync_internal.inventory_check_supply(docs, source) c
-		CROSS JOIN LATERAL (VALUES (c.site_id), (c.old_site_id)) u(site_id) WHERE u.site_id IS NOT NULL AND c.item_id IS NOT NULL OR c.fault IS NOT NULL) k;
+	SELECT array_agg(u.item_id) FILTER (WHERE c.fault IS NULL), array_agg(u.site_id) FILTER (WHERE c.fault IS NULL), bool_or(c.fault IS NOT NULL) INTO items, sites, bad
+	FROM distsync_internal.inventory_check_supply(docs, source) c
+	CROSS JOIN LATERAL (VALUES (c.item_id, c.site_id), (c.item_id, c.old_site_id)) u(item_id, site_id) WHERE u.site_id IS NOT NULL OR c.fault IS NOT NULL;
 	bad := COALESCE(bad, false) AND ctx->>'on_error' IS DISTINCT FROM 'collect';
 	IF items IS NOT NULL AND NOT bad THEN
-		SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id IS NOT NULL AND k.site_id IS NOT NULL;
 		PERFORM distsync_internal.inventory_lock(items, sites);
 	END IF;
 	FOR l IN SELECT * FROM distsync_internal.inventory_check_supply(docs, source) LOOP
@@ -126,7 +127,8 @@ BEGIN
 		SELECT r.ordinal, r.doc, COALESCE(r.fault, CASE WHEN r.site_id IS NULL THEN ARRAY['SD005', 'site', 'field "site" is missing', 'Say which site serves the demand.']
 			WHEN r.doc->>'ordered' IS NOT NULL AND distsync_internal.master_exact((r.doc->>'ordered')::numeric, r.numerator, r.denominator) IS NULL THEN ARRAY['SD002', 'ordered', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
 			WHEN r.doc->>'allocated' IS NOT NULL AND distsync_internal.master_exact((r.doc->>'allocated')::numeric, r.numerator, r.denominator) IS NULL THEN ARRAY['SD002', 'allocated', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
-			WHEN r.doc->>'customer' IS NOT NULL AND p.id IS NULL THEN ARRAY['SD001', 'customer', format('unknown party "%s"', r.doc->>'customer'), 'Send the party first, correct the code, or add a cross-reference for it.'] END) AS fault
+			WHEN r.doc->>'customer' IS NOT NULL AND p.id IS NULL THEN ARRAY['SD001', 'customer', format('unknown party "%s"', r.doc->>'customer'), 'Send the party first, correct the code, or add a cross-reference for it.']
+			WHEN (r.doc->>'priority')::numeric > 2147483647 THEN ARRAY['SD002', 'priority', format('%s is too large', r.doc->>'priority'), 'Send a whole number up to 2147483647; lower is served first.'] END) AS fault
 		FROM distsync_internal.inventory_read_lines(docs, source) r
 		LEFT JOIN distsync_internal.master_parties(ARRAY(SELECT DISTINCT e->'doc'->>'customer' FROM jsonb_array_elements(docs) e), source) p ON p.code = r.doc->>'customer'
 		ORDER BY r.ordinal

@@ -72,7 +72,7 @@ DECLARE
 BEGIN
 	RETURN CASE
 		WHEN r.head IS NULL THEN ARRAY['SD001', 'reservation_id', format('unknown reservation %s', COALESCE(reservation_id::text, 'NULL')), 'Field: reservation_id.', 'Use a number that reserve() has given.']
-		WHEN options->>'holder' <> r.holder THEN ARRAY['SD041', 'holder', format('reservation %s belongs to another holder', reservation_id), format('Field: options.holder. It is "%s".', options->>'holder'),
+		WHEN options->>'holder' <> r.holder THEN ARRAY['SD041', 'options.holder', format('reservation %s belongs to another holder', reservation_id), format('Field: options.holder. It is "%s".', left(options->>'holder', 80)),
 			'Use the holder that reserved, or leave the option out if you may decide for others.']
 		WHEN r.state = 'expired' OR r.state = 'held' AND r.expires_at <= clock_timestamp() THEN ARRAY['SD042', 'reservation_id', format('reservation %s has expired', reservation_id), format('Field: reservation_id. It was held until %s.', r.expires_at),
 			'Reserve again: the stock may be somebody else''s by now.']
@@ -94,8 +94,8 @@ CREATE FUNCTION distsync_internal.inventory_hold_raise(fault text[], within text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF fault IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = fault[1], MESSAGE = fault[3], COLUMN = CASE fault[2] WHEN 'holder' THEN fault[2] ELSE within || fault[2] END,
-			DETAIL = CASE fault[2] WHEN 'holder' THEN fault[4] ELSE replace(fault[4], 'Field: ', 'Field: ' || within) END, HINT = fault[5];
+		RAISE EXCEPTION USING ERRCODE = fault[1], MESSAGE = fault[3], COLUMN = CASE fault[2] WHEN 'options.holder' THEN fault[2] ELSE within || fault[2] END,
+			DETAIL = CASE fault[2] WHEN 'options.holder' THEN fault[4] ELSE replace(fault[4], 'Field: ', 'Field: ' || within) END, HINT = fault[5];
 	END IF;
 END
 $$;
@@ -164,7 +164,7 @@ DECLARE
 BEGIN
 	IF answer IS NULL THEN
 		IF verb = 'extend' THEN
-			PERFORM distsync_internal.inventory_reserve_options(jsonb_build_object('ttl', ttl::text));
+			PERFORM distsync_internal.inventory_ttl(ttl::text, 'ttl');
 		END IF;
 		options := distsync_internal.base_options(options, CASE verb WHEN 'commit' THEN '{keep_rest:boolean,holder:text,idempotency_key:text,source:text,reason:text}'::text[]
 			WHEN 'release' THEN '{void:boolean,holder:text,idempotency_key:text,source:text,reason:text}' ELSE '{holder:text,idempotency_key:text,source:text,reason:text}' END);

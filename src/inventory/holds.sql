@@ -48,7 +48,7 @@ BEGIN
 	IF answer IS NULL THEN
 		options := distsync_internal.base_options(options, CASE verb WHEN 'commit' THEN '{keep_rest:boolean,holder:text,on_error:text,idempotency_key:text,source:text,reason:text}'::text[] ELSE '{void:boolean,holder:text,on_error:text,idempotency_key:text,source:text,reason:text}' END);
 		IF COALESCE(options->>'on_error', 'abort') NOT IN ('abort', 'collect') THEN
-			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown on_error "%s"', options->>'on_error'), COLUMN = 'on_error', DETAIL = 'Field: options.on_error. Known: abort, collect.', HINT = 'Use abort (nothing is done if one line is wrong) or collect (the others are done).';
+			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown on_error "%s"', left(options->>'on_error', 80)), COLUMN = 'options.on_error', DETAIL = 'Field: options.on_error. Known: abort, collect.', HINT = 'Use abort (nothing is done if one line is wrong) or collect (the others are done).';
 		END IF;
 		collect := COALESCE(options->>'on_error' = 'collect', false);
 		SELECT * INTO k FROM distsync_internal.inventory_hold_lock(ARRAY(SELECT x.reservation_id FROM distsync_internal.inventory_hold_lines(lines, options) x));
@@ -115,8 +115,8 @@ DECLARE
 	most integer;
 BEGIN
 	options := distsync_internal.base_options(options, '{holder:text,demand_key:text,item:text,site:text,ids,limit:integer:1:10000,after:integer:0:999999999999999999}');
-	IF options ? 'ids' AND (jsonb_typeof(options->'ids') <> 'array' OR EXISTS (SELECT FROM jsonb_array_elements_text(options->'ids') u WHERE u !~ '^[0-9]{1,18}$') OR jsonb_array_length(options->'ids') > 10000) THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'ids must be an array of at most 10000 numbers', COLUMN = 'ids', DETAIL = 'Field: options.ids.', HINT = 'Send numbers that reserve() has given.';
+	IF options ? 'ids' AND (jsonb_typeof(options->'ids') <> 'array' OR EXISTS (SELECT FROM jsonb_array_elements_text(options->'ids') u WHERE COALESCE(u, '') !~ '^[0-9]{1,18}$') OR jsonb_array_length(options->'ids') > 10000) THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'ids must be an array of at most 10000 numbers', COLUMN = 'options.ids', DETAIL = 'Field: options.ids.', HINT = 'Send numbers that reserve() has given.';
 	END IF;
 	for_item := CASE WHEN options->>'item' IS NOT NULL THEN distsync_internal.master_item(options->>'item', 'options.item') END;
 	for_site := CASE WHEN options->>'site' IS NOT NULL THEN distsync_internal.master_site(options->>'site', 'options.site') END;

@@ -175,13 +175,13 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('stock_event', 'to_site', 'code', false, 'any', 'For a transfer: site it goes to.', NULL),
 	('stock_event', 'state', 'code', false, 'any', 'Stock state, default available.', NULL),
 	('stock_event', 'to_state', 'code', false, 'any', 'For a transfer: state it becomes. Without it and to_site stock is released: what is in quality, in_transit or returns becomes available.', NULL),
-	('stock_event', 'lot', 'text', false, 'any', 'Lot or serial number.', NULL),
+	('stock_event', 'lot', 'name', false, 'any', 'Lot or serial number.', NULL),
 	('stock_event', 'owner', 'code', false, 'any', 'Party that owns it, where it is not ours.', NULL),
 	('stock_event', 'quantity', 'quantity', false, 'any', 'delta: the change, with its sign; count: what was found; otherwise what moved, above 0. Not for reverse.', NULL),
 	('stock_event', 'unit', 'unit', false, 'any', 'Unit of the quantity, default the base unit.', NULL),
 	('stock_event', 'event_at', 'instant', false, 'any', 'When it happened. Needed except for reverse, which has the time of its original.', NULL),
-	('stock_event', 'stream', 'text', false, 'any', 'Numbered stream it belongs to.', NULL),
+	('stock_event', 'stream', 'name', false, 'any', 'Numbered stream it belongs to.', NULL),
 	('stock_event', 'sequence', 'integer', false, 'nonnegative', 'Its number in the stream.', NULL),
-	('stock_event', 'reference', 'text', false, 'any', 'Document that both book and warehouse name: shipment, receipt. For receive: reference of the supply; for ship: key of the demand (company/order/line), if shipments come as stock events.', NULL),
+	('stock_event', 'reference', 'name', false, 'any', 'Document that both book and warehouse name: shipment, receipt. For receive: reference of the supply; for ship: key of the demand (company/order/line), if shipments come as stock events.', NULL),
 	('stock_event', 'expires_on', 'date', false, 'any', 'Expiry of the lot.', NULL),
-	('stock_event', 'reverses', 'text', false, 'any', 'For reverse: event_id of the event, of the same source and item. If it is not known yet, the reversal waits for it.', NULL);
+	('stock_event', 'reverses', 'name', false, 'any', 'For reverse: event_id of the event, of the same source and item. If it is not known yet, the reversal waits for it.', NULL);

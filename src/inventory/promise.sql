@@ -55,24 +55,24 @@ BEGIN
 		ORDER BY x.item_id, COALESCE(x.ordinal, x.n::integer)) INTO result
 	FROM ROWS FROM (jsonb_to_recordset(lines) AS (ordinal integer, item_id bigint, base_quantity numeric, site_id bigint, demand_key text, requested_at timestamptz))
 		WITH ORDINALITY AS x(ordinal, item_id, base_quantity, site_id, demand_key, requested_at, n);
-	SELECT u.ordinal, u.quantity, i.sku, i.kit, i.status INTO bad
+	SELECT u.ordinal, u.quantity, i.sku, i.kit, i.status, format('lines[%s].', u.ordinal - 1) AS line INTO bad
 	FROM unnest(result) u LEFT JOIN dist.item i ON i.item_id = u.item_id
 	WHERE u.quantity IS NULL OR u.quantity <= 0 OR u.quantity >= 'Infinity' OR i.item_id IS NULL OR i.kit AND (NOT kits OR u.quantity <> trunc(u.quantity)
 		OR NOT EXISTS (SELECT FROM distsync_internal.inventory_components(u.item_id)))
 	ORDER BY u.ordinal LIMIT 1;
 	IF FOUND AND bad.sku IS NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'unknown item', COLUMN = 'item',
-			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send the item first, or correct the line.';
+		RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = 'unknown item', COLUMN = bad.line || 'item',
+			DETAIL = format('Field: %sitem.', bad.line), HINT = 'Send the item first, or correct the line.';
 	ELSIF FOUND AND bad.kit AND kits AND bad.quantity > 0 THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = CASE WHEN bad.quantity <> trunc(bad.quantity) THEN format('quantity %s is no number of whole kits', bad.quantity) ELSE format('kit "%s" has no components', bad.sku) END,
-			COLUMN = CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END,
-			DETAIL = format('Field: %s. Line %s, item "%s".', CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END, bad.ordinal, bad.sku), HINT = 'Send a whole number of kits, and each kit with its components first.';
+			COLUMN = bad.line || CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END,
+			DETAIL = format('Field: %s%s. Item "%s".', bad.line, CASE WHEN bad.quantity <> trunc(bad.quantity) THEN 'quantity' ELSE 'item' END, bad.sku), HINT = 'Send a whole number of kits, and each kit with its components first.';
 	ELSIF FOUND AND bad.kit AND NOT kits THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', bad.sku), COLUMN = 'item',
-			DETAIL = format('Field: item. Line %s.', bad.ordinal), HINT = 'Send a line for each of its components.';
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', bad.sku), COLUMN = bad.line || 'item',
+			DETAIL = format('Field: %sitem.', bad.line), HINT = 'Send a line for each of its components.';
 	ELSIF FOUND THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be promised', COALESCE(bad.quantity::text, 'NULL')), COLUMN = 'quantity',
-			DETAIL = format('Field: quantity. Line %s, item "%s"; it must be above 0.', bad.ordinal, bad.sku), HINT = 'Send a quantity above 0, or leave the line out.';
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be promised', COALESCE(bad.quantity::text, 'NULL')), COLUMN = bad.line || 'quantity',
+			DETAIL = format('Field: %squantity. Item "%s"; it must be above 0.', bad.line, bad.sku), HINT = 'Send a quantity above 0, or leave the line out.';
 	END IF;
 	RETURN result;
 END

@@ -14,6 +14,24 @@ CREATE TYPE distsync_internal.inventory_reserved AS (
 );
 COMMENT ON TYPE distsync_internal.inventory_reserved IS 'Answer of reserve() for a line: place in the request (from 1), outcome reserved | partial | short | refused, reservation, item, site, quantity and what was available in unit, expiry of the hold (NULL = committed), detail {"base_quantity", "base_unit", "available_at"}.';
 
+-- inventory_line_texts does the check of what is text in a line: of another kind it would be taken for a code that nobody knows, and names of
+-- demands are kept in indexes.
+CREATE FUNCTION distsync_internal.inventory_line_texts(line jsonb, within text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	bad text := (SELECT f FROM unnest('{item,site,unit,demand_key,requested_at}'::text[]) WITH ORDINALITY u(f, n) WHERE jsonb_typeof(line->f) NOT IN ('string', 'null') ORDER BY n LIMIT 1);
+BEGIN
+	IF bad IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = format('"%s" of a line must be text', bad), COLUMN = within || bad,
+			DETAIL = format('Field: %s%s. It is %s.', within, bad, left((line->bad)::text, 80)), HINT = 'Send it in quotes, or leave it out.';
+	ELSIF length(line->>'demand_key') NOT BETWEEN 1 AND 255 THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('a demand key has 1 to 255 characters, not %s', length(line->>'demand_key')), COLUMN = within || 'demand_key',
+			DETAIL = format('Field: %sdemand_key.', within), HINT = 'Send company/order/line, or leave it out.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_texts(jsonb, text) IS 'Checks the fields of a line that are text. within: what stands before the field in errors. Errors: SD002 length of demand_key, SD005 not text.';
+
 -- inventory_wanted does the turning of lines in codes and units into lines in ids and base units, with every check before anything is
 -- locked.
 CREATE FUNCTION distsync_internal.inventory_wanted(lines jsonb, source text, OUT wanted jsonb, OUT asked jsonb)
@@ -32,6 +50,9 @@ BEGIN
 	asked := '[]';
 	FOR l IN SELECT x.value AS line, x.n FROM jsonb_array_elements(lines) WITH ORDINALITY AS x(value, n) LOOP
 		field := format('lines[%s]', l.n - 1);
+		IF jsonb_typeof(l.line) = 'object' THEN
+			PERFORM distsync_internal.inventory_line_texts(l.line, field || '.');
+		END IF;
 		IF jsonb_typeof(l.line) <> 'object' OR l.line->>'item' IS NULL THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = format('line %s needs an item and a quantity', l.n), COLUMN = field,
 				DETAIL = format('Field: %s. It is %s.', field, left(l.line::text, 200)), HINT = 'Send {"item": "SKU", "quantity": 1}; numbers as plain decimals.';
@@ -39,7 +60,7 @@ BEGIN
 		number := CASE WHEN COALESCE(l.line->>'quantity', '1') ~ '^[+-]?[0-9]{1,20}(\.[0-9]{1,20})?$' THEN COALESCE(l.line->>'quantity', '1')::numeric END;
 		IF number IS NULL OR number <= 0 OR min_scale(number) > 6 OR number >= 100000000000000 THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s cannot be reserved', left(l.line->>'quantity', 40)), COLUMN = field || '.quantity',
-				DETAIL = format('Field: %s.quantity. Item "%s"; it must be a plain number above 0.', field, l.line->>'item'), HINT = 'Send a quantity above 0, with at most 14 digits before and 6 after the point; use release_reservation() to give back.';
+				DETAIL = format('Field: %s.quantity. Item "%s"; it must be a plain number above 0.', field, left(l.line->>'item', 80)), HINT = 'Send a quantity above 0, with at most 14 digits before and 6 after the point; use release_reservation() to give back.';
 		END IF;
 		IF NOT distsync_internal.base_is_instant(COALESCE(l.line->>'requested_at', '2000-01-01')) THEN
 			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('"%s" is not an instant', left(l.line->>'requested_at', 80)), COLUMN = field || '.requested_at',
@@ -55,26 +76,39 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_wanted(jsonb, text) IS
 	'Lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}] as inventory_reserve() takes them, and what was asked of each. Errors: SD001, SD002, SD004, SD005.';
 
+-- inventory_ttl does the reading of how long a hold shall last.
+CREATE FUNCTION distsync_internal.inventory_ttl(said text, field text) RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	t timestamptz := clock_timestamp();
+	ttl interval;
+BEGIN
+	PERFORM distsync_internal.base_required(field, said);
+	BEGIN
+		-- months and days add up to nothing at times: what counts is when the hold would end
+		ttl := CASE WHEN said::interval BETWEEN '0' AND '366 days' AND t + said::interval > t THEN said::interval END;
+	EXCEPTION WHEN data_exception THEN
+		ttl := NULL;
+	END;
+	IF ttl IS NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('"%s" is no time a hold may last', left(said, 80)), COLUMN = field,
+			DETAIL = format('Field: %s. It must be an interval above 0 and of at most 366 days.', field), HINT = 'Send for example "15 minutes".';
+	END IF;
+	RETURN ttl;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_ttl(text, text) IS 'How long a hold shall last, from its text. Errors: SD002 no interval above 0 and of at most 366 days, SD005 NULL; field: what they name.';
+
 -- inventory_reserve_options does the checking of the options of reserve() and the turning of codes into ids.
 CREATE FUNCTION distsync_internal.inventory_reserve_options(options jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	ttl interval;
 BEGIN
-	options := distsync_internal.base_options(options, '{holder:text,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,sourcing,preferred,idempotency_key:text,source:text,reason:text}');
+	options := distsync_internal.base_options(options, '{holder:text:1:255,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,sourcing,preferred,idempotency_key:text,source:text,reason:text}');
 	IF options ? 'ttl' THEN
-		BEGIN
-			ttl := (options->>'ttl')::interval;
-		EXCEPTION WHEN data_exception THEN
-			ttl := NULL;
-		END;
-		IF ttl IS NULL OR ttl <= '0' OR ttl > '366 days' THEN
-			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('"%s" is no time a hold may last', options->>'ttl'), COLUMN = 'ttl',
-				DETAIL = 'Field: options.ttl. It must be an interval above 0 and of at most 366 days.', HINT = 'Send for example "15 minutes".';
-		END IF;
+		PERFORM distsync_internal.inventory_ttl(options->>'ttl', 'options.ttl');
 	END IF;
 	IF COALESCE(options->>'kind', 'hard') NOT IN ('soft', 'hard') THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown kind of reservation "%s"', options->>'kind'), COLUMN = 'kind',
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown kind of reservation "%s"', left(options->>'kind', 80)), COLUMN = 'options.kind',
 			DETAIL = 'Field: options.kind. Known: soft, hard.', HINT = 'Use soft for holds that a more important one may take over, otherwise hard.';
 	END IF;
 	options := distsync_internal.inventory_sourcing_options(options);

@@ -10,7 +10,7 @@ DECLARE
 	q record;
 BEGIN
 	IF mode NOT IN ('all_or_none', 'take_up_to') THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', mode), COLUMN = 'mode',
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', left(mode, 80)), COLUMN = 'options.mode',
 			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
 	options := distsync_internal.inventory_sourced(lines, options) || jsonb_build_object('parts', COALESCE(options->'parts', distsync_internal.inventory_parts(lines)));

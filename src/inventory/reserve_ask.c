@@ -107,6 +107,13 @@ copy(const JsonbValue *value)
 	return value->type == jbvString ? pnstrdup(value->val.string.val, value->val.string.len) : NULL;
 }
 
+/* code_of does the same for a code; NULL = also where it is so long that the whole path has something to say about it. */
+static char *
+code_of(const JsonbValue *value)
+{
+	return value->type == jbvString && value->val.string.len <= 255 ? copy(value) : NULL;
+}
+
 /*
  * read_ttl does the reading of a time such as "15 minutes"; whatever else an
  * interval may look like is read by the whole path.
@@ -196,8 +203,8 @@ read_option(DsReserveOptions *o, const char *name, const JsonbValue *value)
 	{
 		if (strcmp(name, texts[i].name) != 0)
 			continue;
-		*texts[i].target = copy(value);
-		return *texts[i].target != NULL;
+		*texts[i].target = code_of(value);
+		return *texts[i].target != NULL && **texts[i].target != '\0';
 	}
 	if (strcmp(name, "ttl") == 0)
 		return value->type == jbvString && read_ttl(copy(value), &o->ttl);
@@ -371,11 +378,11 @@ static bool
 read_member(DsReserveLine *line, const char *name, const JsonbValue *value, char **site)
 {
 	if (strcmp(name, "item") == 0)
-		return (line->sku = copy(value)) != NULL;
+		return (line->sku = code_of(value)) != NULL;
 	if (strcmp(name, "unit") == 0)
-		return (line->unit = copy(value)) != NULL;
+		return (line->unit = code_of(value)) != NULL;
 	if (strcmp(name, "site") == 0)
-		return (*site = copy(value)) != NULL;
+		return (*site = code_of(value)) != NULL;
 	if (strcmp(name, "quantity") == 0)
 	{
 		line->quantity = value->type == jbvNumeric

@@ -6,7 +6,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	bad text := CASE
 		WHEN options ? 'sourcing' AND (jsonb_typeof(options->'sourcing') <> 'array' OR NOT options->'sourcing' <@ '["whole","preferred","fewest_splits","most_available","rank"]' OR jsonb_array_length(options->'sourcing') NOT BETWEEN 1 AND 5) THEN 'sourcing'
-		WHEN options ? 'preferred' AND (jsonb_typeof(options->'preferred') <> 'array' OR jsonb_path_exists(options->'preferred', '$[*] ? (@.type() != "string")') OR jsonb_array_length(options->'preferred') > 100) THEN 'preferred' END;
+		WHEN options ? 'preferred' AND (jsonb_typeof(options->'preferred') <> 'array' OR jsonb_path_exists(options->'preferred', 'strict $[*] ? (@.type() != "string")') OR jsonb_array_length(options->'preferred') > 100) THEN 'preferred' END;
 BEGIN
 	IF bad IS NOT NULL THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('option "%s" cannot be %s', bad, left((options->bad)::text, 80)), COLUMN = 'options.' || bad,
@@ -55,7 +55,8 @@ BEGIN
 		WHEN d.doc->>'channel' IS NOT NULL AND c.id IS NULL THEN ARRAY['SD001', 'channel', format('unknown channel "%s"', d.doc->>'channel'), 'Send the channel first, correct the code, or add a cross-reference for it.']
 		WHEN s.unknown IS NOT NULL THEN ARRAY['SD001', 'preferred', format('unknown site "%s"', s.unknown), 'Send the site first, correct the code, or add a cross-reference for it.']
 		WHEN s.n > 100 THEN ARRAY['SD002', 'preferred', format('%s sites are too many', s.n), 'Name at most 100 sites.']
-		WHEN jsonb_array_length(NULLIF(d.doc->'rules', 'null')) > 5 THEN ARRAY['SD002', 'rules', 'a rule is named twice', 'Name each rule once.'] END
+		WHEN cardinality(s.ids) <> (SELECT count(DISTINCT u) FROM unnest(s.ids) u) THEN ARRAY['SD002', 'preferred', 'a site is named twice', 'Name each site once.']
+		WHEN jsonb_array_length(NULLIF(d.doc->'rules', 'null')) <> (SELECT count(DISTINCT u) FROM jsonb_array_elements_text(NULLIF(d.doc->'rules', 'null')) u) THEN ARRAY['SD002', 'rules', 'a rule is named twice', 'Name each rule once.'] END
 	FROM d LEFT JOIN s ON s.ordinal = d.ordinal
 	LEFT JOIN dist.company y ON y.code = d.doc->>'company'
 	LEFT JOIN distsync_internal.master_channels(ARRAY(SELECT DISTINCT x.doc->>'channel' FROM d x), inventory_check_sourcing_rule.source) c ON c.code = d.doc->>'channel'

@@ -5,7 +5,7 @@
 CREATE FUNCTION distsync_internal.master_unknown(entity text, code text, field text, source text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('unknown %s "%s"', entity, code), COLUMN = field,
+	RAISE EXCEPTION USING ERRCODE = 'SD001', MESSAGE = format('unknown %s "%s"', entity, left(code, 255)), COLUMN = field,
 		DETAIL = CASE WHEN source IS NULL THEN format('Field: %s. It is no code of ours.', field)
 			ELSE format('Field: %s. It is neither a code of ours nor a name that system "%s" is known to use.', field, source) END,
 		HINT = format('Send the %s first, correct the code, or add a cross-reference for it.', entity);

@@ -16,7 +16,7 @@ BEGIN
 	FROM dist.item_unit u WHERE u.item_id = master_unit_factor.item_id AND u.unit = master_unit_factor.unit;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD004', COLUMN = field,
-			MESSAGE = format('item "%s" has no unit "%s"', (SELECT i.sku FROM dist.item i WHERE i.item_id = master_unit_factor.item_id), unit),
+			MESSAGE = format('item "%s" has no unit "%s"', (SELECT i.sku FROM dist.item i WHERE i.item_id = master_unit_factor.item_id), left(unit, 255)),
 			DETAIL = format('Field: %s. Known: %s.', field, (SELECT string_agg(k.unit, ', ' ORDER BY k.unit COLLATE "C")
 				FROM (SELECT base UNION ALL SELECT u.unit FROM dist.item_unit u WHERE u.item_id = master_unit_factor.item_id) k(unit))),
 			HINT = 'Use one of the known units, or send the item with this unit and its factor first.';
@@ -35,7 +35,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.master_exact(numeric, bigint, bigint) IS 'quantity × numerator / denominator if it is exact at six decimals and below 10^14, otherwise NULL.';
 
 -- master_to_base does the conversion of a quantity into the item's base unit, exactly.
-CREATE FUNCTION distsync_internal.master_to_base(item_id bigint, quantity numeric, unit text) RETURNS numeric
+CREATE FUNCTION distsync_internal.master_to_base(item_id bigint, quantity numeric, unit text, field text DEFAULT 'quantity') RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f record;
@@ -44,17 +44,17 @@ BEGIN
 	SELECT * INTO f FROM distsync_internal.master_unit_factor(item_id, unit);
 	result := distsync_internal.master_exact(quantity, f.numerator, f.denominator);
 	IF result IS NULL AND quantity IS NOT NULL THEN
-		RAISE EXCEPTION USING ERRCODE = 'SD002', COLUMN = 'quantity',
+		RAISE EXCEPTION USING ERRCODE = 'SD002', COLUMN = field,
 			MESSAGE = format('quantity %s %s is no exact number of base units', quantity, unit),
-			DETAIL = format('Field: quantity. Item "%s", factor %s/%s; base units have six decimals and fourteen digits before them.',
+			DETAIL = format('Field: %s. Item "%s", factor %s/%s; base units have six decimals and fourteen digits before them.', field,
 				(SELECT i.sku FROM dist.item i WHERE i.item_id = master_to_base.item_id), f.numerator, f.denominator),
 			HINT = 'Send the quantity in the base unit, or a quantity that comes out even.';
 	END IF;
 	RETURN result;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_to_base(bigint, numeric, text) IS
-	'Quantity in base units of the item, exact at six decimals; unit NULL = base unit. Errors: SD004 unknown unit, SD002 not exact or too large.';
+COMMENT ON FUNCTION distsync_internal.master_to_base(bigint, numeric, text, text) IS
+	'Quantity in base units of the item, exact at six decimals; unit NULL = base unit. field: what the error names. Errors: SD004 unknown unit, SD002 not exact or too large.';
 
 -- master_rate does the look-up of an exchange rate: the direct one, else the inverse of the opposite one, as a fraction.
 CREATE FUNCTION distsync_internal.master_rate(from_currency text, to_currency text, at timestamptz, OUT multiply numeric, OUT divide numeric)
