@@ -63,12 +63,15 @@ BEGIN
 		SELECT sum(CASE WHEN w.phys < 0 THEN least(0, w.phys - w.book) ELSE greatest(0, w.phys - w.book) END) AS waiting
 		FROM dist.stock_in_flight w WHERE w.item_id = k.item_id AND w.site_id = k.site_id AND w.phys <> 0) f
 	CROSS JOIN LATERAL (
-		SELECT -sum(greatest(0, greatest(y.ordered, y.allocated) - greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)))
-				FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at AND (r.demand_fence_days IS NULL OR y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at)) AS due,
+		-- a demand that we have promised in full changes nothing when its day comes
+		SELECT -sum(n.external) FILTER (WHERE y.required_at IS NULL OR y.required_at <= inventory_terms.at AND (r.demand_fence_days IS NULL OR y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at)) AS due,
 			sum(greatest(0, y.allocated - y.shipped)) FILTER (WHERE y.phys_allocated) AS outside,
-			min(y.required_at) FILTER (WHERE y.required_at > inventory_terms.at) AS next_due,
-			min(y.required_at + r.demand_fence_days * interval '24 hours') FILTER (WHERE y.required_at <= inventory_terms.at AND y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at) AS next_fence
-		FROM dist.demand y WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
+			min(y.required_at) FILTER (WHERE n.external > 0 AND y.required_at > inventory_terms.at) AS next_due,
+			min(y.required_at + r.demand_fence_days * interval '24 hours') FILTER (WHERE n.external > 0 AND y.required_at <= inventory_terms.at AND y.required_at + r.demand_fence_days * interval '24 hours' > inventory_terms.at) AS next_fence
+		FROM dist.demand y
+		CROSS JOIN LATERAL (SELECT greatest(0, greatest(y.ordered, y.allocated)
+			- greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)) AS external) n
+		WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
 	CROSS JOIN LATERAL (
 		-- what comes after the time that replenishment takes does not bind, and begins to when that time reaches it
 		SELECT min(z.running) FILTER (WHERE z.moment <= l.lead_at OR l.lead_at IS NULL) AS low, bool_or(true) AS future,
