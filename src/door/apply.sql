@@ -125,6 +125,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.door_waves(text, jsonb, jsonb, integer[], text[], numeric[], timestamptz[], integer[]) IS
 	'Takes documents in waves: the second one of an entity in the second wave, and so on. Locks all their versions first, in order.';
 
+-- door_tell_refused does the telling of documents that were refused before their room saw them, after it has seen the others.
+CREATE FUNCTION distsync_internal.door_tell_refused(target text, documents jsonb, ctx jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF documents IS NOT NULL THEN
+		PERFORM distsync_internal.base_hook('refused.' || target, jsonb_build_object('source', ctx -> 'source', 'correlation_id', ctx -> 'correlation_id', 'documents', documents));
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.door_tell_refused(text, jsonb, jsonb) IS 'Calls the hook refused.<entity> with documents as they were sent; nothing for NULL.';
+
 -- door_pass does the whole way of a call's documents: check, ownership, versions, handler. Rows come in no order; with on_error abort
 -- the first one that was rejected is an error.
 CREATE FUNCTION distsync_internal.door_pass(target text, documents jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
@@ -135,6 +146,7 @@ DECLARE
 	rows distsync_internal.apply_result[];
 	bad distsync_internal.apply_result;
 	abort boolean := ctx ->> 'on_error' = 'abort';
+	unseen jsonb;
 BEGIN
 	SELECT * INTO c FROM distsync_internal.door_examine(target, documents, ctx -> 'system' ->> 'tz', ctx ->> 'operation' = 'deactivate');
 	SELECT * INTO o FROM distsync_internal.door_owned(target, ctx, c.docs, c.companies);
@@ -145,9 +157,11 @@ BEGIN
 		IF abort THEN
 			PERFORM distsync_internal.door_raise(target, rows[1]);
 		END IF;
+		unseen := (SELECT jsonb_agg(documents -> (r.ordinal - 1)) FROM unnest(rows) r);
 		RETURN QUERY SELECT r.* FROM unnest(rows) r;
 	END IF;
 	IF jsonb_array_length(o.kept) = 0 THEN
+		PERFORM distsync_internal.door_tell_refused(target, unseen, ctx);
 		RETURN;
 	END IF;
 	IF c.versions IS NULL AND c.told IS NULL AND c.waves IS NULL AND ctx ->> 'operation' <> 'snapshot' AND NOT distsync_internal.door_snapshots(target) THEN
@@ -161,6 +175,7 @@ BEGIN
 			PERFORM distsync_internal.door_raise(target, bad);
 		END IF;
 	END IF;
+	PERFORM distsync_internal.door_tell_refused(target, unseen, ctx);
 	IF cardinality(rows) <> jsonb_array_length(o.kept) THEN
 		RAISE EXCEPTION USING ERRCODE = 'internal_error', MESSAGE = format('handler of "%s" answered %s rows for %s documents', target, cardinality(rows), jsonb_array_length(o.kept)),
 			DETAIL = format('Entity: %s.', target), HINT = 'A handler returns one row for each document; this is a fault of distsync, nothing was written.';

@@ -37,20 +37,17 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_uuid(text) IS 'A text as uuid, NULL if it is none.';
 
--- inbox_apply_message does the application of one parsed message through the write door, in the caller's subtransaction.
-CREATE FUNCTION distsync_internal.inbox_apply_message(m_source text, m_id text, m_correlation uuid, message jsonb) RETURNS jsonb
+-- inbox_read_message does the finding of what a parsed message carries: its entity and its documents, by the mapping of its source if
+-- that has one.
+CREATE FUNCTION distsync_internal.inbox_read_message(m_source text, message jsonb, OUT is_event boolean, OUT event_type text, OUT what text, OUT payload jsonb)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s record;
-	is_event boolean := jsonb_typeof(message) = 'object' AND message ? 'data' AND (message ? 'specversion' OR jsonb_typeof(message -> 'type') = 'string');
-	payload jsonb := CASE WHEN is_event THEN message -> 'data' ELSE message END;
-	event_type text := CASE WHEN is_event THEN message ->> 'type' END;
-	what text;
-	options jsonb;
-	counts jsonb;
-	keys text[];
 BEGIN
 	SELECT * INTO STRICT s FROM sync.source x WHERE x.code = m_source;
+	is_event := jsonb_typeof(message) = 'object' AND message ? 'data' AND (message ? 'specversion' OR jsonb_typeof(message -> 'type') = 'string');
+	event_type := CASE WHEN is_event THEN message ->> 'type' END;
+	payload := CASE WHEN is_event THEN message -> 'data' ELSE message END;
 	IF s.mapping IS NOT NULL THEN
 		payload := distsync_internal.mapping_run(s.mapping, payload, s.system);
 		what := payload ->> 'entity';
@@ -63,6 +60,26 @@ BEGIN
 		END IF;
 		what := distsync_internal.inbox_entity(s.entity, event_type, payload -> 0);
 	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inbox_read_message(text, jsonb) IS
+	'Whether a message of a source is a CloudEvent, its type, the entity it carries and the documents as an array. Raises what the mapping raises; SD005 where it carries no document.';
+
+-- inbox_apply_message does the application of one parsed message through the write door, in the caller's subtransaction.
+CREATE FUNCTION distsync_internal.inbox_apply_message(m_source text, m_id text, m_correlation uuid, message jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	s record;
+	is_event boolean;
+	payload jsonb;
+	event_type text;
+	what text;
+	options jsonb;
+	counts jsonb;
+	keys text[];
+BEGIN
+	SELECT * INTO STRICT s FROM sync.source x WHERE x.code = m_source;
+	SELECT r.is_event, r.event_type, r.what, r.payload INTO is_event, event_type, what, payload FROM distsync_internal.inbox_read_message(m_source, message) r;
 	IF jsonb_array_length(payload) = 0 THEN
 		RETURN jsonb_build_object('state', 'ignored', 'entity', what, 'counts', '{}'::jsonb);
 	END IF;
@@ -107,6 +124,25 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_try(text, text, uuid, bytea) IS 'Applies the bytes of a message in a subtransaction: the answer of inbox_apply_message(), or what was raised as {"sqlstate","message","detail","hint","field"}, and then nothing was changed.';
 
+-- inbox_tell_refused does the telling of rooms that want to know which of their documents were set aside, as far as the message can be read.
+CREATE FUNCTION distsync_internal.inbox_tell_refused(m_source text, m_correlation uuid, body bytea) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	m record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM distsync_internal.handler h WHERE h.kind = 'hook' AND h.name LIKE 'refused.%') THEN
+		RETURN;
+	END IF;
+	SELECT * INTO m FROM distsync_internal.inbox_read_message(m_source, distsync_internal.inbox_parse(body));
+	PERFORM distsync_internal.base_hook('refused.' || m.what, jsonb_build_object('source', (SELECT s.system FROM sync.source s WHERE s.code = m_source), 'documents', m.payload, 'correlation_id', m_correlation));
+EXCEPTION WHEN OTHERS THEN
+	-- what is wrong with it is in quarantine already
+	RETURN;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inbox_tell_refused(text, uuid, bytea) IS
+	'Calls the hook refused.<entity> with the documents of a message that was set aside. Does nothing where the message cannot be read, or the hook fails.';
+
 -- inbox_next does the locking of the next message of a source that is due, NULL if there is none.
 CREATE FUNCTION distsync_internal.inbox_next(source text, after bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -150,6 +186,7 @@ BEGIN
 		RETURN 'retry';
 	END IF;
 	PERFORM distsync_internal.inbox_set_aside(inbox_step.inbox_id, code, result - 'sqlstate');
+	PERFORM distsync_internal.inbox_tell_refused(m.source, m.correlation_id, m.body);
 	PERFORM distsync_internal.inbox_close_exception(m.source, m.sqlstate, m.error ->> 'field', 'fails in another way');
 	RETURN 'done';
 END

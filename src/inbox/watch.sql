@@ -107,7 +107,8 @@ BEGIN
 	IF keep IS NULL OR EXISTS (SELECT FROM sync.progress p WHERE p.operation = 'inbox.retention' AND p.phase = 'done' AND p.updated_at > t - interval '10 minutes') THEN
 		RETURN 0;
 	END IF;
-	DELETE FROM sync.dedupe d USING (SELECT o.source, o.key_hash FROM sync.dedupe o WHERE o.seen_at < t - keep LIMIT greatest(max_rows, 1)) old
+	-- never before two days: who takes events does not look further for what happened since yesterday
+	DELETE FROM sync.dedupe d USING (SELECT o.source, o.key_hash FROM sync.dedupe o WHERE o.seen_at < t - greatest(keep, interval '2 days') LIMIT greatest(max_rows, 1)) old
 	WHERE d.source = old.source AND d.key_hash = old.key_hash;
 	GET DIAGNOSTICS n = ROW_COUNT;
 	more := more + n;

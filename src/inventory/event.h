@@ -38,7 +38,8 @@ typedef enum DsEventOutcome
 {
 	DS_EVENT_APPLIED,
 	DS_EVENT_DUPLICATE,
-	DS_EVENT_CONFLICT
+	DS_EVENT_CONFLICT,
+	DS_EVENT_GONE /* whether it was told before is not known any more */
 } DsEventOutcome;
 
 /* What a code means; filled in once a call. */

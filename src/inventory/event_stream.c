@@ -20,6 +20,7 @@
 #include "utils/multirangetypes.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/uuid.h"
 #include "inventory/event.h"
 #include "inventory/event_table.h"
 
@@ -180,6 +181,37 @@ note_whole(DsEventCall *call, const Told *told)
 		mark_twice(told, DatumGetArrayTypeP(twice));
 }
 
+/* note_refused does the noting of the numbers of events that are refused: they leave no gap, and told again they are news. */
+static void
+note_refused(DsEventCall *call)
+{
+	static const Oid types[5] = {TEXTOID, TEXTARRAYOID, INT8ARRAYOID, UUIDOID, BOOLOID};
+	Datum *streams = palloc(mul_size(sizeof(Datum), call->n));
+	Datum *numbers = palloc(mul_size(sizeof(Datum), call->n));
+	Datum values[5];
+	bool nulls[5] = {false};
+	bool isnull;
+	int n = 0;
+
+	for (int i = 0; i < call->n; i++)
+		if (call->event[i].outcome >= DS_EVENT_CONFLICT && call->event[i].numbered)
+		{
+			streams[n] = ds_inventory_slice_text(call->event[i].stream);
+			numbers[n++] = Int64GetDatum(call->event[i].sequence);
+		}
+	if (n == 0)
+		return;
+	values[0] = PointerGetDatum(call->documents->source);
+	values[1] = PointerGetDatum(construct_array(streams, n, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = PointerGetDatum(
+		construct_array(numbers, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[3] = UUIDPGetDatum(&call->documents->correlation_id);
+	nulls[3] = !call->documents->correlated;
+	values[4] = BoolGetDatum(false);
+	CommandCounterIncrement();
+	ds_inventory_event_ask("inventory_refused", 5, types, values, nulls, &isnull);
+}
+
 /* ds_inventory_event_streams does the noting of all streams of a call, in their order. Numbers told before make their events duplicates. */
 void
 ds_inventory_event_streams(DsEventCall *call)
@@ -204,4 +236,6 @@ ds_inventory_event_streams(DsEventCall *call)
 			note_whole(call, &told);
 		from = i;
 	}
+	if (call->documents->rejected)
+		note_refused(call);
 }

@@ -114,6 +114,10 @@ enum
 	T_ITEM_ID = 4,
 	T_SITE_ID = 5,
 	T_TO_SITE_ID = 6,
+	T_STATE = 7,
+	T_TO_STATE = 8,
+	T_LOT = 9,
+	T_OWNER_ID = 10,
 	T_EVENT_AT = 12,
 	T_STREAM = 13,
 	T_SEQUENCE = 14,
@@ -234,6 +238,7 @@ ds_inventory_event_told(DsEvent *const *events, int n)
 		nulls[T_ORDINAL] = nulls[T_PERSPECTIVE] = nulls[T_SITE_ID] = false;
 		nulls[T_EVENT_AT] = nulls[T_STREAM] = false;
 		nulls[T_EVENT_KEY] = nulls[T_KIND] = nulls[T_ITEM_ID] = false;
+		nulls[T_STATE] = nulls[T_TO_STATE] = nulls[T_LOT] = nulls[T_OWNER_ID] = false;
 		values[T_EVENT_KEY] = ds_inventory_slice_text(events[i]->event_id);
 		values[T_KIND] = CStringGetTextDatum(ds_inventory_event_kind_name(events[i]->kind));
 		values[T_ITEM_ID] = Int64GetDatum(events[i]->item->id);
@@ -243,6 +248,10 @@ ds_inventory_event_told(DsEvent *const *events, int n)
 		values[T_PERSPECTIVE] = perspective_of(events[i]);
 		values[T_SITE_ID] = Int64GetDatum(events[i]->site_id);
 		values[T_TO_SITE_ID] = Int64GetDatum(events[i]->to_site_id);
+		values[T_STATE] = ds_inventory_slice_text(events[i]->state);
+		values[T_TO_STATE] = ds_inventory_slice_text(events[i]->to_state);
+		values[T_LOT] = ds_inventory_slice_text(events[i]->lot);
+		values[T_OWNER_ID] = Int64GetDatum(events[i]->owner_id);
 		values[T_EVENT_AT] = TimestampTzGetDatum(events[i]->event_at);
 		values[T_STREAM] = ds_inventory_slice_text(events[i]->stream);
 		values[T_SEQUENCE] = Int64GetDatum(events[i]->sequence);

@@ -14,9 +14,12 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -135,11 +138,75 @@ dedupe(DsEventCall *call)
 	return true;
 }
 
+/* mark does the outcome of events with these ordinals. */
+static void
+mark(DsEventCall *call, Datum list, DsEventOutcome outcome)
+{
+	Datum *ordinal;
+	bool *ignored;
+	int n;
+
+	deconstruct_array(DatumGetArrayTypeP(list), INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &ordinal, &ignored, &n);
+	for (int i = 0, e = 0; i < n; i++)
+	{
+		/* both are ascending, almost always */
+		while (call->event[e].ordinal != DatumGetInt32(ordinal[i]))
+			e = (e + 1) % call->n;
+		call->event[e].outcome = outcome;
+	}
+}
+
+/*
+ * judge_replays does the look for events whose names may have been forgotten
+ * since they were told. Nothing of the last day was: names are kept for two,
+ * and no event is told a day before it happens.
+ */
+static void
+judge_replays(DsEventCall *call)
+{
+	Oid types[2] = {ds_inventory_event_array_type("inventory_event"), TEXTOID};
+	DsEvent **events = palloc(mul_size(sizeof(DsEvent *), call->n));
+	TimestampTz since = call->began - USECS_PER_DAY;
+	Datum values[2];
+	HeapTupleHeader row;
+	bool isnull;
+	int n = 0;
+
+	for (int i = 0; i < call->n; i++)
+		if (call->event[i].outcome == DS_EVENT_APPLIED && call->event[i].event_at < since)
+			events[n++] = &call->event[i];
+	if (n == 0)
+		return;
+	values[0] = ds_inventory_event_told(events, n);
+	values[1] = PointerGetDatum(call->documents->source);
+	CommandCounterIncrement();
+	row = DatumGetHeapTupleHeader(
+		ds_inventory_event_ask("inventory_told_already", 2, types, values, NULL, &isnull));
+	mark(call, GetAttributeByNum(row, 1, &isnull), DS_EVENT_DUPLICATE);
+	mark(call, GetAttributeByNum(row, 2, &isnull), DS_EVENT_GONE);
+}
+
+/* What is said of an event that is refused. */
+static const struct
+{
+	const char *sqlstate, *field, *message, *hint;
+} refusals[] = {
+	[DS_EVENT_CONFLICT] = {"SD010", "event_id",
+						   "event \"%.*s\" was told before and said something else",
+						   "Give a new event its own event_id; correct an old one by reverse or "
+						   "count."},
+	[DS_EVENT_GONE] = {"SD043", "event_at",
+					   "event \"%.*s\" is too old: whether it was told before is not known any "
+					   "more",
+					   "Count the stock, or tell its correction as a delta of today."},
+};
+
 /* answer does the rows for all documents, in their order. */
 static void
 answer(DsEventCall *call)
 {
-	static const char *const outcomes[] = {"applied", "duplicate", "rejected"};
+	static const char *const outcomes[] = {"applied", "duplicate", "rejected", "rejected"};
 
 	for (int i = 0; i < call->n; i++)
 	{
@@ -152,17 +219,15 @@ answer(DsEventCall *call)
 		values[DS_RESULT_ORDINAL] = Int32GetDatum(event->ordinal);
 		values[DS_RESULT_OUTCOME] = CStringGetTextDatum(outcomes[event->outcome]);
 		values[DS_RESULT_ENTITY_KEY] = ds_inventory_slice_text(event->event_id);
-		if (event->outcome == DS_EVENT_CONFLICT)
+		if (event->outcome >= DS_EVENT_CONFLICT)
 		{
 			nulls[DS_RESULT_SQLSTATE] = nulls[DS_RESULT_FIELD] = false;
 			nulls[DS_RESULT_MESSAGE] = nulls[DS_RESULT_HINT] = false;
-			values[DS_RESULT_SQLSTATE] = CStringGetTextDatum("SD010");
-			values[DS_RESULT_FIELD] = CStringGetTextDatum("event_id");
+			values[DS_RESULT_SQLSTATE] = CStringGetTextDatum(refusals[event->outcome].sqlstate);
+			values[DS_RESULT_FIELD] = CStringGetTextDatum(refusals[event->outcome].field);
 			values[DS_RESULT_MESSAGE] = CStringGetTextDatum(
-				psprintf("event \"%.*s\" was told before and said something else",
-						 event->event_id.len, event->event_id.s));
-			values[DS_RESULT_HINT] = CStringGetTextDatum(
-				"Give a new event its own event_id; correct an old one by reverse or count.");
+				psprintf(refusals[event->outcome].message, event->event_id.len, event->event_id.s));
+			values[DS_RESULT_HINT] = CStringGetTextDatum(refusals[event->outcome].hint);
 		}
 		tuplestore_putvalues(call->documents->rows, call->documents->desc, values, nulls);
 	}
@@ -191,9 +256,10 @@ take(DsDocuments *documents)
 		ds_inventory_event_open(&call) && dedupe(&call))
 	{
 		taken = true;
+		judge_replays(&call);
 		for (int i = 0; i < call.n; i++)
-			documents->rejected |= call.event[i].outcome == DS_EVENT_CONFLICT;
-		/* where a conflict is an error, the door raises it and all is undone */
+			documents->rejected |= call.event[i].outcome >= DS_EVENT_CONFLICT;
+		/* where that is an error, the door raises it and all is undone */
 		if (documents->collect || !documents->rejected)
 		{
 			ds_inventory_event_streams(&call);

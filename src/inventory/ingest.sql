@@ -1,51 +1,4 @@
--- Ingesting: from checked events to streams, movements, supply and demand.
-
--- inventory_streams does the bookkeeping of numbered streams: what was seen, what is missing. Numbers seen before are duplicates.
-CREATE FUNCTION distsync_internal.inventory_streams(events distsync_internal.inventory_event[], source text) RETURNS integer[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	s record;
-	t timestamptz := clock_timestamp();
-	twice integer[] := '{}';
-	more integer[];
-	seen int8multirange;
-	first bigint;
-	next bigint;
-BEGIN
-	FOR s IN
-		SELECT e.stream, min(e.perspective) AS perspective, CASE WHEN min(e.site_id) = max(e.site_id) AND count(e.to_site_id) = 0 THEN min(e.site_id) ELSE 0 END AS site_id, min(e.sequence) AS first,
-			range_agg(int8range(e.sequence, e.sequence + 1)) FILTER (WHERE e.sequence IS NOT NULL) AS told, max(e.event_at) AS event_at
-		FROM unnest(events) e WHERE e.outcome IS NULL GROUP BY e.stream ORDER BY e.stream COLLATE "C"
-	LOOP
-		INSERT INTO dist.stock_stream (source, stream, perspective, site_id, first_sequence, next_sequence, last_event_at, last_received_at)
-		VALUES (inventory_streams.source, s.stream, s.perspective, s.site_id, COALESCE(s.first, 1), COALESCE(s.first, 1), s.event_at, t) ON CONFLICT DO NOTHING;
-		IF s.told IS NULL THEN
-			-- unnumbered: a sign of life, not more often than every few seconds, so that writers do not queue for it
-			UPDATE dist.stock_stream x SET last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
-			WHERE x.source = inventory_streams.source AND x.stream = s.stream AND (x.last_received_at < t - interval '5 seconds' OR x.site_id NOT IN (s.site_id, 0));
-			CONTINUE;
-		END IF;
-		SELECT x.ahead + int8multirange(int8range(x.first_sequence, x.next_sequence)), x.first_sequence INTO seen, first
-		FROM dist.stock_stream x WHERE x.source = inventory_streams.source AND x.stream = s.stream FOR UPDATE;
-		SELECT array_agg(u.ordinal) INTO more
-		FROM (SELECT e.ordinal, e.sequence, row_number() OVER (PARTITION BY e.sequence ORDER BY e.ordinal) AS nth FROM unnest(events) e WHERE e.outcome IS NULL AND e.stream = s.stream AND e.sequence IS NOT NULL) u
-		WHERE seen @> u.sequence OR u.nth > 1;
-		twice := twice || COALESCE(more, '{}');
-		-- what comes from before the first number we know was sent earlier and told later: the stream starts there, then
-		seen := seen + s.told;
-		first := least(first, s.first);
-		next := COALESCE((SELECT upper(r) FROM unnest(seen) r WHERE r @> first), first);
-		seen := seen - int8multirange(int8range(NULL, next));
-		UPDATE dist.stock_stream x SET first_sequence = first, next_sequence = next, ahead = seen, gap_from = CASE WHEN isempty(seen) THEN NULL ELSE next END,
-			gap_since = CASE WHEN isempty(seen) THEN NULL WHEN x.gap_from IS NULL THEN t ELSE x.gap_since END,
-			last_received_at = t, last_event_at = greatest(x.last_event_at, s.event_at), site_id = CASE WHEN x.site_id = s.site_id THEN x.site_id ELSE 0 END
-		WHERE x.source = inventory_streams.source AND x.stream = s.stream;
-	END LOOP;
-	RETURN twice;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_streams(distsync_internal.inventory_event[], text) IS
-	'Notes the numbers of events in their streams, finds and closes gaps. A stream starts with the lowest number told; told later, a lower one moves its start. Returns the ordinals whose number was seen before.';
+-- Ingesting: from checked events to movements, supply and demand.
 
 -- inventory_movements does the turning of events into movements: one or two legs each; a reversal mirrors every leg of its original,
 -- at the original's time, because it says that it never happened.
@@ -136,8 +89,10 @@ DECLARE
 	sites bigint[];
 BEGIN
 	IF COALESCE(ctx->>'on_error', 'abort') = 'collect' OR NOT EXISTS (SELECT FROM unnest(events) e WHERE e.outcome = 'rejected') THEN
-		events := distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source);
+		events := distsync_internal.inventory_replays(distsync_internal.inventory_dedupe(distsync_internal.inventory_reversals(events, source), source), source);
 		twice := distsync_internal.inventory_streams(events, source);
+		PERFORM distsync_internal.inventory_refused(source, array_agg(e.stream ORDER BY e.ordinal), array_agg(e.sequence ORDER BY e.ordinal), (ctx->>'correlation_id')::uuid)
+		FROM unnest(events) e WHERE e.outcome = 'rejected' AND e.sequence IS NOT NULL HAVING count(*) > 0;
 		movements := distsync_internal.inventory_movements(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid);
 		-- a reversal locks what it names too: so it and its original, told at the same time, see each other
 		SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT m.reference FROM unnest(movements) m WHERE m.kind = 'ship' AND m.reference IS NOT NULL),
@@ -147,6 +102,8 @@ BEGIN
 			movements := ARRAY(SELECT m FROM unnest(movements) m WHERE m.kind <> 'reverse');
 			SELECT d.faults, d.waits INTO faults, waits FROM distsync_internal.inventory_take_movements(movements, ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, items, sites,
 				(ctx->>'correlation_id')::uuid, COALESCE((ctx->>'backfill')::boolean, false)) d;
+			PERFORM distsync_internal.inventory_refused(source, array_agg(e.stream ORDER BY e.ordinal), array_agg(e.sequence ORDER BY e.ordinal), (ctx->>'correlation_id')::uuid, true)
+			FROM unnest(events) e WHERE faults ? e.ordinal::text AND e.sequence IS NOT NULL HAVING count(*) > 0;
 		END IF;
 	END IF;
 	RETURN QUERY SELECT e.ordinal, CASE WHEN e.ordinal = ANY (twice) THEN 'duplicate' WHEN f.fault IS NOT NULL THEN 'rejected' ELSE COALESCE(e.outcome, 'applied') END, e.event_key,

@@ -33,6 +33,7 @@ CREATE TABLE dist.stock_stream (
 	first_sequence	bigint NOT NULL DEFAULT 1,		-- lowest number ever told: what comes before it is news
 	next_sequence	bigint NOT NULL DEFAULT 1,		-- lowest number after it that was not seen
 	ahead			int8multirange NOT NULL DEFAULT '{}',	-- numbers seen beyond it
+	refused			int8multirange NOT NULL DEFAULT '{}',	-- numbers among those seen whose events were refused: told again, they are news
 	gap_from		bigint,							-- first missing number, NULL = no gap
 	gap_since		timestamptz,					-- when the gap was noticed
 	last_event_at	timestamptz,					-- business time of the newest event
