@@ -44,6 +44,7 @@ typedef struct DsDocuments
 	bool collect;			 /* on_error collect: answer for what is wrong, do not raise */
 	pg_uuid_t correlation_id;
 	bool correlated; /* it has one */
+	int64 codes;	 /* ds_codes_epoch() when the call began */
 	int n;
 	DsDocument *document;
 	bool rejected;		   /* answer: a row says so; with on_error abort nothing else counts then */

@@ -118,6 +118,8 @@ extern void ds_rows_close(DsRows *w);
 /* rows_write.c */
 extern void ds_rows_update(DsRows *w, Snapshot snapshot, int n, const int *columns,
 						   const Datum *values, const bool *nulls);
+extern bool ds_rows_update_if(DsRows *w, Snapshot snapshot, int n, const int *columns,
+							  const Datum *values, const bool *nulls);
 extern bool ds_rows_try(DsRows *w, HeapTuple row, bool held, int n, const int *columns,
 						const Datum *values, const bool *nulls, TransactionId *other);
 extern void ds_rows_delete(DsRows *w, Snapshot snapshot);

@@ -151,13 +151,10 @@ change(DsRows *w, Snapshot snapshot, ItemPointer tid, Datum *all, bool *none, in
 	return result;
 }
 
-/*
- * ds_rows_update does the changing of columns of the row that was found and
- * whose lock, or whose owner's, the caller holds.
- */
-void
-ds_rows_update(DsRows *w, Snapshot snapshot, int n, const int *columns, const Datum *values,
-			   const bool *nulls)
+/* change_found does the same to the row that was found. */
+static TM_Result
+change_found(DsRows *w, Snapshot snapshot, int n, const int *columns, const Datum *values,
+			 const bool *nulls)
 {
 	int natts = RelationGetDescr(w->relation)->natts;
 	Datum all[MaxTupleAttributeNumber];
@@ -167,8 +164,35 @@ ds_rows_update(DsRows *w, Snapshot snapshot, int n, const int *columns, const Da
 	slot_getallattrs(w->found);
 	memcpy(all, w->found->tts_values, sizeof(Datum) * natts);
 	memcpy(none, w->found->tts_isnull, sizeof(bool) * natts);
-	expect_ours(w, change(w, snapshot, &w->found->tts_tid, all, none, n, columns, values, nulls,
-						  true, &failure));
+	return change(w, snapshot, &w->found->tts_tid, all, none, n, columns, values, nulls, true,
+				  &failure);
+}
+
+/*
+ * ds_rows_update does the changing of columns of the row that was found and
+ * whose lock, or whose owner's, the caller holds.
+ */
+void
+ds_rows_update(DsRows *w, Snapshot snapshot, int n, const int *columns, const Datum *values,
+			   const bool *nulls)
+{
+	expect_ours(w, change_found(w, snapshot, n, columns, values, nulls));
+}
+
+/*
+ * ds_rows_update_if does the same without the lock, which it takes: false =
+ * somebody has changed the row since it was found, we have waited for him, and
+ * have neither lock nor changed anything.
+ */
+bool
+ds_rows_update_if(DsRows *w, Snapshot snapshot, int n, const int *columns, const Datum *values,
+				  const bool *nulls)
+{
+	TM_Result result = change_found(w, snapshot, n, columns, values, nulls);
+
+	if (result != TM_Updated && result != TM_Deleted)
+		expect_ours(w, result);
+	return result == TM_Ok;
 }
 
 /*

@@ -188,6 +188,25 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.base_lock_prices() IS 'Locks the price clock until the end of the transaction, without moving it. Take every other lock of the call before it.';
 
+-- base_codes_changed does the moving of the epoch of codes, for triggers on small tables that backends remember.
+CREATE FUNCTION distsync_internal.base_codes_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.base_touch_epoch('codes', 0);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_codes_changed() IS 'Statement trigger: what backends remember of sites, states of stock, systems and owners is old.';
+
+-- base_watch_codes does the setting of that trigger on a table.
+CREATE FUNCTION distsync_internal.base_watch_codes(schema_name text, table_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I.%I FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.base_codes_changed()', table_name || '_codes_trg', schema_name, table_name);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_watch_codes(text, text) IS 'Part of setup(): the trigger by which backends learn that a small table of codes has changed.';
+
 -- base_touch_prices does the moving of the price clock and of the epoch rows of what a writer is about to change. The stamp is taken under
 -- the clock's lock, in a statement of its own, so that writers commit in the order of their stamps.
 CREATE FUNCTION distsync_internal.base_touch_prices(price_buckets integer[], item_buckets integer[]) RETURNS timestamptz

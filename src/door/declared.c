@@ -212,10 +212,11 @@ judge_owner(const TupleTableSlot *slot, const AttrNumber *column, const char *do
 /*
  * ds_door_may_write tells whether a source may write a whole domain, of
  * documents that name no company: nobody owns it, or the source does. False:
- * the whole way has to judge.
+ * the whole way has to judge. always: time alone does not change it, because
+ * nobody owns anything of it.
  */
 bool
-ds_door_may_write(const DsDoorDeclared *declared, text *source)
+ds_door_may_write(const DsDoorDeclared *declared, text *source, bool *always)
 {
 	Oid schema = get_namespace_oid("sync", true);
 	Oid relid = OidIsValid(schema) ? get_relname_relid("ownership", schema) : InvalidOid;
@@ -223,7 +224,7 @@ ds_door_may_write(const DsDoorDeclared *declared, text *source)
 	AttrNumber column[lengthof(owner_columns)];
 	bool fine = owners != NULL && owners->rd_rel->relkind == RELKIND_RELATION &&
 				owners->rd_rel->relam == HEAP_TABLE_AM_OID;
-	bool mine = false, others = false;
+	bool mine = false, others = false, any = false;
 	TableScanDesc scan;
 	TupleTableSlot *slot;
 
@@ -240,6 +241,7 @@ ds_door_may_write(const DsDoorDeclared *declared, text *source)
 			slot_getallattrs(slot);
 			verdict = judge_owner(slot, column, declared->domain, source);
 			fine = verdict != -2;
+			any = any || says(slot, column[0], declared->domain, strlen(declared->domain));
 			mine = mine || verdict == 1;
 			others = others || verdict == -1;
 		}
@@ -248,6 +250,7 @@ ds_door_may_write(const DsDoorDeclared *declared, text *source)
 	}
 	if (owners != NULL)
 		table_close(owners, AccessShareLock);
+	*always = fine && !any;
 	return fine && (mine || !others);
 }
 

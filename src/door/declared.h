@@ -22,6 +22,6 @@ typedef struct DsDoorDeclared
 } DsDoorDeclared;
 
 extern const DsDoorDeclared *ds_door_declared(const char *entity, int len);
-extern bool ds_door_may_write(const DsDoorDeclared *declared, text *source);
+extern bool ds_door_may_write(const DsDoorDeclared *declared, text *source, bool *always);
 
 #endif /* DS_DOOR_DECLARED_H */

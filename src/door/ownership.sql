@@ -103,3 +103,14 @@ $$;
 COMMENT ON FUNCTION distsync_internal.door_check_own(text, text, text, text, text, jsonb) IS 'Checks the arguments of own(). Errors: SD001, SD005, SD022 naming the argument.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('own', '{admin}');
+
+-- door_triggers does the setting of the triggers of this room: who sends and who owns is remembered between calls.
+CREATE FUNCTION distsync_internal.door_triggers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.base_watch_codes('sync', 'system');
+	PERFORM distsync_internal.base_watch_codes('sync', 'ownership');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.door_triggers() IS 'Part of setup(): triggers of this room.';
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('trigger', 'door', 20, 'distsync_internal.door_triggers');

@@ -2,7 +2,8 @@
  *
  * event_code.c
  *		What the codes of stock events mean: items, sites, owners, states and
- *		units, each looked up once a call. A code that is not ours may be the
+ *		units, each looked up once a call; sites and states are kept between calls
+ *		as long as nobody changes one. A code that is not ours may be the
  *		sender's own name. A GTIN, or one that is none: that is for SQL to say.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
@@ -22,9 +23,13 @@
 #include "utils/rangetypes.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
+#include "base/codes.h"
 #include "base/compat.h"
 #include "base/reader.h"
 #include "inventory/event.h"
+
+#define KEPT_CODES 512 /* a power of two */
+#define MAX_KEPT 48
 
 /* what a code is a code of */
 typedef enum CodeKind
@@ -104,8 +109,22 @@ static DsTable name_table = {
 	.columns = {"code", "status", "valid"},
 };
 
+/* A code of a small table, as it was found under a number of ds_codes_epoch(). */
+typedef struct Kept
+{
+	int64 codes;
+	CodeKind kind;
+	int len;
+	char code[MAX_KEPT];
+	DsEventCode what;
+} Kept;
+
+/* a code has one place here, and shares it with others */
+static Kept kept[KEPT_CODES];
+
 struct DsEventCodes
 {
+	int64 epoch; /* what is kept under this number is current */
 	text *source;
 	DsReader *names;
 	CodeEntry **bucket;
@@ -161,6 +180,45 @@ entry_of(struct DsEventCodes *codes, CodeKind kind, DsSlice code, bool *known)
 	return entry;
 }
 
+/* place_of does the place of a code of a small table among those that are kept; NULL: it is not kept. */
+static Kept *
+place_of(const struct DsEventCodes *codes, CodeKind kind, uint32 hash, DsSlice code)
+{
+	return codes->epoch == DS_CODES_UNKNOWN || (kind != CODE_SITE && kind != CODE_STATE) ||
+				   code.len > MAX_KEPT
+			   ? NULL
+			   : &kept[hash & (KEPT_CODES - 1)];
+}
+
+/* recall does what is kept of a code. False: nothing that is current. */
+static bool
+recall(const struct DsEventCodes *codes, CodeEntry *entry)
+{
+	const Kept *k = place_of(codes, entry->kind, entry->hash, entry->code);
+
+	if (k == NULL || k->codes != codes->epoch || k->kind != entry->kind ||
+		k->len != entry->code.len || memcmp(k->code, entry->code.s, k->len) != 0)
+		return false;
+	entry->what = k->what;
+	entry->found = true;
+	return true;
+}
+
+/* keep does the keeping of a code of ours that was found. */
+static void
+keep(const struct DsEventCodes *codes, const CodeEntry *entry)
+{
+	Kept *k = place_of(codes, entry->kind, entry->hash, entry->code);
+
+	if (k == NULL)
+		return;
+	k->codes = codes->epoch;
+	k->kind = entry->kind;
+	k->len = entry->code.len;
+	memcpy(k->code, entry->code.s, k->len);
+	k->what = entry->what;
+}
+
 /* our_code does our code for what the sender calls so. False: nobody knows that name of it. */
 static bool
 our_code(struct DsEventCodes *codes, CodeKind kind, Datum *code)
@@ -192,21 +250,24 @@ find_code(struct DsEventCodes *codes, CodeKind kind, DsSlice code)
 	bool known;
 	CodeEntry *entry = entry_of(codes, kind, code, &known);
 
-	if (!known)
+	if (!known && !recall(codes, entry))
 	{
 		Datum value = ds_inventory_slice_text(code);
 		DsReader *reader = codes->reader[kind];
+		bool ours;
 
 		if (reader == NULL)
 			reader = codes->reader[kind] = ds_reader_open(&code_tables[kind]);
 		ds_reader_seek(reader, &value, 1);
-		known = ds_reader_next(reader);
+		known = ours = ds_reader_next(reader);
 		if (!known && kind != CODE_STATE && our_code(codes, kind, &value))
 		{
 			ds_reader_seek(reader, &value, 1);
 			known = ds_reader_next(reader);
 		}
 		entry->found = known && take_code(kind, reader, &entry->what);
+		if (ours && entry->found)
+			keep(codes, entry);
 	}
 	return entry->found ? &entry->what : NULL;
 }
@@ -315,6 +376,7 @@ ds_inventory_event_resolve(DsEventCall *call)
 	struct DsEventCodes *codes = palloc0(sizeof(struct DsEventCodes));
 	bool fine = true;
 
+	codes->epoch = call->documents->codes;
 	codes->source = call->documents->source;
 	codes->mask = pg_nextpower2_32((uint32) call->n + 16) - 1;
 	codes->bucket = palloc0(mul_size(sizeof(CodeEntry *), codes->mask + 1));

@@ -433,9 +433,9 @@ write_balance(DsEventPosting *posting, BalancePlan *plan)
 	ds_rows_add(w, values, nulls);
 }
 
-/* write_pool does the row of a pool. */
-static void
-write_pool(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, Numeric cap)
+/* write_pool does the row of a pool. False: somebody has changed it since it was read; who has its lock knows better. */
+static bool
+write_pool(DsEventPosting *posting, const Terms *terms, Numeric cap)
 {
 	static const int changed[] = {P_CAP, P_PHYS, P_BOOK, P_VERSION, P_CHANGED_AT};
 	DsRows *w = posting->call->pools;
@@ -449,7 +449,7 @@ write_pool(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, Numer
 	nulls[2] = terms->book == NULL;
 	values[3] = Int64GetDatum(terms->version + 1);
 	values[4] = TimestampTzGetDatum(Max(posting->now, terms->changed_at + 1));
-	ds_rows_update(w, GetActiveSnapshot(), lengthof(changed), changed, values, nulls);
+	return ds_rows_update_if(w, GetActiveSnapshot(), lengthof(changed), changed, values, nulls);
 }
 
 /*
@@ -513,22 +513,31 @@ plan_pool(DsEventPosting *posting, DsEventPool *pool, Terms *terms, BalancePlan 
 	return true;
 }
 
-/* ds_inventory_event_pool_post does one pool. False: nothing was written, it is for SQL. */
-bool
+/*
+ * ds_inventory_event_pool_post does one pool, whose row was found last. It
+ * goes first, and gives the lock: balances change with it and never alone, so
+ * where it is as we read it they are, too.
+ */
+DsEventVerdict
 ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool)
 {
-	DsRows *w = posting->call->pools;
 	Terms terms;
 	BalancePlan plans[MAX_BALANCES];
 	int nplans;
 	Numeric cap;
 
-	if ((!pool->at_hand && !ds_rows_at(w, GetActiveSnapshot(), &pool->tid)) ||
-		!read_terms(posting, w, &terms) || !plan_pool(posting, pool, &terms, plans, &nplans) ||
-		!cap_of(&terms, &cap))
+	pool->nflights = 0;
+	pool->changed = false;
+	if (!read_terms(posting, posting->call->pools, &terms) ||
+		!plan_pool(posting, pool, &terms, plans, &nplans) || !cap_of(&terms, &cap))
 	{
 		pool->changed = false;
-		return false;
+		return DS_EVENT_NOT_PLAIN;
+	}
+	if (!write_pool(posting, &terms, cap))
+	{
+		pool->changed = false;
+		return DS_EVENT_OUTDATED;
 	}
 	for (int i = 0; i < nplans; i++)
 	{
@@ -536,13 +545,15 @@ ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool)
 		write_balance(posting, &plans[i]);
 	}
 	ds_inventory_flight_write(posting, pool);
-	write_pool(posting, pool, &terms, cap);
-	return true;
+	return DS_EVENT_POSTED;
 }
 
-/* ds_inventory_event_pools_begin does what comes before the first pool: the instant of all, read under the locks. */
+/*
+ * ds_inventory_event_stamp does the reading of the instant at which we learn of
+ * what is posted from now on: not before the snapshot that it is judged by.
+ */
 void
-ds_inventory_event_pools_begin(DsEventPosting *posting)
+ds_inventory_event_stamp(DsEventPosting *posting)
 {
 	DsEventCall *call = posting->call;
 	DsRows *entries;
@@ -554,25 +565,44 @@ ds_inventory_event_pools_begin(DsEventPosting *posting)
 		call->entries = entries;
 	else
 		posting->now = call->began;
-	posting->sequence = call->sequence;
+}
+
+/* ds_inventory_event_pools_begin does what comes before the first pool. */
+void
+ds_inventory_event_pools_begin(DsEventPosting *posting)
+{
+	ds_inventory_event_stamp(posting);
+	posting->sequence = posting->call->sequence;
 	for (int i = 0; i < posting->nlegs && !posting->expiring; i++)
 		posting->expiring = posting->legs[i].event->expires;
 }
 
-/* ds_inventory_event_pools_end does the writing of what waits. */
+/* close_reader does the end of a reader that may be open. */
+static void
+close_reader(DsReader **reader)
+{
+	if (*reader != NULL)
+		ds_reader_close(*reader);
+	*reader = NULL;
+}
+
+/* ds_inventory_event_pools_rest does the writing of what waits, and the end of what reads under the snapshot of this moment. */
+void
+ds_inventory_event_pools_rest(DsEventPosting *posting)
+{
+	ds_rows_parts_flush(posting->call->events);
+	ds_rows_flush(posting->call->balances);
+	close_reader(&posting->supplies);
+	close_reader(&posting->demands);
+	close_reader(&posting->lots);
+	close_reader(&posting->counts);
+}
+
+/* ds_inventory_event_pools_end does the end. */
 void
 ds_inventory_event_pools_end(DsEventPosting *posting)
 {
-	ds_rows_flush(posting->call->entries);
-	ds_rows_flush(posting->call->balances);
-	if (posting->supplies != NULL)
-		ds_reader_close(posting->supplies);
-	if (posting->demands != NULL)
-		ds_reader_close(posting->demands);
-	if (posting->lots != NULL)
-		ds_reader_close(posting->lots);
-	if (posting->counts != NULL)
-		ds_reader_close(posting->counts);
+	ds_inventory_event_pools_rest(posting);
 	if (posting->flights != NULL)
 		ds_rows_close(posting->flights);
 }

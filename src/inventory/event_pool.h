@@ -25,6 +25,14 @@ typedef struct DsEventFlight
 	TimestampTz event_at;
 } DsEventFlight;
 
+/* What became of a pool. */
+typedef enum DsEventVerdict
+{
+	DS_EVENT_POSTED,
+	DS_EVENT_NOT_PLAIN, /* nothing was written: it is for SQL */
+	DS_EVENT_OUTDATED	/* nothing was written: somebody has changed it since we read it */
+} DsEventVerdict;
+
 /* A pool and the legs that touch it. */
 typedef struct DsEventPool
 {
@@ -32,8 +40,6 @@ typedef struct DsEventPool
 	int64 site_id;
 	DsLeg *legs;
 	int nlegs;
-	ItemPointerData tid;	   /* where its row is */
-	bool at_hand;			   /* its row is the one that was found last */
 	bool done;				   /* it was plain, and is written */
 	int nflights;			   /* movements of it in the posting */
 	TimestampTz counted_until; /* by the book, where there are any */
@@ -68,11 +74,13 @@ typedef struct DsEventPosting
 
 extern int ds_inventory_leg_compare_balances(const DsLeg *a, const DsLeg *b);
 extern void ds_inventory_event_pools_begin(DsEventPosting *posting);
-extern bool ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);
+extern void ds_inventory_event_stamp(DsEventPosting *posting);
+extern DsEventVerdict ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);
 extern bool ds_inventory_flight_add(DsEventPosting *posting, DsEventPool *pool, const DsLeg *leg,
 									Numeric change);
 extern Numeric ds_inventory_flight_change(const DsEventPosting *posting, const DsEventPool *pool);
 extern void ds_inventory_flight_write(DsEventPosting *posting, const DsEventPool *pool);
+extern void ds_inventory_event_pools_rest(DsEventPosting *posting);
 extern void ds_inventory_event_pools_end(DsEventPosting *posting);
 
 #endif /* DS_INVENTORY_EVENT_POOL_H */

@@ -2,10 +2,12 @@
  *
  * event_post.c
  *		Events become entries, balances and pools: legs are sorted by pool and
- *		balance, the pools locked in their order, then each pool is looked at
- *		with all that is told of it. Where the change of its terms is plain
- *		(event_pool.c) it is written here; the others are left, with their legs,
- *		to inventory_take_movements() in SQL, under the same locks.
+ *		balance, then each pool is looked at, in their order, with all that is
+ *		told of it. Where the change of its terms is plain (event_pool.c) it is
+ *		written here, and its lock is that of the row that is written: no other
+ *		look at it is needed unless somebody has changed it since our snapshot.
+ *		The others are locked and left, with their legs, to
+ *		inventory_take_movements() in SQL, under the same locks.
  *
  * Process: any backend. Locks: the rows of the pools, in the order of
  * (item_id, site_id), demands before them. Memory: the caller's context.
@@ -179,49 +181,130 @@ lock_in_sql(DsEventPosting *posting, Datum *references, int nreferences)
 		take_others(posting, DatumGetArrayTypeP(locked[0]), DatumGetArrayTypeP(locked[1]));
 }
 
-/* find_pools does the places of all pools. False: one of them has to be made first. */
+/* has_rows tells whether a table may have any row: what is empty need not be asked about. */
 static bool
-find_pools(DsEventPosting *posting)
+has_rows(const char *name)
 {
-	DsRows *w = posting->call->pools;
+	Relation rel = table_open(ds_dist_relid(name), AccessShareLock);
+	bool any = RelationGetNumberOfBlocks(rel) > 0;
 
-	for (int i = 0; i < posting->npools; i++)
-	{
-		Datum keys[2] = {Int64GetDatum(posting->pools[i].item_id),
-						 Int64GetDatum(posting->pools[i].site_id)};
-
-		if (!ds_rows_find(w, GetActiveSnapshot(), keys))
-			return false;
-		posting->pools[i].tid = w->found->tts_tid;
-	}
-	return true;
+	table_close(rel, NoLock);
+	return any;
 }
 
-/* new_snapshot does the taking of a snapshot that sees what was committed while we waited, and what we wrote. */
-static void
-new_snapshot(void)
+/*
+ * is_waited_for tells whether a reversal waits for an event of the call. Who
+ * reverses an event changes the pool that it names: where a pool is as the
+ * snapshot says, what waits for it is seen.
+ */
+static bool
+is_waited_for(const DsEventPosting *posting)
 {
+	DsReader *reader;
+	bool found = false;
+
+	if (!has_rows("stock_reversal"))
+		return false;
+	reader = ds_reader_open(&reversal_table);
+	for (int i = 0; !found && i < posting->call->n; i++)
+	{
+		const DsEvent *event = &posting->call->event[i];
+		Datum keys[3] = {Int64GetDatum(event->item->id),
+						 PointerGetDatum(posting->call->documents->source),
+						 ds_inventory_slice_text(event->event_id)};
+
+		ds_reader_seek(reader, keys, lengthof(keys));
+		found = event->outcome == DS_EVENT_APPLIED && ds_reader_next(reader);
+	}
+	ds_reader_close(reader);
+	return found;
+}
+
+/* look_again does the taking of a snapshot that sees what was committed while we waited, and what we wrote; and of the instant. */
+static void
+look_again(DsEventPosting *posting)
+{
+	ds_inventory_event_pools_rest(posting);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	ds_inventory_event_stamp(posting);
+	posting->waited_for = is_waited_for(posting);
 }
 
-/* lock_pools does the locking of everything that the legs touch, and the place of each pool afterwards. */
-static void
-lock_pools(DsEventPosting *posting)
+/* find_pool does the row of a pool. False: it has to be made first. */
+static bool
+find_pool(DsEventPosting *posting, const DsEventPool *pool)
 {
-	Datum *references = palloc(sizeof(Datum) * posting->nlegs);
-	int nreferences = shipped_references(posting->legs, posting->nlegs, references);
-	bool locked = nreferences == 0 && find_pools(posting);
+	Datum keys[2] = {Int64GetDatum(pool->item_id), Int64GetDatum(pool->site_id)};
 
-	for (int i = 0; i < posting->npools && locked; i++)
-		locked = ds_rows_lock(posting->call->pools, GetActiveSnapshot(), &posting->pools[i].tid,
-							  LockWaitBlock) == TM_Ok;
-	if (!locked)
-		lock_in_sql(posting, references, nreferences);
-	posting->pools[0].at_hand = locked && posting->npools == 1;
-	new_snapshot();
-	if (!locked && !find_pools(posting))
+	return ds_rows_find(posting->call->pools, GetActiveSnapshot(), keys);
+}
+
+/* lock_found does the lock of the row that was found. False: it is gone. */
+static bool
+lock_found(DsRows *w)
+{
+	ItemPointerData tid = w->found->tts_tid;
+
+	return ds_rows_lock(w, GetActiveSnapshot(), &tid, LockWaitBlock) == TM_Ok;
+}
+
+/*
+ * post_found does a pool whose row was found, and gets its lock: by writing it
+ * or, where SQL has to take it, without. Where somebody was there meanwhile we
+ * look again, under its lock. False: it is gone.
+ */
+static bool
+post_found(DsEventPosting *posting, DsEventPool *pool)
+{
+	DsRows *w = posting->call->pools;
+	DsEventVerdict verdict =
+		posting->waited_for ? DS_EVENT_NOT_PLAIN : ds_inventory_event_pool_post(posting, pool);
+
+	if (verdict == DS_EVENT_POSTED)
+		return pool->done = true;
+	if (!lock_found(w))
+		return false;
+	if (verdict == DS_EVENT_NOT_PLAIN)
+		return true;
+	look_again(posting);
+	pool->done =
+		!posting->waited_for && ds_inventory_event_pool_post(posting, pool) == DS_EVENT_POSTED;
+	return true;
+}
+
+/* post_pools does all pools in their order, from one on, each under its lock. Returns the first one that has to be made. */
+static int
+post_pools(DsEventPosting *posting, int from)
+{
+	int i;
+
+	for (i = from; i < posting->npools; i++)
+		if (!find_pool(posting, &posting->pools[i]) || !post_found(posting, &posting->pools[i]))
+			break;
+	return i;
+}
+
+/*
+ * post_all does the locking of everything that the legs touch, and the posting
+ * of what is plain. SQL locks where demands come first, or pools have to be
+ * made: all that are left, which come after those we have in the order of
+ * locks.
+ */
+static void
+post_all(DsEventPosting *posting)
+{
+	Datum *references = palloc(mul_size(sizeof(Datum), posting->nlegs));
+	int nreferences = shipped_references(posting->legs, posting->nlegs, references);
+	int next = nreferences > 0 ? 0 : post_pools(posting, 0);
+
+	if (next == posting->npools)
+		return;
+	ds_inventory_event_pools_rest(posting);
+	lock_in_sql(posting, references, nreferences);
+	look_again(posting);
+	if (post_pools(posting, next) < posting->npools)
 		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("a pool is gone that was locked")));
 }
 
@@ -318,17 +401,6 @@ post_in_sql(DsEventPosting *posting)
 						   &isnull);
 }
 
-/* has_rows tells whether a table may have any row: what is empty need not be asked about. */
-static bool
-has_rows(const char *name)
-{
-	Relation rel = table_open(ds_dist_relid(name), AccessShareLock);
-	bool any = RelationGetNumberOfBlocks(rel) > 0;
-
-	table_close(rel, NoLock);
-	return any;
-}
-
 /* tell_differences does the telling of counts that found something else, where stock has a cost. */
 static void
 tell_differences(DsEventPosting *posting)
@@ -342,33 +414,6 @@ tell_differences(DsEventPosting *posting)
 		return;
 	value = ds_inventory_event_moved(posting->call, posting->found, posting->nfound);
 	ds_inventory_event_ask("inventory_counted", 1, types, &value, NULL, &isnull);
-}
-
-/*
- * is_waited_for tells whether a reversal waits for an event of the call. Who
- * reverses an event locks its pool first: under our locks what waits is seen.
- */
-static bool
-is_waited_for(const DsEventPosting *posting)
-{
-	DsReader *reader;
-	bool found = false;
-
-	if (!has_rows("stock_reversal"))
-		return false;
-	reader = ds_reader_open(&reversal_table);
-	for (int i = 0; !found && i < posting->call->n; i++)
-	{
-		const DsEvent *event = &posting->call->event[i];
-		Datum keys[3] = {Int64GetDatum(event->item->id),
-						 PointerGetDatum(posting->call->documents->source),
-						 ds_inventory_slice_text(event->event_id)};
-
-		ds_reader_seek(reader, keys, lengthof(keys));
-		found = event->outcome == DS_EVENT_APPLIED && ds_reader_next(reader);
-	}
-	ds_reader_close(reader);
-	return found;
 }
 
 /* tell_others does the marks for whoever wants to know of changes: each item once. Pools are sorted by them. */
@@ -394,12 +439,10 @@ ds_inventory_event_post(DsEventCall *call)
 	if (posting.nlegs == 0)
 		return;
 	posting.pools = make_pools(posting.legs, posting.nlegs, &posting.npools);
-	lock_pools(&posting);
-	posting.waited_for = is_waited_for(&posting);
 	posting.found = palloc(mul_size(sizeof(DsLeg *), posting.nlegs));
 	ds_inventory_event_pools_begin(&posting);
-	for (int i = 0; i < posting.npools && !posting.waited_for; i++)
-		posting.pools[i].done = ds_inventory_event_pool_post(&posting, &posting.pools[i]);
+	posting.waited_for = is_waited_for(&posting);
+	post_all(&posting);
 	ds_inventory_event_pools_end(&posting);
 	tell_others(&posting);
 	CommandCounterIncrement();

@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "base/codes.h"
 #include "base/compat.h"
 #include "base/export.h"
 #include "base/guc.h"
@@ -389,6 +390,7 @@ ds_sql_inventory_apply_events(PG_FUNCTION_ARGS)
 
 		ds_documents_answer_to(fcinfo, &documents);
 		PushActiveSnapshot(GetTransactionSnapshot());
+		documents.codes = ds_codes_epoch();
 		taken = take_events(&documents);
 		PopActiveSnapshot();
 		if (taken)

@@ -273,6 +273,7 @@ BEGIN
 	CREATE OR REPLACE TRIGGER item_delete_trg AFTER DELETE ON dist.item REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_item_deleted();
 	CREATE OR REPLACE TRIGGER category_update_trg AFTER UPDATE ON dist.category REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.master_category_changed();
 	PERFORM distsync_internal.master_touch_triggers();
+	PERFORM distsync_internal.base_watch_codes('dist', 'site');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.master_triggers() IS 'Part of setup(): creates the triggers that keep the closures and move the price epoch.';

@@ -355,7 +355,7 @@ CREATE INDEX item_cost_item_idx ON dist.item_cost (item_id, company_id, site_id,
 -- lock of the clock, until it commits; every cached read compares them under its own snapshot. A row's n is the clock's when it was
 -- last moved.
 CREATE TABLE dist.epoch (
-	domain		text NOT NULL,						-- clock | price | item | credit
+	domain		text NOT NULL,						-- clock | price | item | credit | codes (sites, states of stock, systems, owners)
 	bucket		smallint NOT NULL,					-- clock 0; price 0 = shared, 1 + party_id mod 256; item 1 + item_id mod 256
 	n			bigint NOT NULL DEFAULT 0,			-- number of the last move
 	stamped_at	timestamptz NOT NULL DEFAULT '-infinity',	-- greatest(clock_timestamp(), last + 1 µs), taken under the lock
@@ -364,4 +364,4 @@ CREATE TABLE dist.epoch (
 ) WITH (fillfactor = 10);
 INSERT INTO dist.epoch (domain, bucket) SELECT 'price', b FROM generate_series(0, 256) AS b;
 INSERT INTO dist.epoch (domain, bucket) SELECT 'item', b FROM generate_series(1, 256) AS b;
-INSERT INTO dist.epoch (domain, bucket) SELECT d, 0 FROM unnest(ARRAY['clock', 'credit']) AS d;
+INSERT INTO dist.epoch (domain, bucket) SELECT d, 0 FROM unnest(ARRAY['clock', 'credit', 'codes']) AS d;
