@@ -18,6 +18,7 @@ CREATE TABLE distsync_internal.document_entity (
 	key_fields	text[] NOT NULL,
 	domain		text NOT NULL,
 	description	text NOT NULL,
+	timed		boolean NOT NULL DEFAULT true,
 	CONSTRAINT document_entity_pk PRIMARY KEY (entity),
 	CONSTRAINT document_entity_name_chk CHECK (entity ~ '^[a-z][a-z0-9_]*$')
 );
@@ -26,6 +27,7 @@ COMMENT ON COLUMN distsync_internal.document_entity.entity IS 'Name of the entit
 COMMENT ON COLUMN distsync_internal.document_entity.key_fields IS 'Fields that identify it; joined with / they are its entity_key. They must be in every document.';
 COMMENT ON COLUMN distsync_internal.document_entity.domain IS 'Domain whose owner may write it, see sync.ownership.';
 COMMENT ON COLUMN distsync_internal.document_entity.description IS 'What the document says, for its contract.';
+COMMENT ON COLUMN distsync_internal.document_entity.timed IS 'The door judges by versions and times what is news. False: the room does, which knows the order of time itself; its handler also names the key of each document.';
 
 CREATE TABLE distsync_internal.document_field (
 	entity		text NOT NULL,

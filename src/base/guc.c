@@ -41,6 +41,7 @@ int ds_guc_release_inline = 100;
 int ds_guc_reversal_patience = 1440;
 int ds_guc_reversals_waiting = 100000;
 int ds_guc_slots_max = 64;
+int ds_guc_snapshot_zero_share = 30;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -193,6 +194,13 @@ define_stock(void)
 		"Sets how many reversals of one source may wait for events that were not told yet.",
 		"One more is refused.", &ds_guc_reversals_waiting, 100000, 0, 1000000000, PGC_USERSET, 0,
 		NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.snapshot_zero_share",
+		"Sets how much of the stock of its scope a snapshot may count to 0 by leaving it out.",
+		"In percent of the balances of the scope that are not 0; 10 of them are always allowed. "
+		"Beyond that nothing is counted to 0, and the exception snapshot_zeroes asks people. 100 "
+		"turns it off.",
+		&ds_guc_snapshot_zero_share, 30, 0, 100, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 /* define_hot does the settings of items that many clients promise from. */

@@ -58,6 +58,7 @@ extern int ds_guc_release_inline;
 extern int ds_guc_reversal_patience;
 extern int ds_guc_reversals_waiting;
 extern int ds_guc_slots_max;
+extern int ds_guc_snapshot_zero_share;
 extern int ds_guc_worker_lock_timeout;
 
 extern void ds_guc_init(void);

@@ -164,7 +164,7 @@ BEGIN
 		PERFORM distsync_internal.door_tell_refused(target, unseen, ctx);
 		RETURN;
 	END IF;
-	IF c.versions IS NULL AND c.told IS NULL AND c.waves IS NULL AND ctx ->> 'operation' <> 'snapshot' AND NOT distsync_internal.door_snapshots(target) THEN
+	IF c.versions IS NULL AND c.told IS NULL AND c.waves IS NULL AND ctx ->> 'operation' <> 'snapshot' AND NOT distsync_internal.door_snapshots(target) OR NOT distsync_internal.door_timed(target) THEN
 		rows := ARRAY(SELECT h FROM distsync_internal.door_handle(target, o.kept, ctx) h);
 	ELSE
 		rows := ARRAY(SELECT h FROM distsync_internal.door_waves(target, ctx, o.kept, c.ordinals, c.keys, c.versions, c.told, c.waves) h);
@@ -210,8 +210,13 @@ BEGIN
 			RETURN;
 		END IF;
 	END IF;
+	IF ctx ? 'pages' AND ctx ->> 'absent' <> 'ignore' THEN
+		PERFORM distsync_internal.door_page_opened(entity, documents, ctx);
+	END IF;
 	rows := ARRAY(SELECT p FROM distsync_internal.door_pass(entity, documents, ctx) p ORDER BY p.ordinal);
-	IF ctx ->> 'operation' = 'snapshot' AND ctx ->> 'absent' <> 'ignore' THEN
+	IF ctx ? 'pages' AND ctx ->> 'absent' <> 'ignore' THEN
+		rows := rows || ARRAY(SELECT a FROM distsync_internal.door_page_told(entity, documents, rows, ctx) a ORDER BY a.entity_key COLLATE "C");
+	ELSIF ctx ->> 'operation' = 'snapshot' AND ctx ->> 'absent' <> 'ignore' THEN
 		rows := rows || ARRAY(SELECT a FROM distsync_internal.door_absent(entity, documents, rows, ctx) a ORDER BY a.entity_key COLLATE "C");
 	END IF;
 	IF source = 'distsync' AND EXISTS (SELECT FROM unnest(rows) r WHERE r.outcome = 'applied') THEN
@@ -239,7 +244,7 @@ COMMENT ON FUNCTION distsync_internal.door_apply(text, jsonb, text, text, jsonb)
 CREATE FUNCTION distsync.apply_all(entity text, documents jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result
 LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_door_apply_all';
 COMMENT ON FUNCTION distsync.apply_all(text, jsonb, text, text, jsonb) IS
-	'Takes an array of documents of one entity, at most 100,000, from a system (code of sync.system, or distsync for what people enter). One row a document, in order: ordinal, outcome applied | unchanged | duplicate | stale | rejected, entity_key, and for a rejected one sqlstate, field, message, hint; rows without ordinal are entities that a snapshot found absent. In a document an absent field is unchanged, null clears, unknown fields are kept; version (number) or updated_at decide what is stale. idempotency_key: the same call again gets the first answer. options: operation upsert | deactivate | snapshot (with as_of, scope, absent deactivate | zero | ignore, allow_empty), mode document | patch, on_error abort | collect, backfill, correlation_id, causation_id, company. Errors: those of the documents (SD001-SD008, SD011), SD010 key used for another call, SD022 unknown source.';
+	'Takes an array of documents of one entity, at most 100,000, from a system (code of sync.system, or distsync for what people enter). One row a document, in order: ordinal, outcome applied | unchanged | duplicate | stale | rejected, entity_key, and for a rejected one sqlstate, field, message, hint; rows without ordinal are entities that a snapshot found absent. In a document an absent field is unchanged, null clears, unknown fields are kept; version (number) or updated_at decide what is stale. idempotency_key: the same call again gets the first answer. options: operation upsert | deactivate | snapshot (with as_of, scope, absent deactivate | zero | ignore, allow_empty; in pages with snapshot, a name, page and pages), mode document | patch, on_error abort | collect, backfill, correlation_id, causation_id, company. Errors: those of the documents (SD001-SD008, SD011), SD010 key used for another call, SD022 unknown source.';
 
 -- apply does the taking of one document: a bulk of one.
 CREATE FUNCTION distsync.apply(entity text, document jsonb, source text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.apply_result

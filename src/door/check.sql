@@ -66,7 +66,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o record;
 BEGIN
-	PERFORM distsync_internal.base_options(options, '{operation,mode,on_error,backfill,as_of,scope,absent,allow_empty,correlation_id,causation_id,company:text}');
+	PERFORM distsync_internal.base_options(options, '{operation,mode,on_error,backfill,as_of,scope,absent,allow_empty,snapshot:text!,page:integer!:1:1000,pages:integer!:1:1000,correlation_id,causation_id,company:text}');
 	FOR o IN SELECT * FROM (VALUES ('operation', '{upsert,deactivate,snapshot}'::text[]), ('mode', '{document,patch}'), ('on_error', '{abort,collect}'),
 		('absent', '{deactivate,zero,ignore}'), ('backfill', '{true,false}'), ('allow_empty', '{true,false}')) v(name, allowed)
 	LOOP
@@ -84,6 +84,11 @@ BEGIN
 	IF options ->> 'operation' = 'snapshot' AND NOT (options ?& '{as_of,scope,absent}' AND COALESCE(jsonb_typeof(options -> 'scope') = 'object', false)) THEN
 		PERFORM distsync_internal.door_refuse('SD005', 'options', 'a snapshot must say its scope, its as_of and what absence means',
 			'Send scope (an object, {} = everything), as_of (an instant) and absent (deactivate, zero or ignore) in options.');
+	END IF;
+	IF options ?| '{snapshot,page,pages}' AND NOT (COALESCE(options ->> 'operation' = 'snapshot', false) AND options ?& '{snapshot,page,pages}'
+			AND length(options ->> 'snapshot') BETWEEN 1 AND 255 AND (options ->> 'page')::integer <= (options ->> 'pages')::integer) THEN
+		PERFORM distsync_internal.door_refuse('SD005', 'options.snapshot', 'a page of a snapshot must say which snapshot it is of, its number and how many there are',
+			'Send snapshot (a name of 1 to 255 characters), page and pages (page 1 is the first of pages) with operation snapshot.');
 	END IF;
 END
 $$;

@@ -26,9 +26,9 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT jsonb_build_object('mode', sends)
 		|| CASE WHEN what IN ('deactivate', 'deactivated', 'delete', 'deleted') THEN '{"operation": "deactivate"}' WHEN what = 'snapshot' THEN '{"operation": "snapshot"}' ELSE '{}' END::jsonb
 		|| COALESCE((SELECT jsonb_object_agg(o.key, o.value) FROM jsonb_each(CASE WHEN jsonb_typeof(message -> 'options') = 'object' THEN message -> 'options' ELSE '{}' END) o
-			WHERE o.key IN ('operation', 'mode', 'as_of', 'scope', 'absent')), '{}')
+			WHERE o.key IN ('operation', 'mode', 'as_of', 'scope', 'absent', 'snapshot', 'page', 'pages')), '{}')
 $$;
-COMMENT ON FUNCTION distsync_internal.inbox_options(jsonb, text, text) IS 'Options of apply_all() for a message: mode of the source, operation by the type (deactivated, deleted, snapshot), and operation, mode, as_of, scope, absent of the event''s own "options".';
+COMMENT ON FUNCTION distsync_internal.inbox_options(jsonb, text, text) IS 'Options of apply_all() for a message: mode of the source, operation by the type (deactivated, deleted, snapshot), and operation, mode, as_of, scope, absent, snapshot, page, pages of the event''s own "options".';
 
 -- inbox_uuid does the reading of a text as a UUID, NULL if it is none.
 CREATE FUNCTION distsync_internal.inbox_uuid(value text) RETURNS uuid

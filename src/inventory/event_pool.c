@@ -32,39 +32,16 @@
 
 enum
 {
-	R_SITE_ID,
-	R_REFERENCE
+	A_STATE,
+	A_AS_OF
 };
 
-static DsTable supply_table = {
-	.name = "supply",
-	.index = "supply_reference_uq",
-	.keys = {"item_id"},
-	.columns = {"site_id", "reference"},
+static DsTable barrier_table = {
+	.name = "stock_barrier",
+	.index = "stock_barrier_pk",
+	.keys = {"site_id", "perspective", "state", "as_of"},
+	.columns = {"state", "as_of"},
 };
-
-static DsTable demand_table = {
-	.name = "demand",
-	.index = "demand_key_uq",
-	.keys = {"demand_key", "item_id"},
-	.columns = {"item_id"},
-};
-
-enum
-{
-	L_LOT,
-	L_EXPIRES_ON
-};
-
-static DsTable lot_table = {
-	.name = "stock_balance",
-	.index = "stock_balance_pk",
-	.keys = {"item_id"},
-	.columns = {"lot", "expires_on"},
-};
-
-/* so many balances of an item are looked through for a lot */
-#define MAX_LOTS 200
 
 /* What becomes of a balance. */
 typedef struct BalancePlan
@@ -156,71 +133,6 @@ read_terms(const DsEventPosting *posting, const DsRows *w, Terms *terms)
 	return true;
 }
 
-/* reader_of does the opening of what is seldom read. */
-static DsReader *
-reader_of(DsReader **reader, DsTable *table)
-{
-	if (*reader == NULL)
-		*reader = ds_reader_open(table);
-	return *reader;
-}
-
-/* supply_is_named tells whether a receipt names a supply of its item and site. */
-static bool
-supply_is_named(DsEventPosting *posting, const DsLeg *leg)
-{
-	DsReader *reader = reader_of(&posting->supplies, &supply_table);
-	Datum key = Int64GetDatum(leg->item_id);
-
-	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader))
-	{
-		const text *name = DatumGetTextPP(reader->values[R_REFERENCE]);
-		DsSlice reference = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-
-		if (DatumGetInt64(reader->values[R_SITE_ID]) == leg->site_id &&
-			ds_inventory_slice_compare(reference, leg->event->reference) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* demand_is_named tells whether a shipment names a demand. */
-static bool
-demand_is_named(DsEventPosting *posting, const DsLeg *leg)
-{
-	DsReader *reader = reader_of(&posting->demands, &demand_table);
-	Datum keys[2] = {ds_inventory_slice_text(leg->event->reference), Int64GetDatum(leg->item_id)};
-
-	ds_reader_seek(reader, keys, 2);
-	return ds_reader_next(reader);
-}
-
-/*
- * lot_is_plain tells whether a lot is only a name: it does not expire, as far
- * as is known of it anywhere, and is no serial number.
- */
-static bool
-lot_is_plain(DsEventPosting *posting, const DsLeg *leg)
-{
-	DsReader *reader = reader_of(&posting->lots, &lot_table);
-	Datum key = Int64GetDatum(leg->item_id);
-
-	if (leg->event->item->serial)
-		return false;
-	ds_reader_seek(reader, &key, 1);
-	for (int n = 0; ds_reader_next(reader); n++)
-	{
-		const text *name = DatumGetTextPP(reader->values[L_LOT]);
-		DsSlice lot = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-
-		if (n == MAX_LOTS ||
-			(!reader->nulls[L_EXPIRES_ON] && ds_inventory_slice_compare(lot, leg->event->lot) == 0))
-			return false;
-	}
-	return true;
-}
-
 /* is_plain tells whether a leg moves its balance and nothing else. */
 static bool
 is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const DsLeg *leg)
@@ -228,7 +140,7 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 	const DsEvent *event = leg->event;
 
 	if (event->expires ||
-		(event->lot.len > 0 && (posting->expiring || !lot_is_plain(posting, leg))))
+		(event->lot.len > 0 && (posting->expiring || !ds_inventory_lot_is_plain(posting, leg))))
 		return false;
 	/* a count of the book ends the wait for what the warehouse has told */
 	if (event->kind == DS_EVENT_COUNT)
@@ -240,8 +152,8 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 		(event->book ? terms->phys : terms->book) != NULL &&
 		!ds_inventory_flight_add(posting, pool, leg, change_of(leg)))
 		return false;
-	return event->kind == DS_EVENT_RECEIVE ? !supply_is_named(posting, leg)
-		   : event->kind == DS_EVENT_SHIP  ? !demand_is_named(posting, leg)
+	return event->kind == DS_EVENT_RECEIVE ? !ds_inventory_supply_is_named(posting, leg)
+		   : event->kind == DS_EVENT_SHIP  ? !ds_inventory_demand_is_named(posting, leg)
 										   : true;
 }
 
@@ -292,6 +204,34 @@ compare_moments(const void *a, const void *b)
 	return x->number - y->number;
 }
 
+/* last_barrier does the instant of the last snapshot that listed a state at a site, or all of them ('') */
+static TimestampTz
+last_barrier(DsEventPosting *posting, const DsLeg *leg, Datum state)
+{
+	DsReader *reader = ds_inventory_reader_of(&posting->barriers, &barrier_table);
+	Datum keys[4] = {Int64GetDatum(leg->site_id), perspective_of(leg), state,
+					 TimestampTzGetDatum(DT_NOEND)};
+
+	ds_reader_walk(reader, DS_WALK_BACK, keys, lengthof(keys));
+	return ds_reader_next(reader) ? DatumGetTimestampTz(reader->values[A_AS_OF]) : DT_NOBEGIN;
+}
+
+/* is_behind_barriers tells whether snapshots that did not list a balance have a say in what is told of it. */
+static bool
+is_behind_barriers(DsEventPosting *posting, const BalancePlan *plan)
+{
+	TimestampTz first = DT_NOEND;
+	TimestampTz last;
+
+	if (!posting->barred)
+		return false;
+	for (int i = 0; i < plan->nlegs; i++)
+		first = Min(first, plan->legs[i].event->event_at);
+	last = last_barrier(posting, plan->legs, CStringGetTextDatum(""));
+	last = Max(last, last_barrier(posting, plan->legs, ds_inventory_slice_text(plan->legs->state)));
+	return first <= last && plan->counted_at < last;
+}
+
 /*
  * is_in_time tells whether the legs of a balance, in the order of time where
  * one is a count, can be added as they are: none is older than a count that is known, and with a count among them, none
@@ -336,7 +276,7 @@ plan_balance(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, Bal
 	}
 	if (plan->counted && plan->nlegs > 1)
 		qsort(plan->legs, plan->nlegs, sizeof(DsLeg), compare_moments);
-	if (!is_in_time(plan))
+	if (!is_in_time(plan) || is_behind_barriers(posting, plan))
 		return false;
 	before = plan->exists ? plan->quantity : ZERO;
 	plan->quantity = before;
@@ -596,6 +536,7 @@ ds_inventory_event_pools_rest(DsEventPosting *posting)
 	close_reader(&posting->demands);
 	close_reader(&posting->lots);
 	close_reader(&posting->counts);
+	close_reader(&posting->barriers);
 }
 
 /* ds_inventory_event_pools_end does the end. */

@@ -65,6 +65,8 @@ typedef struct DsEventPosting
 	DsReader *demands;
 	DsReader *lots;
 	DsReader *counts;
+	DsReader *barriers;
+	bool barred; /* snapshots have been taken */
 	DsRows *flights;
 	DsEventFlight flight[DS_EVENT_MAX_FLIGHTS]; /* of the pool that is looked at */
 	const DsLeg **found; /* counts that found something else than was known */
@@ -76,6 +78,10 @@ extern int ds_inventory_leg_compare_balances(const DsLeg *a, const DsLeg *b);
 extern void ds_inventory_event_pools_begin(DsEventPosting *posting);
 extern void ds_inventory_event_stamp(DsEventPosting *posting);
 extern DsEventVerdict ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);
+extern DsReader *ds_inventory_reader_of(DsReader **reader, DsTable *table);
+extern bool ds_inventory_supply_is_named(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_demand_is_named(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_flight_add(DsEventPosting *posting, DsEventPool *pool, const DsLeg *leg,
 									Numeric change);
 extern Numeric ds_inventory_flight_change(const DsEventPosting *posting, const DsEventPool *pool);

@@ -26,7 +26,9 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
+#include "base/codes.h"
 #include "base/guc.h"
 #include "inventory/event_pool.h"
 #include "inventory/event_table.h"
@@ -220,6 +222,50 @@ is_waited_for(const DsEventPosting *posting)
 	return found;
 }
 
+static DsTable barrier_table = {
+	.name = "stock_barrier",
+	.index = "stock_barrier_pk",
+	.keys = {"site_id"},
+	.columns = {"as_of"},
+};
+
+/* last_barrier does the instant of the newest snapshot of stock anywhere. */
+static TimestampTz
+last_barrier(void)
+{
+	DsReader *reader = ds_reader_open(&barrier_table);
+	TimestampTz last = DT_NOBEGIN;
+
+	ds_reader_seek(reader, NULL, 0);
+	while (ds_reader_next(reader))
+		last = Max(last, DatumGetTimestampTz(reader->values[0]));
+	ds_reader_close(reader);
+	return last;
+}
+
+/*
+ * is_barred tells whether any event of the call happened before the newest
+ * snapshot: then it may have to be counted away. Between calls the instant is
+ * kept as long as no snapshot is taken.
+ */
+static bool
+is_barred(const DsEventPosting *posting)
+{
+	static int64 codes = DS_CODES_UNKNOWN;
+	static TimestampTz last;
+	int64 now = posting->call->documents->codes;
+
+	if (now == DS_CODES_UNKNOWN || now != codes)
+	{
+		last = last_barrier();
+		codes = now;
+	}
+	for (int i = 0; i < posting->nlegs; i++)
+		if (posting->legs[i].event->event_at <= last)
+			return true;
+	return false;
+}
+
 /* look_again does the taking of a snapshot that sees what was committed while we waited, and what we wrote; and of the instant. */
 static void
 look_again(DsEventPosting *posting)
@@ -230,6 +276,7 @@ look_again(DsEventPosting *posting)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	ds_inventory_event_stamp(posting);
 	posting->waited_for = is_waited_for(posting);
+	posting->barred = has_rows("stock_barrier");
 }
 
 /* find_pool does the row of a pool. False: it has to be made first. */
@@ -442,6 +489,7 @@ ds_inventory_event_post(DsEventCall *call)
 	posting.found = palloc(mul_size(sizeof(DsLeg *), posting.nlegs));
 	ds_inventory_event_pools_begin(&posting);
 	posting.waited_for = is_waited_for(&posting);
+	posting.barred = is_barred(&posting);
 	post_all(&posting);
 	ds_inventory_event_pools_end(&posting);
 	tell_others(&posting);

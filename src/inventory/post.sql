@@ -39,7 +39,7 @@ BEGIN
 			u.event_at, u.kind = 'count' AS is_count, u.sequence, u.ordinal,
 			bool_or(COALESCE(u.kind = 'count' AND (u.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at, false))
 				OVER (PARTITION BY u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id) AS hard
-		FROM (SELECT v.*, count(*) OVER (PARTITION BY v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id) > 1 AS many FROM unnest(movements) v) u
+		FROM (SELECT v.*, count(*) OVER (PARTITION BY v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id) > 1 AS many FROM unnest(movements || distsync_internal.inventory_barriers(movements)) v) u
 		LEFT JOIN dist.stock_balance b ON b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = u.perspective AND b.state = u.state AND b.lot = u.lot AND b.owner_id = u.owner_id
 	) x;
 	IF plain IS NOT NULL THEN

@@ -54,6 +54,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CREATE OR REPLACE TRIGGER item_shelf_trg AFTER UPDATE ON dist.item REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_shelf_changed();
 	PERFORM distsync_internal.base_watch_codes('dist', 'stock_state');
+	PERFORM distsync_internal.base_watch_codes('dist', 'stock_barrier');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_triggers() IS 'Part of setup(): triggers of this room.';

@@ -87,6 +87,18 @@ CREATE TABLE dist.stock_balance (
 	CONSTRAINT stock_balance_chk CHECK (quantity < 'NaN' AND perspective IN ('book', 'phys'))
 ) WITH (fillfactor = 70);
 
+-- dist.stock_barrier: a snapshot that was told as a whole: what it did not list was 0 at its instant, also what we learn of later.
+CREATE TABLE dist.stock_barrier (
+	site_id		bigint NOT NULL,					-- site that was listed
+	perspective	text NOT NULL,						-- book | phys
+	state		text NOT NULL DEFAULT '',			-- stock state that was listed, '' = all
+	as_of		timestamptz NOT NULL,				-- instant of the list
+	source		text NOT NULL,						-- code of the source
+	snapshot	text NOT NULL,						-- its name of the snapshot
+	CONSTRAINT stock_barrier_pk PRIMARY KEY (site_id, perspective, state, as_of),
+	CONSTRAINT stock_barrier_chk CHECK (perspective IN ('book', 'phys'))
+);
+
 -- dist.stock_in_flight: a movement that one perspective knows and the other does not yet know in full: shipped but not posted.
 CREATE TABLE dist.stock_in_flight (
 	item_id		bigint NOT NULL,					-- item

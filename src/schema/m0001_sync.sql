@@ -245,6 +245,24 @@ CREATE TABLE sync.entity_version (
 	CONSTRAINT entity_version_chk CHECK (version < 'NaN')
 ) PARTITION BY HASH (entity_key);
 
+-- sync.snapshot_page: pages of snapshots. When the last one of a snapshot has come, what none of them lists is absent.
+CREATE TABLE sync.snapshot_page (
+	source		text NOT NULL,						-- code of the system
+	entity		text NOT NULL,						-- entity
+	snapshot	text NOT NULL,						-- the source's name of the snapshot
+	page		integer NOT NULL,					-- number of the page, from 1
+	pages		integer NOT NULL,					-- how many pages there are
+	said		jsonb NOT NULL,						-- as_of, scope and absent, which all pages say alike
+	body_sha256	bytea NOT NULL,						-- hash of its documents
+	documents	integer NOT NULL,					-- how many they are
+	entity_keys	text[],								-- their keys; NULL once the snapshot is finished
+	received_at	timestamptz NOT NULL,				-- when it came
+	finished_at	timestamptz,						-- when absence was judged, NULL = not yet
+	CONSTRAINT snapshot_page_pk PRIMARY KEY (source, entity, snapshot, page),
+	CONSTRAINT snapshot_page_chk CHECK (page BETWEEN 1 AND pages AND pages <= 1000)
+);
+CREATE INDEX snapshot_page_received_idx ON sync.snapshot_page (received_at);
+
 --! room base
 -- sync.idempotency: commands that were answered, so that a repeated call gets the first answer again.
 CREATE TABLE sync.idempotency (

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * event_named.c
+ *		Whether what an event names, a document or a lot, means more than its
+ *		balance: a supply that arrives, a demand that ships, a lot that expires.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/builtins.h"
+#include "base/compat.h"
+#include "inventory/event_pool.h"
+
+enum
+{
+	R_SITE_ID,
+	R_REFERENCE
+};
+
+static DsTable supply_table = {
+	.name = "supply",
+	.index = "supply_reference_uq",
+	.keys = {"item_id"},
+	.columns = {"site_id", "reference"},
+};
+
+static DsTable demand_table = {
+	.name = "demand",
+	.index = "demand_key_uq",
+	.keys = {"demand_key", "item_id"},
+	.columns = {"item_id"},
+};
+
+enum
+{
+	L_LOT,
+	L_EXPIRES_ON
+};
+
+static DsTable lot_table = {
+	.name = "stock_balance",
+	.index = "stock_balance_pk",
+	.keys = {"item_id"},
+	.columns = {"lot", "expires_on"},
+};
+
+/* so many balances of an item are looked through for a lot */
+#define MAX_LOTS 200
+
+/* ds_inventory_reader_of does the opening of what is seldom read. */
+DsReader *
+ds_inventory_reader_of(DsReader **reader, DsTable *table)
+{
+	if (*reader == NULL)
+		*reader = ds_reader_open(table);
+	return *reader;
+}
+
+/* ds_inventory_supply_is_named tells whether a receipt names a supply of its item and site. */
+bool
+ds_inventory_supply_is_named(DsEventPosting *posting, const DsLeg *leg)
+{
+	DsReader *reader = ds_inventory_reader_of(&posting->supplies, &supply_table);
+	Datum key = Int64GetDatum(leg->item_id);
+
+	ds_reader_seek(reader, &key, 1);
+	while (ds_reader_next(reader))
+	{
+		const text *name = DatumGetTextPP(reader->values[R_REFERENCE]);
+		DsSlice reference = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+
+		if (DatumGetInt64(reader->values[R_SITE_ID]) == leg->site_id &&
+			ds_inventory_slice_compare(reference, leg->event->reference) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* ds_inventory_demand_is_named tells whether a shipment names a demand. */
+bool
+ds_inventory_demand_is_named(DsEventPosting *posting, const DsLeg *leg)
+{
+	DsReader *reader = ds_inventory_reader_of(&posting->demands, &demand_table);
+	Datum keys[2] = {ds_inventory_slice_text(leg->event->reference), Int64GetDatum(leg->item_id)};
+
+	ds_reader_seek(reader, keys, 2);
+	return ds_reader_next(reader);
+}
+
+/*
+ * ds_inventory_lot_is_plain tells whether a lot is only a name: it does not expire, as far
+ * as is known of it anywhere, and is no serial number.
+ */
+bool
+ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg)
+{
+	DsReader *reader = ds_inventory_reader_of(&posting->lots, &lot_table);
+	Datum key = Int64GetDatum(leg->item_id);
+
+	if (leg->event->item->serial)
+		return false;
+	ds_reader_seek(reader, &key, 1);
+	for (int n = 0; ds_reader_next(reader); n++)
+	{
+		const text *name = DatumGetTextPP(reader->values[L_LOT]);
+		DsSlice lot = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
+
+		if (n == MAX_LOTS ||
+			(!reader->nulls[L_EXPIRES_ON] && ds_inventory_slice_compare(lot, leg->event->lot) == 0))
+			return false;
+	}
+	return true;
+}
