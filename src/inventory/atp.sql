@@ -252,7 +252,7 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, promised_later (of these, for a later date), demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
@@ -273,6 +273,7 @@ DECLARE
 	held numeric := 0;
 	committed numeric := 0;
 	due numeric := 0;
+	inbound numeric := 0;
 BEGIN
 	on_hand := 0;
 	projected := 0;
@@ -283,16 +284,12 @@ BEGIN
 		SELECT n.* FROM dist.stock_pool p
 		JOIN dist.site s ON s.site_id = p.site_id AND s.can_promise AND s.status = 'active'
 		CROSS JOIN LATERAL (
-			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future, p.safety
+			SELECT p.site_id, p.phys, p.book, p.due, p.low, p.held, p.committed, p.backorder_cap AS backorder, p.changed_at AS known_at, p.valid_until AS turns_at, p.ahead AS future, p.safety, p.inbound
 			WHERE p.slots = 0 AND (p.valid_until IS NULL OR p.valid_until > inventory_sum.at)
 			UNION ALL
-			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety
+			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety, t.inbound
 			FROM distsync_internal.inventory_now(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
-			WHERE p.slots > 0
-			UNION ALL
-			SELECT t.site_id, t.phys + t.outside, t.book + t.in_flight, t.due, t.low, t.held, t.committed, t.backorder, t.known_at, t.turns_at, t.future, t.safety
-			FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_sum.at) t
-			WHERE p.slots = 0 AND p.valid_until <= inventory_sum.at) n
+			WHERE p.slots > 0 OR p.valid_until <= inventory_sum.at) n
 		WHERE p.item_id = inventory_sum.item_id AND (p.site_id = inventory_sum.site_id OR inventory_sum.site_id IS NULL)
 			AND (s.company_id = inventory_sum.company_id OR inventory_sum.company_id IS NULL)
 	LOOP
@@ -315,7 +312,7 @@ BEGIN
 		sites := sites || m.site_id;
 		amounts := amounts || greatest(0, base + m.low - promised);
 		on_hand := on_hand + base;
-		projected := projected + base + m.due - m.held - m.committed;
+		projected := projected + base + m.due - m.held - m.committed + m.inbound;
 		atp := atp + amounts[cardinality(amounts)];
 		IF m.book IS NOT NULL THEN
 			atp_book := COALESCE(atp_book, 0) + greatest(0, m.book + m.low - promised);
@@ -330,9 +327,10 @@ BEGIN
 		held := held + m.held;
 		committed := committed + m.committed;
 		due := due - m.due;
+		inbound := inbound + m.inbound;
 	END LOOP;
 	basis := COALESCE(basis, 'none');
-	detail := jsonb_strip_nulls(jsonb_build_object('held', trim_scale(NULLIF(held, 0)), 'committed', trim_scale(NULLIF(committed, 0)), 'demand_of_others', trim_scale(NULLIF(due, 0)),
+	detail := jsonb_strip_nulls(jsonb_build_object('held', trim_scale(NULLIF(held, 0)), 'committed', trim_scale(NULLIF(committed, 0)), 'promised_later', trim_scale(NULLIF(inbound, 0)), 'demand_of_others', trim_scale(NULLIF(due, 0)),
 		'sites', NULLIF(COALESCE(cardinality(sites), 0), 1), 'doubt', doubt));
 END
 $$;

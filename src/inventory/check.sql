@@ -16,13 +16,13 @@ BEGIN
 	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
 	WHERE x.balance <> x.fold;
 	RETURN QUERY
-	SELECT 'a pool keeps the terms of its stock, supply and demand', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('cap', p.cap, 'derived', c.cap, 'phys', p.phys, 'derived_phys', m.phys + m.outside, 'book', p.book, 'derived_book', m.book + m.in_flight)
+	SELECT 'a pool keeps the terms of its stock, supply and demand', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('cap', p.cap, 'derived', c.cap, 'phys', p.phys, 'derived_phys', m.phys + m.outside, 'book', p.book, 'derived_book', m.book + m.in_flight, 'inbound', p.inbound, 'derived_inbound', m.inbound)
 	FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM dist.stock_pool q WHERE q.valid_until IS NULL OR q.valid_until > at) a
 	CROSS JOIN LATERAL distsync_internal.inventory_terms(a.items, a.sites, at) m
 	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low) c(cap)
 	JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 	LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low OR p.due <> m.due
+	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low OR p.due <> m.due OR p.inbound <> m.inbound
 		OR (p.backorder_cap, p.safety, p.ruled) IS DISTINCT FROM (m.backorder, m.safety, m.ruled);
 END
 $$;
@@ -48,6 +48,20 @@ BEGIN
 	SELECT 'nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', 'stock_pool', i.sku || '/' || s.code, to_jsonb(p)
 	FROM dist.stock_pool p LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
 	WHERE p.held + p.committed + p.dealt > p.cap + p.safety + p.backorder_cap + p.shortfall OR p.shortfall > greatest(0, p.held + p.committed + p.dealt - p.cap - p.backorder_cap);
+	RETURN QUERY
+	SELECT 'what is promised for a later date is covered by then, and by nothing that others are promised', 'reservation', d.reservation_id::text,
+		jsonb_build_object('item', i.sku, 'site', s.code, 'kind', r.kind, 'promised_at', r.promised_at, 'covered_at', d.promised_at)
+	FROM (SELECT DISTINCT v.item_id, v.site_id FROM dist.reservation v WHERE v.kind IN ('inbound', 'planned') AND v.state IN ('held', 'committed')) k
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND (p.valid_until IS NULL OR p.valid_until > statement_timestamp())
+	CROSS JOIN LATERAL unnest(distsync_internal.inventory_later(k.item_id, k.site_id, statement_timestamp())) d
+	JOIN dist.reservation r ON r.item_id = k.item_id AND r.reservation_id = d.reservation_id
+	LEFT JOIN dist.item i ON i.item_id = k.item_id LEFT JOIN dist.site s ON s.site_id = k.site_id
+	WHERE (r.kind, r.promised_at) IS DISTINCT FROM (d.kind, d.promised_at) AND d.kind <> 'planned';
+	RETURN QUERY
+	SELECT 'a pool whose promises wait says so', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('waiting', p.waiting)
+	FROM (SELECT DISTINCT v.item_id, v.site_id FROM dist.reservation v WHERE v.state IN ('held', 'committed') AND (v.kind IN ('inbound', 'planned') OR v.promised_at IS NULL OR v.promised_at > statement_timestamp())) k
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND NOT p.waiting LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
+	WHERE distsync_internal.inventory_waits(p.item_id, p.site_id, statement_timestamp());
 	RETURN QUERY
 	SELECT 'what a pool has dealt out are the shares of its slots', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('slots', x.slots, 'dealt', x.dealt, 'shares', x.cap)
 	FROM (SELECT item_id, site_id, COALESCE(p.slots, 0) AS slots, COALESCE(p.dealt, 0) AS dealt, COALESCE(o.cap, 0) AS cap FROM dist.stock_pool p

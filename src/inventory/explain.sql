@@ -1,7 +1,7 @@
 -- Explaining: the terms behind a number, with what binds it. The terms add up to the answer.
 
 -- inventory_explain_ahead does the terms of what is to come: until the instant asked for, and what binds after it.
-CREATE FUNCTION distsync_internal.inventory_explain_ahead(item_id bigint, site_id bigint, at timestamptz, as_of timestamptz, lead_at timestamptz, OUT supply numeric, OUT demand numeric, OUT gap numeric,
+CREATE FUNCTION distsync_internal.inventory_explain_ahead(item_id bigint, site_id bigint, at timestamptz, as_of timestamptz, lead_at timestamptz, OUT supply numeric, OUT demand numeric, OUT later numeric, OUT gap numeric,
 	OUT binds_at timestamptz, OUT documents jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -13,15 +13,17 @@ BEGIN
 	), lowest AS (
 		SELECT a.moment, a.running FROM ahead a WHERE a.running < 0 ORDER BY a.running, a.moment LIMIT 1
 	)
-	SELECT COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change > 0), 0), COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change < 0), 0),
+	SELECT COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change > 0), 0), COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change < 0 AND c.kind <> 'promise'), 0),
+		COALESCE((SELECT sum(r.quantity - r.shipped) FROM dist.reservation r WHERE r.item_id = inventory_explain_ahead.item_id AND r.site_id = inventory_explain_ahead.site_id AND r.kind IN ('inbound', 'planned') AND r.promised_at > inventory_explain_ahead.as_of
+			AND (r.state = 'committed' OR r.state = 'held' AND (r.expires_at IS NULL OR r.expires_at > inventory_explain_ahead.at))), 0),
 		COALESCE((SELECT l.running FROM lowest l), 0), (SELECT l.moment FROM lowest l),
 		(SELECT jsonb_agg(jsonb_build_object('kind', c.kind, 'reference', c.reference, 'change', trim_scale(c.change), 'at', c.moment) ORDER BY c.moment, c.kind COLLATE "C", c.reference COLLATE "C")
 			FROM (SELECT k.* FROM c k, lowest l WHERE k.change < 0 AND k.moment > inventory_explain_ahead.as_of AND k.moment <= l.moment ORDER BY k.moment DESC, k.change, k.reference COLLATE "C" LIMIT 20) c)
-	INTO supply, demand, gap, binds_at, documents;
+	INTO supply, demand, later, gap, binds_at, documents;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_explain_ahead(bigint, bigint, timestamptz, timestamptz, timestamptz) IS
-	'Supply and demand (as a negative) until as_of, base units; gap: lowest point after it, relative to it (0 = none), as far as replenishment takes; when that is, and the last twenty documents that lead there.';
+	'Supply and demand (as a negative) until as_of, base units; later: what is promised for a date after it; gap: lowest point after it, relative to it (0 = none), as far as replenishment takes; when that is, and the last twenty documents that lead there.';
 
 -- inventory_explain_lots does the listing of lots, with those that do not count and why.
 CREATE FUNCTION distsync_internal.inventory_explain_lots(item_id bigint, site_id bigint, at timestamptz, shelf_days integer) RETURNS jsonb
@@ -100,6 +102,7 @@ BEGIN
 		jsonb_build_object('term', 'safety stock', 'quantity', CASE WHEN view.use_safety THEN 0 ELSE -m.safety END),
 		jsonb_build_object('term', 'held', 'quantity', -m.held),
 		jsonb_build_object('term', 'committed', 'quantity', -m.committed),
+		jsonb_build_object('term', 'of these, for a later date', 'quantity', a.later),
 		jsonb_build_object('term', 'backorder allowance', 'quantity', m.backorder));
 	total := (SELECT sum((t->>'quantity')::numeric) FROM jsonb_array_elements(terms) t);
 	RETURN jsonb_build_object('site', code, 'basis', basis, 'doubt', m.doubt, 'terms', terms || jsonb_build_object('term', 'floor at 0', 'quantity', greatest(0, -total)),

@@ -169,7 +169,7 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT COALESCE(sum(r.quantity - r.committed), 0) AS held, COALESCE(sum(r.committed - r.shipped), 0) AS committed
 		FROM dist.reservation r WHERE r.item_id = p.item_id AND r.site_id = p.site_id AND r.state IN ('held', 'committed')) v
 	WHERE p.valid_until <= t OR p.held <> v.held OR p.committed <> v.committed OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight
-		OR p.due <> m.due OR p.low <> m.low OR p.cap <> distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low
+		OR p.due <> m.due OR p.low <> m.low OR p.inbound <> m.inbound OR NOT p.waiting AND distsync_internal.inventory_waits(p.item_id, p.site_id, t) OR p.cap <> distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low
 		OR (p.backorder_cap, p.safety, p.ruled) IS DISTINCT FROM (m.backorder, m.safety, m.ruled) OR p.shortfall <> greatest(0, p.held + p.committed - p.cap - p.safety - p.backorder_cap);
 	IF bad_items IS NULL THEN
 		RETURN 0;

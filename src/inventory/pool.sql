@@ -90,21 +90,25 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = for
 DECLARE
 	-- one instant for all: a hold that ends between two readings of the clock would be neither ended nor watched for
 	t timestamptz := clock_timestamp();
+	redated jsonb;
 	c record;
 BEGIN
 	PERFORM distsync_internal.inventory_expire(item_ids, site_ids, t);
 	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
+	SELECT jsonb_object_agg(concat_ws(':', p.item_id, p.site_id), d.was) INTO redated
+	FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id AND p.waiting
+	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_redate(p.item_id, p.site_id, t) AS was) d;
 	FOR c IN
 		WITH k AS MATERIALIZED (
 			SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites
 			FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
 		), n AS MATERIALIZED (
 			SELECT m.item_id, m.site_id, m.turns_at, m.due, m.phys + m.outside AS phys, m.book + m.in_flight AS book, m.future, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low AS cap,
-				p.held + p.committed + p.dealt AS promised, m.cap_until, m.low, p.shortfall AS was, m.backorder, m.safety, m.ruled
+				p.held + p.committed + p.dealt AS promised, m.cap_until, m.low, m.inbound, p.shortfall AS was, m.backorder, m.safety, m.ruled
 			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
 			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		), u AS (
-			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book, due = n.due, low = n.low,
+			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book, due = n.due, low = n.low, inbound = n.inbound,
 				ahead = n.future, valid_until = n.turns_at, cap_until = n.cap_until,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
@@ -117,7 +121,7 @@ BEGIN
 		WHERE u.shortfall <> u.was OR u.queue ORDER BY u.item_id, u.site_id
 	LOOP
 		IF c.queue THEN
-			PERFORM distsync_internal.inventory_repromise(c.item_id, c.site_id, t, true, inventory_refresh.correlation_id);
+			PERFORM distsync_internal.inventory_repromise(c.item_id, c.site_id, t, true, inventory_refresh.correlation_id, redated->concat_ws(':', c.item_id, c.site_id));
 		END IF;
 		CONTINUE WHEN c.shortfall = c.was;
 		PERFORM distsync_internal.inventory_shortfall(c.sku, c.site, c.company, c.shortfall, c.was, c.promised, c.cap, c.low, inventory_refresh.correlation_id);
@@ -154,7 +158,7 @@ DECLARE
 BEGIN
 	IF shortfall > 0 AND (promised > 0 OR low < 0) THEN
 		PERFORM distsync_internal.base_exception('shortfall', trace_key, 'stock', 'error', company, 'item_site', trace_key,
-			jsonb_build_object('sku', sku, 'site', site, 'short', shortfall, 'promised', promised, 'may_be_promised', cap, 'demand_of_others', -low),
+			jsonb_build_object('sku', sku, 'site', site, 'short', shortfall, 'promised', promised, 'may_be_promised', cap, 'demand_of_others', greatest(0, -low)),
 			shortfall, NULL, NULL, inventory_shortfall.correlation_id);
 	ELSIF was > 0 THEN
 		PERFORM distsync_internal.base_exception_close('shortfall', trace_key, 'stock covers what is promised again');
@@ -163,6 +167,16 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, numeric, numeric, numeric, numeric, numeric, uuid) IS
 	'Opens, renews or closes the exception shortfall of an item at a site; quantities in base units.';
+
+-- inventory_waits does the look whether a promise of a pool is not covered yet, or is for a later date.
+CREATE FUNCTION distsync_internal.inventory_waits(item_id bigint, site_id bigint, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM dist.reservation r WHERE r.item_id = inventory_waits.item_id AND r.site_id = inventory_waits.site_id AND r.state IN ('held', 'committed')
+		AND (r.state = 'committed' OR r.committed > r.shipped OR r.expires_at IS NULL OR r.expires_at > inventory_waits.at) AND (r.kind IN ('inbound', 'planned') OR r.promised_at IS NULL OR r.promised_at > inventory_waits.at));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_waits(bigint, bigint, timestamptz) IS 'Whether a live promise of an item at a site is inbound or planned, or has no date or one to come.';
 
 -- inventory_derive does the deriving of locked pools from the books: counters from the reservations, the rest from the terms.
 CREATE FUNCTION distsync_internal.inventory_derive(items bigint[], sites bigint[]) RETURNS void
@@ -174,6 +188,8 @@ BEGIN
 		FROM unnest(items, sites) k(item_id, site_id)
 		LEFT JOIN dist.reservation r ON r.item_id = k.item_id AND r.site_id = k.site_id AND r.state IN ('held', 'committed') GROUP BY k.item_id, k.site_id) x
 	WHERE p.item_id = x.item_id AND p.site_id = x.site_id AND (p.held <> x.held OR p.committed <> x.committed);
+	UPDATE dist.stock_pool p SET waiting = true FROM unnest(items, sites) k(item_id, site_id)
+	WHERE p.item_id = k.item_id AND p.site_id = k.site_id AND NOT p.waiting AND distsync_internal.inventory_waits(p.item_id, p.site_id, clock_timestamp());
 	PERFORM distsync_internal.inventory_refresh(items, sites);
 END
 $$;

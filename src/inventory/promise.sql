@@ -29,9 +29,12 @@ CREATE TYPE distsync_internal.inventory_grant AS (
 	demand_key	text,
 	requested_at	timestamptz,
 	kit_id		bigint,
-	kit_per		numeric
+	kit_per		numeric,
+	promised_at	timestamptz,
+	wanted_at	timestamptz,
+	kind		text
 );
-COMMENT ON TYPE distsync_internal.inventory_grant IS 'What a line gets from a site: outcome reserved | partial | short | refused (another line of an all-or-none call was short), base units, and what there was for it over all sites. A kit has a row for each component of each site, with kit_id and the base units in one kit; where it gets nothing, one row with the kit itself.';
+COMMENT ON TYPE distsync_internal.inventory_grant IS 'What a line gets from a site: outcome reserved | partial | short | refused (another line of an all-or-none call was short), base units, and what there was for it over all sites. A kit has a row for each component of each site, with kit_id and the base units in one kit; where it gets nothing, one row with the kit itself. promised_at: the date it is for (NULL = now), wanted_at: it need not be there before, kind inbound | planned for a later date (NULL = as the call says).';
 
 CREATE TYPE distsync_internal.inventory_promise AS (
 	ordinal		integer,
@@ -42,7 +45,7 @@ CREATE TYPE distsync_internal.inventory_promise AS (
 	promised_at	timestamptz,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_promise IS 'Answer to a line: place in the request, outcome reserved | partial | short | refused, reservation (NULL in a preview), site, base units, when it can ship (for short: when it could, NULL = not foreseen), {"available", ...} in detail, for a kit its components. A line served by several sites has a row for each.';
+COMMENT ON TYPE distsync_internal.inventory_promise IS 'Answer to a line: place in the request, outcome reserved | partial | short | refused, reservation (NULL in a preview), site, base units, when it can ship (for short: when it could, NULL = not foreseen), {"available", ...} in detail, for a kit its components. A line served by several sites, or in parts at several dates, has a row for each.';
 
 -- inventory_lines does the reading of the lines of a call.
 CREATE FUNCTION distsync_internal.inventory_lines(lines jsonb, kits boolean DEFAULT false) RETURNS distsync_internal.inventory_line[]

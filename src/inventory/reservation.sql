@@ -12,7 +12,7 @@ CREATE TYPE distsync_internal.inventory_reserved AS (
 	available	numeric,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_reserved IS 'Answer of reserve() for a line: place in the request (from 1), outcome reserved | partial | short | refused, reservation, item, site, quantity and what was available in unit, expiry of the hold (NULL = committed), detail {"base_quantity", "base_unit", "available_at"}.';
+COMMENT ON TYPE distsync_internal.inventory_reserved IS 'Answer of reserve() for a line: place in the request (from 1), outcome reserved | partial | short | refused, reservation, item, site, quantity and what was available in unit, expiry of the hold (NULL = committed), detail {"base_quantity", "base_unit"}, for short also {"available_at"}, and {"promised_at"} where dates were asked for or stock does not cover it now (null = not foreseen).';
 
 -- inventory_line_texts does the check of what is text in a line: of another kind it would be taken for a code that nobody knows, and names of
 -- demands are kept in indexes.
@@ -103,7 +103,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_ttl(text, text) IS 'How long a h
 CREATE FUNCTION distsync_internal.inventory_reserve_options(options jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	options := distsync_internal.base_options(options, '{holder:text:1:255,ttl,mode:text,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,sourcing,preferred,idempotency_key:text,source:text,reason:text}');
+	options := distsync_internal.base_options(options, '{holder:text:1:255,ttl,mode:text,max_parts:integer:1:100,split:boolean,commit:boolean,kind:text,priority:integer,customer:text,channel:text,company:text,use_safety:boolean,min_shelf_days:integer:0:36600,sourcing,preferred,idempotency_key:text,source:text,reason:text}');
 	IF options ? 'ttl' THEN
 		PERFORM distsync_internal.inventory_ttl(options->>'ttl', 'options.ttl');
 	END IF;
@@ -111,13 +111,20 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown kind of reservation "%s"', left(options->>'kind', 80)), COLUMN = 'options.kind',
 			DETAIL = 'Field: options.kind. Known: soft, hard.', HINT = 'Use soft for holds that a more important one may take over, otherwise hard.';
 	END IF;
+	IF options ? 'max_parts' AND options->>'mode' IS DISTINCT FROM 'schedule' THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('option "max_parts" has no meaning in mode "%s"', COALESCE(options->>'mode', 'all_or_none')), COLUMN = 'options.max_parts',
+			DETAIL = 'Field: options.max_parts.', HINT = 'Leave it out, or ask for mode schedule.';
+	ELSIF options->>'kind' = 'soft' AND distsync_internal.inventory_with_dates(options) THEN
+		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('a soft reservation cannot be promised in mode "%s"', options->>'mode'), COLUMN = 'options.kind',
+			DETAIL = 'Field: options.kind. A more important one could take it over, and its date with it.', HINT = 'Leave kind out, or use mode all_or_none or take_up_to.';
+	END IF;
 	options := distsync_internal.inventory_sourcing_options(options);
 	RETURN options || jsonb_build_object('customer_id', distsync_internal.master_party(options->>'customer', 'options.customer', options->>'source'),
 		'channel_id', distsync_internal.master_channel(options->>'channel', 'options.channel', options->>'source'),
 		'company_id', distsync_internal.master_company(options->>'company', 'options.company', options->>'source'), 'request_id', gen_random_uuid(), 'kits', true);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Options of reserve() as inventory_reserve() takes them. Errors: SD001 unknown code, SD002 ttl, kind, sourcing.';
+COMMENT ON FUNCTION distsync_internal.inventory_reserve_options(jsonb) IS 'Options of reserve() as inventory_reserve() takes them. Errors: SD001 unknown code, SD002 ttl, kind, max_parts, sourcing.';
 
 -- inventory_reserve_whole does the promise of stock as a command, whatever it takes.
 CREATE FUNCTION distsync_internal.inventory_reserve_whole(lines jsonb, options jsonb) RETURNS SETOF distsync_internal.inventory_reserved
@@ -136,7 +143,9 @@ BEGIN
 		SELECT jsonb_agg(to_jsonb(ROW(r.ordinal, r.outcome, r.reservation_id, a.sku, s.code, trim_scale(trunc(r.base_quantity * a.denominator / a.numerator, 6)), a.unit, (r.detail->>'expires_at')::timestamptz,
 				trim_scale(trunc((r.detail->>'available')::numeric * a.denominator / a.numerator, 6)),
 				r.detail - '{available,expires_at}'::text[] || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
-					|| CASE WHEN r.outcome = 'short' THEN jsonb_build_object('available_at', r.promised_at) ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, s.code)
+					|| CASE WHEN r.outcome = 'short' THEN jsonb_build_object('available_at', r.promised_at)
+						WHEN r.outcome IN ('reserved', 'partial') AND (distsync_internal.inventory_with_dates(settings) OR r.promised_at IS NULL OR r.promised_at > clock_timestamp()) THEN jsonb_build_object('promised_at', r.promised_at)
+						ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, CASE WHEN distsync_internal.inventory_with_dates(settings) THEN r.promised_at END, s.code)
 		INTO answer
 		FROM distsync_internal.inventory_reserve(w.wanted, settings) r
 		JOIN jsonb_to_recordset(w.asked) AS a(ordinal integer, sku text, unit text, base_unit text, numerator numeric, denominator numeric) ON a.ordinal = r.ordinal
@@ -155,7 +164,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reserve_whole(jsonb, jsonb) IS '
 CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
-	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line, each has its row), sourcing (rules that say which site comes first, the first rule before the second: whole (one that has all of it), preferred (in the order of option preferred, a list of site codes; with that option alone they come first), fewest_splits (who has most of what is missing), most_available, rank; then the code of the site; default as sourcing_rule documents say, otherwise whole, rank), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
+	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to | one_date (each line on the first date on which all of it can be had, at its requested_at or later) | complete (all lines on one common date) | schedule (each line in parts, the earliest first, at most max_parts dates (default 10, up to 100), the last of which waits for all the rest): these three promise on supply that is expected, all lines or none, detail.promised_at has the date of each row; split (default true: several sites may serve a line, each has its row), sourcing (rules that say which site comes first, the first rule before the second: whole (one that has all of it), preferred (in the order of option preferred, a list of site codes; with that option alone they come first), fewest_splits (who has most of what is missing), most_available, rank; then the code of the site; default as sourcing_rule documents say, otherwise whole, rank), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('reserve', '{order_entry,integrator,admin}');

@@ -1,5 +1,14 @@
 -- Reserving, giving back, shipping: what moves a pool. Each takes the pools' locks first and works in the caller's transaction.
 
+-- inventory_with_dates does the look whether a call wants dates.
+CREATE FUNCTION distsync_internal.inventory_with_dates(options jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN COALESCE(options->>'mode' IN ('one_date', 'complete', 'schedule'), false);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_with_dates(jsonb) IS 'Whether options.mode is one_date, complete or schedule.';
+
 -- inventory_decide does the decision of a call from its lines, mode and what is free: short lines of an all-or-none call refuse it all.
 CREATE FUNCTION distsync_internal.inventory_decide(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -9,31 +18,35 @@ DECLARE
 	stock distsync_internal.inventory_line[];
 	q record;
 BEGIN
-	IF mode NOT IN ('all_or_none', 'take_up_to') THEN
+	IF mode NOT IN ('all_or_none', 'take_up_to', 'one_date', 'complete', 'schedule') THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', left(mode, 80)), COLUMN = 'options.mode',
-			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
+			DETAIL = 'Field: options.mode. Known: all_or_none, take_up_to, one_date, complete, schedule.', HINT = 'Use one of the known modes, or leave it out for all_or_none.';
 	END IF;
 	options := distsync_internal.inventory_sourced(lines, options) || jsonb_build_object('parts', COALESCE(options->'parts', distsync_internal.inventory_parts(lines)));
-	stock := distsync_internal.inventory_expanded(lines, options->'parts');
-	q := distsync_internal.inventory_within_quotas(stock, distsync_internal.inventory_free(stock, options, at), options, at);
-	grants := distsync_internal.inventory_allocate(lines, q.free, q.budgets, options, at);
+	IF distsync_internal.inventory_with_dates(options) THEN
+		grants := distsync_internal.inventory_dated(lines, options, at);
+	ELSE
+		stock := distsync_internal.inventory_expanded(lines, options->'parts');
+		q := distsync_internal.inventory_within_quotas(stock, distsync_internal.inventory_free(stock, options, at), options, at);
+		grants := distsync_internal.inventory_allocate(lines, q.free, q.budgets, options, at);
+	END IF;
 	IF mode = 'take_up_to' THEN
-		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at, g.kit_id, g.kit_per)::distsync_internal.inventory_grant
+		RETURN ARRAY(SELECT ROW(g.ordinal, CASE WHEN g.outcome = 'reserved' AND g.short THEN 'partial' ELSE g.outcome END, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at, g.kit_id, g.kit_per, g.promised_at, g.wanted_at, g.kind)::distsync_internal.inventory_grant
 			FROM (SELECT u.*, bool_or(u.outcome = 'short') OVER (PARTITION BY u.ordinal) AS short, bool_or(u.outcome <> 'short') OVER (PARTITION BY u.ordinal) AS some FROM unnest(grants) u) g
 			WHERE g.outcome <> 'short' OR NOT g.some
 			ORDER BY g.ordinal, g.item_id, g.site_id);
 	ELSIF EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome = 'short') THEN
-		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at, NULL, NULL)::distsync_internal.inventory_grant
+		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant
 			FROM unnest(lines) l
 			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal AND u.outcome = 'short') s ON true
 			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal LIMIT 1) g ON true
 			ORDER BY l.ordinal);
 	END IF;
-	RETURN ARRAY(SELECT u FROM unnest(grants) u ORDER BY u.ordinal, u.item_id, u.site_id);
+	RETURN ARRAY(SELECT u FROM unnest(grants) u ORDER BY u.ordinal, u.promised_at NULLS FIRST, u.item_id, u.site_id);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.inventory_line[], jsonb, timestamptz) IS
-	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to, split (default true: several sites may serve a line), company_id, channel_id, use_safety, min_shelf_days, customer_id, sourcing and preferred_ids (default as dist.sourcing_rule says). Errors: SD002 unknown mode.';
+	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to | one_date (each line on the first date on which all of it can be had) | complete (all lines on one date) | schedule (lines in at most max_parts parts, the earliest first), split (default true: several sites may serve a line), company_id, channel_id, use_safety, min_shelf_days, customer_id, sourcing and preferred_ids (default as dist.sourcing_rule says). Errors: SD002 unknown mode.';
 
 -- inventory_reserve does the promise itself, for a call of many lines.
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
@@ -50,6 +63,9 @@ BEGIN
 	stock := distsync_internal.inventory_expanded(wanted, options->'parts');
 	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u))));
 	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint);
+	IF distsync_internal.inventory_with_dates(options) THEN
+		PERFORM distsync_internal.inventory_fold(k.items, k.sites);
+	END IF;
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
 	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
@@ -58,14 +74,14 @@ BEGIN
 		grants := distsync_internal.inventory_decide(wanted, options, t);
 	END IF;
 	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
-		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t);
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t, distsync_internal.inventory_with_dates(options));
 		RETURN;
 	END IF;
 	RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
-	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to, split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits). Refused calls change nothing. A line served by several sites has a row for each. Errors: SD001, SD002.';
+	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
@@ -75,21 +91,47 @@ DECLARE
 	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false)), options, at);
 BEGIN
 	RETURN QUERY
-	SELECT * FROM distsync_internal.inventory_answers(grants, NULL, at)
+	SELECT * FROM distsync_internal.inventory_answers(distsync_internal.inventory_preview_queue(grants, options, at), NULL, at)
 	UNION ALL
-	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at)
-	ORDER BY 1, 4;
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, distsync_internal.inventory_with_dates(options))
+	ORDER BY 1, 6, 4;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_preview(jsonb, jsonb) IS 'What inventory_reserve() would answer, without writing; reservation_id is NULL. Same arguments, same errors.';
 
+-- inventory_preview_queue does the dating of what goes beyond stock by the place that it would have in the queue.
+CREATE FUNCTION distsync_internal.inventory_preview_queue(grants distsync_internal.inventory_grant[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	made distsync_internal.inventory_grant[] := ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial'));
+	g record;
+BEGIN
+	FOR g IN
+		WITH k AS MATERIALIZED (
+			SELECT u.item_id, u.site_id, sum(u.quantity) FILTER (WHERE u.promised_at IS NULL) AS quantity, array_agg(u.demand_key) FILTER (WHERE u.demand_key IS NOT NULL) AS keys,
+				array_agg(u.quantity) FILTER (WHERE u.demand_key IS NOT NULL) AS quantities FROM unnest(made) u GROUP BY u.item_id, u.site_id
+		)
+		SELECT q.n, q.covered_at FROM k JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.backorder_cap > 0
+		CROSS JOIN LATERAL distsync_internal.inventory_terms(ARRAY[k.item_id], ARRAY[k.site_id], inventory_preview_queue.at, k.keys, k.quantities) m
+		CROSS JOIN LATERAL distsync_internal.inventory_queue(k.item_id, k.site_id, inventory_preview_queue.at, made, options) q
+		WHERE q.n > 0 AND made[q.n].promised_at IS NULL
+			AND m.held + m.committed + k.quantity > distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low + m.safety
+	LOOP
+		made[g.n].promised_at := COALESCE(g.covered_at, 'infinity');
+	END LOOP;
+	RETURN made;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_preview_queue(distsync_internal.inventory_grant[], jsonb, timestamptz) IS
+	'The grants that give something, those beyond stock with the date at which stock and supply would reach their place in the queue (infinity = not foreseen).';
+
 -- inventory_refusal does the answer to lines that get nothing: how much there is, and when there will be enough.
-CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
+CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz, dated boolean) RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
-		CASE WHEN g.outcome = 'short' AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN 
+		CASE WHEN g.outcome = 'short' AND NOT dated AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN
 			(SELECT min(c.moment) FROM distsync_internal.inventory_walk(g.item_id, i.kit, ARRAY(SELECT DISTINCT s.site_id FROM (SELECT g.item_id UNION SELECT p.item_id FROM distsync_internal.inventory_components(g.item_id) p) x(item_id)
 				CROSS JOIN LATERAL distsync_internal.inventory_sites(x.item_id, g.site_id) s), inventory_refusal.at, '{}') c WHERE c.atp >= g.quantity OR c.atp IS NULL) END,
 		jsonb_build_object('available', COALESCE(g.available, 0))
@@ -97,7 +139,7 @@ BEGIN
 	FROM unnest(grants) g JOIN dist.item i ON i.item_id = g.item_id ORDER BY g.ordinal;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, or under a quota.';
+COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz, boolean) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, under a quota, or dated: no date was found.';
 
 -- inventory_curve does the timeline: what is projected and what may be promised from each instant on. What may be promised looks
 -- ahead: nothing is given away that a later demand already needs.
@@ -108,7 +150,7 @@ LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_ca
 BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
-		SELECT m.site_id, m.due, m.held + m.committed AS promised, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.lead_at,
+		SELECT m.site_id, m.due, m.held + m.committed - m.inbound AS promised, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.lead_at,
 			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'),
 				CASE WHEN view.mode = 'physical' THEN (SELECT v.doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_curve.at) v) END) AS base
 		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
@@ -150,6 +192,8 @@ DECLARE
 	wanted integer;
 	taken integer;
 	made jsonb;
+	items_later bigint[];
+	sites_later bigint[];
 	quotas bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e);
 BEGIN
 	IF distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100)) THEN
@@ -160,29 +204,35 @@ BEGIN
 			CASE WHEN quotas <> '{}' THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) END AS quota_ids
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal) u
 	), r AS (
-		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, kit_id, kit_group, kit_per, expires_at, promised_at, created_at)
+		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, kit_id, kit_group, kit_per, expires_at, promised_at, wanted_at, created_at)
 		SELECT g.item_id, g.reservation_id, COALESCE((options->>'request_id')::uuid, gen_random_uuid()), g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
-			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(options->>'kind', 'hard'),
+			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(CASE WHEN g.promised_at > t THEN g.kind END, options->>'kind', 'hard'),
 			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100), g.quota_ids,
-			g.kit_id, CASE WHEN g.kit_id IS NOT NULL THEN min(g.reservation_id) OVER (PARTITION BY g.key) END, g.kit_per, ends_at, t, t
+			g.kit_id, CASE WHEN g.kit_id IS NOT NULL THEN min(g.reservation_id) OVER (PARTITION BY g.key) END, g.kit_per, ends_at, greatest(g.promised_at, t), g.wanted_at, t
 		FROM g
 	)
 	SELECT jsonb_object_agg(k.key, k.ids) INTO made FROM (SELECT g.key, jsonb_agg(jsonb_build_array(g.item_id, g.reservation_id) ORDER BY g.reservation_id) AS ids FROM g GROUP BY g.key) k;
 	WITH p AS (
-		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial') GROUP BY g.item_id, g.site_id
+		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity, COALESCE(sum(g.quantity) FILTER (WHERE g.promised_at > t), 0) AS later FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial') GROUP BY g.item_id, g.site_id
 	), u AS (
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
+			-- what is for later needs no stock before; how low it lets the timeline go is reckoned in a moment
+			cap = s.cap + p.later, low = s.low + p.later, inbound = s.inbound + p.later, waiting = s.waiting OR p.later > 0,
 			valid_until = least(s.valid_until, ends_at), version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
-		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id AND s.held + s.committed + s.dealt + p.quantity <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END
-		RETURNING 1
+		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id
+			AND (p.later = p.quantity OR s.held + s.committed + s.dealt + p.quantity - p.later <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END)
+		RETURNING p.item_id, p.site_id, p.later
 	)
-	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u) INTO wanted, taken;
+	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT array_agg(u.item_id) FROM u WHERE u.later > 0), (SELECT array_agg(u.site_id) FROM u WHERE u.later > 0) INTO wanted, taken, items_later, sites_later;
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
 	END IF;
 	IF quotas <> '{}' THEN
 		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
+	END IF;
+	IF items_later IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_refresh(items_later, sites_later, (options->>'correlation_id')::uuid);
 	END IF;
 	-- what goes beyond stock is dated by its place in the queue, and may move others
 	PERFORM distsync_internal.inventory_repromise(p.item_id, p.site_id, t, true, (options->>'correlation_id')::uuid) FROM dist.stock_pool p
@@ -191,34 +241,34 @@ BEGIN
 	SELECT a.ordinal, a.outcome, a.reservation_id, a.site_id, a.base_quantity, CASE WHEN r.dated THEN r.promised_at ELSE a.promised_at END, a.detail || jsonb_build_object('expires_at', ends_at) FROM distsync_internal.inventory_answers(grants, made, t) a
 	CROSS JOIN LATERAL (SELECT count(*) > 0 AS dated, CASE WHEN bool_and(x.promised_at IS NOT NULL) THEN max(x.promised_at) END AS promised_at FROM dist.reservation x WHERE x.reservation_id = a.reservation_id OR x.kit_group = a.reservation_id) r
 	UNION ALL
-	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t)
-	ORDER BY 1, 4;
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t, distsync_internal.inventory_with_dates(options))
+	ORDER BY 1, 6, 4;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[]) IS
 	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
 
--- inventory_grant_key does the naming of what a grant is a part of: the line and the site, which the components of a kit share.
+-- inventory_grant_key does the naming of what a grant is a part of: the line, the site and the date, which the components of a kit share.
 CREATE FUNCTION distsync_internal.inventory_grant_key(g distsync_internal.inventory_grant) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN concat_ws(':', g.ordinal, g.site_id);
+	RETURN concat_ws(':', g.ordinal, g.site_id, g.promised_at);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_grant_key(distsync_internal.inventory_grant) IS 'ordinal:site of a grant.';
+COMMENT ON FUNCTION distsync_internal.inventory_grant_key(distsync_internal.inventory_grant) IS 'ordinal:site of a grant, ordinal:site:date of one for later.';
 
 -- inventory_answers does the answer to lines that get something: a row for each site, of a kit with its components.
 CREATE FUNCTION distsync_internal.inventory_answers(grants distsync_internal.inventory_grant[], made jsonb, at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
-	SELECT g.ordinal, g.outcome, min(r.id), g.site_id, CASE WHEN g.kit_id IS NULL THEN sum(g.quantity) ELSE min(trim_scale(g.quantity / g.kit_per)) END, inventory_answers.at,
+	SELECT g.ordinal, g.outcome, min(r.id), g.site_id, CASE WHEN g.kit_id IS NULL THEN sum(g.quantity) ELSE min(trim_scale(g.quantity / g.kit_per)) END, CASE WHEN max(g.promised_at) < 'infinity' OR max(g.promised_at) IS NULL THEN COALESCE(max(g.promised_at), inventory_answers.at) END,
 		jsonb_build_object('available', g.available)
 			|| CASE WHEN g.kit_id IS NULL THEN '{}' ELSE jsonb_build_object('components', jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item', i.sku, 'quantity', trim_scale(g.quantity), 'reservation_id', r.id)) ORDER BY i.sku COLLATE "C")) END
 	FROM (SELECT u.*, distsync_internal.inventory_grant_key(u) AS key FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial')) g
 	JOIN dist.item i ON i.item_id = g.item_id
 	LEFT JOIN LATERAL (SELECT (x.value->>1)::bigint AS id FROM jsonb_array_elements(made->g.key) x WHERE (x.value->>0)::bigint = g.item_id) r ON true
-	GROUP BY g.ordinal, g.outcome, g.site_id, g.kit_id, g.available;
+	GROUP BY g.ordinal, g.outcome, g.site_id, g.kit_id, g.available, CASE WHEN g.kind IS NOT NULL THEN g.promised_at END;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_answers(distsync_internal.inventory_grant[], jsonb, timestamptz) IS

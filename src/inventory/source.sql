@@ -71,10 +71,10 @@ CREATE FUNCTION distsync_internal.inventory_granted(line distsync_internal.inven
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF parts IS NULL THEN
-		RETURN ARRAY[ROW(line.ordinal, 'reserved', line.item_id, inventory_granted.site_id, inventory_granted.quantity, inventory_granted.available, line.demand_key, line.requested_at, NULL, NULL)::distsync_internal.inventory_grant];
+		RETURN ARRAY[ROW(line.ordinal, 'reserved', line.item_id, inventory_granted.site_id, inventory_granted.quantity, inventory_granted.available, line.demand_key, line.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant];
 	END IF;
 	RETURN ARRAY(SELECT ROW(line.ordinal, 'reserved', (p.value->>0)::bigint, inventory_granted.site_id, inventory_granted.quantity * (p.value->>1)::numeric, inventory_granted.available, line.demand_key, line.requested_at,
-		line.item_id, (p.value->>1)::numeric)::distsync_internal.inventory_grant FROM jsonb_array_elements(parts) p);
+		line.item_id, (p.value->>1)::numeric, NULL, NULL, NULL)::distsync_internal.inventory_grant FROM jsonb_array_elements(parts) p);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_granted(distsync_internal.inventory_line, jsonb, bigint, numeric, numeric) IS 'Grants for a quantity of a line from one site; parts of a kit: [[item_id, base units in a kit], ...], quantity then in kits.';
@@ -139,7 +139,7 @@ BEGIN
 			rest := rest - s.taken;
 		END LOOP;
 		IF rest > 0 THEN
-			result := result || ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, c.total, l.demand_key, l.requested_at, NULL, NULL)::distsync_internal.inventory_grant;
+			result := result || ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, c.total, l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant;
 		END IF;
 	END LOOP;
 	RETURN result;

@@ -21,9 +21,10 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	safety		numeric,
 	ruled		boolean,
 	lead_at		timestamptz,
-	cap_until	timestamptz
+	cap_until	timestamptz,
+	inbound		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due, less safety stock), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never), turns_at without holds.';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due and what is promised for later, less safety stock, plus what is inbound), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never), turns_at without holds, what of holds and commitments is promised for a later date and needs no stock before (inbound).';
 
 CREATE TYPE distsync_internal.inventory_view AS (
 	mode		text,
@@ -42,13 +43,13 @@ DECLARE
 	today date := (at AT TIME ZONE 'UTC')::date;
 BEGIN
 	RETURN QUERY
-	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0),
+	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0) + COALESCE(i.inbound, 0),
 		COALESCE(p.held, 0) + COALESCE(o.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0) + COALESCE(o.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(greatest(p.changed_at, o.changed_at), '-infinity'),
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry),
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, h.next_expiry, m.next_doubt),
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry),
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry, m.next_doubt),
 		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
-		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours',
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence)
+		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR COALESCE(i.inbound, 0) > 0 OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours',
+		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date), COALESCE(i.inbound, 0)
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	LEFT JOIN LATERAL (SELECT sum(y.held) AS held, sum(y.committed) AS committed, max(y.changed_at) AS changed_at FROM dist.stock_pool_slot y WHERE y.item_id = p.item_id AND y.site_id = p.site_id) o ON p.slots > 0
@@ -72,6 +73,9 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT greatest(0, greatest(y.ordered, y.allocated)
 			- greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)) AS external) n
 		WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
+	LEFT JOIN LATERAL (
+		SELECT sum(CASE WHEN x.state = 'held' AND x.expires_at <= inventory_terms.at THEN x.committed ELSE x.quantity END - x.shipped) AS inbound, min(x.promised_at) AS next_date
+		FROM dist.reservation x WHERE x.item_id = p.item_id AND x.site_id = p.site_id AND x.state IN ('held', 'committed') AND x.kind IN ('inbound', 'planned') AND x.promised_at > inventory_terms.at) i ON p.waiting
 	CROSS JOIN LATERAL (
 		-- what comes after the time that replenishment takes does not bind, and begins to when that time reaches it
 		SELECT min(z.running) FILTER (WHERE z.moment <= l.lead_at OR l.lead_at IS NULL) AS low, bool_or(true) AS future,
@@ -79,7 +83,7 @@ BEGIN
 		FROM (SELECT inventory_terms.at + r.lead_days * interval '24 hours' AS lead_at) l
 		CROSS JOIN LATERAL (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
 			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, own_keys, own_quantities) s
-			WHERE d.next_due IS NOT NULL OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
+			WHERE d.next_due IS NOT NULL OR i.inbound > 0 OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
 			GROUP BY s.moment) z) t
 	CROSS JOIN LATERAL (
 		SELECT sum(r.quantity - r.committed) AS expired FROM dist.reservation r
@@ -130,7 +134,7 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT least(p.valid_until, o.valid_until)) v(valid_until)
 	CROSS JOIN LATERAL (
 		SELECT p.item_id, p.site_id, p.phys, p.book, 0::numeric, 0::numeric, p.due, p.low, p.held + COALESCE(o.held, 0), p.committed + COALESCE(o.committed, 0), p.backorder_cap, NULL::text, greatest(p.changed_at, o.changed_at), v.valid_until, v.valid_until, p.ahead, p.safety, p.ruled,
-			CASE WHEN p.ruled THEN (SELECT inventory_now.at + r.lead_days * interval '24 hours' FROM dist.item_site r WHERE r.item_id = p.item_id AND r.site_id = p.site_id) END, p.cap_until
+			CASE WHEN p.ruled THEN (SELECT inventory_now.at + r.lead_days * interval '24 hours' FROM dist.item_site r WHERE r.item_id = p.item_id AND r.site_id = p.site_id) END, p.cap_until, p.inbound
 		WHERE v.valid_until IS NULL OR v.valid_until > inventory_now.at
 		UNION ALL
 		SELECT t.* FROM distsync_internal.inventory_terms(ARRAY[p.item_id], ARRAY[p.site_id], inventory_now.at) t
@@ -140,7 +144,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestamptz) IS
 	'Terms for pairs of item and site as their pools keep them, base units: in_flight and outside are in book and phys already; without doubt about streams. Pairs without a pool give no row. Reads only.';
 
--- inventory_changes does the listing of what will come and go: open supply, and demand that we do not hold ourselves. Supply that is
+-- inventory_changes does the listing of what will come and go: open supply, demand that we do not hold ourselves, and what we have promised
+-- for a later date. Supply that is
 -- overdue counts for nothing until its owner gives a new date, because nobody can ship what has not come; unless the item has a time of
 -- grace at the site: then it is expected at the end of that.
 CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
@@ -156,11 +161,16 @@ BEGIN
 	SELECT d.required_at, -e.external, 'demand', d.demand_key
 	FROM dist.demand d
 	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(d.demand_key, own_keys, own_quantities) END, d.shipped))) e(external)
-	WHERE d.item_id = inventory_changes.item_id AND d.site_id = inventory_changes.site_id AND d.status = 'open' AND d.required_at > inventory_changes.at AND e.external > 0;
+	WHERE d.item_id = inventory_changes.item_id AND d.site_id = inventory_changes.site_id AND d.status = 'open' AND d.required_at > inventory_changes.at AND e.external > 0
+	UNION ALL
+	SELECT r.promised_at, -(q.quantity - r.shipped), 'promise', COALESCE(r.demand_key, r.holder)
+	FROM dist.stock_pool p JOIN dist.reservation r ON r.item_id = p.item_id AND r.site_id = p.site_id AND r.state IN ('held', 'committed') AND r.kind = 'inbound' AND r.promised_at > inventory_changes.at
+	CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_changes.at THEN r.committed ELSE r.quantity END) q(quantity)
+	WHERE p.item_id = inventory_changes.item_id AND p.site_id = inventory_changes.site_id AND p.waiting AND q.quantity > r.shipped;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text[], numeric[]) IS
-	'Future changes of an item at a site after an instant, base units: supply (positive) and demand that no reservation of ours covers (negative).';
+	'Future changes of an item at a site after an instant, base units: supply (positive), demand that no reservation of ours covers and what we promise for then (kind promise, with demand or holder; both negative).';
 
 -- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for
 -- physical nothing casts doubt on its stream; otherwise the lower of the two.

@@ -236,10 +236,11 @@ CREATE TABLE dist.stock_pool (
 	phys		numeric(20,6),						-- promisable stock as the warehouse tells it, NULL = it tells nothing
 	book		numeric(20,6),						-- promisable stock as the book tells it, with what it has not posted yet, NULL = it tells nothing
 	due			numeric(20,6) NOT NULL DEFAULT 0,	-- demand we do not hold that is due, as a negative
-	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due, less safety: cap = least(phys, book) + low
+	inbound		numeric(20,6) NOT NULL DEFAULT 0,	-- of held and committed: promised for a later date, so that it needs no stock before
+	low			numeric(20,6) NOT NULL DEFAULT 0,	-- lowest point of coming supply less demand, with due and what is promised for later, less safety, plus inbound: cap = least(phys, book) + low
 	ahead		boolean NOT NULL DEFAULT false,		-- supply or demand is to come
-	ruled		boolean NOT NULL DEFAULT false,		-- item_site says more than safety and backorders, or the item has quotas: this row is not all there is to know
-	waiting		boolean NOT NULL DEFAULT false,		-- promises wait for supply: their promised_at is to come, or not foreseen
+	ruled		boolean NOT NULL DEFAULT false,		-- item_site says more than safety and backorders, the item has quotas, or something is inbound: this row is not all there is to know
+	waiting		boolean NOT NULL DEFAULT false,		-- promises wait for supply or for their date: their promised_at is to come, or not foreseen
 	slots		smallint NOT NULL DEFAULT 0,		-- number of slots when the pool is hot, 0 = this row decides alone
 	dealt		numeric(20,6) NOT NULL DEFAULT 0,	-- dealt out to the slots: the sum of their cap; this row promises from the rest
 	waited_us	integer NOT NULL DEFAULT 0,			-- how long promises waited for this row, microseconds, moving average
@@ -248,7 +249,7 @@ CREATE TABLE dist.stock_pool (
 	changed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- stamp of the last change, taken under the row's lock: known_at of answers
 	valid_until	timestamptz,						-- when time alone may change this row (hold or lot expires, supply falls due), NULL = never
 	CONSTRAINT stock_pool_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND safety >= 0 AND safety < 'NaN' AND dealt >= 0 AND held + committed + dealt <= cap + safety + backorder_cap + shortfall)
+	CONSTRAINT stock_pool_chk CHECK (cap < 'NaN' AND (phys IS NULL OR phys < 'NaN') AND (book IS NULL OR book < 'NaN') AND due < 'NaN' AND low < 'NaN' AND held >= 0 AND committed >= 0 AND shortfall >= 0 AND shortfall < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND safety >= 0 AND safety < 'NaN' AND dealt >= 0 AND inbound >= 0 AND inbound < 'NaN' AND held + committed + dealt <= cap + safety + backorder_cap + shortfall)
 ) WITH (fillfactor = 50);
 CREATE INDEX stock_pool_valid_idx ON dist.stock_pool (valid_until) WHERE valid_until IS NOT NULL;
 
@@ -298,7 +299,7 @@ CREATE TABLE dist.reservation (
 	quantity		numeric(20,6) NOT NULL,			-- promised, base units
 	committed		numeric(20,6) NOT NULL DEFAULT 0,	-- of it committed, with what was shipped
 	shipped			numeric(20,6) NOT NULL DEFAULT 0,	-- of it shipped
-	kind			text NOT NULL DEFAULT 'hard',	-- soft (may be moved to another by priority) | hard | inbound
+	kind			text NOT NULL DEFAULT 'hard',	-- soft (may be moved to another by priority) | hard | inbound (for a later date, on supply that is known) | planned (the same, on the time that replenishment takes)
 	state			text NOT NULL DEFAULT 'held',	-- held | committed | shipped | released | expired | void
 	priority		integer NOT NULL DEFAULT 100,	-- lower is served first
 	quota_ids		bigint[],						-- quotas it draws on, NULL = none
@@ -307,10 +308,11 @@ CREATE TABLE dist.reservation (
 	kit_per			numeric(20,6),					-- base units of the item in one kit
 	expires_at		timestamptz,					-- a hold ends at this instant, NULL = never
 	promised_at		timestamptz,					-- when stock covers it, NULL = not foreseen
+	wanted_at		timestamptz,					-- it need not be there before this instant, NULL = as soon as it can be had
 	created_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was made
 	ended_at		timestamptz,					-- when it reached an end state
 	CONSTRAINT reservation_pk PRIMARY KEY (reservation_id, item_id),
-	CONSTRAINT reservation_kind_chk CHECK (kind IN ('soft', 'hard', 'inbound') AND state IN ('held', 'committed', 'shipped', 'released', 'expired', 'void')),
+	CONSTRAINT reservation_kind_chk CHECK (kind IN ('soft', 'hard', 'inbound', 'planned') AND state IN ('held', 'committed', 'shipped', 'released', 'expired', 'void')),
 	CONSTRAINT reservation_kit_chk CHECK ((kit_id IS NULL) = (kit_group IS NULL) AND (kit_id IS NULL) = (kit_per IS NULL) AND (kit_per > 0 AND kit_per < 'NaN' OR kit_per IS NULL)),
 	CONSTRAINT reservation_quantity_chk CHECK (quantity > 0 AND quantity < 'NaN' AND committed >= 0 AND committed <= quantity AND shipped >= 0 AND shipped <= committed)
 ) WITH (fillfactor = 80);

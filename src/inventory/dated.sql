@@ -1,0 +1,346 @@
+-- Promises with dates: each line on one date, all lines on one date, or a line in parts as supply comes in. What may be promised at each
+-- date is what the timeline leaves from then on, so that a promise takes nothing from one that was made before. Safety stock is kept;
+-- what may be promised beyond stock has no date, and is not for these.
+
+CREATE TYPE distsync_internal.inventory_outlook AS (
+	item_id		bigint,
+	site_id		bigint,
+	moments		timestamptz[],
+	free		numeric[],
+	rest		numeric,
+	aside		numeric
+);
+COMMENT ON TYPE distsync_internal.inventory_outlook IS 'What may be promised of an item at a site from each moment on, base units (Infinity = any quantity can be had by then), below 0 where more is wanted than there is; rest: what quotas leave at the site (NULL = no limit), aside: set aside there for others, which free is without.';
+
+-- inventory_outlooks does the reading of what may be promised where and when, in the order in which sites are tried: rank, then code.
+CREATE FUNCTION distsync_internal.inventory_outlooks(lines distsync_internal.inventory_line[], options jsonb, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL) RETURNS distsync_internal.inventory_outlook[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+		WITH k AS MATERIALIZED (
+			SELECT DISTINCT l.item_id, s.site_id, s.code, s.rank
+			FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
+			CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, (options->>'company_id')::bigint) s
+		), f AS (
+			SELECT l.item_id, l.site_id, l.moment, CASE WHEN l.moment >= l.lead_at THEN 'Infinity'
+				ELSE min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.stock - l.later - l.promised - CASE WHEN (options->>'use_safety')::boolean THEN 0 ELSE l.safety END END)
+					OVER (PARTITION BY l.item_id, l.site_id ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) END AS free
+			FROM (SELECT array_agg(k.item_id) AS items, array_agg(k.site_id) AS sites FROM k) a
+			CROSS JOIN LATERAL distsync_internal.inventory_levels(a.items, a.sites, inventory_outlooks.at, options, own_keys, own_quantities) l
+		), o AS (
+			SELECT f.item_id, f.site_id, array_agg(f.moment ORDER BY f.moment) AS moments, array_agg(f.free ORDER BY f.moment) AS free FROM f GROUP BY f.item_id, f.site_id
+		)
+		SELECT COALESCE(array_agg(ROW(o.item_id, o.site_id, o.moments, o.free, NULL, 0)::distsync_internal.inventory_outlook ORDER BY o.item_id, k.rank, k.code COLLATE "C"), '{}')
+		FROM o JOIN k ON k.item_id = o.item_id AND k.site_id = o.site_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlooks(distsync_internal.inventory_line[], jsonb, timestamptz, text[], numeric[]) IS
+	'What may be promised of the items of these lines from each moment on, by site in the order of rank and code; base units. options: company_id, use_safety, min_shelf_days, customer_id; own_keys, own_quantities: as if that much were promised to these demands already. Under the pools'' locks it is exact.';
+
+-- inventory_outlook_take does the taking of a quantity at a date.
+CREATE FUNCTION distsync_internal.inventory_outlook_take(o distsync_internal.inventory_outlook, moment timestamptz, quantity numeric) RETURNS distsync_internal.inventory_outlook
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k integer := greatest(1, width_bucket(moment, o.moments));
+	after numeric := o.free[k] - quantity;
+BEGIN
+	o.free := ARRAY(SELECT CASE WHEN u.n >= k THEN u.free - quantity ELSE least(u.free, after) END FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
+	o.rest := o.rest - quantity;
+	RETURN o;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_take(distsync_internal.inventory_outlook, timestamptz, numeric) IS 'An outlook after a quantity (base units) was promised for a moment: before it too, nothing may be promised that is needed then.';
+
+-- inventory_outlook_quotas does the cutting of outlooks to the quotas of their items, which are those of now, whatever the date.
+CREATE FUNCTION distsync_internal.inventory_outlook_quotas(INOUT outlook distsync_internal.inventory_outlook[], options jsonb, at timestamptz, OUT budgets jsonb, OUT asides jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	customer bigint := (options->>'customer_id')::bigint;
+	channel bigint := (options->>'channel_id')::bigint;
+	locked bigint[] := CASE WHEN options ? 'quotas' THEN ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e) END;
+	o distsync_internal.inventory_outlook;
+	known bigint[] := ARRAY(SELECT DISTINCT s.item_id FROM unnest(outlook) u JOIN dist.stock_quota s ON s.item_id = u.item_id WHERE locked IS NULL OR s.quota_id = ANY (locked));
+	q record;
+BEGIN
+	budgets := '{}';
+	asides := '{}';
+	FOR n IN 1 .. CASE WHEN known = '{}' THEN 0 ELSE cardinality(outlook) END LOOP
+		o := outlook[n];
+		CONTINUE WHEN o.item_id <> ALL (known);
+		IF NOT budgets || asides ? o.item_id::text THEN
+			q := distsync_internal.inventory_quota_free(o.item_id, 0, customer, channel, inventory_outlook_quotas.at, locked);
+			IF q.free IS NOT NULL THEN
+				budgets := budgets || jsonb_build_object(o.item_id::text, q.free);
+			ELSE
+				-- what is set aside over all sites may lie at those that the call does not ask
+				asides := asides || jsonb_build_object(o.item_id::text, q.aside - (SELECT COALESCE(sum(greatest(0, f.free)), 0)
+					FROM unnest(distsync_internal.inventory_free(ARRAY[ROW(1, o.item_id, 1, NULL, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', inventory_outlook_quotas.at)) f
+					WHERE q.aside > 0 AND NOT EXISTS (SELECT FROM unnest(outlook) u WHERE u.item_id = f.item_id AND u.site_id = f.site_id)));
+			END IF;
+		END IF;
+		q := distsync_internal.inventory_quota_free(o.item_id, o.site_id, customer, channel, inventory_outlook_quotas.at, locked);
+		o.rest := q.free;
+		o.aside := q.aside;
+		o.free := ARRAY(SELECT u.free - q.aside FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
+		outlook[n] := o;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_quotas(distsync_internal.inventory_outlook[], jsonb, timestamptz) IS
+	'Outlooks as far as quotas go (of options.quotas if it says which are locked), budgets {item_id: what may be promised of it over all sites} and asides {item_id: what of the sum over its sites is for others}; base units. options: customer_id, channel_id. Items without quotas stay as they are.';
+
+-- inventory_rooms does the listing of what a line could get at each date: of a kit the scarcest component decides.
+CREATE FUNCTION distsync_internal.inventory_rooms(outlook distsync_internal.inventory_outlook[], line distsync_internal.inventory_line, parts jsonb, kit boolean, after timestamptz, budgets jsonb, asides jsonb)
+RETURNS TABLE (moment timestamptz, sites bigint[], amounts numeric[], most numeric, best numeric)
+LANGUAGE plpgsql STABLE ROWS 20 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	p record;
+	pieces integer := jsonb_array_length(parts);
+BEGIN
+	FOR moment, sites, amounts, most, best IN
+		WITH o AS MATERIALIZED (
+			SELECT u.*, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e JOIN unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, n) ON u.item_id = (e.value->>0)::bigint
+			WHERE line.site_id IS NULL OR u.site_id = line.site_id
+		), f AS (
+			SELECT m.moment, o.site_id, min(o.n) AS n, min(CASE WHEN kit THEN floor(least(x.free, o.rest) / o.per) ELSE least(x.free, o.rest) END) AS amount
+			FROM (SELECT inventory_rooms.after AS moment UNION SELECT t.moment FROM o CROSS JOIN unnest(o.moments) t(moment) WHERE t.moment > inventory_rooms.after) m
+			CROSS JOIN o CROSS JOIN LATERAL (SELECT o.free[greatest(1, width_bucket(m.moment, o.moments))] AS free) x
+			GROUP BY m.moment, o.site_id HAVING count(*) = pieces
+		)
+		SELECT f.moment, array_agg(f.site_id ORDER BY f.n), array_agg(f.amount ORDER BY f.n), sum(greatest(0, f.amount)), max(f.amount) FROM f GROUP BY f.moment ORDER BY f.moment
+	LOOP
+		IF budgets <> '{}' OR asides <> '{}' THEN
+			FOR p IN SELECT e.value->>0 AS item, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e LOOP
+				IF budgets || asides ? p.item THEN
+					most := least(most, (SELECT CASE WHEN kit THEN floor(b.amount / p.per) ELSE b.amount END
+						FROM (SELECT greatest(0, COALESCE((budgets->>p.item)::numeric, (SELECT sum(greatest(0, u.free[greatest(1, width_bucket(inventory_rooms.moment, u.moments))])) FROM unnest(outlook) u WHERE u.item_id = p.item::bigint)
+							- (asides->>p.item)::numeric)) AS amount) b));
+				END IF;
+			END LOOP;
+		END IF;
+		RETURN NEXT;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_rooms(distsync_internal.inventory_outlook[], distsync_internal.inventory_line, jsonb, boolean, timestamptz, jsonb, jsonb) IS
+	'For an instant and each later moment at which it changes: what each site that may serve a line could, in the order in which sites are tried, the sum as far as budgets and asides allow it, and the most that one has; base units, or whole kits, whose parts are [[item_id, base units in a kit], ...].';
+
+CREATE TYPE distsync_internal.inventory_plan AS (
+	outlook		distsync_internal.inventory_outlook[],
+	budgets		jsonb,
+	grants		distsync_internal.inventory_grant[],
+	rest		numeric,
+	available	numeric,
+	until		timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_plan IS 'What a line gets and what is left after it: outlooks and budgets, grants, what is missing and what could be had in all (base units, or kits), and the date of its last part.';
+
+-- inventory_plan_line does the dating of one line: on the first date on which all of it can be had, or in parts, the earliest first; the
+-- last part that is allowed waits for all the rest.
+CREATE FUNCTION distsync_internal.inventory_plan_line(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, asides jsonb, options jsonb, at timestamptz, only_at timestamptz) RETURNS distsync_internal.inventory_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	kit jsonb := options->'parts'->(line.item_id::text);
+	parts jsonb := COALESCE(kit, jsonb_build_array(jsonb_build_array(line.item_id, 1)));
+	split boolean := COALESCE((options->>'split')::boolean, true);
+	rules text[] := COALESCE(NULLIF(ARRAY(SELECT jsonb_array_elements_text(options->'sourcing')), '{}'), '{whole,rank}');
+	preferred bigint[] := ARRAY(SELECT u::bigint FROM jsonb_array_elements_text(options->'preferred_ids') u);
+	parts_left integer := CASE WHEN options->>'mode' = 'schedule' THEN COALESCE((options->>'max_parts')::integer, 10) ELSE 1 END;
+	after timestamptz := COALESCE(only_at, greatest(at, line.requested_at));
+	m record;
+	s record;
+	chosen jsonb;
+	taken numeric;
+BEGIN
+	plan.grants := '{}';
+	plan.rest := line.quantity;
+	plan.available := 0;
+	plan.until := NULL;
+	LOOP
+		taken := 0;
+		FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, after, plan.budgets, asides) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
+			plan.available := greatest(plan.available, line.quantity - plan.rest + m.most);
+			CONTINUE WHEN m.most <= 0 OR parts_left = 1 AND (m.most < plan.rest OR NOT split AND m.best < plan.rest);
+			SELECT jsonb_agg(jsonb_build_array(m.sites[c.n], c.taken)), sum(c.taken) INTO chosen, taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, m.amounts, least(plan.rest, m.most), split, rules, preferred) c;
+			EXIT WHEN taken = plan.rest OR parts_left > 1 AND taken > 0;
+			taken := 0;
+		END LOOP;
+		EXIT WHEN taken = 0;
+		FOR s IN SELECT (c.value->>0)::bigint AS site_id, (c.value->>1)::numeric AS quantity FROM jsonb_array_elements(chosen) c LOOP
+			plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, s.site_id, s.quantity, m.moment, m.most, at);
+		END LOOP;
+		plan.rest := plan.rest - taken;
+		plan.until := m.moment;
+		EXIT WHEN plan.rest = 0;
+		after := m.moment;
+		parts_left := parts_left - 1;
+	END LOOP;
+	RETURN plan;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_plan_line(distsync_internal.inventory_line, distsync_internal.inventory_plan, jsonb, jsonb, timestamptz, timestamptz) IS
+	'Dates one line out of what a plan leaves, at its requested_at or later, or only at one instant. options: parts (what kits are made of), mode (schedule: in parts), max_parts (10), split, sourcing, preferred_ids. What is missing is in rest; what it got is of no use then.';
+
+-- inventory_plan_take does the taking of a part of a line from one site: of a kit of each of its components.
+CREATE FUNCTION distsync_internal.inventory_plan_take(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, parts jsonb, kit boolean, site_id bigint, quantity numeric, moment timestamptz, available numeric, at timestamptz) RETURNS distsync_internal.inventory_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	o distsync_internal.inventory_outlook;
+	p record;
+	planned boolean;
+BEGIN
+	FOR p IN SELECT (e.value->>0)::bigint AS item_id, inventory_plan_take.quantity * (e.value->>1)::numeric AS quantity, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e LOOP
+		FOR n IN 1 .. cardinality(plan.outlook) LOOP
+			o := plan.outlook[n];
+			CONTINUE WHEN o.item_id <> p.item_id OR o.site_id <> inventory_plan_take.site_id;
+			planned := o.free[greatest(1, width_bucket(moment, o.moments))] = 'Infinity';
+			plan.outlook[n] := distsync_internal.inventory_outlook_take(o, moment, p.quantity);
+		END LOOP;
+		IF plan.budgets ? p.item_id::text THEN
+			plan.budgets := plan.budgets || jsonb_build_object(p.item_id::text, (plan.budgets->>p.item_id::text)::numeric - p.quantity);
+		END IF;
+		plan.grants := plan.grants || ROW(line.ordinal, 'reserved', p.item_id, inventory_plan_take.site_id, trim_scale(p.quantity), CASE WHEN available < 'Infinity' THEN available END, line.demand_key, line.requested_at,
+			CASE WHEN kit THEN line.item_id END, p.per, CASE WHEN moment > at THEN moment END, CASE WHEN line.requested_at > at THEN line.requested_at END, CASE WHEN moment > at THEN CASE WHEN planned THEN 'planned' ELSE 'inbound' END END)::distsync_internal.inventory_grant;
+	END LOOP;
+	RETURN plan;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_plan_take(distsync_internal.inventory_line, distsync_internal.inventory_plan, jsonb, boolean, bigint, numeric, timestamptz, numeric, timestamptz) IS
+	'A plan after a line got a quantity (base units, or kits) from a site for a moment; available: what could be had then (Infinity = any quantity: said as NULL).';
+
+-- inventory_plan_best does the dating of one line in the best of several ways: from any sites; in parts that may not be split, from each
+-- site alone; and, where others speak of its demand, from the site where they do, because what they want is then no more than the line.
+CREATE FUNCTION distsync_internal.inventory_plan_best(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, granted distsync_internal.inventory_grant[], asides jsonb, options jsonb, at timestamptz, only_at timestamptz) RETURNS distsync_internal.inventory_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	alone boolean := options->>'mode' = 'schedule' AND NOT COALESCE((options->>'split')::boolean, true) AND line.site_id IS NULL;
+	kit boolean := options->'parts' ? (line.item_id::text);
+	best distsync_internal.inventory_plan := CASE WHEN NOT alone THEN distsync_internal.inventory_plan_line(line, plan, asides, options, at, only_at) END;
+	other distsync_internal.inventory_plan;
+	s record;
+BEGIN
+	IF NOT alone AND (line.demand_key IS NULL OR kit) THEN
+		RETURN best;
+	END IF;
+	FOR s IN
+		SELECT u.site_id, min(u.n)::integer AS n, bool_or(d.demand_id IS NOT NULL) AS own
+		FROM unnest(plan.outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, n)
+		LEFT JOIN dist.demand d ON d.demand_key = line.demand_key AND d.item_id = u.item_id AND d.site_id = u.site_id AND greatest(d.ordered, d.allocated) > greatest(d.reserved, d.shipped)
+		WHERE (u.item_id = line.item_id OR kit AND options->'parts'->(line.item_id::text) @> jsonb_build_array(jsonb_build_array(u.item_id))) AND (line.site_id IS NULL OR u.site_id = line.site_id)
+		GROUP BY u.site_id ORDER BY 2
+	LOOP
+		CONTINUE WHEN NOT alone AND NOT s.own;
+		other := plan;
+		IF s.own AND NOT kit THEN
+			other.outlook[s.n] := distsync_internal.inventory_outlook_own(line, plan.outlook[s.n], granted, options, at);
+		END IF;
+		other := distsync_internal.inventory_plan_line(ROW(line.ordinal, line.item_id, line.quantity, s.site_id, line.demand_key, line.requested_at)::distsync_internal.inventory_line, other, asides, options, at, only_at);
+		IF best.rest IS NULL OR other.rest = 0 AND (best.rest > 0 OR other.until < best.until) OR other.rest > 0 AND best.rest > 0 AND other.available > best.available THEN
+			best := other;
+		END IF;
+	END LOOP;
+	IF best.rest IS NULL THEN
+		best := distsync_internal.inventory_plan_line(line, plan, asides, options, at, only_at);
+	END IF;
+	RETURN best;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_plan_best(distsync_internal.inventory_line, distsync_internal.inventory_plan, distsync_internal.inventory_grant[], jsonb, jsonb, timestamptz, timestamptz) IS
+	'As inventory_plan_line(), in the way that is complete first. granted: what the call has given to lines before.';
+
+-- inventory_outlook_own does the outlook of a site when what others say of the demand of a line is the line's.
+CREATE FUNCTION distsync_internal.inventory_outlook_own(line distsync_internal.inventory_line, o distsync_internal.inventory_outlook, granted distsync_internal.inventory_grant[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_outlook
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	mine distsync_internal.inventory_grant[] := ARRAY(SELECT u FROM unnest(granted) u WHERE u.item_id = o.item_id AND u.site_id = o.site_id AND u.outcome <> 'short');
+	g distsync_internal.inventory_grant;
+	k record;
+	own distsync_internal.inventory_outlook;
+BEGIN
+	SELECT array_agg(u.demand_key) || line.demand_key AS keys, array_agg(u.quantity) || line.quantity AS quantities INTO k FROM unnest(mine) u WHERE u.demand_key IS NOT NULL;
+	own := (distsync_internal.inventory_outlooks(ARRAY[ROW(line.ordinal, o.item_id, line.quantity, o.site_id, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', at, k.keys, k.quantities))[1];
+	FOREACH g IN ARRAY mine LOOP
+		own := distsync_internal.inventory_outlook_take(own, COALESCE(g.promised_at, at), g.quantity);
+	END LOOP;
+	own.free := ARRAY(SELECT u.free - o.aside FROM unnest(own.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
+	own.rest := o.rest;
+	own.aside := o.aside;
+	RETURN own;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_own(distsync_internal.inventory_line, distsync_internal.inventory_outlook, distsync_internal.inventory_grant[], jsonb, timestamptz) IS
+	'What may be promised at a site from each moment on if the external demand of this line became ours, after what is granted before it; base units.';
+
+-- inventory_plan_together does the dating of all lines of a call on one date: the first on which, one after the other, all of them can be had.
+CREATE FUNCTION distsync_internal.inventory_plan_together(lines distsync_internal.inventory_line[], plan distsync_internal.inventory_plan, asides jsonb, options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l distsync_internal.inventory_line;
+	p distsync_internal.inventory_plan;
+	result distsync_internal.inventory_grant[] := '{}';
+	together timestamptz := at;
+	short boolean := false;
+BEGIN
+	-- before a line can be had alone there is no need to look
+	FOREACH l IN ARRAY lines LOOP
+		p := distsync_internal.inventory_plan_best(l, plan, NULL, asides, options, at, NULL);
+		short := short OR p.rest > 0;
+		result := result || CASE WHEN p.rest > 0 THEN ARRAY[distsync_internal.inventory_short(l, p.rest, p.available)] ELSE p.grants END;
+		together := greatest(together, p.until);
+	END LOOP;
+	WHILE NOT short LOOP
+		result := '{}';
+		p := plan;
+		FOREACH l IN ARRAY lines LOOP
+			p := distsync_internal.inventory_plan_best(l, p, result, asides, options, at, together);
+			EXIT WHEN p.rest > 0;
+			result := result || p.grants;
+		END LOOP;
+		EXIT WHEN p.rest = 0;
+		together := (SELECT min(t.moment) FROM unnest(plan.outlook) u CROSS JOIN unnest(u.moments) t(moment) WHERE t.moment > together);
+		IF together IS NULL THEN
+			short := true;
+			result := result || distsync_internal.inventory_short(l, p.rest, p.available);
+		END IF;
+	END LOOP;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_plan_together(distsync_internal.inventory_line[], distsync_internal.inventory_plan, jsonb, jsonb, timestamptz) IS 'Grants for all lines on one common date, or with outcome short for lines that keep them from it.';
+
+-- inventory_short does the grant of nothing.
+CREATE FUNCTION distsync_internal.inventory_short(l distsync_internal.inventory_line, rest numeric, available numeric) RETURNS distsync_internal.inventory_grant
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, available, l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_short(distsync_internal.inventory_line, numeric, numeric) IS 'A grant with outcome short: what is missing of a line, and what there was for it.';
+
+-- inventory_dated does the decision of a call whose lines shall have dates. What leaves together waits for its date: it is not brought
+-- forward alone when supply comes early.
+CREATE FUNCTION distsync_internal.inventory_dated(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	q record := distsync_internal.inventory_outlook_quotas(distsync_internal.inventory_outlooks(distsync_internal.inventory_expanded(lines, options->'parts'), options, at), options, at);
+	plan distsync_internal.inventory_plan := ROW(q.outlook, q.budgets, '{}', 0, 0, NULL)::distsync_internal.inventory_plan;
+	l distsync_internal.inventory_line;
+	result distsync_internal.inventory_grant[] := '{}';
+BEGIN
+	IF options->'parts' <> '{}' THEN
+		lines := ARRAY(SELECT u FROM unnest(lines) u ORDER BY u.ordinal);
+	END IF;
+	IF options->>'mode' = 'complete' THEN
+		result := distsync_internal.inventory_plan_together(lines, plan, q.asides, options, at);
+	ELSE
+		FOREACH l IN ARRAY lines LOOP
+			plan := distsync_internal.inventory_plan_best(l, plan, result, q.asides, options, at, NULL);
+			result := result || CASE WHEN plan.rest > 0 THEN ARRAY[distsync_internal.inventory_short(l, plan.rest, plan.available)] ELSE plan.grants END;
+		END LOOP;
+	END IF;
+	RETURN ARRAY(SELECT ROW(g.ordinal, g.outcome, g.item_id, g.site_id, g.quantity, g.available, g.demand_key, g.requested_at, g.kit_id, g.kit_per, g.promised_at, CASE WHEN g.n > 1 THEN g.promised_at ELSE g.wanted_at END, g.kind)::distsync_internal.inventory_grant
+		FROM (SELECT u.*, count(*) OVER (PARTITION BY CASE WHEN options->>'mode' <> 'complete' THEN u.ordinal END, u.promised_at) AS n FROM unnest(result) u) g);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_dated(distsync_internal.inventory_line[], jsonb, timestamptz) IS
+	'Grants with dates for the lines of a call, with outcome short for what is missing; base units. options as inventory_decide(): mode one_date | complete | schedule, max_parts, parts.';

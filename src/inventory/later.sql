@@ -1,0 +1,188 @@
+-- Promises for a later date: reservations that need no stock before it, because supply that is known, or the time that replenishment takes,
+-- covers them then. They are demand of ours at their date, so that no other promise counts on the same supply; README.md has the rule.
+
+-- inventory_levels does the timeline of what promises may count on, with what is promised for later beside it.
+CREATE FUNCTION distsync_internal.inventory_levels(item_ids bigint[], site_ids bigint[], at timestamptz, options jsonb DEFAULT '{}', own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
+RETURNS TABLE (item_id bigint, site_id bigint, moment timestamptz, stock numeric, later numeric, promised numeric, safety numeric, lead_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 20 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	customer bigint := (options->>'customer_id')::bigint;
+	shelf boolean := options->>'min_shelf_days' IS NOT NULL OR customer IS NOT NULL AND EXISTS (SELECT FROM dist.shelf_rule r WHERE r.customer_id = customer);
+BEGIN
+	RETURN QUERY
+	WITH site AS MATERIALIZED (
+		SELECT m.item_id, m.site_id, distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.due AS stock,
+			m.held + m.committed - m.inbound AS promised, m.safety, m.lead_at
+		FROM (SELECT n.* FROM distsync_internal.inventory_now(item_ids, site_ids, inventory_levels.at) n WHERE own_keys IS NULL
+			UNION ALL SELECT t.* FROM distsync_internal.inventory_terms(item_ids, site_ids, inventory_levels.at, own_keys, own_quantities) t WHERE own_keys IS NOT NULL) m
+		LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_levels.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
+	), step AS (
+		SELECT s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment, COALESCE(sum(c.change) FILTER (WHERE c.kind <> 'promise'), 0) AS change, COALESCE(-sum(c.change) FILTER (WHERE c.kind = 'promise'), 0) AS later
+		FROM site s CROSS JOIN LATERAL (
+			SELECT inventory_levels.at AS moment, s.stock AS change, 'stock' AS kind
+			UNION ALL
+			SELECT s.lead_at, 0, 'lead_time' WHERE s.lead_at IS NOT NULL
+			UNION ALL
+			SELECT x.moment, x.change, x.kind FROM distsync_internal.inventory_changes(s.item_id, s.site_id, inventory_levels.at, own_keys, own_quantities) x) c
+		GROUP BY s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment
+	)
+	SELECT p.item_id, p.site_id, p.moment, sum(p.change) OVER w, sum(p.later) OVER w, p.promised, p.safety, p.lead_at FROM step p
+	WINDOW w AS (PARTITION BY p.item_id, p.site_id ORDER BY p.moment);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_levels(bigint[], bigint[], timestamptz, jsonb, text[], numeric[]) IS
+	'Timeline of pairs of item and site, base units: from each moment on stock, supply and demand of others (stock), what is promised for then or before (later), and, the same in all rows, what is promised without a date (promised), safety stock and from when on any quantity can be had (NULL = never). options: customer_id, min_shelf_days; own_keys, own_quantities: as in inventory_terms(). Pairs without a pool give no row. Reads only.';
+
+-- inventory_first does the finding of the first moment from which on there is enough.
+CREATE FUNCTION distsync_internal.inventory_first(amounts numeric[], quantity numeric, first integer) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n integer := cardinality(amounts) + 1;
+BEGIN
+	WHILE n > first AND amounts[n - 1] >= quantity LOOP
+		n := n - 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_first(numeric[], numeric, integer) IS 'Number of the first of these amounts, not before first, such that it and all after it are as much as the quantity; one more than there are = none.';
+
+-- inventory_less does the taking of a quantity out of a timeline.
+CREATE FUNCTION distsync_internal.inventory_less(amounts numeric[], quantity numeric, first integer, last integer) RETURNS numeric[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	FOR n IN greatest(1, first) .. least(last, cardinality(amounts)) LOOP
+		amounts[n] := amounts[n] - quantity;
+	END LOOP;
+	RETURN amounts;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_less(numeric[], numeric, integer, integer) IS 'These amounts, from first to last less a quantity.';
+
+CREATE TYPE distsync_internal.inventory_dated AS (
+	reservation_id	bigint,
+	quantity	numeric,
+	kind		text,
+	promised_at	timestamptz,
+	wanted_at	timestamptz,
+	was			timestamptz
+);
+COMMENT ON TYPE distsync_internal.inventory_dated IS 'A promise for a later date: reservation, base units, kind inbound | planned (hard: stock covers it now), its date (NULL = not foreseen), the instant before which it need not be there, and the date it had.';
+
+-- inventory_dated_at does the listing of the promises for a later date of a pool, in the order in which they are served.
+CREATE FUNCTION distsync_internal.inventory_dated_at(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT array_agg(ROW(r.reservation_id, q.quantity, r.kind, r.promised_at, r.wanted_at, r.promised_at)::distsync_internal.inventory_dated
+			ORDER BY r.priority, r.promised_at, d.required_at NULLS FIRST, COALESCE(r.demand_key, r.holder) COLLATE "C", r.created_at, r.reservation_id)
+		FROM dist.reservation r CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_dated_at.at THEN r.committed ELSE r.quantity END - r.shipped) q(quantity)
+		LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
+		WHERE r.item_id = inventory_dated_at.item_id AND r.site_id = inventory_dated_at.site_id AND r.state IN ('held', 'committed') AND r.kind IN ('inbound', 'planned') AND q.quantity > 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_dated_at(bigint, bigint, timestamptz) IS 'Live promises for a later date of an item at a site: priority, date, when wanted, demand or holder; NULL = none.';
+
+-- inventory_later does the dating of promises for a later date. A date stays as long as what it counts on is there: less only what stock
+-- covers now has gone before it. Who loses his is promised anew, after all who keep theirs; who can have it earlier gets it earlier.
+CREATE FUNCTION distsync_internal.inventory_later(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	dated distsync_internal.inventory_dated[] := distsync_internal.inventory_dated_at(item_id, site_id, at);
+	d distsync_internal.inventory_dated;
+	moments timestamptz[];
+	amounts numeric[];
+	promised numeric;
+	covered numeric;
+	safety numeric;
+	lead timestamptz;
+	lost integer[] := '{}';
+	j integer;
+	k integer;
+	n integer;
+BEGIN
+	IF dated IS NULL THEN
+		RETURN NULL;
+	END IF;
+	-- from the books: the pool's row may not know yet what has changed
+	SELECT array_agg(l.moment ORDER BY l.moment), array_agg(l.stock ORDER BY l.moment), max(l.promised), max(l.safety), max(l.lead_at) INTO moments, amounts, promised, safety, lead
+	FROM distsync_internal.inventory_levels(ARRAY[inventory_later.item_id], ARRAY[inventory_later.site_id], inventory_later.at, '{}', '{}', '{}') l WHERE l.moment <= l.lead_at OR l.lead_at IS NULL;
+	-- those that have no date, or whose date has come, are among what is promised as of now
+	promised := promised - (SELECT COALESCE(sum(u.quantity), 0) FROM unnest(dated) u WHERE u.promised_at IS NULL OR u.promised_at <= at);
+	covered := distsync_internal.inventory_covered(item_id, site_id, at, promised, (SELECT min(u) FROM unnest(amounts) u));
+	FOR i IN 1 .. cardinality(dated) LOOP
+		d := dated[i];
+		k := width_bucket(greatest(d.promised_at, at), moments);
+		IF d.kind = 'planned' AND d.promised_at > at THEN
+			CONTINUE;
+		ELSIF d.promised_at > lead THEN
+			CONTINUE;
+		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_first(amounts, covered + d.quantity, k) = k THEN
+			amounts := distsync_internal.inventory_less(amounts, d.quantity, k, cardinality(amounts));
+			dated[i].promised_at := greatest(d.promised_at, at);
+		ELSE
+			lost := lost || i;
+		END IF;
+	END LOOP;
+	FOREACH j IN ARRAY lost LOOP
+		dated[j].promised_at := NULL;
+		dated[j].kind := 'inbound';
+		k := width_bucket(greatest(dated[j].wanted_at, at), moments);
+		n := distsync_internal.inventory_first(amounts, promised + safety + dated[j].quantity, k);
+		IF n > cardinality(moments) AND lead IS NULL THEN
+			n := distsync_internal.inventory_first(amounts, promised + dated[j].quantity, k);
+		END IF;
+		IF n <= cardinality(moments) THEN
+			dated[j].promised_at := greatest(moments[n], dated[j].wanted_at);
+			amounts := distsync_internal.inventory_less(amounts, dated[j].quantity, n, cardinality(amounts));
+		ELSIF lead IS NOT NULL THEN
+			dated[j].promised_at := greatest(lead, dated[j].wanted_at);
+			dated[j].kind := 'planned';
+		END IF;
+	END LOOP;
+	FOR i IN 1 .. cardinality(dated) LOOP
+		d := dated[i];
+		CONTINUE WHEN i = ANY (lost) OR d.promised_at <= at OR d.wanted_at >= d.promised_at;
+		k := width_bucket(d.promised_at, moments);
+		n := CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN distsync_internal.inventory_first(amounts, promised + safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments))
+			ELSE distsync_internal.inventory_first(amounts[:k - 1], promised + safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments)) END;
+		IF n <= cardinality(moments) AND greatest(moments[n], d.wanted_at) <= d.promised_at THEN
+			dated[i].promised_at := greatest(moments[n], d.wanted_at);
+			amounts := distsync_internal.inventory_less(amounts, d.quantity, n, CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN cardinality(amounts) ELSE k - 1 END);
+			dated[i].kind := 'inbound';
+		END IF;
+	END LOOP;
+	RETURN ARRAY(SELECT ROW(u.reservation_id, u.quantity, CASE WHEN u.promised_at <= at THEN 'hard' ELSE u.kind END, CASE WHEN u.promised_at <= at THEN least(u.was, at) ELSE u.promised_at END, u.wanted_at, u.was)::distsync_internal.inventory_dated
+		FROM unnest(dated) u);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_later(bigint, bigint, timestamptz) IS
+	'What the promises for a later date of an item at a site have to be dated to, as of an instant: those that stock covers now are kind hard, those that only replenishment covers planned, those that nothing covers have no date. NULL = there are none. Reads only; exact under the pool''s lock.';
+
+-- inventory_covered does the sum of those promises without a later date that stock covers.
+CREATE FUNCTION distsync_internal.inventory_covered(item_id bigint, site_id bigint, at timestamptz, promised numeric, stock numeric) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF promised <= stock THEN
+		RETURN promised;
+	END IF;
+	RETURN (SELECT COALESCE(max(q.place), 0) FROM distsync_internal.inventory_places(inventory_covered.item_id, inventory_covered.site_id, inventory_covered.at) q WHERE q.place <= stock);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_covered(bigint, bigint, timestamptz, numeric, numeric) IS 'How much of what is promised without a later date (base units) a stock covers, by whole promises in the order of the queue.';
+
+-- inventory_redate does the writing of these dates, before the terms of the pool are reckoned anew.
+CREATE FUNCTION distsync_internal.inventory_redate(item_id bigint, site_id bigint, at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	dated distsync_internal.inventory_dated[] := distsync_internal.inventory_later(item_id, site_id, at);
+BEGIN
+	UPDATE dist.reservation r SET kind = u.kind, promised_at = u.promised_at FROM unnest(dated) u
+	WHERE r.item_id = inventory_redate.item_id AND r.reservation_id = u.reservation_id AND (r.kind, r.promised_at) IS DISTINCT FROM (u.kind, u.promised_at);
+	RETURN (SELECT jsonb_object_agg(u.reservation_id, u.was) FROM unnest(dated) u WHERE u.promised_at IS DISTINCT FROM u.was);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_redate(bigint, bigint, timestamptz) IS
+	'Dates the promises for a later date of an item at a site anew, under the pool''s lock. Returns {reservation: the date it had} for those whose date has changed, NULL = none.';
