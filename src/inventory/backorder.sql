@@ -5,12 +5,13 @@
 
 -- inventory_places does the reckoning of the places in the queue. A call that is not written yet has its place too, so that it can be
 -- told what it would get.
-CREATE FUNCTION distsync_internal.inventory_places(item_id bigint, site_id bigint, at timestamptz, more distsync_internal.inventory_grant[] DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS TABLE (reservation_id bigint, n integer, place numeric)
+CREATE FUNCTION distsync_internal.inventory_places(item_id bigint, site_id bigint, at timestamptz, stock numeric, more distsync_internal.inventory_grant[] DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS TABLE (reservation_id bigint, n integer, place numeric, covered boolean)
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT q.reservation_id, q.n, sum(q.quantity) OVER (ORDER BY q.waits, q.priority, q.required_at NULLS FIRST, q.name COLLATE "C", q.created_at, q.reservation_id, q.n ROWS UNBOUNDED PRECEDING)
+	SELECT q.reservation_id, q.n, sum(q.quantity) OVER (ORDER BY q.waits OR q.place > inventory_places.stock, q.priority, q.required_at NULLS FIRST, q.name COLLATE "C", q.created_at, q.reservation_id, q.n ROWS UNBOUNDED PRECEDING), NOT q.waits AND q.place <= inventory_places.stock
+	FROM (SELECT u.*, sum(u.quantity) OVER (PARTITION BY u.waits ORDER BY u.priority, u.required_at NULLS FIRST, u.name COLLATE "C", u.created_at, u.reservation_id, u.n ROWS UNBOUNDED PRECEDING) AS place
 	FROM (SELECT r.reservation_id, 0 AS n, r.quantity - r.shipped AS quantity, r.promised_at IS NULL OR r.promised_at > inventory_places.at OR r.created_at >= inventory_places.at AS waits, r.priority, d.required_at,
 			COALESCE(r.demand_key, r.holder) AS name, r.created_at
 		FROM dist.reservation r LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
@@ -21,11 +22,11 @@ BEGIN
 			COALESCE(u.demand_key, options->>'holder', session_user), inventory_places.at
 		FROM unnest(more) WITH ORDINALITY u(ordinal, outcome, item_id, site_id, quantity, available, demand_key, requested_at, kit_id, kit_per, promised_at, wanted_at, kind, n)
 		LEFT JOIN dist.demand d ON d.demand_key = u.demand_key AND d.item_id = u.item_id AND d.site_id = u.site_id
-		WHERE u.item_id = inventory_places.item_id AND u.site_id = inventory_places.site_id) q;
+		WHERE u.item_id = inventory_places.item_id AND u.site_id = inventory_places.site_id) u) q;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_places(bigint, bigint, timestamptz, distsync_internal.inventory_grant[], jsonb) IS
-	'Live promises of an item at a site that are not for a later date, in the order in which they are served (what stock covers already, then the others; priority, when wanted, demand or holder): how much is promised up to each of them, base units. more: grants that are not written yet, with their number n there and without a reservation; options: priority, holder, as inventory_reserve().';
+COMMENT ON FUNCTION distsync_internal.inventory_places(bigint, bigint, timestamptz, numeric, distsync_internal.inventory_grant[], jsonb) IS
+	'Live promises of an item at a site that are not for a later date, in the order in which they are served (what stock, which there is of now, covered already and still covers, then the others; priority, when wanted, demand or holder): how much is promised up to each of them, base units, and whether it is one of the first. more: grants that are not written yet, with their number n there and without a reservation; options: priority, holder, as inventory_reserve().';
 
 -- inventory_queue does the reckoning of when each live promise of a pool is covered: by its place in the queue and what is there or to come.
 CREATE FUNCTION distsync_internal.inventory_queue(item_id bigint, site_id bigint, at timestamptz, more distsync_internal.inventory_grant[] DEFAULT NULL, options jsonb DEFAULT '{}')
@@ -46,7 +47,7 @@ BEGIN
 		FROM distsync_internal.inventory_levels(ARRAY[inventory_queue.item_id], ARRAY[inventory_queue.site_id], inventory_queue.at, '{}', keys, quantities) l
 	)
 	SELECT q.reservation_id, q.n, q.place, f.moment, COALESCE(f.planned AND COALESCE(f.stock < q.place, true), false)
-	FROM distsync_internal.inventory_places(inventory_queue.item_id, inventory_queue.site_id, inventory_queue.at, inventory_queue.more, inventory_queue.options) q
+	FROM distsync_internal.inventory_places(inventory_queue.item_id, inventory_queue.site_id, inventory_queue.at, (SELECT c.stock FROM c ORDER BY c.moment LIMIT 1), inventory_queue.more, inventory_queue.options) q
 	LEFT JOIN LATERAL (SELECT c.* FROM c WHERE c.planned OR c.stock >= q.place ORDER BY c.moment LIMIT 1) f ON true;
 END
 $$;

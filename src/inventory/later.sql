@@ -110,7 +110,7 @@ BEGIN
 	FROM distsync_internal.inventory_levels(ARRAY[inventory_later.item_id], ARRAY[inventory_later.site_id], inventory_later.at, '{}', '{}', '{}') l WHERE l.moment <= l.lead_at OR l.lead_at IS NULL;
 	-- those that have no date, or whose date has come, are among what is promised as of now
 	promised := promised - (SELECT COALESCE(sum(u.quantity), 0) FROM unnest(dated) u WHERE u.promised_at IS NULL OR u.promised_at <= at);
-	covered := distsync_internal.inventory_covered(item_id, site_id, at, promised, (SELECT min(u) FROM unnest(amounts) u));
+	covered := distsync_internal.inventory_covered(item_id, site_id, at, (SELECT min(u) FROM unnest(amounts) u));
 	FOR i IN 1 .. cardinality(dated) LOOP
 		d := dated[i];
 		k := width_bucket(greatest(d.promised_at, at), moments);
@@ -160,17 +160,15 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_later(bigint, bigint, timestamptz) IS
 	'What the promises for a later date of an item at a site have to be dated to, as of an instant: those that stock covers now are kind hard, those that only replenishment covers planned, those that nothing covers have no date. NULL = there are none. Reads only; exact under the pool''s lock.';
 
--- inventory_covered does the sum of those promises without a later date that stock covers.
-CREATE FUNCTION distsync_internal.inventory_covered(item_id bigint, site_id bigint, at timestamptz, promised numeric, stock numeric) RETURNS numeric
+-- inventory_covered does the sum of those promises without a later date that stock has covered and still covers. Those that wait come
+-- after what is promised for a date: they were never promised more than the rest.
+CREATE FUNCTION distsync_internal.inventory_covered(item_id bigint, site_id bigint, at timestamptz, stock numeric) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF promised <= stock THEN
-		RETURN promised;
-	END IF;
-	RETURN (SELECT COALESCE(max(q.place), 0) FROM distsync_internal.inventory_places(inventory_covered.item_id, inventory_covered.site_id, inventory_covered.at) q WHERE q.place <= stock);
+	RETURN (SELECT COALESCE(max(q.place), 0) FROM distsync_internal.inventory_places(inventory_covered.item_id, inventory_covered.site_id, inventory_covered.at, inventory_covered.stock) q WHERE q.covered);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_covered(bigint, bigint, timestamptz, numeric, numeric) IS 'How much of what is promised without a later date (base units) a stock covers, by whole promises in the order of the queue.';
+COMMENT ON FUNCTION distsync_internal.inventory_covered(bigint, bigint, timestamptz, numeric) IS 'How much of what was promised without a later date, and covered until now, a stock covers (base units), by whole promises in the order of the queue.';
 
 -- inventory_redate does the writing of these dates, before the terms of the pool are reckoned anew.
 CREATE FUNCTION distsync_internal.inventory_redate(item_id bigint, site_id bigint, at timestamptz) RETURNS jsonb
