@@ -136,7 +136,7 @@ CREATE TYPE distsync_internal.inventory_plan AS (
 COMMENT ON TYPE distsync_internal.inventory_plan IS 'What a line gets and what is left after it: outlooks and budgets, grants, what is missing and what could be had in all (base units, or kits), and the date of its last part.';
 
 -- inventory_plan_line does the dating of one line: on the first date on which all of it can be had, or in parts, the earliest first; the
--- last part that is allowed waits for all the rest.
+-- last part that is allowed waits for all the rest. What it has taken at a date is missing at every later one, so it looks once.
 CREATE FUNCTION distsync_internal.inventory_plan_line(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, asides jsonb, options jsonb, at timestamptz, only_at timestamptz) RETURNS distsync_internal.inventory_plan
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -146,34 +146,35 @@ DECLARE
 	rules text[] := COALESCE(NULLIF(ARRAY(SELECT jsonb_array_elements_text(options->'sourcing')), '{}'), '{whole,rank}');
 	preferred bigint[] := ARRAY(SELECT u::bigint FROM jsonb_array_elements_text(options->'preferred_ids') u);
 	parts_left integer := CASE WHEN options->>'mode' = 'schedule' THEN COALESCE((options->>'max_parts')::integer, 10) ELSE 1 END;
-	after timestamptz := COALESCE(only_at, greatest(at, line.requested_at));
 	m record;
-	s record;
-	chosen jsonb;
+	c record;
+	got numeric[];
 	taken numeric;
 BEGIN
 	plan.grants := '{}';
 	plan.rest := line.quantity;
 	plan.available := 0;
 	plan.until := NULL;
-	LOOP
+	FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, COALESCE(only_at, greatest(at, line.requested_at)), plan.budgets, asides) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
+		plan.available := greatest(plan.available, m.most);
+		m.most := m.most - (line.quantity - plan.rest);
+		got := COALESCE(got, array_fill(0::numeric, ARRAY[cardinality(m.sites)]));
+		FOR n IN 1 .. CASE WHEN plan.rest < line.quantity THEN cardinality(got) ELSE 0 END LOOP
+			m.amounts[n] := m.amounts[n] - got[n];
+			m.best := CASE WHEN n = 1 THEN m.amounts[1] ELSE greatest(m.best, m.amounts[n]) END;
+		END LOOP;
+		CONTINUE WHEN m.most <= 0 OR parts_left = 1 AND (m.most < plan.rest OR NOT split AND m.best < plan.rest);
 		taken := 0;
-		FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, after, plan.budgets, asides) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
-			plan.available := greatest(plan.available, line.quantity - plan.rest + m.most);
-			CONTINUE WHEN m.most <= 0 OR parts_left = 1 AND (m.most < plan.rest OR NOT split AND m.best < plan.rest);
-			SELECT jsonb_agg(jsonb_build_array(m.sites[c.n], c.taken)), sum(c.taken) INTO chosen, taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, m.amounts, least(plan.rest, m.most), split, rules, preferred) c;
-			EXIT WHEN taken = plan.rest OR parts_left > 1 AND taken > 0;
-			taken := 0;
+		FOR c IN SELECT x.n, x.taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, m.amounts, least(plan.rest, m.most), split, rules, preferred) x LOOP
+			plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, m.sites[c.n], c.taken, m.moment, m.most, at);
+			got[c.n] := got[c.n] + c.taken;
+			taken := taken + c.taken;
 		END LOOP;
-		EXIT WHEN taken = 0;
-		FOR s IN SELECT (c.value->>0)::bigint AS site_id, (c.value->>1)::numeric AS quantity FROM jsonb_array_elements(chosen) c LOOP
-			plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, s.site_id, s.quantity, m.moment, m.most, at);
-		END LOOP;
+		CONTINUE WHEN taken = 0;
 		plan.rest := plan.rest - taken;
 		plan.until := m.moment;
-		EXIT WHEN plan.rest = 0;
-		after := m.moment;
 		parts_left := parts_left - 1;
+		EXIT WHEN plan.rest = 0;
 	END LOOP;
 	RETURN plan;
 END

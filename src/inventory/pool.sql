@@ -85,7 +85,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, 
 
 -- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
 -- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
-CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	-- one instant for all: a hold that ends between two readings of the clock would be neither ended nor watched for
@@ -93,10 +93,10 @@ DECLARE
 	redated jsonb;
 	c record;
 BEGIN
-	PERFORM distsync_internal.inventory_expire(item_ids, site_ids, t);
+	dates := distsync_internal.inventory_expire(item_ids, site_ids, t) > 0 OR dates;
 	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
 	SELECT jsonb_object_agg(concat_ws(':', p.item_id, p.site_id), d.was) INTO redated
-	FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id AND p.waiting
+	FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id AND p.waiting AND dates
 	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_redate(p.item_id, p.site_id, t) AS was) d;
 	FOR c IN
 		WITH k AS MATERIALIZED (
@@ -120,7 +120,7 @@ BEGIN
 		JOIN dist.company y ON y.company_id = s.company_id
 		WHERE u.shortfall <> u.was OR u.queue ORDER BY u.item_id, u.site_id
 	LOOP
-		IF c.queue THEN
+		IF c.queue AND dates THEN
 			PERFORM distsync_internal.inventory_repromise(c.item_id, c.site_id, t, true, inventory_refresh.correlation_id, redated->concat_ws(':', c.item_id, c.site_id));
 		END IF;
 		CONTINUE WHEN c.shortfall = c.was;
@@ -128,8 +128,8 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid) IS
-	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall, and dates anew what waits for supply. The caller holds the pools'' locks.';
+COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean) IS
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other). The caller holds the pools'' locks.';
 
 -- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
 CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void

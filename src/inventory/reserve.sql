@@ -192,12 +192,14 @@ DECLARE
 	wanted integer;
 	taken integer;
 	made jsonb;
+	moved boolean;
 	items_later bigint[];
 	sites_later bigint[];
 	quotas bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e);
 BEGIN
-	IF distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100)) THEN
-		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+	moved := distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
+	IF moved THEN
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false);
 	END IF;
 	WITH g AS MATERIALIZED (
 		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id, distsync_internal.inventory_grant_key(u) AS key,
@@ -231,8 +233,10 @@ BEGIN
 	IF quotas <> '{}' THEN
 		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
 	END IF;
-	IF items_later IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_refresh(items_later, sites_later, (options->>'correlation_id')::uuid);
+	IF moved AND EXISTS (SELECT FROM unnest(items, sites) AS k(item_id, site_id) JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.waiting) THEN
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+	ELSIF items_later IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_refresh(items_later, sites_later, (options->>'correlation_id')::uuid, false);
 	END IF;
 	-- what goes beyond stock is dated by its place in the queue, and may move others
 	PERFORM distsync_internal.inventory_repromise(p.item_id, p.site_id, t, true, (options->>'correlation_id')::uuid) FROM dist.stock_pool p
