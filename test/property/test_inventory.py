@@ -17,6 +17,7 @@ QUIET = "SET client_min_messages = warning;\n\\set VERBOSITY verbose\n"
 # every item is hot as soon as it is promised
 HOT = "SET distsync.hot_wait = 0;\nSET distsync.slots_max = 4;\n"
 COLD = "SET distsync.slots_max = 0;\n"
+MODES = ("all_or_none", "take_up_to", "one_date", "complete", "schedule")
 
 
 def psql(script):
@@ -153,8 +154,8 @@ class Inventory(unittest.TestCase):
         ids = f"(SELECT item_id FROM dist.item WHERE sku = '{sku}'), (SELECT site_id FROM dist.site WHERE code = '{site}')"
         return rng.choice((
             lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 6)}, {"item": other, "quantity": 2}, {"item": sku, "quantity": 1}], holder=f"h{client}",
-                            ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(("all_or_none", "take_up_to"))),
-            lambda: reserve([{"item": "KIT-PROP", "quantity": rng.randrange(1, 4)}, {"item": other, "quantity": 1}], holder=f"h{client}", ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(("all_or_none", "take_up_to"))),
+                            ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(MODES)),
+            lambda: reserve([{"item": "KIT-PROP", "quantity": rng.randrange(1, 4)}, {"item": other, "quantity": 1}], holder=f"h{client}", ttl=rng.choice(("100 milliseconds", "1 hour")), mode=rng.choice(MODES)),
             lambda: f"SELECT count(*) FROM distsync.{rng.choice(('commit', 'release'))}_reservations(NULL, '{{\"holder\":\"h{client}\",\"on_error\":\"collect\"}}');\n",
             lambda: reserve([{"item": other, "quantity": rng.randrange(1, 4), "site": site, "demand_key": key}], holder=f"h{client}", commit=True),
             lambda: f"SELECT c.state FROM (SELECT {mine} AS id) m, distsync.commit_reservation(m.id, 1, '{{\"keep_rest\":true}}') c WHERE m.id IS NOT NULL;\n",
@@ -165,6 +166,7 @@ class Inventory(unittest.TestCase):
             lambda: events([dict(event, kind="delta", quantity=rng.randrange(-5, 6)), dict(event, event_id=event["event_id"] + "b", sku=other, kind="receive", quantity=3)]),
             lambda: events([dict(event, kind="transfer", to_site="PROP-S1" if site == "PROP-S2" else "PROP-S2", quantity=2)]),
             lambda: events([dict(event, kind="count", quantity=rng.randrange(40))], "prop-erp"),
+            lambda: f"SELECT outcome FROM distsync.apply('supply', {literal({'kind': 'purchase', 'reference': f'M{rng.randrange(3)}', 'sku': sku, 'site': site, 'quantity': rng.choice((0, 5, 20)), 'status': 'open', 'expected_at': f'2999-01-0{rng.randrange(1, 9)}T00:00:00Z'})}, 'prop-erp');\n",
             lambda: f"SELECT outcome FROM distsync.apply('item_site', {literal({'sku': sku, 'site': site, 'safety': rng.randrange(6), 'backorder_cap': rng.randrange(4), 'lead_days': rng.choice((None, None, 5))})}, 'prop-erp');\n",
             lambda: f"SELECT outcome FROM distsync.apply('stock_quota', {literal({'sku': sku, 'scope_kind': 'collective', 'quantity': rng.choice((500, 1000))})}, 'prop-erp', NULL, '{{\"operation\":\"{rng.choice(('upsert', 'deactivate'))}\"}}');\n",
             lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 4)}], holder=f"h{client}", use_safety=True, ttl="1 hour"),
@@ -220,7 +222,8 @@ class Inventory(unittest.TestCase):
             lines = [dict({"item": sku, "quantity": rng.randrange(1, 6)}, **rng.choice(({"demand_key": key}, {"demand_key": key}, {"demand_key": keys()}, {})), **rng.choice(({}, {"site": site})))
                      for _ in range(rng.randrange(1, 4))]
             return rng.choice((
-                lambda: reserve(lines, commit=True, mode=rng.choice(("all_or_none", "take_up_to")), split=rng.choice((True, False))),
+                lambda: reserve(lines, commit=True, mode=rng.choice(MODES), split=rng.choice((True, False))),
+                lambda: f"SELECT outcome FROM distsync.apply('supply', {literal({'kind': 'purchase', 'reference': f'L{rng.randrange(3)}', 'sku': sku, 'site': site, 'quantity': rng.choice((0, 5, 9)), 'status': 'open', 'expected_at': f'2999-01-0{rng.randrange(1, 9)}T00:00:00Z'})}, 'prop-erp');\n",
                 lambda: reserve(lines, commit=True),
                 lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.choice((0, 0, rng.randrange(8)))}, {rng.choice(('NULL', 'now() + interval $$1 day$$'))});\n",
                 lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', '{name}');\n",
