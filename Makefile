@@ -44,7 +44,7 @@ SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/po
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
 SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
-	src/order/accrue.sql src/order/accrue_later.sql src/order/invoice.sql src/order/fact.sql src/order/open.sql src/order/entity.sql src/order/charged.sql src/order/clerk.sql src/order/verify.sql
+	src/order/accrue.sql src/order/accrue_later.sql src/order/invoice.sql src/order/fact.sql src/order/open.sql src/order/entity.sql src/order/charged.sql src/order/clerk.sql src/order/moved.sql src/order/verify.sql
 SQL_outbox = src/outbox/read.sql src/outbox/store.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/resync.sql src/outbox/listen.sql src/outbox/capture.sql src/outbox/retain.sql src/outbox/checks.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
 SQL_inbox = src/inbox/configure.sql src/inbox/receive.sql src/inbox/quarantine.sql src/inbox/apply.sql src/inbox/feed.sql \

@@ -164,3 +164,30 @@ SELECT ordinal, unit_price, net_amount FROM distsync.prices('OQ-FREE', '[{"item"
 SELECT s.state, s.net_amount, l -> 'unit_price' AS price, l -> 'net_amount' AS net FROM distsync.submit_order('{"company":"OQ","customer":"OQ-FREE","order_number":"Q90","lines":[{"item":"OQ-B","quantity":1},{"item":"OQ-B","quantity":2}]}') s, jsonb_array_elements(s.lines) l;
 SELECT s.state, s.net_amount, l -> 'quantity' AS quantity, l -> 'net_amount' AS net FROM distsync.submit_order('{"company":"OQ","customer":"OQ-FREE","order_number":"Q91","policy":{"shortage":"cut"},"lines":[{"item":"OQ-B","quantity":2000}]}') s, jsonb_array_elements(s.lines) l;
 SELECT * FROM distsync_internal.order_verify_orders();
+
+-- a date that moves in stock moves in the order's line, as soon as the clerk has looked
+\o /dev/null
+SELECT distsync.apply('item', '{"sku":"OQ-M","name":"M","base_unit":"EA"}', 'OQ-ERP');
+SELECT distsync.apply('agreement', '{"code":"OQ-LIST-M","slot":"list","company":"OQ","currency":"USD","valid_from":"2020-01-01","assignments":[{"who_kind":"all"}],"publish":true,"rates":[{"what":"OQ-M","value":"1"}]}', 'OQ-ERP');
+SELECT distsync.apply('item_site', '{"sku":"OQ-M","site":"OQ-W","backorder_cap":30}', 'OQ-ERP');
+SELECT distsync.apply('supply', '{"kind":"purchase","reference":"OQ-PO/1","sku":"OQ-M","site":"OQ-W","quantity":10,"expected_at":"2998-01-05T00:00:00Z"}', 'OQ-ERP');
+\o
+CREATE TEMP VIEW dated AS SELECT o.order_number, l.line_no, l.disposition, to_char(l.promised_at, 'YYYY-MM-DD') AS promised FROM dist.order_line l JOIN dist.sales_order o USING (customer_id, order_id) WHERE o.order_number LIKE 'QM%' ORDER BY 1, 2;
+SELECT lines FROM pg_temp.try('QM1', 'OQ-FREE', '[{"item":"OQ-M","quantity":4},{"item":"OQ-M","quantity":3}]');
+SELECT lines FROM pg_temp.try('QM2', 'OQ-FREE', '[{"item":"OQ-M","quantity":6}]');
+SELECT * FROM dated;
+-- in one transaction, so that no clerk but this one sees what is noted
+BEGIN;
+SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"OQ-PO/1","sku":"OQ-M","expected_at":"2998-02-05T00:00:00Z"}', 'OQ-ERP');
+SELECT count(*) FROM dist.order_line_moved;
+SELECT distsync_internal.order_clerk_moved_due() <= clock_timestamp() AS due;
+SELECT distsync_internal.order_clerk_moved(10) + distsync_internal.order_clerk_moved(10) + distsync_internal.order_clerk_moved(10) AS orders;
+SELECT distsync_internal.order_clerk_moved_due() IS NULL AS done;
+COMMIT;
+SELECT * FROM dated;
+SELECT jsonb_path_query_array(distsync.order_status('QM1', '{"company":"OQ"}'), '$.lines[*].promised_at') AS told;
+BEGIN;
+SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"OQ-PO/2","sku":"OQ-M","site":"OQ-W","quantity":3,"expected_at":"2998-01-01T00:00:00Z"}', 'OQ-ERP');
+SELECT distsync_internal.order_clerk_moved(10) + distsync_internal.order_clerk_moved(10) + distsync_internal.order_clerk_moved(10) AS orders;
+COMMIT;
+SELECT * FROM dated;
