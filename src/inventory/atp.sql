@@ -113,10 +113,11 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (SELECT COALESCE(sum(r.quantity - r.shipped), 0) FROM dist.reservation r
 		WHERE r.holder = inventory_own_holds.holder AND r.state IN ('held', 'committed') AND r.item_id = inventory_own_holds.item_id AND r.site_id = ANY (site_ids)
-			AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_own_holds.at));
+			AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_own_holds.at)
+			AND NOT (r.kind IN ('inbound', 'planned') AND r.promised_at > inventory_own_holds.at));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, without those for a later date, base units.';
 
 -- inventory_staleness does the look at when the warehouse was last heard of: the stream of these sites that has been silent longest.
 CREATE FUNCTION distsync_internal.inventory_staleness(site_ids bigint[], at timestamptz) RETURNS jsonb

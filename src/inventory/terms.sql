@@ -73,9 +73,9 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT greatest(0, greatest(y.ordered, y.allocated)
 			- greatest(y.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(y.demand_key, own_keys, own_quantities) END, y.shipped)) AS external) n
 		WHERE y.item_id = k.item_id AND y.site_id = k.site_id AND y.status = 'open') d
-	LEFT JOIN LATERAL (
+	CROSS JOIN LATERAL (
 		SELECT sum(CASE WHEN x.state = 'held' AND x.expires_at <= inventory_terms.at THEN x.committed ELSE x.quantity END - x.shipped) AS inbound, min(x.promised_at) AS next_date
-		FROM dist.reservation x WHERE x.item_id = p.item_id AND x.site_id = p.site_id AND x.state IN ('held', 'committed') AND x.kind IN ('inbound', 'planned') AND x.promised_at > inventory_terms.at) i ON p.waiting
+		FROM dist.reservation x WHERE p.waiting AND x.item_id = p.item_id AND x.site_id = p.site_id AND x.state IN ('held', 'committed') AND x.kind IN ('inbound', 'planned') AND x.promised_at > inventory_terms.at) i
 	CROSS JOIN LATERAL (
 		-- what comes after the time that replenishment takes does not bind, and begins to when that time reaches it
 		SELECT min(z.running) FILTER (WHERE z.moment <= l.lead_at OR l.lead_at IS NULL) AS low, bool_or(true) AS future,

@@ -40,6 +40,7 @@ my %option = (
     priority => [ @no_integer, [ 'too large', \'2147483648', 'SD002' ] ],
     (map { $_ => [ @no_integer, [ 'none', \'0', 'SD002' ], [ 'too many', \'100001', 'SD002' ] ] } qw(limit)),
     after => [ @no_integer ],
+    max_parts => [ @no_integer, [ 'none', \'0', 'SD002' ], [ 'too many', \'101', 'SD002' ], [ 'of what is no schedule', \'3', 'SD002' ] ],
     # where something stands only in one verb, or means something else there
     'reserve.holder' => [ @no_text, [ 'empty', '', 'SD002' ], [ '256 characters', 'x' x 256, 'SD002' ] ],
     'published_stock.after' => [ @no_text ],
@@ -94,7 +95,7 @@ my %verb = (
     atp => \@what,
     explain_atp => \@what,
     atp_timeline => [ { item => "'I1'", site => "'S1'", at => 'NULL', options => "'{}'" }, { item => $what[1]{item}, site => \@unknown_site, at => [], options => \@no_options } ],
-    reserve => [ { lines => q{'[{"item":"I1","quantity":1}]'}, options => q{'{"holder":"x"}'} }, { options => [ @no_options, $taken ], lines => [ @no_lines, no_line('lines[0]'),
+    reserve => [ { lines => q{'[{"item":"I1","quantity":1}]'}, options => q{'{"holder":"x"}'} }, { options => [ @no_options, $taken, map { [ "a soft promise in mode $_", qq{'{"holder":"x","kind":"soft","mode":"$_"}'}, 'SD002', 'options.kind' ] } qw(one_date complete schedule) ], lines => [ @no_lines, no_line('lines[0]'),
         (map { my $f = $_; map { [ "$f $_->[0]", quote('[' . js({ item => 'I1', quantity => \'1', $f => $_->[1] }) . ']'), $_->[2], $_->[3] // "lines[0].$f" ] } @{ $line{$f} } } sort keys %line),
         [ 'no whole kits', q{'[{"item":"KIT","quantity":1.5}]'}, 'SD002', 'lines[0].quantity' ], [ 'the second is wrong', q{'[{"item":"I1","quantity":1},{"item":"I1","quantity":-1}]'}, 'SD002', 'lines[1].quantity' ],
         [ 'a part of a base unit', q{'[{"item":"I1","quantity":1,"unit":"TH"}]'}, 'SD002', 'lines[0].quantity' ],
