@@ -134,9 +134,12 @@ read_sequence(DsEvent *event, const JsonbValue *value)
 		s = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
 		len = strlen(s);
 	}
-	if (len == 0 || len > MAX_DIGITS || strspn(memcpy(number, s, len), "0123456789") < len)
+	if (len == 0 || len > MAX_DIGITS)
 		return false;
+	memcpy(number, s, len);
 	number[len] = '\0';
+	if (strspn(number, "0123456789") < len)
+		return false;
 	event->sequence = strtoi64(number, NULL, 10);
 	event->numbered = true;
 	return true;
