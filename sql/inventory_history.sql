@@ -149,7 +149,7 @@ INSERT INTO dist.stock_event (item_id, event_key, recorded_at, event_at, kind, p
 SELECT i.item_id, 'old' || n, '2019-03-05Z'::timestamptz + n * interval '1 minute', '2019-03-04Z'::timestamptz + n * interval '1 hour', CASE n WHEN 2 THEN 'count' ELSE 'delta' END, 'phys', s.site_id, 'available', n * 10, CASE n WHEN 2 THEN 30 END, 'his-wms'
 FROM dist.item i, dist.site s, generate_series(1, 3) n WHERE i.sku = 'HIS-B' AND s.code = 'HIS-1';
 SELECT item, trim_scale(before) AS before, trim_scale(after) AS after FROM distsync.rebuild_stock('HIS-B');
-CREATE TABLE dist.stock_event_p2019030100 (LIKE dist.stock_event INCLUDING ALL);
+CREATE TABLE dist.stock_event_p2019030100 (LIKE dist.stock_event INCLUDING ALL EXCLUDING IDENTITY);
 ALTER TABLE dist.stock_event_p2019030100 OWNER TO distsync_owner;
 WITH moved AS (DELETE FROM dist.stock_event WHERE recorded_at < '2019-04-01Z' RETURNING *) INSERT INTO dist.stock_event_p2019030100 SELECT * FROM moved;
 ALTER TABLE dist.stock_event ATTACH PARTITION dist.stock_event_p2019030100 FOR VALUES FROM ('2019-03-01Z') TO ('2019-04-01Z');
