@@ -106,6 +106,8 @@ ds_rows_find(DsRows *w, Snapshot snapshot, const Datum *keys)
 
 	Assert(w->table->keys > 0);
 	need_found(w);
+	/* a look at a dead row overwrites what the slot holds, and not where it says it is from */
+	ExecClearTuple(w->found);
 	for (int i = 0; i < w->table->keys; i++)
 		ScanKeyEntryInitialize(&scankeys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   w->place->collations[i], w->place->equal[i], keys[i]);

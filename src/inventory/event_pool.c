@@ -357,8 +357,10 @@ write_balance(DsEventPosting *posting, BalancePlan *plan)
 	nulls[B_COUNTED_AT] = plan->counted_at == DT_NOBEGIN;
 	if (plan->exists)
 	{
-		if (!ItemPointerEquals(&w->found->tts_tid, &plan->tid))
-			ds_rows_at(w, GetActiveSnapshot(), &plan->tid);
+		if (!ItemPointerEquals(&w->found->tts_tid, &plan->tid) &&
+			!ds_rows_at(w, GetActiveSnapshot(), &plan->tid))
+			ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+							errmsg("a balance is gone whose pool is locked")));
 		ds_rows_update(w, GetActiveSnapshot(), lengthof(changed), changed, values + B_QUANTITY,
 					   nulls + B_QUANTITY);
 		return;

@@ -1,0 +1,68 @@
+# Where stock is written past the executor: what users add to the tables, errors in the middle, tables that change meanwhile, and calls that meet.
+# Whatever happens, a call says and keeps what a statement would.
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use DistSync::Worker qw(with_failpoints);
+
+my $node = PostgreSQL::Test::Cluster->new('ways');
+$node->init;
+$node->append_conf('postgresql.conf', <<'CONF');
+shared_preload_libraries = 'distsync'
+distsync.instance = 'lab'
+distsync.clerk_poll_interval = '1h'
+CONF
+$node->start;
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION distsync CASCADE;
+SELECT distsync.setup();
+SELECT distsync.add_system('wms', 'wms');
+SELECT * FROM distsync.apply('currency', '{"currency":"USD"}', 'distsync');
+SELECT * FROM distsync.apply('unit', '{"unit":"EA"}', 'distsync');
+SELECT * FROM distsync.apply('company', '{"code":"C","name":"c","currency":"USD"}', 'distsync');
+SELECT * FROM distsync.apply('site', '{"code":"S1","name":"one","company":"C"}', 'distsync');
+SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', 'I' || i, 'base_unit', 'EA')) FROM generate_series(1, 40) i), 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', (SELECT jsonb_agg(jsonb_build_object('event_id', 'c' || i, 'kind', 'count', 'sku', 'I' || i, 'site', 'S1', 'quantity', 1000, 'event_at', '2024-01-01T00:00:00Z')) FROM generate_series(1, 40) i), 'wms');
+SELECT distsync.pause('test');
+CREATE SEQUENCE told;
+-- event is a document of a movement at S1; more is what else it says
+CREATE FUNCTION event(sku text, quantity numeric, more jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+	SELECT jsonb_build_object('event_id', 'T' || nextval('told'), 'kind', 'delta', 'sku', sku, 'site', 'S1', 'quantity', quantity, 'event_at', '2024-02-01T00:00:00Z') || more $$;
+-- tell tells one, and says how it went
+CREATE FUNCTION tell(sku text, quantity numeric, more jsonb DEFAULT '{}') RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT outcome FROM distsync.apply('stock_event', event(sku, quantity, more), 'wms') $$;
+-- ask promises so much of an item
+CREATE FUNCTION ask(sku text, quantity numeric, options jsonb DEFAULT '{}') RETURNS text LANGUAGE sql VOLATILE AS $$
+	SELECT string_agg(outcome, ' ') FROM distsync.reserve(jsonb_build_array(jsonb_build_object('item', sku, 'quantity', quantity)), options) $$;
+CREATE FUNCTION item_id(sku text) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT i.item_id FROM dist.item i WHERE i.sku = item_id.sku $$;
+CREATE VIEW broken AS SELECT * FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT * FROM distsync_internal.inventory_verify_promises();
+SQL
+with_failpoints($node, 'postgres');
+
+sub sql { return $node->safe_psql('postgres', join("\n", @_)) }
+
+# session is a client of its own; what it is asked without waiting goes on until answer() is called
+sub session { return $node->background_psql('postgres', on_error_stop => 0) }
+sub begin { my ($client, $sql) = @_; $client->{stdin} .= "$sql\n;\n"; $client->{run}->pump_nb; return }
+# wait_for waits for a condition of the server
+sub wait_for { my ($condition) = @_; return $node->poll_query_until('postgres', "SELECT $condition") || die "never: $condition" }
+
+# columns of users stay what they were, also where a neighbour was looked for in vain
+sql('ALTER TABLE dist.stock_balance ADD COLUMN u_note text, ADD COLUMN u_more text',
+	q{; UPDATE dist.stock_balance SET u_note = 'mine ' || item_id, u_more = repeat('x', 40)});
+sql(q{BEGIN; INSERT INTO dist.stock_balance (item_id, site_id, perspective, state, lot, owner_id, quantity, version, last_event_at, u_note, u_more)
+	SELECT item_id, site_id, perspective, 'quality', repeat('l', 60), 0, 1, 1, now(), repeat('y', 100), 'of a row that never was' FROM dist.stock_balance WHERE item_id = item_id('I1'); ROLLBACK});
+is(sql(q{SELECT string_agg(outcome, ' ') FROM distsync.apply_all('stock_event', jsonb_build_array(event('I1', 1), event('I1', 1, jsonb_build_object('state', 'quality', 'lot', repeat('l', 60)))), 'wms')}), 'applied applied', 'two states of an item, one of them new');
+is(sql(q{SELECT state, quantity, u_note = 'mine ' || item_id, length(u_more) FROM dist.stock_balance WHERE item_id = item_id('I1') ORDER BY 1}), "available|1001.000000|t|40\nquality|1.000000||", 'the columns of users are as they were');
+
+is(sql('SELECT * FROM broken'), '', 'every invariant holds');
+
+$node->stop;
+unlike(slurp_file($node->logfile), qr/was terminated by signal|PANIC|TRAP:/, 'the server did not crash');
+done_testing();
