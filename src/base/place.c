@@ -378,8 +378,11 @@ ds_place_of(DsRowsTable *table, Relation rel, Oid owner)
 	MemoryContext old;
 
 	for (int i = 0; i < table->nplaces; i++)
+	{
+		table->places[i]->stale |= table->places[i]->asked;
 		if (table->places[i]->relid == RelationGetRelid(rel) && !table->places[i]->stale)
 			return table->places[i];
+	}
 	/* it belongs to the transaction until all went well */
 	context = AllocSetContextCreate(attic, "distsync place", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(context);

@@ -28,7 +28,8 @@ typedef struct DsRowsPlace
 	AttrNumber last;				  /* the greatest of them */
 	bool needed[DS_ROWS_MAX_COLUMNS]; /* NOT NULL */
 	bool checked;					  /* there are CHECKs that the caller does not keep */
-	Oid primary;					  /* its primary key */
+	bool asked;	 /* and an error came while they were asked: they may be half ready */
+	Oid primary; /* its primary key */
 	RegProcedure equal[DS_ROWS_MAX_KEYS];
 	Oid collations[DS_ROWS_MAX_KEYS];
 	int nindexes;

@@ -81,7 +81,10 @@ keep_constraints(DsRows *w, TupleTableSlot *slot, bool missing)
 	if (!missing && !place->checked)
 		return;
 	place->result->ri_RelationDesc = w->relation;
+	/* what makes them ready may fail in the middle, and does not say so the next time */
+	place->asked = true;
 	ExecConstraints(place->result, slot, place->estate);
+	place->asked = false;
 	ResetPerTupleExprContext(place->estate);
 }
 

@@ -61,6 +61,26 @@ sql(q{BEGIN; INSERT INTO dist.stock_balance (item_id, site_id, perspective, stat
 is(sql(q{SELECT string_agg(outcome, ' ') FROM distsync.apply_all('stock_event', jsonb_build_array(event('I1', 1), event('I1', 1, jsonb_build_object('state', 'quality', 'lot', repeat('l', 60)))), 'wms')}), 'applied applied', 'two states of an item, one of them new');
 is(sql(q{SELECT state, quantity, u_note = 'mine ' || item_id, length(u_more) FROM dist.stock_balance WHERE item_id = item_id('I1') ORDER BY 1}), "available|1001.000000|t|40\nquality|1.000000||", 'the columns of users are as they were');
 
+# a CHECK of a user that fails while it is made ready is asked the next time
+sql('SELECT 1');
+{
+	my ($out, $err) = ('', '');
+	$node->psql('postgres', <<'SQL', stdout => \$out, stderr => \$err, on_error_stop => 0);
+SELECT ask('I2', 5), ask('I2', 5);
+CREATE FUNCTION above_ten(numeric) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 > 10; END';
+REVOKE EXECUTE ON FUNCTION above_ten(numeric) FROM PUBLIC;
+ALTER TABLE dist.reservation ADD CONSTRAINT zz_user_chk CHECK (above_ten(quantity)) NOT VALID;
+SELECT ask('I2', 5);
+GRANT EXECUTE ON FUNCTION above_ten(numeric) TO PUBLIC;
+SELECT ask('I2', 5);
+SELECT ask('I2', 11);
+ALTER TABLE dist.reservation DROP CONSTRAINT zz_user_chk;
+SELECT ask('I2', 5);
+SQL
+	is($out, "reserved|reserved\nreserved\nreserved", 'promised where there is no CHECK, or it holds');
+	like($err, qr/permission denied for function above_ten.*violates check constraint "zz_user_chk"/s, 'a CHECK is asked, also after it could not be made ready');
+}
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 $node->stop;
