@@ -29,6 +29,7 @@
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/export.h"
+#include "base/failpoint.h"
 #include "base/json.h"
 #include "base/reader.h"
 #include "base/verb.h"
@@ -94,11 +95,20 @@ decide(DsReserve *call)
 	only = ds_inventory_only_pool(call);
 	if (only != NULL)
 		result = ds_inventory_take_alone(call, only, false);
-	if (result == DS_SLOT_BUSY && call->npools == 1 && ds_inventory_take(call, false))
-		return true;
+	if (result == DS_SLOT_BUSY)
+		DS_FAILPOINT("inventory.slots.busy");
+	if (result == DS_SLOT_BUSY && call->npools == 1)
+	{
+		result = ds_inventory_take(call, false);
+		/* with the lock it was seen that there is not enough, or more to know */
+		if (result == DS_SLOT_SHORT)
+			return false;
+	}
 	if (result == DS_SLOT_BUSY)
 		result = ds_inventory_take_alone(call, only, true);
-	return result == DS_SLOT_TAKEN || ds_inventory_take(call, true);
+	if (result != DS_SLOT_TAKEN)
+		result = ds_inventory_take(call, true);
+	return result == DS_SLOT_TAKEN;
 }
 
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */

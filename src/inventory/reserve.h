@@ -121,7 +121,7 @@ extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 /* the pools themselves */
 extern DsRowsTable ds_inventory_pool_rows;
 extern bool ds_inventory_read_pools(DsReserve *call);
-extern bool ds_inventory_take(DsReserve *call, bool wait);
+extern DsSlotResult ds_inventory_take(DsReserve *call, bool wait);
 extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait);
 
 /* what is kept of a promise, and what is answered */

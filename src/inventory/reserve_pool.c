@@ -292,7 +292,7 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 
 	if (!pool->dealt)
 	{
-		if (!try(call, pool))
+		if (DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken) || !try(call, pool))
 			return DS_SLOT_SHORT;
 		deal(pool);
 		return DS_SLOT_TAKEN;
@@ -306,41 +306,47 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 	return result;
 }
 
-/* take_locked does the taking with the pools locked, where several could serve the lines or somebody was in the way. */
-static bool
+/*
+ * take_locked does the taking with the pools locked, where several could serve
+ * the lines or somebody was in the way. Busy: somebody else has the lock, and
+ * we do not wait for him. Short: not enough is there, or more than this is needed.
+ */
+static DsSlotResult
 take_locked(DsReserve *call, bool wait)
 {
 	if (call->choose && call->npools > 1)
 	{
 		lock_all(call);
 		if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
-			return false;
+			return DS_SLOT_SHORT;
 	}
 	else if (call->npools == 1)
 	{
-		if (!lock(call->pools, wait ? LockWaitBlock : LockWaitSkip) || !look(call->pools))
-			return false;
+		if (!lock(call->pools, wait ? LockWaitBlock : LockWaitSkip))
+			return DS_SLOT_BUSY;
+		if (!look(call->pools))
+			return DS_SLOT_SHORT;
 		tell_again(call, call->pools);
 	}
 	if (!take_all(call))
-		return false;
+		return DS_SLOT_SHORT;
 	if (ds_inventory_only_pool(call) != NULL)
 		deal(ds_inventory_only_pool(call));
-	return true;
+	return DS_SLOT_TAKEN;
 }
 
 /*
  * ds_inventory_take does the taking with locks, in a subtransaction: if it
  * fails it has locked nothing, so that the whole path may take its locks in
- * their order, quotas and demands before pools. Not waiting: fails where
+ * their order, quotas and demands before pools. Not waiting: busy where
  * somebody else has the lock of the only pool.
  */
-bool
+DsSlotResult
 ds_inventory_take(DsReserve *call, bool wait)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool taken = false;
+	volatile DsSlotResult result = DS_SLOT_SHORT;
 
 	/* what is opened in a subtransaction has to be closed in it */
 	ds_rows_ready(call->pool_rows);
@@ -349,9 +355,9 @@ ds_inventory_take(DsReserve *call, bool wait)
 	PG_TRY();
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		taken = take_locked(call, wait);
+		result = take_locked(call, wait);
 		PopActiveSnapshot();
-		if (taken)
+		if (result == DS_SLOT_TAKEN)
 			ReleaseCurrentSubTransaction();
 		else
 			RollbackAndReleaseCurrentSubTransaction();
@@ -371,7 +377,7 @@ ds_inventory_take(DsReserve *call, bool wait)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
-	for (int i = 0; !taken && i < call->npools; i++)
+	for (int i = 0; result != DS_SLOT_TAKEN && i < call->npools; i++)
 		call->pools[i].locked = false;
-	return taken;
+	return result;
 }

@@ -81,6 +81,26 @@ SQL
 	like($err, qr/permission denied for function above_ten.*violates check constraint "zz_user_chk"/s, 'a CHECK is asked, also after it could not be made ready');
 }
 
+# somebody is at every slot; until more are dealt, another call takes all of them back and nearly all there was
+sql(q{SELECT distsync.apply('item_site', '{"sku":"I4","site":"S1","safety":100}', 'distsync');
+	SET distsync.hot_wait = 0; SET distsync.slots_max = 4; SELECT ask('I4', 1)});
+is(sql(q{SELECT slots FROM dist.stock_pool WHERE item_id = item_id('I4')}), '4', 'a pool with slots');
+{
+	my @holder = map { session() } 1 .. 4;
+	my $client = session();
+	for my $holder (@holder) { $holder->query_safe(q{SET distsync.slots_max = 4; BEGIN; SELECT ask('I4', 1)}) }
+	sql(q{SELECT distsync_test.failpoint_set('inventory.slots.busy', 'sleep', nth => 1, sleep_ms => 5000)});
+	$client->query_safe(q{SET distsync.slots_max = 64});
+	begin($client, q{SELECT 'late ' || ask('I4', 50)});
+	wait_for(q{hits = 1 FROM distsync_test.failpoint_list() WHERE name = 'inventory.slots.busy'});
+	$_->query_safe('COMMIT') for @holder;
+	is(sql(q{SELECT outcome FROM distsync_internal.inventory_reserve_whole('[{"item":"I4","quantity":880}]', '{}')}), 'reserved', 'all but a few');
+	is($client->query('SELECT 1'), "late short\n1", 'who found somebody at every slot and comes too late is short');
+	is(sql(q{SELECT sum(quantity) FROM dist.reservation WHERE item_id = item_id('I4') AND state = 'held'}), '885.000000', 'nothing is oversold');
+	sql(q{SELECT distsync_test.failpoint_set('inventory.slots.busy', 'off')});
+	$_->quit for @holder, $client;
+}
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 $node->stop;
