@@ -46,10 +46,14 @@
 #include "base/errors.h"
 #include "base/guc.h"
 
+/* so often a table is looked up that changes all the time: then SQL reads it */
+#define MAX_LOOKS 4
+
 /* every table that was resolved, so that an invalidation can reach it */
 static DsTable **known_tables = NULL;
 static int known_count = 0;
 static int known_room = 0;
+static uint64 forgotten = 0; /* how often one of them was */
 
 /* table_changed does the forgetting of what we know of a relation that changed; it only sets flags. */
 static void
@@ -61,7 +65,10 @@ table_changed(Datum arg, Oid relid)
 	{
 		if (!OidIsValid(relid) || known_tables[i]->relid == relid ||
 			known_tables[i]->indexid == relid)
+		{
 			known_tables[i]->resolved = false;
+			forgotten++;
+		}
 	}
 }
 
@@ -173,11 +180,10 @@ index_fits(DsTable *table, Relation index)
 	return true;
 }
 
-/* may_go_direct does the decision, and finds the index. */
+/* may_go_direct does the decision about a table that is open, and finds the index. */
 static bool
-may_go_direct(DsTable *table)
+may_go_direct(DsTable *table, Relation relation)
 {
-	Relation relation = table_open(table->relid, AccessShareLock);
 	bool fits = relation->rd_rel->relkind == RELKIND_RELATION &&
 				relation->rd_rel->relam == HEAP_TABLE_AM_OID && !relation->rd_rel->relrowsecurity &&
 				!relation->rd_rel->relispartition &&
@@ -198,8 +204,31 @@ may_go_direct(DsTable *table)
 			   index->rd_index->indrelid == table->relid && index_fits(table, index);
 		relation_close(index, NoLock);
 	}
-	table_close(relation, NoLock);
 	return fits;
+}
+
+/*
+ * resolve does one look-up of everything by name. The table is locked first:
+ * what is looked up then stays, unless somebody renamed it while we waited.
+ * What is forgotten meanwhile is not resolved.
+ */
+static void
+resolve(DsTable *table)
+{
+	Relation relation;
+	uint64 before;
+
+	table->indexid = InvalidOid;
+	table->relid = find_relation(schema_of(table), table->name);
+	relation = try_table_open(table->relid, AccessShareLock);
+	if (relation == NULL)
+		return;
+	before = forgotten;
+	find_columns(table);
+	table->direct = may_go_direct(table, relation);
+	table->resolved =
+		find_relation(schema_of(table), table->name) == table->relid && before == forgotten;
+	table_close(relation, NoLock);
 }
 
 /* ds_table_resolve does the look-up of everything by name, where something changed. Returns whether it may be read directly. */
@@ -214,12 +243,27 @@ ds_table_resolve(DsTable *table)
 			SPI_freeplan(table->plan);
 			table->plan = NULL;
 		}
-		table->relid = find_relation(schema_of(table), table->name);
-		find_columns(table);
-		table->direct = may_go_direct(table);
-		table->resolved = true;
+		for (int look = 0; look < MAX_LOOKS && !table->resolved; look++)
+			resolve(table);
 	}
-	return table->direct && !ds_guc_price_through_sql;
+	return table->resolved && table->direct && !ds_guc_price_through_sql;
+}
+
+/* open_resolved does the opening of a table that may be read directly; NULL: SQL has to read it. */
+static Relation
+open_resolved(DsTable *table)
+{
+	for (int look = 0; look < MAX_LOOKS && ds_table_resolve(table); look++)
+	{
+		Relation relation = try_table_open(table->relid, AccessShareLock);
+
+		/* what was forgotten while we waited for the lock is looked up again */
+		if (relation != NULL && table->resolved)
+			return relation;
+		if (relation != NULL)
+			table_close(relation, NoLock);
+	}
+	return NULL;
 }
 
 /* ds_reader_open does the start: a reader may be sought any number of times. */
@@ -231,8 +275,7 @@ ds_reader_open(DsTable *table)
 	reader->table = table;
 	reader->context = CurrentMemoryContext;
 	reader->snapshot = GetActiveSnapshot();
-	if (ds_table_resolve(table))
-		reader->relation = table_open(table->relid, AccessShareLock);
+	reader->relation = open_resolved(table);
 	return reader;
 }
 

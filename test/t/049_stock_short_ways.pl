@@ -103,6 +103,18 @@ is(sql(q{SELECT slots FROM dist.stock_pool WHERE item_id = item_id('I4')}), '4',
 
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
+# a column that is replaced while a client looks the table up: from then on it reads the new one
+{
+	my ($owner, $client) = (session(), session());
+	$owner->query_safe(q{BEGIN; ALTER TABLE dist.stock_pool RENAME COLUMN low TO low_old; ALTER TABLE dist.stock_pool ADD COLUMN low numeric(20,6) NOT NULL DEFAULT 0;
+		UPDATE dist.stock_pool SET low = low_old - 100, cap = cap - 100, version = version + 1; ALTER TABLE dist.stock_pool DROP COLUMN low_old CASCADE});
+	begin($client, q{SELECT 'first ' || outcome FROM distsync.atp('I3', 1, NULL, 'S1')});
+	wait_for("count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%first%'");
+	$owner->query_safe('COMMIT');
+	is($client->query(q{SELECT 'second ' || atp FROM distsync.atp('I3', 1, NULL, 'S1')}), "first available\nsecond 900", 'a pool is read as the table is by then');
+	$_->quit for $owner, $client;
+}
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/was terminated by signal|PANIC|TRAP:/, 'the server did not crash');
 done_testing();
