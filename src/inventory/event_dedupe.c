@@ -233,6 +233,27 @@ unpack_keys(ArrayType *names, ArrayType *bodies, int *n)
 }
 
 /*
+ * expect_visible does the check that what was taken before our snapshot can be
+ * seen: otherwise nobody here can say what it was, as with any row that was
+ * written since.
+ */
+static void
+expect_visible(text *source, const DsEventKey *keys, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		Datum values[2] = {PointerGetDatum(source), hash_datum(keys[i].key)};
+
+		if (!keys[i].fresh && !ds_rows_find(keys[i].writer, GetActiveSnapshot(), values))
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					 errmsg("could not serialize access due to concurrent update"),
+					 errdetail("An event was told by somebody else since the transaction began."),
+					 errhint("Run the transaction again.")));
+	}
+}
+
+/*
  * ds_sql_inventory_take_keys does distsync_internal.inventory_take_keys(): the
  * same for events that SQL reads. NULL: an INSERT has to do it.
  */
@@ -250,6 +271,8 @@ ds_sql_inventory_take_keys(PG_FUNCTION_ARGS)
 	if (parts == NULL)
 		PG_RETURN_NULL();
 	ds_inventory_event_keys_take(parts, source, keys, n);
+	if (IsolationUsesXactSnapshot())
+		expect_visible(source, keys, n);
 	ds_rows_parts_close(parts);
 	CommandCounterIncrement();
 	fresh = palloc(sizeof(Datum) * Max(n, 1));

@@ -15,7 +15,9 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/parallel.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -238,7 +240,8 @@ answer(DsEventCall *call)
 static bool
 may_take(const DsDocuments *documents)
 {
-	return XactIsoLevel == XACT_READ_COMMITTED && !ds_guc_price_through_sql && documents->n > 0 &&
+	return XactIsoLevel == XACT_READ_COMMITTED && !XactReadOnly && !RecoveryInProgress() &&
+		   !IsInParallelMode() && !ds_guc_price_through_sql && documents->n > 0 &&
 		   documents->n <= MAX_EVENTS;
 }
 

@@ -40,6 +40,15 @@ CREATE FUNCTION tell(sku text, quantity numeric, more jsonb DEFAULT '{}') RETURN
 -- ask promises so much of an item
 CREATE FUNCTION ask(sku text, quantity numeric, options jsonb DEFAULT '{}') RETURNS text LANGUAGE sql VOLATILE AS $$
 	SELECT string_agg(outcome, ' ') FROM distsync.reserve(jsonb_build_array(jsonb_build_object('item', sku, 'quantity', quantity)), options) $$;
+-- caught runs a statement and says with which error it failed, undone then
+CREATE FUNCTION caught(statement text) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+	EXECUTE statement;
+	RETURN 'none';
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END
+$$;
 CREATE FUNCTION item_id(sku text) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT i.item_id FROM dist.item i WHERE i.sku = item_id.sku $$;
 CREATE VIEW broken AS SELECT * FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT * FROM distsync_internal.inventory_verify_promises();
 SQL
@@ -99,6 +108,25 @@ is(sql(q{SELECT slots FROM dist.stock_pool WHERE item_id = item_id('I4')}), '4',
 	is(sql(q{SELECT sum(quantity) FROM dist.reservation WHERE item_id = item_id('I4') AND state = 'held'}), '885.000000', 'nothing is oversold');
 	sql(q{SELECT distsync_test.failpoint_set('inventory.slots.busy', 'off')});
 	$_->quit for @holder, $client;
+}
+
+# a key that was committed after the snapshot of a transaction is nothing that it can judge
+{
+	my $old = session();
+	$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM dist.item');
+	is(sql(q{SELECT tell('I5', 1, '{"event_id":"raced"}')}), 'applied', 'told after an old snapshot');
+	is($old->query_safe(q{SELECT caught($$SELECT tell('I5', 1, '{"event_id":"raced"}')$$)}), '40001', 'told again under the old snapshot');
+	is($old->query_safe(q{SELECT caught($$SELECT * FROM distsync.apply('stock_event', event('I5', 1, '{"event_id":"raced"}'), 'wms', NULL, '{"on_error":"collect"}')$$)}), '40001', 'and so where faults are collected');
+	is($old->query_safe(q{ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT tell('I5', 1, '{"event_id":"own"}'), tell('I5', 1, '{"event_id":"own"}'), tell('I5', 1, '{"event_id":"c5","kind":"count","quantity":1000,"event_at":"2024-01-01T00:00:00Z"}')}), 'applied|duplicate|duplicate', 'what it has told itself, or sees, it knows');
+	$old->query_safe('COMMIT');
+	$old->quit;
+	is(sql(q{SELECT quantity FROM dist.stock_balance WHERE item_id = item_id('I5')}), '1002.000000', 'each counts once');
+}
+
+# who may not write does not
+for my $act (q{tell('I5', 1)}, q{ask('I5', 1)})
+{
+	is((split /\n/, sql("BEGIN READ ONLY; SELECT caught(\$\$SELECT $act\$\$); ROLLBACK"))[0], '25006', "$act in a transaction that only reads");
 }
 
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
