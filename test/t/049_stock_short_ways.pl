@@ -129,6 +129,13 @@ for my $act (q{tell('I5', 1)}, q{ask('I5', 1)})
 	is((split /\n/, sql("BEGIN READ ONLY; SELECT caught(\$\$SELECT $act\$\$); ROLLBACK"))[0], '25006', "$act in a transaction that only reads");
 }
 
+# a trigger of a user that promises while somebody promises
+sql(q{CREATE FUNCTION one_more() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$ BEGIN PERFORM ask('I6', 2), ask('I8', 1), tell('I6', 5); RETURN NULL; END $$; CREATE TRIGGER zz_one_more AFTER INSERT ON sync.idempotency FOR EACH ROW EXECUTE FUNCTION one_more()});
+is(sql(q{SELECT ask('I6', 1, '{"idempotency_key":"outer"}')}), 'reserved', 'a promise within a promise');
+is(sql(q{SELECT caught($$SELECT ask('I6', 1, '{"idempotency_key":"other"}') || 1 / 0$$), ask('I6', 1, '{"idempotency_key":"again"}')}), '22012|reserved', 'after an error, too');
+is(sql(q{SELECT (SELECT sum(quantity) FROM dist.reservation WHERE item_id = item_id('I6')), p.held, p.cap FROM dist.stock_pool p WHERE item_id = item_id('I6')}), '6.000000|6.000000|1010.000000', 'each is kept once');
+sql('DROP TRIGGER zz_one_more ON sync.idempotency');
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 # a column that is replaced while a client looks the table up: from then on it reads the new one
