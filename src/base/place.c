@@ -32,6 +32,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -150,7 +151,9 @@ columns_fit(const DsRowsTable *table, DsRowsPlace *place, TupleDesc desc)
 			place->last = Max(place->last, att->attnum);
 			found++;
 		}
-		else if (table->adds && (att->attnotnull || att->atthasdef || att->attidentity != '\0'))
+		/* a type of somebody may have a default of its own, and rules */
+		else if (table->adds && (att->attnotnull || att->atthasdef || att->attidentity != '\0' ||
+								 get_typtype(att->atttypid) == TYPTYPE_DOMAIN))
 			return false;
 	}
 	return found == table->ncolumns;

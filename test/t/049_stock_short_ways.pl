@@ -136,6 +136,12 @@ is(sql(q{SELECT caught($$SELECT ask('I6', 1, '{"idempotency_key":"other"}') || 1
 is(sql(q{SELECT (SELECT sum(quantity) FROM dist.reservation WHERE item_id = item_id('I6')), p.held, p.cap FROM dist.stock_pool p WHERE item_id = item_id('I6')}), '6.000000|6.000000|1010.000000', 'each is kept once');
 sql('DROP TRIGGER zz_one_more ON sync.idempotency');
 
+# a column of a user whose type brings a default of its own
+sql(q{CREATE DOMAIN u_short AS text DEFAULT 'short' NOT NULL; ALTER TABLE dist.reservation ADD COLUMN u_length u_short});
+is(sql(q{SELECT ask('I9', 1)}), 'reserved', 'promised beside a column of a domain');
+is(sql(q{SELECT u_length FROM dist.reservation WHERE item_id = item_id('I9')}), 'short', 'its default is there');
+sql('ALTER TABLE dist.reservation DROP COLUMN u_length');
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 # a column that is replaced while a client looks the table up: from then on it reads the new one
