@@ -99,7 +99,8 @@ typedef struct DsRowsParts
 	DsRowsTable *table;
 	Relation parent;
 	MemoryContext context;
-	int n;
+	int n; /* that are open */
+	int room;
 	DsRows **part;
 } DsRowsParts;
 

@@ -36,29 +36,46 @@ ds_rows_parts_open(DsRowsTable *table)
 	parts->table = table;
 	parts->parent = parent;
 	parts->context = CurrentMemoryContext;
-	parts->n = RelationGetPartitionDesc(parent, true)->nparts;
-	parts->part = palloc0(sizeof(DsRows *) * Max(parts->n, 1));
 	return parts;
+}
+
+/*
+ * open_part does the opening of a partition, and a place for it; NULL: SQL has
+ * to write it. Attached and detached are partitions while the table is locked as
+ * we do, so their numbers say nothing from one moment to the next.
+ */
+static DsRows *
+open_part(DsRowsParts *parts, Oid relid)
+{
+	MemoryContext old = MemoryContextSwitchTo(parts->context);
+	DsRows *w = ds_rows_open_relation(parts->table, table_open(relid, RowExclusiveLock),
+									  parts->parent->rd_rel->relowner);
+
+	if (w != NULL && parts->n == parts->room)
+	{
+		parts->room = Max(8, parts->room * 2);
+		parts->part = parts->part == NULL ? palloc(sizeof(DsRows *) * parts->room)
+										  : repalloc(parts->part, sizeof(DsRows *) * parts->room);
+	}
+	if (w != NULL)
+		parts->part[parts->n++] = w;
+	MemoryContextSwitchTo(old);
+	return w;
 }
 
 /* ds_rows_parts_writer does the writer of the partition of a key; NULL: SQL has to write it. */
 DsRows *
 ds_rows_parts_writer(DsRowsParts *parts, Datum key)
 {
-	int part = parts->n == 0 ? -1 : ds_partition_of(parts->parent, key);
+	PartitionDesc desc = RelationGetPartitionDesc(parts->parent, true);
+	int part = desc->nparts == 0 ? -1 : ds_partition_of(parts->parent, key);
 
 	if (part < 0)
 		return NULL;
-	if (parts->part[part] == NULL)
-	{
-		Oid relid = RelationGetPartitionDesc(parts->parent, true)->oids[part];
-		MemoryContext old = MemoryContextSwitchTo(parts->context);
-
-		parts->part[part] = ds_rows_open_relation(parts->table, table_open(relid, RowExclusiveLock),
-												  parts->parent->rd_rel->relowner);
-		MemoryContextSwitchTo(old);
-	}
-	return parts->part[part];
+	for (int i = 0; i < parts->n; i++)
+		if (RelationGetRelid(parts->part[i]->relation) == desc->oids[part])
+			return parts->part[i];
+	return open_part(parts, desc->oids[part]);
 }
 
 /* ds_rows_parts_flush does the writing of what waits in any partition. */
@@ -66,8 +83,7 @@ void
 ds_rows_parts_flush(DsRowsParts *parts)
 {
 	for (int i = 0; i < parts->n; i++)
-		if (parts->part[i] != NULL)
-			ds_rows_flush(parts->part[i]);
+		ds_rows_flush(parts->part[i]);
 }
 
 /* ds_rows_parts_close does the end of all. */
@@ -75,8 +91,7 @@ void
 ds_rows_parts_close(DsRowsParts *parts)
 {
 	for (int i = 0; i < parts->n; i++)
-		if (parts->part[i] != NULL)
-			ds_rows_close(parts->part[i]);
+		ds_rows_close(parts->part[i]);
 	table_close(parts->parent, NoLock);
 	pfree(parts);
 }

@@ -142,6 +142,19 @@ is(sql(q{SELECT ask('I9', 1)}), 'reserved', 'promised beside a column of a domai
 is(sql(q{SELECT u_length FROM dist.reservation WHERE item_id = item_id('I9')}), 'short', 'its default is there');
 sql('ALTER TABLE dist.reservation DROP COLUMN u_length');
 
+# partitions are counted anew where one is attached while we wait
+{
+	my ($holder, $client) = (session(), session());
+	$holder->query_safe(q{BEGIN; SELECT FROM dist.stock_pool WHERE item_id = item_id('I10') FOR UPDATE});
+	begin($client, q{SELECT 'then ' || ask('I10', 1, '{"holder":"attached"}')});
+	wait_for("count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%attached%'");
+	sql(map { "CREATE TABLE sync.audit_long_ago_$_ (LIKE sync.audit INCLUDING ALL); ALTER TABLE sync.audit ATTACH PARTITION sync.audit_long_ago_$_ FOR VALUES FROM ('200$_-01-01') TO ('200$_-02-01');" } 1 .. 6);
+	$holder->query_safe('COMMIT');
+	is($client->query('SELECT 1'), "then reserved\n1", 'promised');
+	is(sql(q{SELECT count(*) FROM sync.audit WHERE entity_key = 'attached' AND at > now() - interval '1 day'}), '1', 'audited where it belongs');
+	$_->quit for $holder, $client;
+}
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 # a column that is replaced while a client looks the table up: from then on it reads the new one
