@@ -12,10 +12,13 @@
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/multixact.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/procarray.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/place.h"
@@ -198,11 +201,67 @@ ds_rows_update_if(DsRows *w, Snapshot snapshot, int n, const int *columns, const
 	return result == TM_Ok;
 }
 
+/* in_the_way does the look for somebody whose lock of a row, or change, ours would have to wait for. */
+static TransactionId
+in_the_way(TransactionId xmax, uint16 infomask)
+{
+	TransactionId found = InvalidTransactionId;
+	MultiXactMember *members;
+	int n;
+
+	if ((infomask & HEAP_XMAX_IS_MULTI) == 0)
+		return TransactionIdIsCurrentTransactionId(xmax) ||
+					   (HEAP_XMAX_IS_LOCKED_ONLY(infomask) && HEAP_XMAX_IS_KEYSHR_LOCKED(infomask))
+				   ? InvalidTransactionId
+				   : xmax;
+	n = GetMultiXactIdMembers(xmax, &members, false, HEAP_XMAX_IS_LOCKED_ONLY(infomask));
+	for (int i = 0; i < n && !TransactionIdIsValid(found); i++)
+		if (members[i].status != MultiXactStatusForKeyShare &&
+			!TransactionIdIsCurrentTransactionId(members[i].xid) &&
+			TransactionIdIsInProgress(members[i].xid))
+			found = members[i].xid;
+	if (n > 0)
+		pfree(members);
+	return found;
+}
+
+/*
+ * is_free does the look whether an update of a row would not have to wait, at
+ * this moment. The server has no update that does not wait: it refuses where
+ * anybody is at the row, also those who would not be in the way.
+ */
+static bool
+is_free(DsRows *w, ItemPointer tid, TransactionId *other)
+{
+	Buffer buffer = ReadBuffer(w->relation, ItemPointerGetBlockNumber(tid));
+	HeapTupleData row;
+	ItemId place;
+	TM_Result result = TM_Deleted;
+	TransactionId xmax = InvalidTransactionId;
+	uint16 infomask = 0;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	place = PageGetItemId(BufferGetPage(buffer), ItemPointerGetOffsetNumber(tid));
+	if (ItemIdIsNormal(place))
+	{
+		row.t_self = *tid;
+		row.t_tableOid = RelationGetRelid(w->relation);
+		row.t_len = ItemIdGetLength(place);
+		row.t_data = (HeapTupleHeader) PageGetItem(BufferGetPage(buffer), place);
+		result = HeapTupleSatisfiesUpdate(&row, GetCurrentCommandId(false), buffer);
+		xmax = HeapTupleHeaderGetRawXmax(row.t_data);
+		infomask = row.t_data->t_infomask;
+	}
+	UnlockReleaseBuffer(buffer);
+	*other = result == TM_BeingModified ? in_the_way(xmax, infomask) : InvalidTransactionId;
+	return result == TM_Ok || (result == TM_BeingModified && !TransactionIdIsValid(*other));
+}
+
 /*
  * ds_rows_try does the changing of columns of a row that the caller has a copy
  * of, if it is still the newest version. Who has locked it says that he holds
- * it; otherwise we do not wait for somebody who is at it. False: somebody has
- * changed it or is at it, and other says who.
+ * it; otherwise we do not wait for somebody who is at it. False: somebody is at
+ * it, and other says who, or has changed it, and other is nobody.
  */
 bool
 ds_rows_try(DsRows *w, HeapTuple row, bool held, int n, const int *columns, const Datum *values,
@@ -212,14 +271,14 @@ ds_rows_try(DsRows *w, HeapTuple row, bool held, int n, const int *columns, cons
 	bool none[MaxTupleAttributeNumber];
 	ItemPointerData tid = row->t_self;
 	TM_FailureData failure;
-	TM_Result result;
 
+	*other = InvalidTransactionId;
+	if (!held && !is_free(w, &tid, other))
+		return false;
 	heap_deform_tuple(row, RelationGetDescr(w->relation), all, none);
-	/* without waiting our own lock would stand in our way */
-	result =
-		change(w, GetActiveSnapshot(), &tid, all, none, n, columns, values, nulls, held, &failure);
-	*other = result == TM_Ok ? InvalidTransactionId : failure.xmax;
-	return result == TM_Ok;
+	/* who comes in between is waited for, as for a lock */
+	return change(w, GetActiveSnapshot(), &tid, all, none, n, columns, values, nulls, true,
+				  &failure) == TM_Ok;
 }
 
 /* ds_rows_delete does the removal of the row that was found, under the same locks. */

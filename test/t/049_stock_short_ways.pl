@@ -110,6 +110,28 @@ is(sql(q{SELECT slots FROM dist.stock_pool WHERE item_id = item_id('I4')}), '4',
 	$_->quit for @holder, $client;
 }
 
+# whoever only sees to it that rows stay (FOR KEY SHARE), alone or with others, is in nobody's way
+sql(q{SET distsync.hot_wait = 0; SET distsync.slots_max = 2; SELECT ask('I11', 1)});
+{
+	my @looker = map { session() } 1 .. 2;
+	$_->query_safe(q{BEGIN; SELECT FROM dist.stock_pool_slot WHERE item_id = item_id('I11') FOR KEY SHARE; SELECT FROM dist.stock_pool WHERE item_id IN (item_id('I11'), item_id('I12')) FOR KEY SHARE}) for @looker;
+	is(sql(q{SET statement_timeout = '60s'; SET distsync.slots_max = 2; SELECT ask('I11', 2), ask('I12', 3)}), 'reserved|reserved', 'from a slot and a row that others look at');
+	is(sql(q{SELECT sum(y.held), p.held FROM dist.stock_pool_slot y JOIN dist.stock_pool p USING (item_id) WHERE item_id = item_id('I11') GROUP BY p.held}), '2.000000|1.000000', 'the slot has promised it');
+	$looker[0]->query_safe('COMMIT');
+	is(sql(q{SET statement_timeout = '60s'; SET distsync.slots_max = 2; SELECT ask('I11', 2), ask('I12', 3)}), 'reserved|reserved', 'that one looks at');
+	$looker[1]->query_safe('COMMIT');
+	# who wants nobody to change them, is
+	$_->query_safe(q{BEGIN; SELECT FROM dist.stock_pool_slot WHERE item_id = item_id('I11') FOR SHARE}) for @looker;
+	my $client = session();
+	$client->query_safe('SET distsync.slots_max = 2');
+	begin($client, q{SELECT 'then ' || ask('I11', 2)});
+	wait_for("count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%then%'");
+	$_->query_safe('COMMIT') for @looker;
+	is($client->query('SELECT 1'), "then reserved\n1", 'who waited for two promises afterwards');
+	is(sql(q{SELECT sum(quantity) FROM dist.reservation WHERE item_id = item_id('I11')}), '7.000000', 'and each once');
+	$_->quit for @looker, $client;
+}
+
 # a key that was committed after the snapshot of a transaction is nothing that it can judge
 {
 	my $old = session();
