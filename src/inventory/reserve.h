@@ -115,6 +115,7 @@ extern bool ds_inventory_read_lines(DsReserve *call);
 
 /* where it comes from */
 extern bool ds_inventory_list_pools(DsReserve *call);
+extern bool ds_inventory_read_again(DsReservePool *pool);
 extern bool ds_inventory_allocate(DsReserve *call);
 extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 

@@ -17,6 +17,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -25,6 +26,9 @@
 #include "base/guc.h"
 #include "base/reader.h"
 #include "base/verb.h"
+
+/* so often a slot is tried that somebody else has changed */
+#define MAX_ROUNDS 100
 
 enum
 {
@@ -140,15 +144,20 @@ has_quotas(int64 item_id)
 	return found;
 }
 
+/* suffices does the reckoning of a pool whose row is all there is to know. False: it needs more. */
+static bool
+suffices(DsReservePool *pool)
+{
+	return look(pool) && (!DatumGetBool(whole(pool, P_RULED)) || !has_quotas(pool->item_id));
+}
+
 /* ds_inventory_read_pools does the look at all pools as they were read. False: one of them needs more. */
 bool
 ds_inventory_read_pools(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 	{
-		DsReservePool *pool = &call->pools[i];
-
-		if (!look(pool) || (DatumGetBool(whole(pool, P_RULED)) && has_quotas(pool->item_id)))
+		if (!suffices(&call->pools[i]))
 			return false;
 	}
 	return true;
@@ -171,7 +180,8 @@ lock(DsReservePool *pool, LockWaitPolicy wait)
 						errhint("Run the transaction again.")));
 	pool->row = ds_rows_take(pool->rows);
 	pool->locked = true;
-	pool->waited_us = GetCurrentTimestamp() - began;
+	/* a clock may be set back */
+	pool->waited_us = Max(GetCurrentTimestamp() - began, 0);
 	/* what was committed while we waited is to be seen */
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -237,7 +247,7 @@ take_one(DsReserve *call, DsReservePool *pool)
 	while (!try(call, pool))
 	{
 		lock(pool, LockWaitBlock);
-		if (!look(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
+		if (!suffices(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 			return false;
 		tell_again(call, pool);
 	}
@@ -287,7 +297,7 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 {
 	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
 					   call->expires_at};
-	DsSlotResult result;
+	DsSlotResult result = DS_SLOT_CHANGED;
 	DsRows *slots;
 
 	if (!pool->dealt)
@@ -300,8 +310,19 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 	slots = ds_inventory_slots_open();
 	if (slots == NULL)
 		return DS_SLOT_SHORT;
-	result = ds_inventory_slots_take(slots, &take, &pool->slots,
-									 wait || pool->slots.n >= ds_guc_slots_max);
+	for (int round = 0; round < MAX_ROUNDS; round++)
+	{
+		result = ds_inventory_slots_take(slots, &take, &pool->slots,
+										 wait || pool->slots.n >= ds_guc_slots_max);
+		if (result != DS_SLOT_CHANGED)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		/* time, or somebody, may have changed what may be promised of the pool */
+		PopActiveSnapshot();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (!ds_inventory_read_again(pool) || !suffices(pool) || !pool->dealt)
+			break;
+	}
 	ds_rows_close(slots);
 	return result;
 }
@@ -324,7 +345,7 @@ take_locked(DsReserve *call, bool wait)
 	{
 		if (!lock(call->pools, wait ? LockWaitBlock : LockWaitSkip))
 			return DS_SLOT_BUSY;
-		if (!look(call->pools))
+		if (!suffices(call->pools))
 			return DS_SLOT_SHORT;
 		tell_again(call, call->pools);
 	}

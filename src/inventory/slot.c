@@ -32,8 +32,6 @@
 #include "base/rows.h"
 #include "inventory/reserve.h"
 
-#define MAX_ROUNDS 100
-
 enum
 {
 	S_SLOT,
@@ -184,35 +182,24 @@ try_all(DsRows *w, const DsSlotTake *take, const DsSlots *slots, bool *some, Tra
 /*
  * ds_inventory_slots_take does the taking of a quantity from one of the slots
  * that were read. If nothing was taken, nothing is locked. Waiting: for
- * somebody who is at a slot, and then we look again.
+ * somebody who is at a slot; then the caller looks at the pool again, because
+ * anything may have changed meanwhile.
  */
 DsSlotResult
-ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, DsSlots *slots, bool wait)
+ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, const DsSlots *slots, bool wait)
 {
-	DsSlotResult result = DS_SLOT_BUSY;
+	TransactionId other;
+	bool some;
 
-	for (int round = 0; round < MAX_ROUNDS && result == DS_SLOT_BUSY; round++)
+	if (try_all(w, take, slots, &some, &other))
+		return DS_SLOT_TAKEN;
+	if (!some)
+		return DS_SLOT_SHORT;
+	if (TransactionIdIsValid(other))
 	{
-		TransactionId other;
-		bool some;
-
-		if (round > 0)
-		{
-			PopActiveSnapshot();
-			PushActiveSnapshot(GetTransactionSnapshot());
-			ds_inventory_slots_read(take->item_id, take->site_id, slots);
-		}
-		if (try_all(w, take, slots, &some, &other))
-			result = DS_SLOT_TAKEN;
-		else if (!some)
-			result = DS_SLOT_SHORT;
-		else if (TransactionIdIsValid(other))
-		{
-			if (!wait)
-				break;
-			XactLockTableWait(other, NULL, NULL, XLTW_None);
-		}
-		CHECK_FOR_INTERRUPTS();
+		if (!wait)
+			return DS_SLOT_BUSY;
+		XactLockTableWait(other, NULL, NULL, XLTW_None);
 	}
-	return result;
+	return DS_SLOT_CHANGED;
 }

@@ -53,13 +53,14 @@ typedef struct DsSlotTake
 typedef enum DsSlotResult
 {
 	DS_SLOT_TAKEN,
-	DS_SLOT_BUSY, /* somebody is at each slot that has enough */
-	DS_SLOT_SHORT /* none has enough */
+	DS_SLOT_BUSY,	 /* somebody is at each slot that has enough */
+	DS_SLOT_CHANGED, /* one of them has changed since it was read */
+	DS_SLOT_SHORT	 /* none has enough */
 } DsSlotResult;
 
 extern DsRows *ds_inventory_slots_open(void);
 extern void ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots);
-extern DsSlotResult ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, DsSlots *slots,
+extern DsSlotResult ds_inventory_slots_take(DsRows *w, const DsSlotTake *take, const DsSlots *slots,
 											bool wait);
 
 #endif /* DS_INVENTORY_SLOT_H */
