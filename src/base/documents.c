@@ -77,3 +77,18 @@ ds_documents_answer_to(FunctionCallInfo fcinfo, DsDocuments *documents)
 	info->setResult = documents->rows;
 	info->setDesc = desc;
 }
+
+/* ds_documents_answer_not does the end of that place, where somebody else answers after all. */
+void
+ds_documents_answer_not(FunctionCallInfo fcinfo, DsDocuments *documents)
+{
+	ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	tuplestore_end(documents->rows);
+	FreeTupleDesc(documents->desc);
+	documents->rows = NULL;
+	documents->desc = NULL;
+	info->returnMode = SFRM_ValuePerCall;
+	info->setResult = NULL;
+	info->setDesc = NULL;
+}

@@ -66,5 +66,6 @@ typedef struct DsDocumentsTaker
 extern void ds_documents_register(const char *entity, const char *handler, DsDocumentsTake take);
 extern const DsDocumentsTaker *ds_documents_taker(const char *entity, int len);
 extern void ds_documents_answer_to(FunctionCallInfo fcinfo, DsDocuments *documents);
+extern void ds_documents_answer_not(FunctionCallInfo fcinfo, DsDocuments *documents);
 
 #endif /* DS_BASE_DOCUMENTS_H */

@@ -365,6 +365,9 @@ go(FunctionCallInfo fcinfo, bool one)
 	SetUserIdAndSecContext(user, security);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	/* what is left there stays until the statement ends, for each of its rows */
+	if (!done)
+		ds_documents_answer_not(fcinfo, &call.documents);
 	return done;
 }
 

@@ -398,6 +398,7 @@ ds_sql_inventory_apply_events(PG_FUNCTION_ARGS)
 		PopActiveSnapshot();
 		if (taken)
 			return (Datum) 0;
+		ds_documents_answer_not(fcinfo, &documents);
 	}
 	fmgr_info(ds_verb_behind("inventory_apply_events_whole", types, 2), &flinfo);
 	InitFunctionCallInfoData(*whole, &flinfo, 2, InvalidOid, NULL, fcinfo->resultinfo);

@@ -197,6 +197,11 @@ sql('ALTER TABLE dist.reservation DROP COLUMN u_length');
 	$_->quit for $holder, $client;
 }
 
+# a call that goes the whole way leaves nothing behind for each row
+is(sql(q{CREATE FUNCTION memory() RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts $$;
+	CREATE TEMP TABLE grown AS SELECT n, (distsync.apply('stock_event', event('I14', 1, '{"updated_at":"2024-02-01T00:00:00Z"}'), 'wms')).outcome AS outcome, memory() AS bytes FROM generate_series(1, 300) n;
+	SELECT count(*) FILTER (WHERE outcome = 'applied'), max(bytes) FILTER (WHERE n > 290) - max(bytes) FILTER (WHERE n BETWEEN 40 AND 60) < 1024 * 1024 FROM grown}), '300|t', 'memory does not grow with rows');
+
 is(sql('SELECT * FROM broken'), '', 'every invariant holds');
 
 # a column that is replaced while a client looks the table up: from then on it reads the new one
