@@ -16,17 +16,27 @@ BEGIN
 	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
 	WHERE x.balance <> x.fold;
 	RETURN QUERY
-	SELECT 'a pool keeps the terms of its stock, supply and demand', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('cap', p.cap, 'derived', c.cap, 'phys', p.phys, 'derived_phys', m.phys + m.outside, 'book', p.book, 'derived_book', m.book + m.in_flight, 'inbound', p.inbound, 'derived_inbound', m.inbound)
+	SELECT v.invariant, 'stock_pool', i.sku || '/' || s.code, v.detail
 	FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM dist.stock_pool q WHERE q.valid_until IS NULL OR q.valid_until > at) a
 	CROSS JOIN LATERAL distsync_internal.inventory_terms(a.items, a.sites, at) m
 	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low) c(cap)
 	JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
+	LEFT JOIN (SELECT y.item_id, y.site_id, min(y.valid_until) AS valid_until FROM dist.stock_pool_slot y GROUP BY 1, 2) o ON o.item_id = p.item_id AND o.site_id = p.site_id
 	LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low OR p.due <> m.due OR p.inbound <> m.inbound
-		OR (p.backorder_cap, p.safety, p.ruled) IS DISTINCT FROM (m.backorder, m.safety, m.ruled);
+	CROSS JOIN LATERAL (VALUES
+		('a pool keeps the terms of its stock, supply and demand', p.cap <> c.cap OR p.phys IS DISTINCT FROM m.phys + m.outside OR p.book IS DISTINCT FROM m.book + m.in_flight OR p.low <> m.low OR p.due <> m.due OR p.inbound <> m.inbound
+			OR (p.backorder_cap, p.safety, p.ruled) IS DISTINCT FROM (m.backorder, m.safety, m.ruled),
+			jsonb_build_object('cap', p.cap, 'derived', c.cap, 'phys', p.phys, 'derived_phys', m.phys + m.outside, 'book', p.book, 'derived_book', m.book + m.in_flight, 'inbound', p.inbound, 'derived_inbound', m.inbound)),
+		('a pool is looked at again when the first thing of it turns', COALESCE(least(p.valid_until, o.valid_until), 'infinity') > m.turns_at OR COALESCE(p.cap_until, 'infinity') > m.cap_until,
+			jsonb_build_object('valid_until', least(p.valid_until, o.valid_until), 'turns_at', m.turns_at, 'cap_until', p.cap_until, 'cap_turns_at', m.cap_until))) v(invariant, wrong, detail)
+	WHERE v.wrong;
+	RETURN QUERY
+	SELECT 'the gap of a stream is the first number that is missing', 'stock_stream', concat_ws('/', s.source, s.stream), jsonb_build_object('next_sequence', s.next_sequence, 'ahead', s.ahead::text, 'gap_from', s.gap_from)
+	FROM dist.stock_stream s
+	WHERE s.gap_from IS DISTINCT FROM CASE WHEN NOT isempty(s.ahead) THEN s.next_sequence END OR (s.gap_from IS NULL) <> (s.gap_since IS NULL) OR s.next_sequence < s.first_sequence OR lower(s.ahead) <= s.next_sequence;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; pools keep what their terms say. No row = fine.';
+COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; pools keep what their terms say, and until when; streams know what is missing. No row = fine.';
 
 -- inventory_verify_promises does the proof of promises: counters are the sum of live reservations, nothing is promised beyond what
 -- may be, what has ended has ended.
@@ -79,15 +89,40 @@ BEGIN
 	WHERE r.shipped > r.committed OR r.committed > r.quantity
 		OR r.state = 'committed' AND r.committed <> r.quantity OR r.state = 'shipped' AND r.shipped <> r.quantity
 		OR (r.state IN ('held', 'committed')) <> (r.ended_at IS NULL) OR r.state IN ('released', 'expired', 'void') AND r.shipped > 0;
-	RETURN QUERY
-	SELECT 'what a demand says is reserved are its reservations', 'demand', d.demand_key, jsonb_build_object('reserved', d.reserved, 'reservations', r.quantity)
-	FROM dist.demand d
-	CROSS JOIN LATERAL (SELECT COALESCE(sum(v.quantity), 0) FROM dist.reservation v
-		WHERE v.demand_key = d.demand_key AND v.item_id = d.item_id AND v.site_id = d.site_id AND v.state IN ('held', 'committed', 'shipped')) r(quantity)
-	WHERE d.reserved <> r.quantity;
+	RETURN QUERY SELECT * FROM distsync_internal.inventory_verify_demand();
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_verify_promises() IS 'Verify handler: counters, reservations and demand agree, nothing is oversold. No row = fine.';
+
+-- inventory_verify_demand does the proof of demands against what was promised and shipped, and that kits are promised whole.
+CREATE FUNCTION distsync_internal.inventory_verify_demand() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	at timestamptz := clock_timestamp();
+BEGIN
+	RETURN QUERY
+	SELECT v.invariant, 'demand', d.demand_key, v.detail
+	FROM dist.demand d
+	CROSS JOIN LATERAL (SELECT COALESCE(sum(v.quantity), 0), COALESCE(sum(v.shipped), 0) FROM dist.reservation v
+		WHERE v.demand_key = d.demand_key AND v.item_id = d.item_id AND v.site_id = d.site_id AND v.state IN ('held', 'committed', 'shipped')) r(quantity, shipped)
+	CROSS JOIN LATERAL (VALUES
+		('what a demand says is reserved are its reservations', d.reserved <> r.quantity, jsonb_build_object('reserved', d.reserved, 'reservations', r.quantity)),
+		('what has shipped of reservations has shipped of their demand', d.shipped < r.shipped, jsonb_build_object('shipped', d.shipped, 'reservations', r.shipped)),
+		('a demand is open as long as something of it is owed', d.status <> distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped), jsonb_build_object('status', d.status, 'reserved', d.reserved, 'ordered', d.ordered, 'allocated', d.allocated, 'shipped', d.shipped))
+	) v(invariant, wrong, detail)
+	WHERE v.wrong;
+	RETURN QUERY
+	-- components ship one by one; and a hold that is over ends for each of them when somebody looks
+	SELECT 'a kit is promised whole', 'reservation', k.kit_group::text, jsonb_agg(jsonb_build_object('reservation_id', k.reservation_id, 'state', k.state, 'kits', trim_scale(k.kits), 'committed', trim_scale(k.committed)) ORDER BY k.reservation_id)
+	FROM (SELECT r.kit_group, r.kit_id, r.site_id, r.reservation_id, r.shipped, CASE WHEN o.over THEN CASE WHEN r.committed = 0 THEN 'expired' ELSE 'committed' END ELSE r.state END AS state,
+			CASE WHEN o.over AND r.committed > 0 THEN r.committed ELSE r.quantity END / r.kit_per AS kits, r.committed / r.kit_per AS committed
+		FROM dist.reservation r CROSS JOIN LATERAL (SELECT r.state = 'held' AND COALESCE(r.expires_at <= at, false)) o(over) WHERE r.kit_group IS NOT NULL) k
+	GROUP BY k.kit_group
+	HAVING count(DISTINCT (k.kit_id, k.site_id)) > 1 OR min(k.reservation_id) <> k.kit_group OR sum(k.shipped) = 0 AND count(DISTINCT (k.state, k.kits, k.committed)) > 1;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_verify_demand() IS 'Part of inventory_verify_promises(): demands say what their reservations say, and kits are promised whole. No row = fine.';
 
 -- inventory_doctor does the look at streams: gaps and silence make physical numbers doubtful.
 CREATE FUNCTION distsync_internal.inventory_doctor() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
