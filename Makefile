@@ -43,7 +43,7 @@ SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/p
 SQL_inventory = src/inventory/terms.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/slot.sql src/inventory/source.sql src/inventory/later.sql src/inventory/backorder.sql src/inventory/dated.sql src/inventory/reserve.sql src/inventory/settle.sql src/inventory/post.sql src/inventory/lot.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/hold.sql src/inventory/holds.sql src/inventory/event.sql src/inventory/reverse.sql src/inventory/replay.sql src/inventory/difference.sql src/inventory/stream.sql src/inventory/ingest.sql src/inventory/level.sql src/inventory/documents.sql src/inventory/rules.sql src/inventory/sourcing_rule.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/mark.sql src/inventory/published.sql src/inventory/history.sql src/inventory/checkpoint.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
-SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship.sql src/order/shipment.sql \
+SQL_order = src/order/read.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/ship_kit.sql src/order/ship.sql src/order/shipment.sql \
 	src/order/accrue.sql src/order/accrue_later.sql src/order/invoice.sql src/order/fact.sql src/order/open.sql src/order/entity.sql src/order/charged.sql src/order/clerk.sql src/order/moved.sql src/order/verify.sql
 SQL_outbox = src/outbox/read.sql src/outbox/store.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/resync.sql src/outbox/listen.sql src/outbox/capture.sql src/outbox/retain.sql src/outbox/checks.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql
@@ -65,7 +65,7 @@ REGRESS_master = master_entities master_closure
 REGRESS_pricing = pricing_publish pricing_price pricing_proof pricing_page pricing_limits pricing_guard pricing_drafts pricing_impact pricing_charges pricing_accruals pricing_check pricing_feed pricing_snapshot pricing_customer
 REGRESS_inventory = inventory_events inventory_streams inventory_levels inventory_history inventory_atp inventory_reserve inventory_slots inventory_rows inventory_rules inventory_dates inventory_shelf inventory_kits inventory_quotas inventory_publish inventory_holds inventory_sourcing inventory_backorders inventory_modes
 REGRESS_credit = credit_decide credit_facts
-REGRESS_order = order_path order_policy order_history order_commitment order_accrue
+REGRESS_order = order_path order_policy order_history order_commitment order_accrue order_kits
 REGRESS_outbox = outbox_path outbox_capture outbox_deliver outbox_checks outbox_mute outbox_headers
 REGRESS_inbox = inbox_receive inbox_apply inbox_feed inbox_mapping
 REGRESS_reconcile = reconcile_stock reconcile_price

@@ -61,7 +61,7 @@ SELECT * FROM distsync.atp('ATP-A', 1, NULL, 'ATP-NONE');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.atp('ATP-A', 'NaN');
 \echo :LAST_ERROR_SQLSTATE
-SELECT * FROM distsync.atp_timeline('INV-K');
+SELECT * FROM distsync.atp_timeline('ATP-NONE');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.atp('ATP-A', 1, NULL, NULL, NULL, '{"mode":"hopeful"}');
 \echo :LAST_ERROR_SQLSTATE

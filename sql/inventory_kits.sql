@@ -39,6 +39,10 @@ SELECT * FROM distsync.apply('item', '{"sku":"KIT-X","successors":[{"sku":"KIT-Z
 SELECT a.outcome, a.atp, s->>'item' AS item, s->>'kind' AS kind, s->>'outcome' AS its_outcome, s->>'atp' AS its_atp FROM distsync.atp('KIT-Y', 10, NULL, 'INV-1', NULL, '{"substitutes":true}') a, jsonb_array_elements(a.detail->'substitutes') s;
 SELECT outcome, detail FROM distsync.atp('KIT-Y', 1, NULL, 'INV-1', NULL, '{"substitutes":true}');
 SELECT outcome, detail FROM distsync.atp('KIT-Z', 100, 'INV-BX', 'INV-1', NULL, '{"substitutes":true}');
--- kits are asked for and not held: a timeline and a promise want their components
-SELECT * FROM distsync.atp_timeline('KIT-A');
-\echo :LAST_ERROR_SQLSTATE
+-- over time: whole kits at one site, with the documents of the components; at each moment what atp() says of it, and the running sum of what comes and goes
+SELECT CASE WHEN moment > now() + interval '1 day' THEN moment END AS moment, supply, demand, projected, atp, unit, detail FROM distsync.atp_timeline('KIT-A', 'INV-1');
+SELECT CASE WHEN moment > now() + interval '1 day' THEN moment END AS moment, supply, demand, projected, atp, jsonb_array_length(detail) AS documents FROM distsync.atp_timeline('KIT-A', NULL, NULL, '{"until":"2998-02-15T00:00:00Z"}');
+SELECT s, t.* FROM unnest('{INV-1,INV-2,NULL}'::text[]) s, distsync.atp_timeline('KIT-A', s) t, distsync.atp('KIT-A', 1, NULL, s, t.moment) a WHERE (a.atp, a.projected) IS DISTINCT FROM (t.atp, t.projected);
+SELECT t.moment, t.projected FROM (SELECT x.*, lag(x.projected) OVER (ORDER BY x.moment) + x.supply - x.demand AS summed FROM distsync.atp_timeline('KIT-A') x) t WHERE t.summed <> t.projected;
+SELECT count(*) FROM distsync.atp_timeline('KIT-NONE');
+SELECT jsonb_array_length(distsync.explain_atp('KIT-A', 1, NULL, 'INV-1')->'timeline') AS moments;

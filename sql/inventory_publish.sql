@@ -39,7 +39,7 @@ BEGIN
 	UPDATE dist.supply SET expected_at = expected_at - by WHERE item_id = ANY (items);
 	UPDATE dist.demand SET required_at = required_at - by WHERE item_id = ANY (items);
 	UPDATE dist.stock_balance SET expires_on = expires_on - extract(day FROM by)::integer WHERE item_id = ANY (items);
-	UPDATE dist.stock_pool SET valid_until = valid_until - by WHERE item_id = ANY (items);
+	UPDATE dist.stock_pool SET valid_until = valid_until - by, cap_until = cap_until - by WHERE item_id = ANY (items);
 	UPDATE dist.stock_stream SET last_received_at = last_received_at - by, gap_since = gap_since - by WHERE stream = 'pub';
 	SET LOCAL session_replication_role = origin;
 END

@@ -124,12 +124,12 @@ DECLARE
 	results distsync_internal.apply_result[] := '{}';
 BEGIN
 	FOR l IN
-		SELECT r.ordinal, r.doc, COALESCE(r.fault, CASE WHEN r.site_id IS NULL THEN ARRAY['SD005', 'site', 'field "site" is missing', 'Say which site serves the demand.']
+		SELECT r.ordinal, r.doc, COALESCE(r.fault, CASE WHEN distsync_internal.inventory_made_of(r.item_id) = '[]' THEN ARRAY['SD002', 'sku', format('kit "%s" has no components', r.doc->>'sku'), 'Send the kit with its components first.'] WHEN r.site_id IS NULL THEN ARRAY['SD005', 'site', 'field "site" is missing', 'Say which site serves the demand.']
 			WHEN r.doc->>'ordered' IS NOT NULL AND distsync_internal.master_exact((r.doc->>'ordered')::numeric, r.numerator, r.denominator) IS NULL THEN ARRAY['SD002', 'ordered', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
 			WHEN r.doc->>'allocated' IS NOT NULL AND distsync_internal.master_exact((r.doc->>'allocated')::numeric, r.numerator, r.denominator) IS NULL THEN ARRAY['SD002', 'allocated', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
 			WHEN r.doc->>'customer' IS NOT NULL AND p.id IS NULL THEN ARRAY['SD001', 'customer', format('unknown party "%s"', r.doc->>'customer'), 'Send the party first, correct the code, or add a cross-reference for it.']
 			WHEN (r.doc->>'priority')::numeric > 2147483647 THEN ARRAY['SD002', 'priority', format('%s is too large', r.doc->>'priority'), 'Send a whole number up to 2147483647; lower is served first.'] END) AS fault
-		FROM distsync_internal.inventory_read_lines(docs, source) r
+		FROM distsync_internal.inventory_read_lines(docs, source, true) r
 		LEFT JOIN distsync_internal.master_parties(ARRAY(SELECT DISTINCT e->'doc'->>'customer' FROM jsonb_array_elements(docs) e), source) p ON p.code = r.doc->>'customer'
 		ORDER BY r.ordinal
 	LOOP
@@ -137,13 +137,13 @@ BEGIN
 		results := results || distsync_internal.inventory_result(l.ordinal, l.doc->>'demand_key', l.fault);
 	END LOOP;
 	IF NOT bad THEN
-		PERFORM distsync_internal.inventory_lock_demand(array_agg(r.doc->>'demand_key'), array_agg(r.item_id), array_agg(r.site_id))
-		FROM distsync_internal.inventory_read_lines(docs, source) r JOIN unnest(results) x ON x.ordinal = r.ordinal AND x.outcome = 'applied';
+		PERFORM distsync_internal.inventory_lock_demand(array_agg(r.doc->>'demand_key'), array_agg(p.item_id), array_agg(r.site_id))
+		FROM distsync_internal.inventory_read_lines(docs, source, true) r JOIN unnest(results) x ON x.ordinal = r.ordinal AND x.outcome = 'applied' CROSS JOIN LATERAL distsync_internal.inventory_taken_from(r.item_id, distsync_internal.inventory_made_of(r.item_id)) p;
 		FOR l IN
-			SELECT r.doc, r.item_id, r.site_id, distsync_internal.master_exact((r.doc->>'ordered')::numeric, r.numerator, r.denominator) AS ordered,
-				distsync_internal.master_exact((r.doc->>'allocated')::numeric, r.numerator, r.denominator) AS allocated, distsync_internal.master_party(r.doc->>'customer', 'customer', source) AS customer_id
-			FROM distsync_internal.inventory_read_lines(docs, source) r JOIN unnest(results) x ON x.ordinal = r.ordinal AND x.outcome = 'applied'
-			ORDER BY r.item_id, r.site_id, r.ordinal
+			SELECT r.doc, p.item_id, r.site_id, distsync_internal.master_exact((r.doc->>'ordered')::numeric, r.numerator, r.denominator) * p.per AS ordered,
+				distsync_internal.master_exact((r.doc->>'allocated')::numeric, r.numerator, r.denominator) * p.per AS allocated, distsync_internal.master_party(r.doc->>'customer', 'customer', source) AS customer_id
+			FROM distsync_internal.inventory_read_lines(docs, source, true) r JOIN unnest(results) x ON x.ordinal = r.ordinal AND x.outcome = 'applied' CROSS JOIN LATERAL distsync_internal.inventory_taken_from(r.item_id, distsync_internal.inventory_made_of(r.item_id)) p
+			ORDER BY p.item_id, r.site_id, r.ordinal
 		LOOP
 			PERFORM distsync_internal.inventory_write_demand(l.doc, l.item_id, l.site_id, l.ordered, l.allocated, l.customer_id, ctx->>'operation', source);
 		END LOOP;
@@ -151,7 +151,7 @@ BEGIN
 	RETURN QUERY SELECT x.* FROM unnest(results) x;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_apply_demand(jsonb, jsonb) IS 'Entity handler of demand: ordered and allocated totals of a line; operation deactivate sets both to 0.';
+COMMENT ON FUNCTION distsync_internal.inventory_apply_demand(jsonb, jsonb) IS 'Entity handler of demand: ordered and allocated totals of a line, of a kit in kits: they are demands of its components; operation deactivate sets both to 0.';
 
 -- inventory_write_demand does the writing of one demand document.
 CREATE FUNCTION distsync_internal.inventory_write_demand(doc jsonb, item_id bigint, site_id bigint, ordered numeric, allocated numeric, customer_id bigint, operation text, source text) RETURNS void
@@ -227,7 +227,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('supply', 'confidence', 'number', false, 'nonnegative', 'Share of it to count on, 0 to 1, default 1.', NULL, false),
 	('supply', 'status', 'code', false, 'any', 'Default open.', '{open,done,cancelled}', false),
 	('demand', 'demand_key', 'code', true, 'any', 'Identity of the line: company/order/line. The same line in another system is the same demand.', NULL, false),
-	('demand', 'sku', 'code', true, 'any', 'Item.', NULL, false),
+	('demand', 'sku', 'code', true, 'any', 'Item, or a kit: then quantities are kits, and each component is a demand of this key.', NULL, false),
 	('demand', 'site', 'code', true, 'any', 'Site that serves it.', NULL, false),
 	('demand', 'customer', 'code', false, 'any', 'Who wants it.', NULL, false),
 	('demand', 'ordered', 'quantity', false, 'nonnegative', 'Ordered in all, shipped ones included, less what was cancelled.', NULL, false),

@@ -188,7 +188,8 @@ BEGIN
 	SELECT * INTO answer FROM distsync.atp(explain_atp.item, explain_atp.quantity, explain_atp.unit, explain_atp.site, explain_atp.at, explain_atp.options);
 	IF a.kit THEN
 		RETURN jsonb_build_object('answer', to_jsonb(answer), 'mode', view.mode, 'base_unit', a.base_unit, 'base_quantity', a.base_quantity,
-			'sites', distsync_internal.inventory_explain_kit(a.item_id, site_of, company_of, this_moment, answer.as_of, options));
+			'sites', distsync_internal.inventory_explain_kit(a.item_id, site_of, company_of, this_moment, answer.as_of, options),
+			'timeline', (SELECT COALESCE(jsonb_agg(to_jsonb(t) ORDER BY t.moment), '[]') FROM distsync.atp_timeline(explain_atp.item, explain_atp.site, NULL, COALESCE(options, '{}') - '{holder,ship_to,zone,carrier,detail,substitutes,channel}'::text[]) t));
 	END IF;
 	sites := (SELECT COALESCE(jsonb_agg(distsync_internal.inventory_explain_site(a.item_id, s.site_id, s.code, this_moment, answer.as_of, view) ORDER BY s.rank, s.code COLLATE "C"), '[]')
 		FROM distsync_internal.inventory_sites(a.item_id, site_of, company_of) s);

@@ -17,6 +17,53 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_components(bigint) IS 'Items with stock of their own that a kit is made of, kits in it taken apart (16 deep at most), and how many base units of each one kit takes.';
 
+-- inventory_kit_sites does the listing of the sites at which a kit can be made: those that may promise all its components.
+CREATE FUNCTION distsync_internal.inventory_kit_sites(kit_id bigint, for_site bigint DEFAULT NULL, for_company bigint DEFAULT NULL) RETURNS TABLE (site_id bigint, code text, rank integer)
+LANGUAGE plpgsql STABLE ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH c AS MATERIALIZED (SELECT * FROM distsync_internal.inventory_components(inventory_kit_sites.kit_id))
+	SELECT u.site_id, u.code, u.rank FROM c CROSS JOIN LATERAL distsync_internal.inventory_sites(c.item_id, for_site, for_company) u
+	GROUP BY u.site_id, u.code, u.rank HAVING count(*) = (SELECT count(*) FROM c);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_kit_sites(bigint, bigint, bigint) IS 'Sites (the given one, of the given company; NULL = all) that may promise all components of a kit.';
+
+-- inventory_made_of does the telling of what a line takes from stock: of a kit its components, of anything else itself.
+CREATE FUNCTION distsync_internal.inventory_made_of(item_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF EXISTS (SELECT FROM dist.item i WHERE i.item_id = inventory_made_of.item_id AND i.kit) THEN
+		RETURN (SELECT COALESCE(jsonb_agg(jsonb_build_array(c.item_id, c.per) ORDER BY c.sku COLLATE "C"), '[]') FROM distsync_internal.inventory_components(inventory_made_of.item_id) c);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_made_of(bigint) IS '[[item_id, base units in a kit], ...] of a kit, [] of one without components, NULL of any other item.';
+
+-- inventory_taken_from does the same as rows: what a line takes from stock, and how much of it.
+CREATE FUNCTION distsync_internal.inventory_taken_from(line_item bigint, parts jsonb) RETURNS TABLE (item_id bigint, per numeric)
+LANGUAGE sql IMMUTABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+	SELECT (p->>0)::bigint, (p->>1)::numeric FROM jsonb_array_elements(parts) p
+	UNION ALL
+	SELECT line_item, 1 WHERE parts IS NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_taken_from(bigint, jsonb) IS 'Items that a line takes from stock and base units of each: the parts of a kit as inventory_made_of() says, the item itself where parts is NULL.';
+
+-- inventory_serving does the choice of the site at which a line is wanted that nobody has said a site for.
+CREATE FUNCTION distsync_internal.inventory_serving(item_id bigint, company_id bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.item i WHERE i.item_id = inventory_serving.item_id AND i.kit) THEN
+		RETURN (SELECT s.site_id FROM distsync_internal.inventory_sites(inventory_serving.item_id, NULL, inventory_serving.company_id) s ORDER BY s.rank, s.code COLLATE "C" LIMIT 1);
+	END IF;
+	RETURN COALESCE((SELECT s.site_id FROM distsync_internal.inventory_kit_sites(inventory_serving.item_id, NULL, inventory_serving.company_id) s ORDER BY s.rank, s.code COLLATE "C" LIMIT 1),
+		(SELECT s.site_id FROM distsync_internal.inventory_components(inventory_serving.item_id) c CROSS JOIN LATERAL distsync_internal.inventory_sites(c.item_id, NULL, inventory_serving.company_id) s ORDER BY s.rank, s.code COLLATE "C" LIMIT 1));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_serving(bigint, bigint) IS 'The first site, by rank and code, that may promise an item, or make a kit (else that knows one of its components); of a company if given; NULL = none.';
+
 -- inventory_kit_parts does the numbers of each component at each site that may promise it, now.
 CREATE FUNCTION distsync_internal.inventory_kit_parts(kit_id bigint, for_site bigint, for_company bigint, at timestamptz, options jsonb)
 RETURNS TABLE (site_id bigint, sku text, per numeric, on_hand numeric, projected numeric, atp_book numeric, atp_phys numeric, atp numeric, basis text, moves boolean, moves_at timestamptz, known_at timestamptz)
@@ -26,9 +73,7 @@ BEGIN
 	RETURN QUERY
 	WITH c AS MATERIALIZED (SELECT * FROM distsync_internal.inventory_components(inventory_kit_parts.kit_id))
 	SELECT s.site_id, c.sku, c.per, n.on_hand, n.projected + o.own, n.atp_book, n.atp_phys, n.atp + o.own, n.basis, n.moves, n.moves_at, n.known_at
-	FROM c CROSS JOIN (
-		SELECT u.site_id FROM c k CROSS JOIN LATERAL distsync_internal.inventory_sites(k.item_id, for_site, for_company) u
-		GROUP BY u.site_id HAVING count(*) = (SELECT count(*) FROM c)) s
+	FROM c CROSS JOIN distsync_internal.inventory_kit_sites(inventory_kit_parts.kit_id, for_site, for_company) s
 	CROSS JOIN LATERAL distsync_internal.inventory_sum(c.item_id, s.site_id, NULL, inventory_kit_parts.at, distsync_internal.inventory_viewed(options, c.item_id)) n
 	CROSS JOIN LATERAL (SELECT CASE WHEN options->>'holder' IS NOT NULL THEN distsync_internal.inventory_own_holds(c.item_id, ARRAY[s.site_id], options->>'holder', inventory_kit_parts.at) ELSE 0 END AS own) o;
 END

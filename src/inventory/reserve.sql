@@ -59,7 +59,7 @@ DECLARE
 	t timestamptz;
 BEGIN
 	-- what kits are made of is read once: what is promised is what was locked
-	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted));
+	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted) || COALESCE(options->'parts', '{}'));
 	stock := distsync_internal.inventory_expanded(wanted, options->'parts');
 	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u))));
 	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint);
@@ -81,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
-	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
+	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise

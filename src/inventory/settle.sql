@@ -40,6 +40,22 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_give_back(bigint, bigint, numeric, text) IS
 	'Gives back up to a quantity (base units, NULL = all) of a live reservation, held before committed, never what was shipped; ends it in end_state when nothing is left. The caller holds the pool''s lock and refreshes it. Returns what was given back.';
 
+-- inventory_give_back_kit does the same for whole kits: of each component as much as they take. Of a kit of which something has shipped, what has not.
+CREATE FUNCTION distsync_internal.inventory_give_back_kit(kit_group bigint, kits numeric) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	m record;
+	given numeric := 0;
+BEGIN
+	FOR m IN SELECT r.* FROM dist.reservation r WHERE r.kit_group = inventory_give_back_kit.kit_group AND r.state IN ('held', 'committed') ORDER BY r.reservation_id LOOP
+		given := greatest(given, ceil(distsync_internal.inventory_give_back(m.item_id, m.reservation_id, kits * m.kit_per, 'released') / m.kit_per));
+	END LOOP;
+	RETURN given;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_give_back_kit(bigint, numeric) IS 'Gives back up to so many kits (NULL = all) of a reservation of kits. The caller holds the pools'' locks and refreshes them. Returns how many kits were given back, those broken by shipments of components among them.';
+
 -- inventory_release does the giving back of what is promised to a demand: cancelled, rejected, reduced.
 CREATE FUNCTION distsync_internal.inventory_release(demand_key text, base_quantity numeric DEFAULT NULL) RETURNS numeric
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
@@ -60,11 +76,11 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.inventory_expire(k.items, k.sites, clock_timestamp());
 	FOR r IN
-		SELECT x.item_id, x.reservation_id FROM dist.reservation x
-		WHERE x.demand_key = inventory_release.demand_key AND x.state IN ('held', 'committed') ORDER BY x.reservation_id DESC
+		SELECT max(x.item_id) AS item_id, max(x.reservation_id) AS reservation_id, x.kit_group FROM dist.reservation x
+		WHERE x.demand_key = inventory_release.demand_key AND x.state IN ('held', 'committed') GROUP BY x.kit_group, CASE WHEN x.kit_group IS NULL THEN x.reservation_id END ORDER BY max(x.reservation_id) DESC
 	LOOP
 		EXIT WHEN rest <= 0;
-		got := distsync_internal.inventory_give_back(r.item_id, r.reservation_id, rest, 'released');
+		got := CASE WHEN r.kit_group IS NULL THEN distsync_internal.inventory_give_back(r.item_id, r.reservation_id, rest, 'released') ELSE distsync_internal.inventory_give_back_kit(r.kit_group, rest) END;
 		rest := rest - got;
 		given := given + got;
 	END LOOP;
@@ -73,16 +89,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_release(text, numeric) IS
-	'Gives back what is held or committed for a demand, newest first; base units, NULL = all; more than there is gives back what there is. What the ERP says of the line stays until it says otherwise: see inventory_demand(). Returns what was given back. Errors: SD002 negative quantity.';
+	'Gives back what is held or committed for a demand, newest first; base units, of a kit whole kits, NULL = all; more than there is gives back what there is. What the ERP says of the line stays until it says otherwise: see inventory_demand(). Returns what was given back. Errors: SD002 negative quantity.';
 
 -- inventory_demand does the noting of what the order's owner says of a line. It is a fact: if stock does not cover it, the shortfall
 -- says so. What we reserved for the same line is the same demand, whichever came first.
-CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL, parts jsonb DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	k record;
 BEGIN
+	IF parts IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock_demand(ARRAY[inventory_demand.demand_key], array_agg((p->>0)::bigint), array_agg(inventory_demand.site_id)) FROM jsonb_array_elements(parts) p;
+		PERFORM distsync_internal.inventory_demand((p.value->>0)::bigint, inventory_demand.site_id, inventory_demand.demand_key, inventory_demand.customer_id, inventory_demand.ordered * (p.value->>1)::numeric, inventory_demand.required_at, source)
+		FROM (SELECT e.value FROM jsonb_array_elements(parts) e ORDER BY (e.value->>0)::bigint) p;
+		RETURN;
+	END IF;
 	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[inventory_demand.demand_key], ARRAY[inventory_demand.item_id], ARRAY[inventory_demand.site_id]);
 	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, ordered, required_at)
 	VALUES (inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.site_id, inventory_demand.customer_id, inventory_demand.ordered, inventory_demand.required_at)
@@ -93,8 +115,8 @@ BEGIN
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, bigint, numeric, timestamptz, text) IS
-	'What the owner of an order says of a line: ordered in all, base units, less what was cancelled (0 = cancelled); the site that shall serve it; when it is wanted (NULL = now). demand_key = company code/order number/line number. Never refused.';
+COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, bigint, numeric, timestamptz, text, jsonb) IS
+	'What the owner of an order says of a line: ordered in all, base units, less what was cancelled (0 = cancelled); the site that shall serve it; when it is wanted (NULL = now). demand_key = company code/order number/line number. Of a kit, ordered is in whole kits and parts says what one is made of: each component is a demand with the key of the line. Never refused.';
 
 -- inventory_ship does a shipment: the promise is consumed, stock leaves, and what left beyond what was wanted is an exception, never
 -- an error, because the goods are gone.

@@ -1,5 +1,35 @@
 -- The timeline: supply and demand to come, and what they leave. Reads only.
 
+-- inventory_timeline_kit does the timeline of a kit: whole kits, made at one site each. What comes and goes are the kits by which the projection rises and
+-- falls, so that it is their running sum, as of any item.
+CREATE FUNCTION distsync_internal.inventory_timeline_kit(kit_id bigint, for_site bigint, for_company bigint, this_moment timestamptz, from_at timestamptz, kit_unit text, options jsonb)
+RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	sites bigint[] := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_kit_sites(kit_id, for_site, for_company) s ORDER BY s.site_id);
+BEGIN
+	RETURN QUERY
+	WITH told AS MATERIALIZED (
+		SELECT x.moment, jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', trim_scale(x.change), 'item', k.sku) ORDER BY x.kind COLLATE "C", x.reference COLLATE "C", k.sku COLLATE "C", x.change) AS changes
+		FROM distsync_internal.inventory_components(kit_id) k CROSS JOIN unnest(sites) u(site_id) CROSS JOIN LATERAL (
+			SELECT * FROM distsync_internal.inventory_changes(k.item_id, u.site_id, this_moment)
+			UNION ALL
+			SELECT this_moment + r.lead_days * interval '24 hours', NULL, 'lead_time', s.code FROM dist.item_site r JOIN dist.site s ON s.site_id = r.site_id
+			WHERE r.item_id = k.item_id AND r.site_id = u.site_id AND r.lead_days IS NOT NULL) x
+		GROUP BY x.moment
+	), c AS (
+		SELECT w.*, w.projected - COALESCE(lag(w.projected) OVER (ORDER BY w.moment), w.projected) AS step FROM distsync_internal.inventory_kit_curve(kit_id, sites, this_moment, options) w
+	)
+	SELECT c.moment, trim_scale(greatest(0, c.step)), trim_scale(greatest(0, -c.step)), trim_scale(c.projected), trim_scale(c.atp), kit_unit, COALESCE(t.changes, '[]')
+	FROM c LEFT JOIN told t ON t.moment = c.moment
+	WHERE c.moment >= from_at AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
+	ORDER BY c.moment;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_timeline_kit(bigint, bigint, bigint, timestamptz, timestamptz, text, jsonb) IS
+	'The answer of atp_timeline() for a kit, whole kits, over the sites where it can be made (of a site, of a company: NULL = all): known at this_moment, shown from from_at on. Documents in detail name the component as well: {"kind", "reference", "change" (of the component, base units), "item"}.';
+
 -- inventory_timeline_whole does the timeline from everything that is known.
 CREATE FUNCTION distsync_internal.inventory_timeline_whole(item text, site text, at timestamptz, options jsonb)
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
@@ -12,7 +42,12 @@ DECLARE
 	a record;
 BEGIN
 	PERFORM distsync_internal.base_options(options, '{mode:text,company:text,until:instant,use_safety:boolean,min_shelf_days:integer:0:36600,customer:text}');
-	SELECT * INTO a FROM distsync_internal.inventory_asked(inventory_timeline_whole.item, 0, NULL, '');
+	SELECT * INTO a FROM distsync_internal.inventory_asked_any(inventory_timeline_whole.item, 0, NULL, '');
+	IF a.kit THEN
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_timeline_kit(a.item_id, distsync_internal.master_site(inventory_timeline_whole.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company'),
+			this_moment, COALESCE(inventory_timeline_whole.at, this_moment), a.base_unit, options);
+		RETURN;
+	END IF;
 	view := distsync_internal.inventory_viewed(options, a.item_id);
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(inventory_timeline_whole.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
@@ -38,4 +73,4 @@ CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at time
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_timeline' LANGUAGE c STABLE ROWS 100;
 COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
-	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. options: mode, company, until, use_safety, min_shelf_days, customer, as in atp(). Reads only. Errors: SD001, SD002.';
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. A kit is told in whole kits that can be made at one site, added up over the sites: supply and demand are those by which they become more and fewer, and documents name the component as item. options: mode, company, until, use_safety, min_shelf_days, customer, as in atp(). Reads only. Errors: SD001, SD002.';

@@ -57,7 +57,7 @@ BEGIN
 	END IF;
 	o := jsonb_build_object('company', s.company, 'company_id', s.company_id, 'customer_id', s.customer_id, 'channel_id', s.channel_id, 'order_number', s.order_number, 'requested_at', s.requested_at,
 		'policy', s.policy || '{"shortage":"backorder","all_or_none":false}', 'lines', (SELECT jsonb_agg(jsonb_build_object('ordinal', l.line_no, 'line', l.line_no, 'item_id', l.item_id, 'unit', l.unit, 'numerator', 1, 'denominator', 1,
-			'base_quantity', l.base_quantity - l.cancelled_quantity - l.shipped_quantity, 'disposition', 'accept', 'requested_at', l.requested_at, 'site_id', CASE WHEN l.reservation_id IS NULL THEN l.site_id END) ORDER BY l.line_no)
+			'base_quantity', l.base_quantity - l.cancelled_quantity - l.shipped_quantity, 'components', l.components, 'disposition', 'accept', 'requested_at', l.requested_at, 'site_id', CASE WHEN l.reservation_id IS NULL THEN l.site_id END) ORDER BY l.line_no)
 			FROM dist.order_line l WHERE l.customer_id = s.customer_id AND l.order_id = s.order_id AND l.base_quantity > l.cancelled_quantity + l.shipped_quantity));
 	o := distsync_internal.order_promised(o, (SELECT COALESCE(jsonb_agg(to_jsonb(p)), '[]') FROM distsync_internal.inventory_reserve(distsync_internal.order_wanted(o), distsync_internal.order_stock_options(o)) p));
 	UPDATE dist.order_line l SET site_id = COALESCE((x ->> 'site_id')::bigint, l.site_id), reservation_id = (x ->> 'reservation_id')::bigint, promised_at = (x ->> 'promised_at')::timestamptz,

@@ -64,10 +64,11 @@ BEGIN
 	RETURN (
 	SELECT jsonb_strip_nulls(jsonb_build_object('holder', (o ->> 'company') || '/' || (o ->> 'order_number'), 'customer_id', o -> 'customer_id', 'channel_id', o -> 'channel_id', 'company_id', o -> 'company_id',
 		'mode', CASE WHEN (o -> 'policy' ->> 'all_or_none')::boolean THEN 'all_or_none' ELSE 'take_up_to' END, 'split', o -> 'policy' -> 'split', 'priority', o -> 'policy' -> 'priority',
-		'commit', true, 'kind', 'hard', 'correlation_id', o -> 'correlation_id')));
+		'commit', true, 'kind', 'hard', 'correlation_id', o -> 'correlation_id', 'kits', true,
+		'parts', (SELECT jsonb_object_agg(l ->> 'item_id', l -> 'components') FROM jsonb_array_elements(o -> 'lines') l WHERE jsonb_typeof(l -> 'components') = 'array'))));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_stock_options(jsonb) IS 'Options of inventory_reserve() for an order: committed at once, all or none and split by policy.';
+COMMENT ON FUNCTION distsync_internal.order_stock_options(jsonb) IS 'Options of inventory_reserve() for an order: committed at once, all or none and split by policy; kits are made of what the lines say.';
 
 -- order_cut does the reckoning of what a line is cut to: whole units of the order, as many as the promised stock gives.
 CREATE FUNCTION distsync_internal.order_cut(base numeric, numerator numeric, denominator numeric, scale integer, multiple numeric) RETURNS numeric
@@ -100,7 +101,9 @@ BEGIN
 			WHERE r.ordinal = (l ->> 'ordinal')::integer;
 			l := l || jsonb_build_object('site_id', COALESCE(p.site_id, (l ->> 'site_id')::bigint), 'reservation_id', p.reservation_id, 'reserved', p.reserved, 'sources', COALESCE(p.sources, '[]'), 'promised_at', p.promised_at, 'available', p.available);
 			IF p.reserved < (l ->> 'base_quantity')::numeric THEN
-				SELECT distsync_internal.order_cut(CASE shortage WHEN 'cut' THEN p.reserved ELSE 0 END, (l ->> 'numerator')::numeric, (l ->> 'denominator')::numeric, u.scale, i.sell_multiple) INTO kept
+				-- a kit is cut to whole ones, whatever part of one its unit may be
+				SELECT distsync_internal.order_cut(CASE shortage WHEN 'cut' THEN p.reserved ELSE 0 END, (l ->> 'numerator')::numeric, (l ->> 'denominator')::numeric, u.scale,
+					CASE WHEN jsonb_typeof(l -> 'components') = 'array' THEN COALESCE(i.sell_multiple, 1) * div((l ->> 'denominator')::numeric, gcd((l ->> 'numerator')::numeric, (l ->> 'denominator')::numeric)) ELSE i.sell_multiple END) INTO kept
 				FROM dist.unit u LEFT JOIN dist.item_unit i ON i.item_id = (l ->> 'item_id')::bigint AND i.unit = u.unit WHERE u.unit = l ->> 'unit';
 				l := l || CASE
 					WHEN shortage = 'backorder' THEN jsonb_build_object('disposition', CASE WHEN l ->> 'disposition' = 'hold' THEN 'hold' ELSE 'backorder' END, 'backordered', (l ->> 'base_quantity')::numeric - p.reserved,

@@ -1,5 +1,16 @@
 -- What an order says of itself: the data of every event about it, and the answer of the verbs.
 
+-- order_components does the telling of what a number of kits is made of.
+CREATE FUNCTION distsync_internal.order_components(components jsonb, kits numeric) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT jsonb_agg(jsonb_build_object('sku', i.sku, 'quantity', trim_scale(kits * p.per), 'unit', i.base_unit) ORDER BY i.sku COLLATE "C")
+		FROM distsync_internal.inventory_taken_from(NULL, NULLIF(components, 'null')) p JOIN dist.item i ON i.item_id = p.item_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_components(jsonb, numeric) IS '[{"sku", "quantity", "unit"}] that so many kits of a line take, base units; NULL where it is no kit. components as dist.order_line has them.';
+
 -- order_document does the writing down of an order with everything the ERP, the warehouse and the shop need to go on.
 CREATE FUNCTION distsync_internal.order_document(customer_id bigint, order_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -13,7 +24,8 @@ BEGIN
 		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('line', l.line_no, 'sku', i.sku, 'name', i.name, 'quantity', l.quantity, 'requested_quantity', l.requested_quantity, 'unit', l.unit,
 				'base_quantity', l.base_quantity, 'base_unit', i.base_unit, 'unit_price', l.unit_price, 'price_per', l.price_per, 'expected_price', l.expected_price, 'net_amount', l.net_amount,
 				'tax_code', l.tax_code, 'tax_amount', l.tax_amount, 'agreement', l.agreement_code, 'disposition', l.disposition, 'site', w.code, 'requested_at', l.requested_at, 'promised_at', l.promised_at,
-				'shipped_quantity', l.shipped_quantity, 'invoiced_quantity', l.invoiced_quantity, 'cancelled_quantity', l.cancelled_quantity) ORDER BY l.line_no), '[]')
+				'shipped_quantity', l.shipped_quantity, 'invoiced_quantity', l.invoiced_quantity, 'cancelled_quantity', l.cancelled_quantity)
+				|| CASE WHEN l.components IS NULL THEN '{}' ELSE jsonb_build_object('components', distsync_internal.order_components(l.components, l.base_quantity)) END ORDER BY l.line_no), '[]')
 			FROM dist.order_line l JOIN dist.item i ON i.item_id = l.item_id LEFT JOIN dist.site w ON w.site_id = l.site_id
 			WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id))
 	FROM dist.sales_order o

@@ -23,7 +23,7 @@ BEGIN
 		o := o || jsonb_build_object('currency', COALESCE(o ->> 'currency', (SELECT COALESCE(p.currency, c.currency) FROM dist.party p, dist.company c
 			WHERE p.party_id = (o ->> 'customer_id')::bigint AND c.company_id = (o ->> 'company_id')::bigint)),
 			'lines', (SELECT jsonb_agg(l || jsonb_build_object('agreement', l -> 'ext' -> 'agreement', 'ext', (l -> 'ext') - 'agreement', 'site_id', COALESCE((l ->> 'site_id')::bigint,
-				(SELECT s.site_id FROM distsync_internal.inventory_sites((l ->> 'item_id')::bigint, NULL, (o ->> 'company_id')::bigint) s ORDER BY s.rank, s.code LIMIT 1))) ORDER BY (l ->> 'ordinal')::integer)
+				distsync_internal.inventory_serving((l ->> 'item_id')::bigint, (o ->> 'company_id')::bigint))) ORDER BY (l ->> 'ordinal')::integer)
 				FROM jsonb_array_elements(o -> 'lines') l));
 		o := distsync_internal.order_total(o);
 		o := o || jsonb_strip_nulls(jsonb_build_object('volumes', distsync_internal.order_fact_volumes(o || d || jsonb_build_object('customer_id', COALESCE(old.customer_id, (o ->> 'customer_id')::bigint), 'order_id', old.order_id,
@@ -48,11 +48,12 @@ DECLARE
 BEGIN
 	FOR l IN SELECT t.* FROM dist.order_line t WHERE t.customer_id = (o ->> 'customer_id')::bigint AND t.order_id = (o ->> 'order_id')::bigint AND t.site_id IS NOT NULL ORDER BY t.item_id, t.line_no LOOP
 		key := (o -> 'doc' ->> 'company') || '/' || (o ->> 'order_number') || '/' || l.line_no;
-		SELECT sum(d.reserved) INTO reserved FROM dist.demand d WHERE d.item_id = l.item_id AND d.demand_key = key;
+		SELECT max(CASE WHEN l.components IS NULL THEN r.reserved ELSE ceil(r.reserved / p.per) END) INTO reserved FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p
+		CROSS JOIN LATERAL (SELECT sum(d.reserved) AS reserved FROM dist.demand d WHERE d.item_id = p.item_id AND d.demand_key = key) r;
 		IF reserved > l.base_quantity - l.cancelled_quantity THEN
 			PERFORM distsync_internal.inventory_release(key, reserved - l.base_quantity + l.cancelled_quantity);
 		END IF;
-		PERFORM distsync_internal.inventory_demand(l.item_id, l.site_id, key, (o ->> 'customer_id')::bigint, l.base_quantity - l.cancelled_quantity, l.requested_at, o ->> 'source');
+		PERFORM distsync_internal.inventory_demand(l.item_id, l.site_id, key, (o ->> 'customer_id')::bigint, l.base_quantity - l.cancelled_quantity, l.requested_at, o ->> 'source', l.components);
 	END LOOP;
 END
 $$;

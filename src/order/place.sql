@@ -33,10 +33,10 @@ DECLARE
 	site bigint;
 BEGIN
 	FOR l IN SELECT x FROM jsonb_array_elements(o -> 'lines') x WHERE x ? 'backordered' ORDER BY (x ->> 'item_id')::bigint, (x ->> 'ordinal')::integer LOOP
-		site := COALESCE((l ->> 'site_id')::bigint, (SELECT s.site_id FROM distsync_internal.inventory_sites((l ->> 'item_id')::bigint, NULL, (o ->> 'company_id')::bigint) s ORDER BY s.rank, s.code LIMIT 1));
+		site := COALESCE((l ->> 'site_id')::bigint, distsync_internal.inventory_serving((l ->> 'item_id')::bigint, (o ->> 'company_id')::bigint));
 		IF site IS NOT NULL THEN
 			PERFORM distsync_internal.inventory_demand((l ->> 'item_id')::bigint, site, (o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'), (o ->> 'customer_id')::bigint,
-				(l ->> 'base_quantity')::numeric, COALESCE((l ->> 'requested_at')::timestamptz, (o ->> 'requested_at')::timestamptz), 'distsync');
+				(l ->> 'base_quantity')::numeric, COALESCE((l ->> 'requested_at')::timestamptz, (o ->> 'requested_at')::timestamptz), 'distsync', NULLIF(l -> 'components', 'null'));
 		END IF;
 	END LOOP;
 END

@@ -91,25 +91,32 @@ DECLARE
 	unit text;
 	told numeric;
 	f record;
+	components jsonb;
 BEGIN
 	IF jsonb_typeof(doc) <> 'object' THEN
 		PERFORM distsync_internal.order_refuse('SD005', rtrim(at, '.'), 'a line must be an object', 'Send {"line": 1, "item": "SKU", "quantity": 1}.');
 	ELSIF doc ->> 'item' IS NULL OR doc ->> 'quantity' IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', at || CASE WHEN doc ->> 'item' IS NULL THEN 'item' ELSE 'quantity' END, 'a line needs an item and a quantity', 'Complete the line.');
 	END IF;
-	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', CASE WHEN i.sku <> doc ->> 'item' THEN (SELECT m.unit FROM distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m) END, i.base_unit) AS unit, i.status INTO item
+	SELECT i.item_id, i.sku, COALESCE(doc ->> 'unit', CASE WHEN i.sku <> doc ->> 'item' THEN (SELECT m.unit FROM distsync_internal.master_items(ARRAY[doc ->> 'item'], source) m) END, i.base_unit) AS unit, i.status, i.kit INTO item
 	FROM dist.item i WHERE i.item_id = distsync_internal.master_item(doc ->> 'item', at || 'item', source);
 	told := distsync_internal.order_number_in(doc, 'quantity', at || 'quantity', 6, 'positive');
 	SELECT * INTO f FROM distsync_internal.master_unit_factor(item.item_id, item.unit, at || 'unit');
 	IF distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive') > 2147483647 THEN
 		PERFORM distsync_internal.order_refuse('SD002', at || 'line', format('%s is too large', doc ->> 'line'), 'Number the lines from 1.');
 	END IF;
+	components := CASE WHEN item.kit THEN distsync_internal.inventory_made_of(item.item_id) END;
+	IF components = '[]' THEN
+		PERFORM distsync_internal.order_refuse('SD002', at || 'item', format('kit "%s" has no components', item.sku), 'Send the kit with its components first.');
+	ELSIF components IS NOT NULL AND mod(told * f.numerator, f.denominator) <> 0 THEN
+		PERFORM distsync_internal.order_refuse('SD002', at || 'quantity', format('quantity %s is no number of whole kits', told), 'Send a whole number of kits.');
+	END IF;
 	RETURN jsonb_build_object('ordinal', place, 'line', COALESCE(distsync_internal.order_number_in(doc, 'line', at || 'line', 0, 'positive'), place), 'item_id', item.item_id, 'item', item.sku,
 		'quantity', told, 'requested_quantity', told, 'unit', item.unit, 'numerator', f.numerator, 'denominator', f.denominator, 'status', item.status,
 		'base_quantity', distsync_internal.master_to_base(item.item_id, told, item.unit), 'disposition', 'accept',
 		'expected_price', distsync_internal.order_number_in(doc, 'expected_price', at || 'expected_price', 8, 'nonnegative'),
 		'requested_at', distsync_internal.order_instant_in(doc, 'requested_at', at || 'requested_at', tz),
-		'site', doc ->> 'site', 'site_id', distsync_internal.master_site(doc ->> 'site', at || 'site', source),
+		'site', doc ->> 'site', 'site_id', distsync_internal.master_site(doc ->> 'site', at || 'site', source), 'components', components,
 		'tax_code', doc ->> 'tax_code', 'tax_told', COALESCE(distsync_internal.order_number_in(doc, 'tax_amount', at || 'tax_amount', 4, 'nonnegative'), 0),
 		'unit_price', distsync_internal.order_number_in(doc, 'unit_price', at || 'unit_price', 8, 'nonnegative'), 'price_per', COALESCE(distsync_internal.order_number_in(doc, 'price_per', at || 'price_per', 0, 'positive'), 1),
 		'net_told', distsync_internal.order_number_in(doc, 'net_amount', at || 'net_amount', 4),

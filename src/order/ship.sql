@@ -17,25 +17,26 @@ BEGIN
 				distsync_internal.master_item(l.value ->> 'sku', format('lines[%s].sku', l.place - 1), source)) AS item_id
 		FROM jsonb_array_elements(doc -> 'lines') WITH ORDINALITY l(value, place)
 	)
-	SELECT jsonb_agg(jsonb_build_object('place', t.place, 'line', x.line_no, 'item_id', t.item_id, 'lot', COALESCE(t.doc ->> 'lot', ''), 'quantity',
+	SELECT jsonb_agg(jsonb_build_object('place', t.place, 'line', x.line_no, 'item_id', t.item_id, 'components', CASE WHEN t.item_id = x.item_id THEN x.components WHEN t.item_id IS NOT NULL THEN distsync_internal.inventory_made_of(t.item_id) END, 'lot', COALESCE(t.doc ->> 'lot', ''), 'quantity',
 		CASE WHEN t.item_id IS NULL THEN NULL ELSE distsync_internal.master_to_base(t.item_id, t.quantity, t.doc ->> 'unit') END, 'told', t.quantity) ORDER BY t.place) INTO lines
 	FROM told t
-	LEFT JOIN LATERAL (SELECT y.line_no FROM dist.order_line y WHERE y.customer_id = o.customer_id AND y.order_id = o.order_id
-		AND CASE WHEN t.doc ->> 'order_line' IS NOT NULL THEN y.line_no = (t.doc ->> 'order_line')::integer ELSE y.item_id = t.item_id END
-		ORDER BY y.base_quantity > y.shipped_quantity DESC, y.line_no LIMIT 1) x ON true;
+	LEFT JOIN LATERAL (SELECT y.line_no, y.item_id, y.components FROM dist.order_line y WHERE y.customer_id = o.customer_id AND y.order_id = o.order_id
+		AND CASE WHEN t.doc ->> 'order_line' IS NOT NULL THEN y.line_no = (t.doc ->> 'order_line')::integer
+			ELSE y.item_id = t.item_id OR EXISTS (SELECT FROM jsonb_array_elements(y.components) p WHERE (p ->> 0)::bigint = t.item_id) END
+		ORDER BY y.base_quantity > y.shipped_quantity DESC, y.item_id <> t.item_id, y.line_no LIMIT 1) x ON true;
 	RETURN d || jsonb_build_object('order_id', o.order_id, 'customer_id', COALESCE(o.customer_id, distsync_internal.master_party(doc ->> 'customer', 'customer', source)), 'account_id', o.account_id, 'order_number', o.order_number,
 		'correlation_id', o.correlation_id, 'site_id', distsync_internal.master_site(doc ->> 'site', 'site', source), 'carrier_id', (SELECT c.carrier_id FROM dist.carrier c WHERE c.code = doc ->> 'carrier'),
 		'shipped_at', COALESCE(distsync_internal.order_instant_in(doc, 'shipped_at', 'shipped_at', tz), clock_timestamp()), 'lines', lines);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_read(jsonb, text) IS
-	'A shipment {doc, company_id} with order, site and lines [{place, line of the order or null, item_id, lot, quantity in base units}] resolved. Errors: SD001, SD002, SD004 naming the field.';
+	'A shipment {doc, company_id} with order, site and lines [{place, line of the order or null, item_id, components of a kit, lot, quantity in base units}] resolved. Errors: SD001, SD002, SD004 naming the field.';
 
 -- order_ship_values does the reckoning of what a shipment is worth: what was ordered and not yet invoiced, and what exceeds the order.
 CREATE FUNCTION distsync_internal.order_ship_values(s jsonb, OUT within numeric, OUT beyond numeric, OUT complete boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WITH left_now AS (
-		SELECT (l ->> 'line')::integer AS line_no, sum((l ->> 'quantity')::numeric) AS quantity FROM jsonb_array_elements(s -> 'lines') l GROUP BY 1
+		SELECT m.line_no, m.quantity FROM jsonb_to_recordset(s -> 'moved') AS m(line_no integer, quantity numeric)
 	), line AS (
 		SELECT t.line_no, t.base_quantity - t.cancelled_quantity AS wanted, t.shipped_quantity, COALESCE(n.quantity, 0) AS quantity, t.net_amount + t.tax_amount AS gross, t.base_quantity,
 			greatest(t.invoiced_quantity - t.shipped_quantity, 0) AS ahead
@@ -48,7 +49,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM line l
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_values(jsonb) IS
-	'Gross value of a shipment in the order''s currency, unrounded: within what is still to ship and not yet invoiced, beyond it; and whether nothing is left to ship after it.';
+	'Gross value of a shipment (moved: what of each line leaves) in the order''s currency, unrounded: within what is still to ship and not yet invoiced, beyond it; and whether nothing is left to ship after it.';
 
 -- order_ship_exposure does the move of a shipment's value from open order to unbilled. What leaves while the order is held counts too.
 CREATE FUNCTION distsync_internal.order_ship_exposure(s jsonb, within numeric, beyond numeric, complete boolean) RETURNS numeric
@@ -107,6 +108,7 @@ DECLARE
 	unbilled numeric := 0;
 	correlation uuid := COALESCE((s ->> 'correlation_id')::uuid, (ctx ->> 'correlation_id')::uuid);
 BEGIN
+	s := s || jsonb_build_object('moved', (SELECT jsonb_agg(to_jsonb(m)) FROM distsync_internal.order_ship_moved(s) m));
 	SELECT * INTO v FROM distsync_internal.order_ship_values(s);
 	IF s ->> 'account_id' IS NOT NULL THEN
 		unbilled := distsync_internal.order_ship_exposure(s, v.within, v.beyond, v.complete);
@@ -118,13 +120,14 @@ BEGIN
 	INSERT INTO dist.shipment_line (customer_id, shipment_id, line_no, order_line_no, item_id, lot, quantity)
 	SELECT customer, id, (x ->> 'place')::integer, (x ->> 'line')::integer, (x ->> 'item_id')::bigint, x ->> 'lot', (x ->> 'quantity')::numeric FROM jsonb_array_elements(s -> 'lines') x;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
-		FOR l IN SELECT (x ->> 'item_id')::bigint AS item_id, x ->> 'line' AS line, sum((x ->> 'quantity')::numeric) AS quantity FROM jsonb_array_elements(s -> 'lines') x GROUP BY 1, 2 ORDER BY 1, 2 LOOP
+		FOR l IN SELECT p.item_id, x ->> 'line' AS line, sum((x ->> 'quantity')::numeric * p.per) AS quantity FROM jsonb_array_elements(s -> 'lines') x
+			CROSS JOIN LATERAL distsync_internal.inventory_taken_from((x ->> 'item_id')::bigint, NULLIF(x -> 'components', 'null')) p GROUP BY 1, 2 ORDER BY 1, 2 LOOP
 			PERFORM distsync_internal.inventory_ship(l.item_id, (s ->> 'site_id')::bigint, CASE WHEN l.line IS NOT NULL THEN (doc ->> 'company') || '/' || (s ->> 'order_number') || '/' || l.line END,
 				l.quantity, (s ->> 'shipped_at')::timestamptz, ctx ->> 'source', doc ->> 'shipment_number', correlation);
 		END LOOP;
 	END IF;
 	UPDATE dist.order_line t SET shipped_quantity = t.shipped_quantity + n.quantity
-	FROM (SELECT (x ->> 'line')::integer AS line_no, sum((x ->> 'quantity')::numeric) AS quantity FROM jsonb_array_elements(s -> 'lines') x GROUP BY 1) n
+	FROM jsonb_to_recordset(s -> 'moved') AS n(line_no integer, quantity numeric)
 	WHERE t.customer_id = customer AND t.order_id = (s ->> 'order_id')::bigint AND t.line_no = n.line_no;
 	PERFORM distsync_internal.order_ship_tell(s, id, v.complete, ctx);
 	RETURN id;

@@ -62,9 +62,11 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO k FROM (
-		SELECT (l ->> 'item_id')::bigint AS item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
+		SELECT p.item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l,
+			distsync_internal.inventory_taken_from((l ->> 'item_id')::bigint, NULLIF(l -> 'components', 'null')) p
 		UNION
-		SELECT l.item_id, l.site_id FROM jsonb_array_elements(docs) x JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint) u;
+		SELECT p.item_id, l.site_id FROM jsonb_array_elements(docs) x JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint
+		CROSS JOIN LATERAL distsync_internal.inventory_taken_from(l.item_id, l.components) p) u;
 	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
 		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
 		UNION
@@ -168,12 +170,10 @@ BEGIN
 	ELSIF EXISTS (SELECT FROM dist.shipment x WHERE x.company_id = (s ->> 'company_id')::bigint AND x.shipment_number = document ->> 'shipment_number') THEN
 		PERFORM distsync_internal.order_refuse('SD008', 'shipment_number', format('shipment "%s" exists', document ->> 'shipment_number'), 'Use another number, or repeat the call with its first idempotency key.');
 	END IF;
-	SELECT t.line_no, t.base_quantity - t.cancelled_quantity - t.shipped_quantity AS left_open, n.quantity INTO over
-	FROM (SELECT (l ->> 'line')::integer AS line_no, sum((l ->> 'quantity')::numeric) AS quantity FROM jsonb_array_elements(s -> 'lines') l GROUP BY 1) n
-	LEFT JOIN dist.order_line t ON t.customer_id = o.customer_id AND t.order_id = o.order_id AND t.line_no = n.line_no
-	WHERE t.line_no IS NULL OR n.quantity > t.base_quantity - t.cancelled_quantity - t.shipped_quantity LIMIT 1;
+	SELECT * INTO over FROM distsync_internal.order_ship_excess(s) LIMIT 1;
 	IF FOUND THEN
-		PERFORM distsync_internal.order_refuse('SD002', 'lines[].quantity', format('%s is more than the %s left to ship', over.quantity, COALESCE(over.left_open, 0)), 'Ship at most what is left of the line, in base units.', format('Line %s.', over.line_no));
+		PERFORM distsync_internal.order_refuse('SD002', 'lines[].quantity', format('%s is more than the %s left to ship', over.quantity, over.left_open), 'Ship at most what is left of the line, in base units; of a kit whole kits, or its components.',
+			format('Line %s, item "%s".', over.line_no, over.sku));
 	END IF;
 	PERFORM distsync_internal.order_ship_post(s, jsonb_build_object('source', source));
 	PERFORM distsync_internal.order_settle((s ->> 'account_id')::bigint, 'ship', jsonb_build_object('correlation_id', o.correlation_id));
@@ -201,7 +201,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('shipment', 'shipped_at', 'instant', false, 'any', 'When it left, absent = now.', NULL, false),
 	('shipment', 'lines', 'list', false, 'any', 'What left.', NULL, true),
 	('shipment', 'lines[].order_line', 'integer', false, 'positive', 'Line of the order; absent = the first open line of the SKU.', NULL, false),
-	('shipment', 'lines[].sku', 'code', false, 'any', 'Item; absent = that of the line.', NULL, false),
+	('shipment', 'lines[].sku', 'code', false, 'any', 'Item; absent = that of the line. Of a kit, the kit or one of its components.', NULL, false),
 	('shipment', 'lines[].quantity', 'quantity', true, 'positive', 'Quantity in unit.', NULL, false),
 	('shipment', 'lines[].unit', 'unit', false, 'any', 'Unit, absent = base unit.', NULL, false),
 	('shipment', 'lines[].lot', 'text', false, 'any', 'Lot or serial number.', NULL, false);

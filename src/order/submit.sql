@@ -84,7 +84,7 @@ BEGIN
 				'requested_quantity', l -> 'requested_quantity', 'unit', l -> 'unit', 'base_quantity', l -> 'base_quantity', 'unit_price', l -> 'unit_price', 'price_per', l -> 'price_per',
 				'expected_price', l -> 'expected_price', 'net_amount', l -> 'net_amount', 'tax_code', l -> 'tax_code', 'tax_amount', l -> 'tax_amount', 'agreement', l -> 'agreement',
 				'price_code', l -> 'price_code', 'price_valid_until', l -> 'price_valid_until', 'site', (SELECT s.code FROM dist.site s WHERE s.site_id = (l ->> 'site_id')::bigint),
-				'reserved', l -> 'reserved', 'backordered', l -> 'backordered', 'available', CASE WHEN l ? 'reason' THEN l -> 'available' END, 'promised_at', l -> 'promised_at')) ORDER BY (l ->> 'ordinal')::integer)
+				'components', distsync_internal.order_components(l -> 'components', (l ->> 'base_quantity')::numeric), 'reserved', l -> 'reserved', 'backordered', l -> 'backordered', 'available', CASE WHEN l ? 'reason' THEN l -> 'available' END, 'promised_at', l -> 'promised_at')) ORDER BY (l ->> 'ordinal')::integer)
 			FROM jsonb_array_elements(o -> 'lines') l),
 		'detail', jsonb_strip_nulls(jsonb_build_object('company', o -> 'company', 'customer', o -> 'customer', 'credit_account', o -> 'account', 'policy', o -> 'policy', 'cure', o -> 'decision' -> 'cure',
 			'credit_valid_until', o -> 'decision' -> 'valid_until', 'warnings', NULLIF(o -> 'decision' -> 'warnings', '[]')))));
@@ -140,15 +140,15 @@ DECLARE
 	n integer;
 BEGIN
 	INSERT INTO dist.order_line AS t (customer_id, order_id, line_no, item_id, requested_item_id, quantity, requested_quantity, unit, base_quantity, unit_price, price_per, expected_price, net_amount, tax_code, tax_amount, tax_by,
-		agreement_code, price_proof, disposition, site_id, reservation_id, requested_at, promised_at, ext)
+		agreement_code, price_proof, disposition, site_id, reservation_id, components, requested_at, promised_at, ext)
 	SELECT (o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, (l ->> 'item_id')::bigint, (l ->> 'quantity')::numeric, (l ->> 'requested_quantity')::numeric, l ->> 'unit',
 		(l ->> 'base_quantity')::numeric, COALESCE((l ->> 'unit_price')::numeric, 0), (l ->> 'price_per')::integer, (l ->> 'expected_price')::numeric, (l ->> 'net_amount')::numeric, l ->> 'tax_code', (l ->> 'tax_amount')::numeric,
-		CASE WHEN (l ->> 'tax_told')::numeric <> 0 THEN o ->> 'source' END, l ->> 'agreement', decode(l ->> 'price_proof', 'hex'), l ->> 'disposition', (l ->> 'site_id')::bigint, (l ->> 'reservation_id')::bigint,
+		CASE WHEN (l ->> 'tax_told')::numeric <> 0 THEN o ->> 'source' END, l ->> 'agreement', decode(l ->> 'price_proof', 'hex'), l ->> 'disposition', (l ->> 'site_id')::bigint, (l ->> 'reservation_id')::bigint, NULLIF(l -> 'components', 'null'),
 		COALESCE((l ->> 'requested_at')::timestamptz, (o ->> 'requested_at')::timestamptz), (l ->> 'promised_at')::timestamptz, COALESCE(l -> 'ext', '{}')
 	FROM jsonb_array_elements(o -> 'lines') l
 	ON CONFLICT (customer_id, order_id, line_no) DO UPDATE SET quantity = excluded.quantity, unit = excluded.unit, base_quantity = excluded.base_quantity, unit_price = excluded.unit_price, price_per = excluded.price_per,
 		net_amount = excluded.net_amount, tax_code = excluded.tax_code, tax_amount = excluded.tax_amount, tax_by = excluded.tax_by, site_id = COALESCE(excluded.site_id, t.site_id), requested_at = excluded.requested_at,
-		promised_at = COALESCE(excluded.promised_at, t.promised_at), item_id = excluded.item_id, ext = t.ext || excluded.ext
+		promised_at = COALESCE(excluded.promised_at, t.promised_at), item_id = excluded.item_id, components = CASE WHEN excluded.item_id = t.item_id THEN t.components ELSE excluded.components END, ext = t.ext || excluded.ext
 	WHERE (t.quantity, t.unit, t.base_quantity, t.unit_price, t.price_per, t.net_amount, t.tax_code, t.tax_amount, t.item_id, COALESCE(excluded.site_id, t.site_id), t.requested_at)
 		IS DISTINCT FROM (excluded.quantity, excluded.unit, excluded.base_quantity, excluded.unit_price, excluded.price_per, excluded.net_amount, excluded.tax_code, excluded.tax_amount, excluded.item_id, t.site_id, excluded.requested_at);
 	GET DIAGNOSTICS n = ROW_COUNT;

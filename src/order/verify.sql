@@ -38,12 +38,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	FROM dist.sales_order o LEFT JOIN hold h ON h.customer_id = o.customer_id AND h.order_id = o.order_id
 	WHERE (o.state = 'held' AND o.credit_state <> 'released') <> (COALESCE(h.n, 0) > 0) OR o.credit_state = 'held' AND o.exposure_amount > 0 OR o.state IN ('cancelled', 'rejected', 'shipped', 'closed') AND o.exposure_amount > 0
 	UNION ALL
-	SELECT 'order_shipped', 'order_line', o.order_number || '/' || l.line_no, jsonb_build_object('shipped_quantity', l.shipped_quantity, 'shipments', COALESCE(s.quantity, 0))
+	SELECT 'order_shipped', 'order_line', o.order_number || '/' || l.line_no, jsonb_build_object('shipped_quantity', l.shipped_quantity, 'shipments', s.quantity)
 	FROM dist.order_line l
 	JOIN dist.sales_order o ON o.customer_id = l.customer_id AND o.order_id = l.order_id
-	LEFT JOIN LATERAL (SELECT sum(x.quantity) AS quantity FROM dist.shipment h JOIN dist.shipment_line x ON x.customer_id = h.customer_id AND x.shipment_id = h.shipment_id
-		WHERE h.order_id = l.order_id AND h.customer_id = l.customer_id AND x.order_line_no = l.line_no) s ON true
-	WHERE l.shipped_quantity <> COALESCE(s.quantity, 0)
+	CROSS JOIN LATERAL (SELECT CASE WHEN l.components IS NOT NULL THEN distsync_internal.order_shipped(l.customer_id, l.order_id, l.line_no, l.item_id, l.components)
+		ELSE (SELECT COALESCE(sum(x.quantity), 0) FROM dist.shipment h JOIN dist.shipment_line x ON x.customer_id = h.customer_id AND x.shipment_id = h.shipment_id
+			WHERE h.order_id = l.order_id AND h.customer_id = l.customer_id AND x.order_line_no = l.line_no) END AS quantity) s
+	WHERE l.shipped_quantity <> s.quantity
 $$;
 COMMENT ON FUNCTION distsync_internal.order_verify_orders() IS
 	'Orders whose amounts are not the sum of their lines, that are held without a hold or hold without being held, that still count exposure at their end; lines whose shipped quantity is not what shipments say.';

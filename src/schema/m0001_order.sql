@@ -70,7 +70,8 @@ CREATE TABLE dist.order_line (
 	price_proof		bytea,							-- hash of the price proof
 	disposition		text NOT NULL DEFAULT 'accept',	-- accept | changed_price | changed_quantity | changed_date | backorder | substitute | cut | reject | hold
 	site_id			bigint,							-- site that serves it, NULL = not sourced
-	reservation_id	bigint,							-- reservation that carries it, NULL = none
+	reservation_id	bigint,							-- reservation that carries it, of a kit the one that stands for it, NULL = none
+	components		jsonb,							-- what a kit is made of, as of the order: [[item_id, base units in a kit], ...], NULL = it is no kit
 	requested_at	timestamptz,					-- when the customer wants it
 	promised_at		timestamptz,					-- when it can ship, as far as known now, NULL = not foreseen
 	shipped_quantity	numeric(20,6) NOT NULL DEFAULT 0,	-- has left, base units

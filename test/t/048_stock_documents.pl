@@ -52,7 +52,7 @@ my %entity = (
             expected_at => [ [ 'null', undef, 'SD005' ] ], confidence => [ [ 'negative', \'-1', 'SD002' ], [ 'more than all', \'1.01', 'SD002' ], [ 'five decimals', \'0.00001', 'SD002' ] ] },
         { 'a part of a base unit' => [ { unit => 'TH' }, 'SD002', 'quantity' ], 'a part of a base unit received' => [ { unit => 'TH', quantity => \'3', received => \'1' }, 'SD002', 'received' ] } ],
     demand => [ 'erp', { demand_key => 'C/7/1', sku => 'I1', site => 'S1', ordered => \'1' },
-        { sku => [ @unknown, [ 'a kit', 'KIT', 'SD002' ] ], site => \@unknown, customer => \@unknown, (map { $_ => [ [ 'negative', \'-1', 'SD002' ] ] } qw(ordered allocated)), priority => [ [ 'negative', \'-1', 'SD002' ], [ 'too large', \'2147483648', 'SD002' ] ] },
+        { sku => [ @unknown, [ 'a kit of nothing', 'EMPTY', 'SD002' ] ], site => \@unknown, customer => \@unknown, (map { $_ => [ [ 'negative', \'-1', 'SD002' ] ] } qw(ordered allocated)), priority => [ [ 'negative', \'-1', 'SD002' ], [ 'too large', \'2147483648', 'SD002' ] ] },
         { 'a part of a base unit' => [ { unit => 'TH' }, 'SD002', 'ordered' ], 'a part of a base unit allocated' => [ { unit => 'TH', ordered => \'3', allocated => \'1' }, 'SD002', 'allocated' ] } ],
     channel_item => [ 'erp', { channel => 'WEB', sku => 'I2' }, { sku => \@unknown, channel => \@unknown, (map { $_ => [ [ 'negative', \'-1', 'SD002' ] ] } qw(buffer cap threshold)) }, {} ],
     item_site => [ 'erp', { sku => 'I1', site => 'S1', safety => \'1' },
