@@ -164,7 +164,10 @@ ds_rows_lock(DsRows *w, Snapshot snapshot, ItemPointer tid, LockWaitPolicy wait)
 		*tid = w->found->tts_tid;
 		take_row(w);
 	}
-	else if (result != TM_Deleted && result != TM_WouldBlock)
+	else if (result == TM_Deleted || result == TM_WouldBlock)
+		/* the row was found all the same: a subtransaction that is given up takes its pin away under the slot */
+		ExecClearTuple(w->found);
+	else
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("could not lock a row of %s.%s: %d", w->table->schema,
 							   w->table->name, (int) result),
