@@ -44,12 +44,19 @@ BEGIN
 END
 $$;
 
--- reserve does a call of so many lines; every tenth of several lines is a kit, taken apart.
+-- kits does the making of lines of kits, at times for a demand, between others.
+CREATE FUNCTION fire.kits(client integer, many integer) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
+	SELECT jsonb_build_array(jsonb_strip_nulls(jsonb_build_object('item', k.kit, 'quantity', 1 + floor(3 * random()), 'site', CASE WHEN random() < .3 THEN fire.one_of('S1'::text, 'S2') END,
+		'demand_key', CASE WHEN random() < .5 THEN NULL WHEN k.kit = 'KIT' THEN format('C/%s.%s/99', client, currval('fire.number')) ELSE format('C/all%s/3', floor(12 * random())) END)))
+	|| CASE WHEN many > 1 THEN fire.lines(client, many - 1) ELSE '[]' END
+	FROM (SELECT fire.one_of('KIT'::text, 'KIT', 'SET') AS kit) k $$;
+
+-- reserve does a call of so many lines; every eighth has kits, whole or taken apart.
 CREATE FUNCTION fire.reserve(client integer, many integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM nextval('fire.number');
-	PERFORM fire.ask(client, CASE WHEN many = 1 OR random() < .9 THEN fire.lines(client, many)
-		ELSE fire.one_of('[{"item":"KA","quantity":2},{"item":"KB","quantity":1}]'::text, '[{"item":"KB","quantity":2,"site":"S2"},{"item":"KA","quantity":4,"site":"S2"}]')::jsonb END, fire.options(client));
+	PERFORM fire.ask(client, CASE WHEN random() < .88 THEN fire.lines(client, many) WHEN random() < .8 THEN fire.kits(client, many)
+		ELSE '[{"item":"KB","quantity":2,"site":"S2"},{"item":"KA","quantity":4,"site":"S2"}]'::jsonb END, fire.options(client));
 END
 $$;
 
@@ -89,13 +96,13 @@ DECLARE
 	old fire.told;
 	answer jsonb;
 BEGIN
-	part := CASE WHEN random() < .5 THEN NULL WHEN random() < .1 THEN r.quantity + 1 ELSE greatest(.01, trunc((r.quantity * random())::numeric, 2)) END;
 	options := jsonb_strip_nulls(jsonb_build_object('keep_rest', CASE WHEN doing = 'commit' THEN fire.one_of(true, NULL) END, 'holder', CASE WHEN random() < .05 THEN 'somebody else' WHEN random() < .3 THEN r.holder END,
 		'idempotency_key', CASE WHEN random() < .3 THEN format('%s/%s', client, nextval('fire.number')) END));
 	IF doing = 'release' AND random() < .3 THEN
 		r := fire.mine(client, '{held,committed}');
 		options := options || '{"void":true}';
 	END IF;
+	part := CASE WHEN random() < .5 THEN NULL WHEN random() < .1 THEN r.quantity + 1 WHEN r.kit_per IS NOT NULL THEN ceil(r.quantity / r.kit_per * random()) ELSE greatest(.01, trunc((r.quantity * random())::numeric, 2)) END;
 	IF random() < .15 THEN
 		SELECT * INTO old FROM fire.told t WHERE t.client = settle.client AND t.verb = doing AND t.key IS NOT NULL ORDER BY random() LIMIT 1;
 		r.reservation_id := COALESCE(old.subject, r.reservation_id);
@@ -179,9 +186,9 @@ DECLARE
 BEGIN
 	doc := CASE entity
 		WHEN 'supply' THEN jsonb_build_object('kind', 'purchase', 'reference', 'PO/' || floor(10 * random()), 'sku', i.sku, 'site', site, 'quantity', 5 + floor(20 * random()), 'expected_at', soon, 'confidence', fire.one_of(1.0, .5))
-		WHEN 'demand' THEN jsonb_strip_nulls(jsonb_build_object('demand_key', format('C/all%s/%s', floor(12 * random()), fire.one_of(1, 2)), 'sku', i.sku, 'site', site, 'ordered', floor(6 * random()), 'allocated', fire.one_of(NULL, NULL, 1, 3), 'required_at', fire.one_of(NULL, soon)))
+		WHEN 'demand' THEN jsonb_strip_nulls(CASE WHEN random() < .2 THEN jsonb_build_object('demand_key', format('C/all%s/3', floor(12 * random())), 'sku', 'SET') ELSE jsonb_build_object('demand_key', format('C/all%s/%s', floor(12 * random()), fire.one_of(1, 2)), 'sku', i.sku) END || jsonb_build_object('site', CASE WHEN site = 'S3' THEN 'S2' ELSE site END, 'ordered', floor(6 * random()), 'allocated', fire.one_of(NULL, NULL, 1, 3), 'required_at', fire.one_of(NULL, soon)))
 		WHEN 'order' THEN jsonb_build_object('company', 'C', 'order_number', 'all' || floor(12 * random()), 'customer', 'P1', 'currency', 'USD', 'lines', jsonb_build_array(
-			jsonb_build_object('line', 1, 'item', i.sku, 'quantity', 1 + floor(4 * random()), 'unit_price', 1, 'site', site), jsonb_build_object('line', 2, 'item', 'D1', 'quantity', 1, 'unit_price', 1, 'site', 'S2')))
+			jsonb_build_object('line', 1, 'item', i.sku, 'quantity', 1 + floor(4 * random()), 'unit_price', 1, 'site', site), jsonb_build_object('line', 2, 'item', 'D1', 'quantity', 1, 'unit_price', 1, 'site', 'S2'), jsonb_build_object('line', 3, 'item', 'SET', 'quantity', 1 + floor(2 * random()), 'unit_price', 1, 'site', fire.one_of('S1'::text, 'S2'))))
 		WHEN 'item_site' THEN jsonb_build_object('sku', i.sku, 'site', site, 'safety', floor(4 * random()), 'backorder_cap', floor(4 * random()), 'lead_days', fire.one_of(NULL, NULL, 30))
 		ELSE jsonb_build_object('sku', 'QUO', 'scope_kind', 'channel', 'scope_key', 'WEB', 'quantity', 40 + floor(60 * random())) END;
 	answer := (SELECT jsonb_agg(to_jsonb(r)) FROM distsync.apply(entity, doc, 'erp', NULL, '{"on_error":"collect"}') r);

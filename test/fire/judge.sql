@@ -2,11 +2,12 @@
 -- reads of the pools. Each view has a row for each thing that is wrong, and its comment says what must be true.
 \set ON_ERROR_STOP 1
 
--- drain does the telling of all that waits.
-CREATE FUNCTION fire.drain() RETURNS void LANGUAGE plpgsql AS $$
+-- drain does the telling of all that waits, each call in a transaction of its own: the clerk is at the same pools.
+CREATE PROCEDURE fire.drain() LANGUAGE plpgsql AS $$
 BEGIN
 	WHILE EXISTS (SELECT FROM fire.event e WHERE NOT e.told) LOOP
 		PERFORM fire.tell(0, ARRAY(SELECT e.n FROM fire.event e WHERE NOT e.told ORDER BY random() LIMIT 50));
+		COMMIT;
 	END LOOP;
 END
 $$;
@@ -15,18 +16,19 @@ $$;
 CREATE VIEW fire.call AS SELECT DISTINCT ON (t.verb, COALESCE(t.key, t.id::text)) t.* FROM fire.told t WHERE t.verb IN ('reserve', 'commit', 'release', 'extend') ORDER BY t.verb, COALESCE(t.key, t.id::text), t.id;
 -- promise is each reservation that clients were told of
 CREATE VIEW fire.promise AS
-	SELECT c.id, c.asked, a->>'item' AS sku, a->>'site' AS site, (a->>'ordinal')::integer AS ordinal, (a->>'reservation_id')::bigint AS reservation_id, (a->'detail'->>'base_quantity')::numeric AS quantity, (a->>'expires_at')::timestamptz AS expires_at
-	FROM fire.call c, jsonb_array_elements(c.answer) a WHERE c.verb = 'reserve' AND a->>'reservation_id' IS NOT NULL;
--- line is each line of a call that promised something
+	SELECT c.id, c.asked, p->>'item' AS sku, a->>'site' AS site, (a->>'ordinal')::integer AS ordinal, (p->>'reservation_id')::bigint AS reservation_id, (p->>'quantity')::numeric AS quantity, (a->>'expires_at')::timestamptz AS expires_at
+	FROM fire.call c, jsonb_array_elements(c.answer) a, jsonb_array_elements(COALESCE(a->'detail'->'components', jsonb_build_array(jsonb_build_object('item', a->'item', 'reservation_id', a->'reservation_id', 'quantity', a->'detail'->'base_quantity')))) p
+	WHERE c.verb = 'reserve' AND a->>'reservation_id' IS NOT NULL;
+-- line is each line of a call that promised something, of a kit one for each component
 CREATE VIEW fire.line AS
-	SELECT c.id, l.n AS ordinal, l.line->>'item' AS sku, (l.line->>'quantity')::numeric * CASE WHEN l.line->>'unit' = 'BX' THEN 12 ELSE 1 END AS quantity, COALESCE(c.asked->'options'->>'mode', 'all_or_none') AS mode
-	FROM fire.call c, jsonb_array_elements(c.asked->'lines') WITH ORDINALITY l(line, n) WHERE c.verb = 'reserve';
+	SELECT c.id, l.n AS ordinal, COALESCE(p.sku, l.line->>'item') AS sku, (l.line->>'quantity')::numeric * COALESCE(p.per, CASE WHEN l.line->>'unit' = 'BX' THEN 12 ELSE 1 END) AS quantity, COALESCE(c.asked->'options'->>'mode', 'all_or_none') AS mode
+	FROM fire.call c CROSS JOIN jsonb_array_elements(c.asked->'lines') WITH ORDINALITY l(line, n) LEFT JOIN fire.part p ON p.kit = l.line->>'item' WHERE c.verb = 'reserve';
 -- ordered is each reservation of an order of the ERP, which may lower it whenever it likes
 CREATE VIEW fire.ordered AS SELECT r.reservation_id FROM dist.reservation r WHERE EXISTS (SELECT FROM fire.told t WHERE t.verb = 'order' AND split_part(r.demand_key, '/', 2) = t.asked->>'order_number');
 -- state is a reservation after each answer about it
 CREATE VIEW fire.state AS
-	SELECT p.reservation_id, p.id, 'reserve' AS verb, p.asked, CASE WHEN p.expires_at IS NULL THEN 'committed' ELSE 'held' END AS state, p.quantity, CASE WHEN p.expires_at IS NULL THEN p.quantity ELSE 0 END AS committed, 0::numeric AS shipped, p.expires_at FROM fire.promise p
-	UNION ALL SELECT c.subject, c.id, c.verb, c.asked, a->>'state', (a->>'quantity')::numeric, (a->>'committed')::numeric, (a->>'shipped')::numeric, (a->>'expires_at')::timestamptz
+	SELECT p.reservation_id, p.id, 'reserve' AS verb, p.asked, 1::numeric AS per, CASE WHEN p.expires_at IS NULL THEN 'committed' ELSE 'held' END AS state, p.quantity, CASE WHEN p.expires_at IS NULL THEN p.quantity ELSE 0 END AS committed, 0::numeric AS shipped, p.expires_at FROM fire.promise p
+	UNION ALL SELECT (a->>'reservation_id')::bigint, c.id, c.verb, c.asked, COALESCE((a->'detail'->>'per_kit')::numeric, 1), a->>'state', (a->>'quantity')::numeric, (a->>'committed')::numeric, (a->>'shipped')::numeric, (a->>'expires_at')::timestamptz
 	FROM fire.call c, jsonb_array_elements(c.answer) a WHERE c.verb <> 'reserve';
 -- fact is each stock event that was taken
 CREATE VIEW fire.fact AS SELECT t.id, t.key AS source, CASE t.key WHEN 'erp' THEN 'book' ELSE 'phys' END AS perspective, t.asked->>'event_id' AS event_id, t.asked->>'kind' AS kind, t.asked->>'sku' AS sku, t.asked->>'site' AS site,
@@ -46,13 +48,17 @@ CREATE VIEW fire.wrong_lines AS
 COMMENT ON VIEW fire.wrong_lines IS 'calls are atomic: all lines to the last digit, or none; taken up to never more than asked';
 
 CREATE VIEW fire.wrong_steps AS
-	WITH b AS MATERIALIZED (SELECT s.*, lag(s.quantity) OVER w AS b_quantity, lag(s.committed) OVER w AS b_committed, lag(s.shipped) OVER w AS b_shipped FROM fire.state s WINDOW w AS (PARTITION BY s.reservation_id ORDER BY s.id))
-	SELECT c.* FROM (SELECT b.*, COALESCE((b.asked->>'part')::numeric, b.b_quantity - CASE WHEN b.asked->'options' ? 'void' THEN b.b_shipped ELSE b.b_committed END) AS part FROM b) c
-	WHERE c.shipped = c.b_shipped AND c.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o) AND (c.quantity, c.committed) IS DISTINCT FROM CASE
-		WHEN c.verb = 'commit' THEN (CASE WHEN c.asked->'options' ? 'keep_rest' THEN c.b_quantity ELSE c.b_committed + c.part END, c.b_committed + c.part)
-		WHEN c.verb = 'extend' THEN (c.b_quantity, c.b_committed)
-		WHEN c.part = c.b_quantity THEN (c.b_quantity, 0::numeric)
-		ELSE (c.b_quantity - c.part, c.b_committed - greatest(0, c.part - (c.b_quantity - c.b_committed))) END;
+	WITH b AS MATERIALIZED (SELECT s.*, lag(s.quantity) OVER w AS b_quantity, lag(s.committed) OVER w AS b_committed, lag(s.shipped) OVER w AS b_shipped, lag(s.expires_at) OVER w AS b_expires_at FROM fire.state s WINDOW w AS (PARTITION BY s.reservation_id ORDER BY s.id))
+	SELECT b.* FROM b WHERE b.shipped = b.b_shipped AND b.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o)
+	-- meanwhile what was held beside a committed part may have ended by time
+	AND NOT EXISTS (SELECT FROM (VALUES (b.b_quantity), (CASE WHEN b.verb = 'release' AND b.b_expires_at IS NOT NULL AND b.b_committed > 0 THEN b.b_committed END)) h(quantity)
+		-- of a kit of which something has shipped no more of a component is given back than has not
+		CROSS JOIN LATERAL (SELECT LEAST(COALESCE((b.asked->>'part')::numeric * b.per, h.quantity - CASE WHEN b.asked->'options' ? 'void' THEN b.b_shipped ELSE b.b_committed END), CASE WHEN b.verb = 'release' THEN h.quantity - b.b_shipped END)) c(part)
+		WHERE (b.quantity, b.committed) IS NOT DISTINCT FROM CASE
+			WHEN b.verb = 'commit' THEN (CASE WHEN b.asked->'options' ? 'keep_rest' THEN h.quantity ELSE b.b_committed + c.part END, b.b_committed + c.part)
+			WHEN b.verb = 'extend' THEN (h.quantity, b.b_committed)
+			WHEN c.part = h.quantity THEN (h.quantity, 0::numeric)
+			ELSE (h.quantity - c.part, b.b_committed - greatest(0, c.part - (h.quantity - b.b_committed))) END) AND b.b_quantity IS NOT NULL;
 COMMENT ON VIEW fire.wrong_steps IS 'each commit, release, void and extension did to a reservation what it says: parts and rest are the whole';
 
 CREATE VIEW fire.wrong_ends AS

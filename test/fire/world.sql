@@ -20,7 +20,10 @@ INSERT INTO fire.item (sku, sites, clean, twin, rests, lots, backorder, opening,
 	('BACK', '{S2}', true, false, false, false, 25, 30, 2), ('KA', '{S1,S2}', true, false, false, false, 0, 80, 2), ('KB', '{S1,S2}', true, false, false, false, 0, 40, 2),
 	('D1', '{S1,S2,S3}', false, true, false, false, 0, 40, 4), ('D2', '{S1,S2,S3}', false, false, false, false, 0, 40, 4), ('LOT', '{S1,S2}', false, false, false, true, 0, 0, 2), ('QUO', '{S1,S2}', false, false, false, false, 0, 100, 3);
 SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', i.sku, 'base_unit', 'EA', 'units', '[{"unit":"BX","numerator":12,"denominator":1}]'::jsonb)) FROM fire.item i), 'distsync');
-SELECT * FROM distsync.apply('item', '{"sku":"KIT","base_unit":"EA","kit":true,"components":[{"sku":"KA","quantity":2},{"sku":"KB","quantity":1}]}', 'distsync');
+-- kits: one of clean components, one of others, which the ERP orders too
+CREATE TABLE fire.part (kit text NOT NULL, sku text NOT NULL, per numeric NOT NULL, PRIMARY KEY (kit, sku));
+INSERT INTO fire.part VALUES ('KIT', 'KA', 2), ('KIT', 'KB', 1), ('SET', 'D1', 1), ('SET', 'D2', 2);
+SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(k.doc) FROM (SELECT jsonb_build_object('sku', p.kit, 'base_unit', 'EA', 'kit', true, 'components', jsonb_agg(jsonb_build_object('sku', p.sku, 'quantity', p.per))) AS doc FROM fire.part p GROUP BY p.kit) k), 'distsync');
 SELECT * FROM distsync.apply('item_site', '{"sku":"BACK","site":"S2","backorder_cap":25}', 'erp');
 SELECT * FROM distsync.apply_all('stock_quota', '[{"sku":"QUO","scope_kind":"channel","scope_key":"WEB","quantity":60},{"sku":"QUO","scope_kind":"customer","scope_key":"P1","quantity":40},{"sku":"QUO","scope_kind":"collective","quantity":50}]', 'erp');
 

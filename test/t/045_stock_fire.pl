@@ -133,7 +133,7 @@ is(join("\n", map { "$other{$_} x $_" } sort keys %other), '', 'nobody met an er
 unlike(slurp_file($node->logfile), qr/deadlock detected|PANIC|TRAP/, 'nobody waited in a circle');
 
 # time alone changes nothing more: then everything that happened is told, and the sums must agree
-$node->safe_psql('postgres', 'SELECT fire.drain()');
+$node->safe_psql('postgres', 'CALL fire.drain()');
 $node->poll_query_until('postgres', <<'SQL') or die 'holds do not end';
 SELECT distsync_internal.inventory_sweep(1000) >= 0 AND NOT EXISTS (SELECT FROM dist.reservation WHERE state = 'held' AND expires_at < clock_timestamp() + interval '1 minute')
 	AND NOT EXISTS (SELECT FROM dist.supply WHERE status = 'open' AND expected_at BETWEEN clock_timestamp() AND clock_timestamp() + interval '1 minute')
@@ -143,6 +143,7 @@ note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb, ', ' OR
 is($node->safe_psql('postgres', <<'SQL'), '', 'everything was done, and answered');
 SELECT v FROM unnest('{reserve,refused,commit,release,extend,event,supply,demand,order,item_site,stock_quota,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
 SQL
+cmp_ok($node->safe_psql('postgres', "SELECT count(DISTINCT kit_group) FROM dist.reservation WHERE kit_group IS NOT NULL"), '>', 5, 'kits were promised');
 for my $wrong (split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass || '|' || obj_description(c.oid) FROM pg_class c WHERE c.relnamespace = 'fire'::regnamespace AND c.relname LIKE 'wrong%' ORDER BY 1"))
 {
     my ($view, $truth) = split /\|/, $wrong;
