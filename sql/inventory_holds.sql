@@ -90,3 +90,23 @@ SELECT * FROM distsync.reservation_status(NULL, '{"item":"HLD-NOT"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM distsync.reservation_status(NULL, '{"ids":["x"]}');
 \echo :LAST_ERROR_SQLSTATE
+-- a hold that was committed in part and is over: what is committed can be voided, whether or not somebody has swept it
+\o /dev/null
+SELECT * FROM distsync.apply('item', '{"sku":"HLD-O","base_unit":"EA"}', 'distsync');
+SELECT * FROM distsync.apply('stock_event', '{"event_id":"hld-over","kind":"receive","sku":"HLD-O","site":"INV-1","quantity":3,"event_at":"2024-01-20T10:00:00Z"}', 'inv-wms');
+SELECT * FROM distsync.reserve('[{"item":"HLD-O","quantity":3,"site":"INV-1"}]', '{"holder":"over","ttl":"50 milliseconds"}');
+SELECT * FROM distsync.commit_reservation(pg_temp.of('over'), 1, '{"keep_rest":true}');
+SELECT pg_sleep(0.06);
+\o
+BEGIN;
+SELECT state, quantity, committed FROM distsync.release_reservation(pg_temp.of('over'), NULL, '{"void":true}');
+ROLLBACK;
+\set VERBOSITY sqlstate
+SELECT * FROM distsync.extend_reservation(pg_temp.of('over'));
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync_internal.inventory_sweep(1000) IS NOT NULL AS swept;
+SELECT * FROM distsync.extend_reservation(pg_temp.of('over'));
+\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY default
+SELECT state, quantity, committed FROM distsync.release_reservation(pg_temp.of('over'), NULL, '{"void":true}');
+SELECT * FROM broken;

@@ -68,6 +68,13 @@ SELECT * FROM pg_temp.markers();
 -- switched off, and a replica that applies
 SET distsync.capture = 'verb';
 UPDATE dist.stock_balance SET quantity = 6 WHERE item_id = 880001 AND site_id = 1;
+SELECT * FROM pg_temp.markers();
+-- the functions of the extension still tell what they change
+CREATE FUNCTION distsync.regress_verb() RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$UPDATE dist.stock_balance SET quantity = 7 WHERE item_id = 880001 AND site_id = 1$$;
+ALTER FUNCTION distsync.regress_verb() OWNER TO distsync_owner;
+SELECT distsync.regress_verb();
+SELECT * FROM pg_temp.markers();
+DROP FUNCTION distsync.regress_verb();
 RESET distsync.capture;
 SET session_replication_role = 'replica';
 UPDATE dist.stock_balance SET quantity = 7 WHERE item_id = 880001 AND site_id = 1;

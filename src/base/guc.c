@@ -40,6 +40,7 @@ int ds_guc_probe_interval = 60;
 int ds_guc_release_inline = 100;
 int ds_guc_reversal_patience = 1440;
 int ds_guc_reversals_waiting = 100000;
+int ds_guc_reallocate_at_once = 100;
 int ds_guc_slots_max = 64;
 int ds_guc_snapshot_zero_share = 30;
 int ds_guc_worker_lock_timeout = 900;
@@ -184,6 +185,13 @@ define_stock(void)
 		"known "
 		"by at least this value opens the exception count_difference. -1 turns it off.",
 		&ds_guc_count_difference, 100, -1, 1000000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.reallocate_at_once",
+		"Sets how many soft promises of an item at a site a fact takes away at once, where it "
+		"leaves "
+		"less than is promised.",
+		"The clerk goes on with the others. 0 leaves all of it to reallocate().",
+		&ds_guc_reallocate_at_once, 100, 0, 10000, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"distsync.reversal_patience",
 		"Sets how long a reversal may wait for the event it reverses before people are told.",

@@ -57,6 +57,7 @@ extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;
 extern int ds_guc_reversal_patience;
 extern int ds_guc_reversals_waiting;
+extern int ds_guc_reallocate_at_once;
 extern int ds_guc_slots_max;
 extern int ds_guc_snapshot_zero_share;
 extern int ds_guc_worker_lock_timeout;

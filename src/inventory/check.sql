@@ -1,6 +1,6 @@
 -- Checking: the invariants of stock, for verify(), and its health, for doctor().
 
--- inventory_verify_stock does the proof of balances and caps: fold(events) = balance, and a pool keeps what its terms say.
+-- inventory_verify_stock does the proof of balances and caps: fold(events) = balance, what is in flight is what one side has not told, and a pool keeps what its terms say.
 CREATE FUNCTION distsync_internal.inventory_verify_stock() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -15,6 +15,11 @@ BEGIN
 		FULL JOIN distsync_internal.inventory_folded(NULL, NULL, NULL, NULL, NULL) e USING (item_id, site_id, perspective, state, lot, owner_id)) x
 	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id
 	WHERE x.balance <> x.fold;
+	RETURN QUERY
+	SELECT 'what is in flight follows from what was told', 'stock_in_flight', concat_ws('/', i.sku, s.code, x.reference), jsonb_build_object('phys', x.was_phys, 'book', x.was_book, 'told_phys', x.phys, 'told_book', x.book)
+	FROM (SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites FROM (SELECT w.item_id, w.site_id FROM dist.stock_in_flight w UNION SELECT b.item_id, b.site_id FROM dist.stock_balance b GROUP BY 1, 2 HAVING count(DISTINCT b.perspective) = 2) u) k
+	CROSS JOIN LATERAL distsync_internal.inventory_unflown(k.items, k.sites, false) x
+	LEFT JOIN dist.item i ON i.item_id = x.item_id LEFT JOIN dist.site s ON s.site_id = x.site_id;
 	RETURN QUERY
 	SELECT v.invariant, 'stock_pool', i.sku || '/' || s.code, v.detail
 	FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM dist.stock_pool q WHERE q.valid_until IS NULL OR q.valid_until > at) a
@@ -36,7 +41,7 @@ BEGIN
 	WHERE s.gap_from IS DISTINCT FROM CASE WHEN NOT isempty(s.ahead) THEN s.next_sequence END OR (s.gap_from IS NULL) <> (s.gap_since IS NULL) OR s.next_sequence < s.first_sequence OR lower(s.ahead) <= s.next_sequence;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; pools keep what their terms say, and until when; streams know what is missing. No row = fine.';
+COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handler: balances are the fold of their events; what is in flight follows from them; pools keep what their terms say, and until when; streams know what is missing. No row = fine.';
 
 -- inventory_verify_promises does the proof of promises: counters are the sum of live reservations, nothing is promised beyond what
 -- may be, what has ended has ended.

@@ -38,6 +38,7 @@ BEGIN
 	SELECT o INTO oldest FROM distsync_internal.schema_old_partitions('dist.stock_event', until) o LIMIT 1;
 	IF oldest IS NOT NULL THEN
 		forgotten := distsync_internal.inventory_forget(oldest);
+		DELETE FROM dist.stock_departure d WHERE d.recorded_at < until AND NOT EXISTS (SELECT FROM dist.stock_in_flight w WHERE w.item_id = d.item_id AND w.site_id = d.site_id AND w.reference = d.reference);
 	END IF;
 	INSERT INTO sync.progress AS p (operation, phase, done, started_at, updated_at) VALUES ('stock retention', CASE WHEN forgotten THEN 'forgetting' ELSE 'waiting' END, forgotten::integer, t, clock_timestamp())
 	ON CONFLICT (operation) DO UPDATE SET phase = excluded.phase, done = p.done + excluded.done, updated_at = excluded.updated_at;

@@ -169,7 +169,9 @@ BEGIN
 			priority = CASE WHEN doc ? 'priority' THEN COALESCE((doc->>'priority')::integer, 100) ELSE d.priority END,
 			status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, CASE WHEN off THEN 0 ELSE COALESCE(inventory_write_demand.allocated, d.allocated) END, d.shipped)
 		WHERE d.demand_key = doc->>'demand_key' AND d.item_id = inventory_write_demand.item_id AND d.site_id = inventory_write_demand.site_id;
-		PERFORM distsync_internal.inventory_refresh(ARRAY[inventory_write_demand.item_id], ARRAY[inventory_write_demand.site_id]);
+		PERFORM distsync_internal.inventory_spread(inventory_write_demand.item_id, doc->>'demand_key', (SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = doc->>'demand_key' AND d.item_id = inventory_write_demand.item_id), NULL);
+		PERFORM distsync_internal.inventory_over_shipped(inventory_write_demand.item_id, doc->>'demand_key', NULL, true);
+		PERFORM distsync_internal.inventory_refresh(array_agg(d.item_id), array_agg(d.site_id)) FROM dist.demand d WHERE d.demand_key = doc->>'demand_key' AND d.item_id = inventory_write_demand.item_id;
 	END IF;
 END
 $$;

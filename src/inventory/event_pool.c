@@ -147,13 +147,19 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 		return !event->book || terms->phys == NULL;
 	if (event->reference.s == NULL)
 		return true;
+	/* what is set aside for a line */
+	if (ds_inventory_event_allocates(event) && ds_inventory_line_is_named(posting, leg))
+		return false;
+	/* what left a site whose stock only the book keeps */
+	if (event->book && terms->phys == NULL && ds_inventory_departure_is_named(posting, leg))
+		return false;
 	/* what the other perspective will name, too */
 	if ((leg->promisable || event->kind == DS_EVENT_SHIP) &&
 		(event->book ? terms->phys : terms->book) != NULL &&
 		!ds_inventory_flight_add(posting, pool, leg, change_of(leg)))
 		return false;
 	return event->kind == DS_EVENT_RECEIVE ? !ds_inventory_supply_is_named(posting, leg)
-		   : event->kind == DS_EVENT_SHIP  ? !ds_inventory_demand_is_named(posting, leg)
+		   : event->kind == DS_EVENT_SHIP  ? !ds_inventory_line_is_named(posting, leg)
 										   : true;
 }
 
@@ -539,6 +545,8 @@ ds_inventory_event_pools_rest(DsEventPosting *posting)
 	close_reader(&posting->lots);
 	close_reader(&posting->counts);
 	close_reader(&posting->barriers);
+	close_reader(&posting->companies);
+	close_reader(&posting->departures);
 }
 
 /* ds_inventory_event_pools_end does the end. */

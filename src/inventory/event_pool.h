@@ -63,6 +63,8 @@ typedef struct DsEventPosting
 	TimestampTz now;
 	DsReader *supplies; /* NULL = not open */
 	DsReader *demands;
+	DsReader *companies;
+	DsReader *departures;
 	DsReader *lots;
 	DsReader *counts;
 	DsReader *barriers;
@@ -75,6 +77,9 @@ typedef struct DsEventPosting
 } DsEventPosting;
 
 extern int ds_inventory_leg_compare_balances(const DsLeg *a, const DsLeg *b);
+extern bool ds_inventory_event_allocates(const DsEvent *event);
+extern bool ds_inventory_line_is_named(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_departure_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern void ds_inventory_event_pools_begin(DsEventPosting *posting);
 extern void ds_inventory_event_stamp(DsEventPosting *posting);
 extern DsEventVerdict ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);

@@ -121,14 +121,15 @@ bigints(Datum *values, int n)
 		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-/* shipped_references does the list of documents that shipments name; 0 = none does. */
+/* line_references does the list of documents that shipments and allocations name, which may be lines of orders; 0 = none does. */
 static int
-shipped_references(const DsLeg *legs, int n, Datum *references)
+line_references(const DsLeg *legs, int n, Datum *references)
 {
 	int found = 0;
 
 	for (int i = 0; i < n; i++)
-		if (legs[i].event->kind == DS_EVENT_SHIP && legs[i].event->reference.s != NULL)
+		if (legs[i].event->reference.s != NULL &&
+			(legs[i].event->kind == DS_EVENT_SHIP || ds_inventory_event_allocates(legs[i].event)))
 			references[found++] = ds_inventory_slice_text(legs[i].event->reference);
 	return found;
 }
@@ -343,7 +344,7 @@ static void
 post_all(DsEventPosting *posting)
 {
 	Datum *references = palloc(mul_size(sizeof(Datum), posting->nlegs));
-	int nreferences = shipped_references(posting->legs, posting->nlegs, references);
+	int nreferences = line_references(posting->legs, posting->nlegs, references);
 	int next = nreferences > 0 ? 0 : post_pools(posting, 0);
 
 	if (next == posting->npools)

@@ -89,7 +89,7 @@ CREATE TYPE distsync_internal.inventory_rebuilt AS (
 	before		numeric,
 	after		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_rebuilt IS 'A balance that was not the fold of its events: codes, lot ('''' = none), owner (NULL = us), base units before (NULL = there was none) and after (NULL = nothing was ever told of it). Equal numbers: only its instants were wrong.';
+COMMENT ON TYPE distsync_internal.inventory_rebuilt IS 'A balance that was not the fold of its events: codes, lot ('''' = none), owner (NULL = us), base units before (NULL = there was none) and after (NULL = nothing was ever told of it). Equal numbers: only its instants were wrong. State in_flight (perspective NULL): what the warehouse had told of the document in lot and the book had not, before and after.';
 
 -- inventory_unfolded does the finding of balances that are not the fold of what was told.
 CREATE FUNCTION distsync_internal.inventory_unfolded(first_item bigint, last_item bigint, for_site bigint)
@@ -196,6 +196,7 @@ DECLARE
 	keys record;
 	balances bigint := 0;
 	pools bigint := 0;
+	flights bigint := 0;
 	n bigint;
 BEGIN
 	LOOP
@@ -215,18 +216,26 @@ BEGIN
 		ORDER BY i.sku COLLATE "C", s.code COLLATE "C", d.perspective COLLATE "C", d.state COLLATE "C", d.lot COLLATE "C", p.code COLLATE "C" NULLS FIRST;
 		GET DIAGNOSTICS n = ROW_COUNT;
 		balances := balances + n;
+		RETURN QUERY
+		SELECT i.sku, s.code, NULL, 'in_flight', d.reference, NULL, d.was_phys - d.was_book, d.phys - d.book FROM distsync_internal.inventory_unflown(keys.items, keys.sites, false) d
+		LEFT JOIN dist.item i ON i.item_id = d.item_id LEFT JOIN dist.site s ON s.site_id = d.site_id ORDER BY i.sku COLLATE "C", s.code COLLATE "C", d.reference COLLATE "C";
+		GET DIAGNOSTICS n = ROW_COUNT;
+		flights := flights + n;
 		IF keys.items IS NOT NULL AND NOT dry THEN
+			IF n > 0 THEN
+				PERFORM distsync_internal.inventory_net_anew(keys.items, keys.sites);
+			END IF;
 			pools := pools + distsync_internal.inventory_rebuild_pools(keys.items, keys.sites);
 		END IF;
 		first_item := last_item + 1;
 	END LOOP;
 	IF NOT dry THEN
 		PERFORM distsync_internal.base_audit('rebuild_stock', 'stock_balance', concat_ws('@', COALESCE(rebuild_stock.item, '*'), COALESCE(rebuild_stock.site, '*')), NULL,
-			jsonb_build_object('balances', balances, 'pools', pools), wanted->>'reason');
+			jsonb_build_object('balances', balances, 'in_flight', flights, 'pools', pools), wanted->>'reason');
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync.rebuild_stock(text, text, jsonb) IS
-	'Makes the balances of an item (NULL = all) at a site (NULL = all) anew from checkpoint and events, from zero, and derives the pools that do not keep what is true then. A row for each balance that was changed, with the quantity before and after; no row = all were right, and nothing was written. Options: dry_run (tell, change nothing; also on a standby), reason (for the audit). Holds the pools'' locks until the end of the transaction, taken in their order: promises and events of these items wait. Audited. Errors: SD001 unknown item or site, SD002 option.';
+	'Makes the balances of an item (NULL = all) at a site (NULL = all) anew from checkpoint and events, from zero, then what is in flight, and derives the pools that do not keep what is true then. A row for each balance, and each movement in flight, that was changed, with the quantity before and after; no row = all were right, and nothing was written. Options: dry_run (tell, change nothing; also on a standby), reason (for the audit). Holds the pools'' locks until the end of the transaction, taken in their order: promises and events of these items wait. Audited. Errors: SD001 unknown item or site, SD002 option.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('stock_as_of', '{reader,order_entry,integrator,operator,admin}'), ('rebuild_stock', '{operator,admin}');

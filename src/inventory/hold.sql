@@ -14,7 +14,7 @@ CREATE TYPE distsync_internal.inventory_reservation AS (
 	holder		text,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.inventory_reservation IS 'A reservation: state held | committed | shipped | released | expired | void; quantities in the base unit, committed and shipped are parts of quantity; detail {"demand_key", "kind", "priority", "promised_at", "created_at", "ended_at"}, of a component of a kit also {"kit", "kit_reservation", "per_kit"}.';
+COMMENT ON TYPE distsync_internal.inventory_reservation IS 'A reservation: state held | committed | shipped | released | expired | void; quantities in the base unit, committed and shipped are parts of quantity; detail {"demand_key", "kind", "priority", "promised_at", "created_at", "ended_at"}, "reason" if it was reallocated | taken_over, of a component of a kit also {"kit", "kit_reservation", "per_kit"}.';
 
 CREATE TYPE distsync_internal.inventory_settled AS (
 	ordinal		integer,
@@ -57,10 +57,14 @@ BEGIN
 		UNION SELECT k.item_id, k.site_id FROM dist.reservation r JOIN dist.reservation k ON k.kit_group = r.kit_group WHERE r.reservation_id = ANY (ids)) k;
 	IF items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_lock(items, sites);
+		-- what is over has ended, whether or not somebody has swept it: what was committed of it can still be voided
+		IF EXISTS (SELECT FROM dist.reservation r WHERE r.reservation_id = ANY (ids) AND r.state = 'held' AND r.committed > 0 AND r.expires_at <= clock_timestamp()) THEN
+			PERFORM distsync_internal.inventory_expire(items, sites, clock_timestamp());
+		END IF;
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_hold_lock(bigint[]) IS 'Locks the pools of these reservations and of the kits they belong to, until the end of the transaction; returns them as pairs of item and site, NULL if there is none.';
+COMMENT ON FUNCTION distsync_internal.inventory_hold_lock(bigint[]) IS 'Locks the pools of these reservations and of the kits they belong to, until the end of the transaction, and ends those that are over; returns the pools as pairs of item and site, NULL if there is none.';
 
 -- inventory_hold_fault does the finding of what is wrong with a command on one reservation: clock_timestamp() under the lock decides.
 CREATE FUNCTION distsync_internal.inventory_hold_fault(verb text, reservation_id bigint, quantity numeric, options jsonb) RETURNS text[]
@@ -142,6 +146,7 @@ BEGIN
 	SELECT r.reservation_id, CASE WHEN r.state = 'held' AND r.expires_at <= statement_timestamp() THEN CASE WHEN r.committed > 0 THEN 'committed' ELSE 'expired' END ELSE r.state END,
 		i.sku, s.code, trim_scale(r.quantity), trim_scale(r.committed), trim_scale(r.shipped), i.base_unit, r.expires_at, r.holder,
 		jsonb_build_object('demand_key', r.demand_key, 'kind', r.kind, 'priority', r.priority, 'promised_at', r.promised_at, 'created_at', r.created_at, 'ended_at', r.ended_at)
+			|| CASE WHEN r.reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', r.reason) END
 			|| CASE WHEN r.kit_id IS NULL THEN '{}' ELSE jsonb_build_object('kit', (SELECT k.sku FROM dist.item k WHERE k.item_id = r.kit_id), 'kit_reservation', r.kit_group, 'per_kit', trim_scale(r.kit_per)) END
 	FROM dist.reservation r JOIN dist.item i ON i.item_id = r.item_id JOIN dist.site s ON s.site_id = r.site_id
 	WHERE r.reservation_id = ANY (ids) ORDER BY r.reservation_id;

@@ -19,7 +19,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_movements(distsync_internal.inventory_event[], text, uuid) IS 'Movements of the events that are to be applied: transfers have two legs, reversals those of their original with the sign turned.';
 
 -- inventory_progress does what movements mean for supply and demand: a receipt fulfils the supply it names, a shipment the demand it
--- names. Only the voice that leads at a site counts: the warehouse where there is one. Most references name neither.
+-- names, also one that nobody has spoken of yet. Only the voice that leads at a site counts: the warehouse where there is one. Most references name neither.
 CREATE FUNCTION distsync_internal.inventory_progress(movements distsync_internal.inventory_movement[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -33,20 +33,27 @@ BEGIN
 			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
 		GROUP BY u.item_id, u.site_id, u.reference) r
 	WHERE s.item_id = r.item_id AND s.site_id = r.site_id AND s.reference = r.reference;
+	PERFORM distsync_internal.inventory_allocate_stock(movements);
 	FOR m IN
-		SELECT u.item_id, u.site_id, u.reference, -sum(u.quantity) AS shipped
+		SELECT u.item_id, u.site_id, u.reference, -sum(u.quantity) AS shipped,
+			EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = u.reference AND d.item_id = u.item_id) AND NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = u.reference AND d.item_id = u.item_id AND d.shipped > 0) AS spoken
 		FROM unnest(movements) u
-		WHERE u.reference IS NOT NULL AND u.kind = 'ship' AND EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = u.reference AND d.item_id = u.item_id)
+		WHERE u.reference IS NOT NULL AND (u.kind = 'ship' OR u.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(u.item_id, u.site_id, u.event_at, u.corrects_id))
+			AND distsync_internal.inventory_names_demand(u.reference, u.item_id)
 			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
 		GROUP BY u.item_id, u.site_id, u.reference ORDER BY u.item_id, u.site_id, u.reference
 	LOOP
-		PERFORM distsync_internal.inventory_consume(m.item_id, m.site_id, m.reference, m.shipped);
-		PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL);
+		IF m.shipped > 0 THEN
+			PERFORM distsync_internal.inventory_consume(m.item_id, m.site_id, m.reference, m.shipped);
+		ELSIF m.shipped < 0 THEN
+			PERFORM distsync_internal.inventory_unship(m.item_id, m.site_id, m.reference, -m.shipped);
+		END IF;
+		PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL, m.spoken);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_progress(distsync_internal.inventory_movement[]) IS
-	'Moves supply.received by receipts whose reference is the supply''s, and consumes the demand whose key is the reference of a shipment. The caller holds the pools'' locks.';
+	'Moves supply.received by receipts whose reference is the supply''s, consumes the demand whose key is the reference of a shipment, gives it back where a shipment never happened, and notes what the warehouse has allocated to a demand. The caller holds the locks of demands and pools.';
 
 -- inventory_take_movements does the posting of movements and all that follows from them, under the pools' locks: reversals that are told
 -- with them or waited for them, supply and demand, differences of counts, the pools.
@@ -95,7 +102,7 @@ BEGIN
 		FROM unnest(events) e WHERE e.outcome = 'rejected' AND e.sequence IS NOT NULL HAVING count(*) > 0;
 		movements := distsync_internal.inventory_movements(ARRAY(SELECT e FROM unnest(events) e WHERE e.outcome IS NULL AND NOT e.ordinal = ANY (twice)), source, (ctx->>'correlation_id')::uuid);
 		-- a reversal locks what it names too: so it and its original, told at the same time, see each other
-		SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT m.reference FROM unnest(movements) m WHERE m.kind = 'ship' AND m.reference IS NOT NULL),
+		SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT m.reference FROM unnest(movements) m WHERE m.reference IS NOT NULL AND (m.kind IN ('ship', 'reverse') OR m.state = 'allocated')),
 			ARRAY(SELECT m.item_id FROM unnest(movements) m) || ARRAY(SELECT e.item_id FROM unnest(events) e WHERE e.outcome IS NULL AND e.kind = 'reverse' ORDER BY e.ordinal),
 			ARRAY(SELECT m.site_id FROM unnest(movements) m) || ARRAY(SELECT e.site_id FROM unnest(events) e WHERE e.outcome IS NULL AND e.kind = 'reverse' ORDER BY e.ordinal)) k;
 		IF items IS NOT NULL THEN

@@ -92,6 +92,7 @@ DECLARE
 	t timestamptz := clock_timestamp();
 	redated jsonb;
 	c record;
+	grown jsonb := '[]';
 BEGIN
 	dates := distsync_internal.inventory_expire(item_ids, site_ids, t) > 0 OR dates;
 	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
@@ -114,22 +115,28 @@ BEGIN
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
 			RETURNING p.item_id, p.site_id, p.shortfall, n.was, n.promised, n.cap, n.low, p.waiting OR n.promised > n.cap + n.safety AS queue
 		)
-		SELECT u.*, i.sku, s.code AS site, y.code AS company FROM u
-		JOIN dist.item i ON i.item_id = u.item_id
-		JOIN dist.site s ON s.site_id = u.site_id
-		JOIN dist.company y ON y.company_id = s.company_id
-		WHERE u.shortfall <> u.was OR u.queue ORDER BY u.item_id, u.site_id
+		SELECT u.* FROM u WHERE u.shortfall <> u.was OR u.queue ORDER BY u.item_id, u.site_id
 	LOOP
 		IF c.queue AND dates THEN
 			PERFORM distsync_internal.inventory_repromise(c.item_id, c.site_id, t, true, inventory_refresh.correlation_id, redated->concat_ws(':', c.item_id, c.site_id));
 		END IF;
-		CONTINUE WHEN c.shortfall = c.was;
-		PERFORM distsync_internal.inventory_shortfall(c.sku, c.site, c.company, c.shortfall, c.was, c.promised, c.cap, c.low, inventory_refresh.correlation_id);
+		IF c.shortfall > c.was AND c.promised > 0 THEN
+			-- what is soft may cure it: then it is told what is left
+			grown := grown || jsonb_build_object('item_id', c.item_id, 'site_id', c.site_id, 'shortfall', c.shortfall, 'was', c.was);
+		ELSIF c.shortfall <> c.was OR c.shortfall > 0 THEN
+			PERFORM distsync_internal.inventory_shortfall(c.item_id, c.site_id, c.was, inventory_refresh.correlation_id);
+		END IF;
 	END LOOP;
+	IF grown <> '[]' THEN
+		PERFORM distsync_internal.inventory_cure(ARRAY(SELECT (g->>'item_id')::bigint FROM jsonb_array_elements(grown) WITH ORDINALITY x(g, n) ORDER BY n), ARRAY(SELECT (g->>'site_id')::bigint FROM jsonb_array_elements(grown) WITH ORDINALITY x(g, n) ORDER BY n),
+			item_ids, site_ids, inventory_refresh.correlation_id);
+		PERFORM distsync_internal.inventory_shortfall(p.item_id, p.site_id, (g->>'was')::numeric, inventory_refresh.correlation_id)
+		FROM jsonb_array_elements(grown) WITH ORDINALITY x(g, n) JOIN dist.stock_pool p ON p.item_id = (g->>'item_id')::bigint AND p.site_id = (g->>'site_id')::bigint AND p.shortfall = (g->>'shortfall')::numeric;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean) IS
-	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other). The caller holds the pools'' locks.';
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; where less is left than is promised it takes from soft promises (inventory_cure), opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other). The caller holds the pools'' locks.';
 
 -- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
 CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void
@@ -148,25 +155,33 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_catch_up(bigint[], bigint[]) IS 'Refreshes those of these pools whose valid_until has come. The caller holds their locks.';
 
--- inventory_shortfall does the telling of a shortfall: only where something is owed, because negative stock nobody waits for breaks
--- no promise.
-CREATE FUNCTION distsync_internal.inventory_shortfall(sku text, site text, company text, shortfall numeric, was numeric, promised numeric, cap numeric, low numeric, correlation_id uuid)
-RETURNS void
+-- inventory_shortfall does the telling of a shortfall, with who is short: only where something is owed, because negative stock nobody
+-- waits for breaks no promise. Where nothing of it changed, nothing is told.
+CREATE FUNCTION distsync_internal.inventory_shortfall(item_id bigint, site_id bigint, was numeric, correlation_id uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-	trace_key text := sku || '@' || site;
+	c record;
+	trace_key text;
+	details jsonb;
 BEGIN
-	IF shortfall > 0 AND (promised > 0 OR low < 0) THEN
-		PERFORM distsync_internal.base_exception('shortfall', trace_key, 'stock', 'error', company, 'item_site', trace_key,
-			jsonb_build_object('sku', sku, 'site', site, 'short', shortfall, 'promised', promised, 'may_be_promised', cap, 'demand_of_others', greatest(0, -low)),
-			shortfall, NULL, NULL, inventory_shortfall.correlation_id);
+	SELECT p.shortfall, p.held + p.committed + p.dealt AS promised, p.cap, p.low, i.sku, s.code AS site, y.code AS company INTO c
+	FROM dist.stock_pool p JOIN dist.item i ON i.item_id = p.item_id JOIN dist.site s ON s.site_id = p.site_id JOIN dist.company y ON y.company_id = s.company_id
+	WHERE p.item_id = inventory_shortfall.item_id AND p.site_id = inventory_shortfall.site_id;
+	trace_key := c.sku || '@' || c.site;
+	IF c.shortfall > 0 AND (c.promised > 0 OR c.low < 0) THEN
+		details := jsonb_build_object('sku', c.sku, 'site', c.site, 'short', c.shortfall, 'promised', c.promised, 'may_be_promised', c.cap, 'demand_of_others', greatest(0, -c.low),
+			'lines', distsync_internal.inventory_short_lines(inventory_shortfall.item_id, inventory_shortfall.site_id, clock_timestamp()));
+		IF c.shortfall <> was OR NOT EXISTS (SELECT FROM sync.exception e WHERE e.kind = 'shortfall' AND e.trace_key = c.sku || '@' || c.site AND e.state IN ('open', 'acknowledged') AND e.details->'lines' = details->'lines') THEN
+			PERFORM distsync_internal.base_exception('shortfall', trace_key, 'stock', 'error', c.company, 'item_site', trace_key, details, c.shortfall, NULL, NULL, inventory_shortfall.correlation_id);
+		END IF;
 	ELSIF was > 0 THEN
 		PERFORM distsync_internal.base_exception_close('shortfall', trace_key, 'stock covers what is promised again');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_shortfall(text, text, text, numeric, numeric, numeric, numeric, numeric, uuid) IS
-	'Opens, renews or closes the exception shortfall of an item at a site; quantities in base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_shortfall(bigint, bigint, numeric, uuid) IS
+	'Opens, renews or closes the exception shortfall of an item at a site, which was that short before (base units): details {"sku", "site", "short", "promised", "may_be_promised", "demand_of_others", "lines": as inventory_short_lines() says}.';
 
 -- inventory_waits does the look whether a promise of a pool is not covered yet, or is for a later date.
 CREATE FUNCTION distsync_internal.inventory_waits(item_id bigint, site_id bigint, at timestamptz) RETURNS boolean

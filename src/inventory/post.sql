@@ -166,7 +166,10 @@ BEGIN
 	SELECT m.item_id, m.site_id, m.reference, COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'phys'), 0), COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'book'), 0), max(m.event_at)
 	FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id AND m.event_at > k.since
 	WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship' OR m.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(m.item_id, m.site_id, m.event_at, m.corrects_id))
-		AND EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
+		AND (EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
+			OR EXISTS (SELECT FROM dist.stock_departure d WHERE d.item_id = m.item_id AND d.site_id = m.site_id AND d.reference = m.reference))
+		-- what is set aside for a line is in the building
+		AND (m.kind NOT IN ('transfer', 'reverse') OR NOT EXISTS (SELECT FROM distsync_internal.inventory_allocation_legs(movements) a WHERE a.ordinal = m.ordinal AND a.site_id = m.site_id))
 	GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
 	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = w.phys + excluded.phys, book = w.book + excluded.book, event_at = greatest(w.event_at, excluded.event_at);
 	-- when both sides have told the same, there is nothing to wait for any more
@@ -207,43 +210,82 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_undoes_ship(bigint, bigint, timestamptz, bigint) IS 'Whether the event that a reversal corrects (its item, site, event_at, corrects_id) is a shipment, through reversals of reversals.';
 
--- inventory_net_anew does the matching of all that is known of some pairs of item and site since the book last counted. What was noted
--- without a stock event (a shipment of a warehouse that keeps no stock with us) stays.
+-- inventory_flights does the summing up of what is in flight: of all that both perspectives have told since the book last counted, and of what
+-- left a site whose stock only the book keeps. It is the one place that says what stock_in_flight is.
+CREATE FUNCTION distsync_internal.inventory_flights(items bigint[], sites bigint[]) RETURNS TABLE (item_id bigint, site_id bigint, reference text, phys numeric, book numeric, event_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH k AS MATERIALIZED (
+		SELECT u.item_id, u.site_id, distsync_internal.inventory_posted_until(u.item_id, u.site_id) AS since,
+			(SELECT count(DISTINCT b.perspective) FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id) = 2 AS both
+		FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(items, sites) x(item_id, site_id)) u
+	), t AS (
+		SELECT e.item_id, e.site_id, e.reference, e.perspective, e.quantity, e.event_at
+		FROM k JOIN dist.stock_event e ON e.item_id = k.item_id AND e.site_id = k.site_id AND e.event_at > k.since
+		JOIN dist.stock_state s ON s.state = e.state
+		WHERE e.reference IS NOT NULL AND e.kind NOT IN ('count', 'offset') AND (s.promisable OR e.kind = 'ship' OR e.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(e.item_id, e.site_id, e.event_at, e.corrects_id))
+			AND (e.kind NOT IN ('transfer', 'reverse') OR e.perspective = 'book' OR e.state = 'allocated' OR NOT EXISTS (SELECT FROM dist.stock_event o WHERE o.item_id = e.item_id AND o.site_id = e.site_id AND o.event_at = e.event_at AND o.source = e.source
+				AND o.event_key = e.event_key AND o.kind = e.kind AND o.state = 'allocated') OR NOT distsync_internal.inventory_names_demand(e.reference, e.item_id))
+			AND (k.both OR EXISTS (SELECT FROM dist.stock_departure d WHERE d.item_id = e.item_id AND d.site_id = e.site_id AND d.reference = e.reference))
+		UNION ALL
+		SELECT d.item_id, d.site_id, d.reference, 'phys', d.quantity, d.event_at FROM k JOIN dist.stock_departure d ON d.item_id = k.item_id AND d.site_id = k.site_id AND d.event_at > k.since
+	)
+	SELECT t.item_id, t.site_id, t.reference, COALESCE(sum(t.quantity) FILTER (WHERE t.perspective = 'phys'), 0), COALESCE(sum(t.quantity) FILTER (WHERE t.perspective = 'book'), 0), max(t.event_at)
+	FROM t GROUP BY t.item_id, t.site_id, t.reference
+	HAVING COALESCE(sum(t.quantity) FILTER (WHERE t.perspective = 'phys'), 0) <> COALESCE(sum(t.quantity) FILTER (WHERE t.perspective = 'book'), 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_flights(bigint[], bigint[]) IS
+	'What is in flight of pairs of item and site (arrays of equal length) by what was told, base units: references of which one perspective has told more than the other since the last count of the book. Reads only.';
+
+-- inventory_unflown does the finding of what is kept otherwise. Where events are not kept any more, what was in flight before is not known
+-- any more: that stays.
+CREATE FUNCTION distsync_internal.inventory_unflown(items bigint[], sites bigint[], exact boolean)
+RETURNS TABLE (item_id bigint, site_id bigint, reference text, was_phys numeric, was_book numeric, phys numeric, book numeric, event_at timestamptz)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT item_id, site_id, reference, w.phys, w.book, f.phys, f.book, f.event_at
+	FROM (SELECT x.* FROM dist.stock_in_flight x WHERE EXISTS (SELECT FROM unnest(items, sites) u(item_id, site_id) WHERE u.item_id = x.item_id AND u.site_id = x.site_id)) w
+	FULL JOIN distsync_internal.inventory_flights(items, sites) f USING (item_id, site_id, reference)
+	WHERE CASE WHEN exact THEN (w.phys, w.book, w.event_at) IS DISTINCT FROM (f.phys, f.book, f.event_at) ELSE w.phys - w.book IS DISTINCT FROM f.phys - f.book END
+		AND COALESCE(f.event_at, w.event_at) > COALESCE((SELECT max(c.last_event_at) FROM dist.stock_checkpoint c WHERE c.item_id = COALESCE(w.item_id, f.item_id) AND c.site_id = COALESCE(w.site_id, f.site_id)), '-infinity');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_unflown(bigint[], bigint[], boolean) IS
+	'Rows of dist.stock_in_flight of pairs of item and site that are not what inventory_flights() says: as they are (NULL = there is none) and as they should be (NULL = there should be none), base units. exact: also where only what both sides have told is otherwise, and the difference is right: a reference that was settled and is named again begins anew. Reads only.';
+
+-- inventory_net_anew does the setting of what is in flight to that. What the book has counted since is settled.
 CREATE FUNCTION distsync_internal.inventory_net_anew(items bigint[], sites bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	WITH k AS MATERIALIZED (
-		SELECT u.item_id, u.site_id, distsync_internal.inventory_posted_until(u.item_id, u.site_id) AS since FROM unnest(items, sites) u(item_id, site_id)
-	), t AS MATERIALIZED (
-		SELECT e.item_id, e.site_id, e.reference, COALESCE(sum(e.quantity) FILTER (WHERE e.perspective = 'phys'), 0) AS phys, COALESCE(sum(e.quantity) FILTER (WHERE e.perspective = 'book'), 0) AS book,
-			max(e.event_at) AS event_at
-		FROM k JOIN dist.stock_event e ON e.item_id = k.item_id AND e.site_id = k.site_id AND e.event_at > k.since
-		JOIN dist.stock_state s ON s.state = e.state
-		WHERE e.reference IS NOT NULL AND e.kind NOT IN ('count', 'offset') AND (s.promisable OR e.kind = 'ship' OR e.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(e.item_id, e.site_id, e.event_at, e.corrects_id))
-		GROUP BY e.item_id, e.site_id, e.reference
+	DELETE FROM dist.stock_departure d USING (SELECT DISTINCT x.item_id, x.site_id FROM unnest(items, sites) x(item_id, site_id)) u
+	WHERE d.item_id = u.item_id AND d.site_id = u.site_id AND d.event_at <= distsync_internal.inventory_posted_until(u.item_id, u.site_id);
+	WITH n AS MATERIALIZED (
+		SELECT * FROM distsync_internal.inventory_unflown(items, sites, true)
 	), gone AS (
-		DELETE FROM dist.stock_in_flight w USING k
-		WHERE w.item_id = k.item_id AND w.site_id = k.site_id
-			AND (w.event_at <= k.since OR EXISTS (SELECT FROM t WHERE t.item_id = w.item_id AND t.site_id = w.site_id AND t.reference = w.reference AND t.phys = t.book))
+		DELETE FROM dist.stock_in_flight w USING n WHERE n.phys IS NULL AND w.item_id = n.item_id AND w.site_id = n.site_id AND w.reference = n.reference
 	)
 	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
-	SELECT t.item_id, t.site_id, t.reference, t.phys, t.book, t.event_at FROM t WHERE t.phys <> t.book ORDER BY t.item_id, t.site_id, t.reference
+	SELECT n.item_id, n.site_id, n.reference, n.phys, n.book, n.event_at FROM n WHERE n.phys IS NOT NULL ORDER BY n.item_id, n.site_id, n.reference
 	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = excluded.phys, book = excluded.book, event_at = excluded.event_at;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_net_anew(bigint[], bigint[]) IS 'Sets dist.stock_in_flight of pairs of item and site (arrays of equal length) to what their events since the last count of the book say.';
+COMMENT ON FUNCTION distsync_internal.inventory_net_anew(bigint[], bigint[]) IS 'Sets dist.stock_in_flight of pairs of item and site (arrays of equal length) to what was told since the last count of the book. The caller holds the pools'' locks and refreshes them.';
 
--- inventory_fly does the noting of one movement in flight; when both sides have told the same, there is nothing to note any more.
-CREATE FUNCTION distsync_internal.inventory_fly(item_id bigint, site_id bigint, reference text, phys numeric, book numeric, event_at timestamptz) RETURNS void
+-- inventory_fly does the noting of what left a site whose stock only the book keeps: it is in flight until the book posts it, were that before.
+CREATE FUNCTION distsync_internal.inventory_fly(item_id bigint, site_id bigint, reference text, quantity numeric, event_at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
-	VALUES (inventory_fly.item_id, inventory_fly.site_id, inventory_fly.reference, inventory_fly.phys, inventory_fly.book, inventory_fly.event_at)
-	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = w.phys + excluded.phys, book = w.book + excluded.book, event_at = greatest(w.event_at, excluded.event_at);
-	DELETE FROM dist.stock_in_flight w
-	WHERE w.item_id = inventory_fly.item_id AND w.site_id = inventory_fly.site_id AND w.reference = inventory_fly.reference AND w.phys = w.book;
+	INSERT INTO dist.stock_departure AS d (item_id, site_id, reference, quantity, event_at)
+	VALUES (inventory_fly.item_id, inventory_fly.site_id, inventory_fly.reference, inventory_fly.quantity, inventory_fly.event_at)
+	ON CONFLICT ON CONSTRAINT stock_departure_pk DO UPDATE SET quantity = d.quantity + excluded.quantity, event_at = greatest(d.event_at, excluded.event_at);
+	PERFORM distsync_internal.inventory_net_anew(ARRAY[inventory_fly.item_id], ARRAY[inventory_fly.site_id]);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_fly(bigint, bigint, text, numeric, numeric, timestamptz) IS 'Adds to a movement in flight, base units as the warehouse and as the book tell it; removes it when both agree.';
+COMMENT ON FUNCTION distsync_internal.inventory_fly(bigint, bigint, text, numeric, timestamptz) IS 'Notes a departure under its reference, base units, below 0, and what is in flight then. The caller holds the pool''s lock and refreshes it.';

@@ -55,6 +55,7 @@ DECLARE
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
 	stock distsync_internal.inventory_line[];
 	grants distsync_internal.inventory_grant[];
+	credits distsync_internal.inventory_grant[];
 	k record;
 	t timestamptz;
 BEGIN
@@ -69,29 +70,42 @@ BEGIN
 	-- the decision is as of now, before the pools catch up: then each of them answers for that instant itself
 	t := clock_timestamp();
 	PERFORM distsync_internal.inventory_catch_up(k.items, k.sites);
+	-- what has left already need not be found
+	credits := distsync_internal.inventory_credits(wanted, options->'parts');
+	IF credits <> '{}' THEN
+		wanted := distsync_internal.inventory_uncredited(wanted, credits);
+	END IF;
 	grants := distsync_internal.inventory_decide(wanted, options, t);
 	IF distsync_internal.inventory_fold_for(grants, k.items, k.sites) THEN
 		grants := distsync_internal.inventory_decide(wanted, options, t);
 	END IF;
-	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) THEN
+	IF EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome <> 'reserved') AND distsync_internal.inventory_takes_over(wanted, options, t) THEN
+		grants := distsync_internal.inventory_take_over(wanted, options, k.items, k.sites, grants, t);
+	END IF;
+	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) AND (wanted <> '{}' OR credits = '{}') THEN
 		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t, distsync_internal.inventory_with_dates(options));
 		RETURN;
 	END IF;
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);
+	RETURN QUERY SELECT * FROM distsync_internal.inventory_take_credits(credits, options);
+	IF wanted <> '{}' THEN
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
-	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
+	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now), take_over (soft holds of a higher priority number may be taken where there is too little; default as rules say). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	at timestamptz := statement_timestamp();
-	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false)), options, at);
+	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
+	credits distsync_internal.inventory_grant[] := distsync_internal.inventory_credits(wanted, distsync_internal.inventory_parts(wanted));
+	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(CASE WHEN credits = '{}' THEN wanted ELSE distsync_internal.inventory_uncredited(wanted, credits) END, options, at);
 BEGIN
 	RETURN QUERY
-	SELECT * FROM distsync_internal.inventory_answers(distsync_internal.inventory_preview_queue(grants, options, at), NULL, at)
+	SELECT * FROM distsync_internal.inventory_answers(distsync_internal.inventory_preview_queue(CASE WHEN credits = '{}' OR EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')) AND COALESCE(options->>'mode', 'all_or_none') <> 'take_up_to' THEN grants ELSE credits || grants END, options, at), NULL, at)
 	UNION ALL
 	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, distsync_internal.inventory_with_dates(options))
 	ORDER BY 1, 6, 4;
@@ -308,7 +322,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take_demand(distsync_internal.inventory_grant[], bigint, integer) IS 'Adds granted quantities to the demand rows they serve, and lays what others said of a line over the sites that serve it. Returns whether anybody had spoken of them, so that the caps change.';
 
--- inventory_spread does the laying of an ordered quantity over the sites of its demand: first where it is reserved, the rest at home,
+-- inventory_spread does the laying of an ordered quantity over the sites of its demand: first where it is reserved, then where it is allocated, the rest at home,
 -- the site its owner names. Where nobody names one it stays where it was, so that no site is asked for more than before.
 CREATE FUNCTION distsync_internal.inventory_spread(item_id bigint, demand_key text, ordered numeric, home bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -316,7 +330,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	WITH r AS MATERIALIZED (
 		SELECT d.site_id, s.code COLLATE "C" AS code, d.ordered AS was,
-			greatest(0, least(greatest(d.reserved, d.shipped), inventory_spread.ordered - COALESCE(sum(greatest(d.reserved, d.shipped)) OVER (ORDER BY s.code COLLATE "C" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS share,
+			greatest(0, least(greatest(d.reserved, d.shipped, d.allocated), inventory_spread.ordered - COALESCE(sum(greatest(d.reserved, d.shipped, d.allocated)) OVER (ORDER BY d.reserved <= 0 AND d.shipped <= 0, s.code COLLATE "C" ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS share,
 			COALESCE(inventory_spread.home, first_value(d.site_id) OVER (ORDER BY d.ordered - d.reserved DESC, s.code COLLATE "C")) AS home
 		FROM dist.demand d JOIN dist.site s ON s.site_id = d.site_id
 		WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id
@@ -332,4 +346,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_spread(bigint, text, numeric, bigint) IS
-	'Lays the ordered total of a demand line (base units) over its rows: up to what each site reserved or shipped, the rest at the home site (NULL = where it was laid before, and more of it where most is open).';
+	'Lays the ordered total of a demand line (base units) over its rows: up to what each site reserved, shipped or allocated, the rest at the home site (NULL = where it was laid before, and more of it where most is open).';

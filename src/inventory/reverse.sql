@@ -29,7 +29,10 @@ BEGIN
 		legs := COALESCE(distsync_internal.inventory_movements(batch, source, correlation_id), '{}');
 		late := ARRAY(SELECT e.ordinal FROM unnest(batch) e
 			WHERE NOT EXISTS (SELECT FROM unnest(legs) m WHERE m.ordinal = e.ordinal)
-				OR EXISTS (SELECT FROM unnest(legs) m WHERE m.ordinal = e.ordinal AND NOT EXISTS (SELECT FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id = m.item_id AND k.site_id = m.site_id)));
+				OR EXISTS (SELECT FROM unnest(legs) m WHERE m.ordinal = e.ordinal AND NOT EXISTS (SELECT FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id = m.item_id AND k.site_id = m.site_id))
+				-- a shipment that never happened gives back what was promised, wherever that is
+				OR EXISTS (SELECT FROM unnest(legs) m JOIN dist.demand d ON d.demand_key = m.reference AND d.item_id = m.item_id
+					WHERE m.ordinal = e.ordinal AND NOT EXISTS (SELECT FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id = d.item_id AND k.site_id = d.site_id)));
 		PERFORM distsync_internal.inventory_wait(ARRAY(SELECT e FROM unnest(batch) e WHERE e.ordinal = ANY (late)), source, correlation_id);
 		legs := ARRAY(SELECT m FROM unnest(legs) m WHERE m.ordinal <> ALL (late));
 		PERFORM distsync_internal.inventory_post(legs);
@@ -128,24 +131,25 @@ BEGIN
 	END IF;
 	INSERT INTO sync.progress AS p (operation, started_at, updated_at) VALUES ('stock reversals', t, t) ON CONFLICT (operation) DO UPDATE SET updated_at = excluded.updated_at;
 	-- the legs of all at once: locks are taken in one order
-	SELECT array_agg(o.item_id) AS items, array_agg(o.site_id) AS sites INTO k
+	SELECT array_agg(o.item_id) AS items, array_agg(o.site_id) AS sites, array_agg(DISTINCT o.reference) FILTER (WHERE o.reference IS NOT NULL) AS keys INTO k
 	FROM (SELECT x.source, x.item_id, x.reverses FROM dist.stock_reversal x ORDER BY x.recorded_at LIMIT max_rows) w
 	JOIN dist.stock_event o ON o.item_id = w.item_id AND o.source = w.source AND o.event_key = w.reverses AND o.kind <> 'offset';
 	IF k.items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+		SELECT l.items, l.sites, k.keys INTO k FROM distsync_internal.inventory_lock_demand(k.keys, k.items, k.sites) l;
 	END IF;
 	FOR s IN
-		SELECT w.source, array_agg(w.item_id) AS items, array_agg(w.reverses) AS keys, array_agg(o.item_id) AS leg_items, array_agg(o.site_id) AS leg_sites
+		SELECT w.source, array_agg(w.item_id) AS items, array_agg(w.reverses) AS keys
 		FROM dist.stock_reversal w
 		JOIN dist.stock_event o ON o.item_id = w.item_id AND o.source = w.source AND o.event_key = w.reverses AND o.kind <> 'offset'
 			AND EXISTS (SELECT FROM unnest(k.items, k.sites) u(item_id, site_id) WHERE u.item_id = o.item_id AND u.site_id = o.site_id)
+			AND NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = o.reference AND d.item_id = o.item_id AND NOT EXISTS (SELECT FROM unnest(k.items, k.sites) u(item_id, site_id) WHERE u.item_id = d.item_id AND u.site_id = d.site_id))
 		GROUP BY w.source ORDER BY w.source COLLATE "C"
 	LOOP
 		moved := distsync_internal.inventory_movements(distsync_internal.inventory_reversals_due(s.items, s.keys, s.source), s.source, NULL);
 		IF moved IS NOT NULL THEN
 			PERFORM distsync_internal.inventory_post(moved);
 			PERFORM distsync_internal.inventory_progress(moved);
-			PERFORM distsync_internal.inventory_refresh(s.leg_items, s.leg_sites);
+			PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 			n := n + cardinality(moved);
 		END IF;
 	END LOOP;

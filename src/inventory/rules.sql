@@ -41,14 +41,15 @@ BEGIN
 		IF l.fault IS NULL AND NOT bad AND ctx->>'operation' = 'deactivate' THEN
 			DELETE FROM dist.item_site r WHERE r.item_id = l.item_id AND r.site_id = l.site_id;
 		ELSIF l.fault IS NULL AND NOT bad THEN
-			INSERT INTO dist.item_site AS r (item_id, site_id, safety, backorder_cap, lead_days, ship_days, supply_grace_days, demand_fence_days)
+			INSERT INTO dist.item_site AS r (item_id, site_id, safety, backorder_cap, lead_days, ship_days, supply_grace_days, demand_fence_days, reallocates)
 			VALUES (l.item_id, l.site_id, COALESCE(l.safety, 0), COALESCE(l.backorder_cap, 0), (l.doc->>'lead_days')::integer, COALESCE((l.doc->>'ship_days')::integer, 0),
-				COALESCE((l.doc->>'supply_grace_days')::integer, 0), (l.doc->>'demand_fence_days')::integer)
+				COALESCE((l.doc->>'supply_grace_days')::integer, 0), (l.doc->>'demand_fence_days')::integer, COALESCE((l.doc->>'reallocates')::boolean, true))
 			ON CONFLICT ON CONSTRAINT item_site_pk DO UPDATE SET safety = CASE WHEN l.doc ? 'safety' THEN excluded.safety ELSE r.safety END,
 				backorder_cap = CASE WHEN l.doc ? 'backorder_cap' THEN excluded.backorder_cap ELSE r.backorder_cap END,
 				lead_days = CASE WHEN l.doc ? 'lead_days' THEN excluded.lead_days ELSE r.lead_days END, ship_days = CASE WHEN l.doc ? 'ship_days' THEN excluded.ship_days ELSE r.ship_days END,
 				supply_grace_days = CASE WHEN l.doc ? 'supply_grace_days' THEN excluded.supply_grace_days ELSE r.supply_grace_days END,
-				demand_fence_days = CASE WHEN l.doc ? 'demand_fence_days' THEN excluded.demand_fence_days ELSE r.demand_fence_days END, recorded_at = clock_timestamp();
+				demand_fence_days = CASE WHEN l.doc ? 'demand_fence_days' THEN excluded.demand_fence_days ELSE r.demand_fence_days END,
+				reallocates = CASE WHEN l.doc ? 'reallocates' THEN excluded.reallocates ELSE r.reallocates END, recorded_at = clock_timestamp();
 		END IF;
 		RETURN NEXT distsync_internal.inventory_result(l.ordinal, concat_ws('/', l.doc->>'sku', l.doc->>'site'), l.fault);
 	END LOOP;
@@ -71,4 +72,5 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('item_site', 'lead_days', 'integer', false, 'nonnegative', 'After so many times 24 hours any quantity can be had again; null = not to be counted on.', NULL, false),
 	('item_site', 'ship_days', 'integer', false, 'nonnegative', 'Open days from the order until it ships, for a vendor its lead time; default 0.', NULL, false),
 	('item_site', 'supply_grace_days', 'integer', false, 'nonnegative', 'Overdue supply still counts for so many times 24 hours, as if it came at their end; default 0.', NULL, false),
-	('item_site', 'demand_fence_days', 'integer', false, 'nonnegative', 'Demand that is overdue for longer than so many times 24 hours no longer counts; null = it always counts.', NULL, false);
+	('item_site', 'demand_fence_days', 'integer', false, 'nonnegative', 'Demand that is overdue for longer than so many times 24 hours no longer counts; null = it always counts.', NULL, false),
+	('item_site', 'reallocates', 'boolean', false, 'any', 'A fact that leaves less than is promised takes from soft promises by itself; default true.', NULL, false);

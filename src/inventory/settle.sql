@@ -112,6 +112,7 @@ BEGIN
 	UPDATE dist.demand d SET required_at = COALESCE(inventory_demand.required_at, d.required_at)
 	WHERE d.demand_key = inventory_demand.demand_key AND d.item_id = inventory_demand.item_id;
 	PERFORM distsync_internal.inventory_spread(inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.ordered, inventory_demand.site_id);
+	PERFORM distsync_internal.inventory_over_shipped(inventory_demand.item_id, inventory_demand.demand_key, NULL, true);
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 END
 $$;
@@ -138,84 +139,20 @@ BEGIN
 	allocated := COALESCE((SELECT least(inventory_ship.base_quantity, greatest(0, d.allocated - d.shipped)) FROM dist.demand d
 		WHERE d.demand_key = inventory_ship.demand_key AND d.item_id = inventory_ship.item_id AND d.site_id = inventory_ship.site_id AND d.phys_allocated), 0);
 	consumed := distsync_internal.inventory_consume(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity);
-	PERFORM distsync_internal.inventory_ship_stock(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.base_quantity, allocated, inventory_ship.event_at,
-		inventory_ship.source, COALESCE(inventory_ship.reference, inventory_ship.demand_key), inventory_ship.correlation_id);
+	IF distsync_internal.inventory_ship_stock(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.base_quantity, allocated, inventory_ship.event_at,
+			inventory_ship.source, COALESCE(inventory_ship.reference, inventory_ship.demand_key), inventory_ship.correlation_id) AND inventory_ship.demand_key IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_note_ahead(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity - allocated);
+	END IF;
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites, inventory_ship.correlation_id);
-	RETURN jsonb_build_object('reserved', consumed, 'over', distsync_internal.inventory_over_shipped(inventory_ship.item_id, inventory_ship.demand_key, inventory_ship.correlation_id));
+	RETURN jsonb_build_object('reserved', consumed, 'over', distsync_internal.inventory_over_shipped(inventory_ship.item_id, inventory_ship.demand_key, inventory_ship.correlation_id, true));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_ship(bigint, bigint, text, numeric, timestamptz, text, text, uuid) IS
 	'A shipment line as a fact: consumes the reservation of the demand (at this site first), moves the pool, writes the stock events of whoever keeps them. base units above 0. reference: document that the book will name too (shipment number). Never refused for being too much. Returns {"reserved": taken from reservations, "over": shipped beyond what is wanted, in all}. Errors: SD002 quantity.';
 
--- inventory_consume does the taking of a shipped quantity out of the reservations of its demand, those of the shipping site first.
-CREATE FUNCTION distsync_internal.inventory_consume(item_id bigint, site_id bigint, demand_key text, quantity numeric) RETURNS numeric
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	r record;
-	rest numeric := quantity;
-	got numeric;
-	from_held numeric;
-BEGIN
-	FOR r IN
-		SELECT x.reservation_id, x.site_id, x.quantity, x.committed, x.shipped FROM dist.reservation x
-		WHERE x.demand_key = inventory_consume.demand_key AND x.item_id = inventory_consume.item_id AND x.state IN ('held', 'committed')
-		ORDER BY x.site_id <> inventory_consume.site_id, x.reservation_id
-	LOOP
-		EXIT WHEN rest <= 0;
-		got := least(rest, r.quantity - r.shipped);
-		from_held := greatest(0, got - (r.committed - r.shipped));
-		UPDATE dist.reservation x SET committed = x.committed + from_held, shipped = x.shipped + got,
-			state = CASE WHEN x.shipped + got = x.quantity THEN 'shipped' WHEN x.committed + from_held = x.quantity THEN 'committed' ELSE x.state END,
-			expires_at = CASE WHEN x.committed + from_held < x.quantity THEN x.expires_at END,
-			ended_at = CASE WHEN x.shipped + got = x.quantity THEN clock_timestamp() END
-		WHERE x.item_id = inventory_consume.item_id AND x.reservation_id = r.reservation_id;
-		PERFORM distsync_internal.inventory_gather(inventory_consume.item_id, r.site_id, from_held, got - from_held);
-		UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - (got - from_held)
-		WHERE p.item_id = inventory_consume.item_id AND p.site_id = r.site_id;
-		UPDATE dist.demand d SET shipped = d.shipped + got, status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped + got)
-		WHERE d.demand_key = inventory_consume.demand_key AND d.item_id = inventory_consume.item_id AND d.site_id = r.site_id;
-		rest := rest - got;
-	END LOOP;
-	IF rest > 0 AND inventory_consume.demand_key IS NOT NULL THEN
-		INSERT INTO dist.demand AS d (item_id, demand_key, site_id, shipped, status)
-		VALUES (inventory_consume.item_id, inventory_consume.demand_key, inventory_consume.site_id, rest, 'done')
-		ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET shipped = d.shipped + excluded.shipped,
-			status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped + excluded.shipped);
-		-- what is ordered follows what was shipped, so that a line served from elsewhere is not owed twice
-		PERFORM distsync_internal.inventory_spread(inventory_consume.item_id, inventory_consume.demand_key,
-			(SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = inventory_consume.demand_key AND d.item_id = inventory_consume.item_id), NULL);
-	END IF;
-	RETURN quantity - rest;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_consume(bigint, bigint, text, numeric) IS
-	'Marks a quantity (base units) of a demand as shipped, out of its reservations as far as they go. The caller holds the pools'' locks and refreshes them. Returns what came out of reservations.';
-
--- inventory_over_shipped does the comparing of what left with what was wanted.
-CREATE FUNCTION distsync_internal.inventory_over_shipped(item_id bigint, demand_key text, correlation_id uuid) RETURNS numeric
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	d record;
-	sku text;
-BEGIN
-	SELECT sum(x.shipped) AS shipped, greatest(sum(x.reserved), sum(x.ordered), sum(x.allocated)) AS wanted INTO d
-	FROM dist.demand x WHERE x.demand_key = inventory_over_shipped.demand_key AND x.item_id = inventory_over_shipped.item_id;
-	sku := (SELECT i.sku FROM dist.item i WHERE i.item_id = inventory_over_shipped.item_id);
-	IF d.shipped > d.wanted THEN
-		PERFORM distsync_internal.base_exception('over_shipped', inventory_over_shipped.demand_key || '@' || sku, 'stock', 'warning', split_part(inventory_over_shipped.demand_key, '/', 1),
-			'order_line', inventory_over_shipped.demand_key, jsonb_build_object('sku', sku, 'wanted', d.wanted, 'shipped', d.shipped), d.shipped - d.wanted, NULL, NULL, inventory_over_shipped.correlation_id);
-		RETURN d.shipped - d.wanted;
-	END IF;
-	RETURN 0;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_over_shipped(bigint, text, uuid) IS 'Opens the exception over_shipped if more of a demand left than was wanted. Returns by how much, base units.';
-
 -- inventory_ship_stock does the stock side of a shipment: the warehouse's event, and the book's only where we keep the book. Where the
 -- book is kept elsewhere and a perspective of its own exists, the movement waits as in flight until the book names it.
-CREATE FUNCTION distsync_internal.inventory_ship_stock(item_id bigint, site_id bigint, quantity numeric, allocated numeric, event_at timestamptz, source text, reference text, correlation_id uuid) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_ship_stock(item_id bigint, site_id bigint, quantity numeric, allocated numeric, event_at timestamptz, source text, reference text, correlation_id uuid) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -224,14 +161,14 @@ DECLARE
 		AND o.company IN ('*', (SELECT c.code FROM dist.site s JOIN dist.company c ON c.company_id = s.company_id WHERE s.site_id = inventory_ship_stock.site_id)));
 BEGIN
 	IF (SELECT s.kind FROM dist.site s WHERE s.site_id = inventory_ship_stock.site_id) = 'vendor' THEN
-		RETURN;
+		RETURN false;
 	END IF;
 	IF known = '{book}' AND NOT native THEN
 		IF inventory_ship_stock.event_at <= distsync_internal.inventory_posted_until(inventory_ship_stock.item_id, inventory_ship_stock.site_id) THEN
-			RETURN;
+			RETURN false;
 		END IF;
-		PERFORM distsync_internal.inventory_fly(inventory_ship_stock.item_id, inventory_ship_stock.site_id, inventory_ship_stock.reference, -inventory_ship_stock.quantity, 0, inventory_ship_stock.event_at);
-		RETURN;
+		PERFORM distsync_internal.inventory_fly(inventory_ship_stock.item_id, inventory_ship_stock.site_id, inventory_ship_stock.reference, -inventory_ship_stock.quantity, inventory_ship_stock.event_at);
+		RETURN false;
 	END IF;
 	PERFORM distsync_internal.inventory_post(ARRAY(
 		SELECT ROW(1, inventory_ship_stock.item_id, inventory_ship_stock.site_id, p.perspective, x.state, '', 0, 'ship', -x.quantity, NULL, inventory_ship_stock.event_at,
@@ -240,7 +177,8 @@ BEGIN
 		CROSS JOIN LATERAL (VALUES ('available', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.quantity - inventory_ship_stock.allocated ELSE inventory_ship_stock.quantity END),
 			('allocated', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.allocated ELSE 0 END)) x(state, quantity)
 		WHERE p.wanted AND x.quantity > 0));
+	RETURN known <> '{book}';
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_ship_stock(bigint, bigint, numeric, numeric, timestamptz, text, text, uuid) IS
-	'Writes the stock events of a shipment, base units: physical unless only the book knows the site, book only where stock is native; else the movement is noted as in flight under its reference. allocated: part that leaves from the state allocated.';
+	'Writes the stock events of a shipment, base units: physical unless only the book knows the site, book only where stock is native; else the movement is noted as in flight under its reference. allocated: part that leaves from the state allocated. Returns whether physical stock was written.';

@@ -379,6 +379,28 @@ capture_state(TriggerData *trigdata, char **args, Oid owner)
 }
 
 /*
+ * is_verb does the test whether a verb makes the change: a SECURITY DEFINER
+ * function of the owner, or a worker, which is the owner for good.
+ */
+static bool
+is_verb(Oid user, int context, Oid owner)
+{
+	return user == owner &&
+		   ((context & SECURITY_LOCAL_USERID_CHANGE) || ds_compat_in_background_worker());
+}
+
+/*
+ * is_silent does the answer whether a change is not to be noted: history that
+ * is loaded, or, where only the functions of the extension record, anybody
+ * else's.
+ */
+static bool
+is_silent(Oid user, int context, Oid owner)
+{
+	return ds_base_muted() || (ds_guc_capture == DS_CAPTURE_VERB && !is_verb(user, context, owner));
+}
+
+/*
  * tell_states does what a trigger does, for a room that changed rows without
  * a statement: keys are those of states whose watched columns changed, and
  * their groups.
@@ -396,9 +418,9 @@ tell_states(Relation relation, char *const *args, int n, const int64 *keys)
 	Oid user;
 	int context;
 
-	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted())
-		return;
 	GetUserIdAndSecContext(&user, &context);
+	if (is_silent(user, context, owner))
+		return;
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	markers.marker = palloc_extended(sizeof(DsOutboxMarker) * n, MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
@@ -414,17 +436,6 @@ void
 ds_outbox_capture_init(void)
 {
 	ds_changed_init(tell_states);
-}
-
-/*
- * is_verb does the test whether a verb makes the change: a SECURITY DEFINER
- * function of the owner, or a worker, which is the owner for good.
- */
-static bool
-is_verb(Oid user, int context, Oid owner)
-{
-	return user == owner &&
-		   ((context & SECURITY_LOCAL_USERID_CHANGE) || ds_compat_in_background_worker());
 }
 
 /*
@@ -490,12 +501,10 @@ ds_sql_outbox_capture(PG_FUNCTION_ARGS)
 			 errmsg("function \"%s\" was called in a way it does not understand", "outbox_capture"),
 			 errdetail("It is a statement trigger with transition tables and seven arguments."),
 			 errhint("Call distsync.setup(), which makes the triggers anew.")));
-	if (ds_guc_capture == DS_CAPTURE_VERB || ds_base_muted())
-		return PointerGetDatum(NULL);
 	document = strcmp(trigdata->tg_trigger->tgargs[0], "document") == 0;
 	owner = trigdata->tg_relation->rd_rel->relowner;
 	GetUserIdAndSecContext(&user, &context);
-	if (document && is_verb(user, context, owner))
+	if (is_silent(user, context, owner) || (document && is_verb(user, context, owner)))
 		return PointerGetDatum(NULL);
 
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);

@@ -6,7 +6,7 @@
 CREATE FUNCTION distsync_internal.outbox_capture() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_outbox_capture';
 COMMENT ON FUNCTION distsync_internal.outbox_capture() IS
-	'Statement trigger with transition tables new_rows and old_rows. Arguments: kind, event type, entity, group, key column, group column, watched columns (see distsync_internal.capture). Writes markers or documents into the outbox as the owner of the table. Does nothing where distsync.capture is verb.';
+	'Statement trigger with transition tables new_rows and old_rows. Arguments: kind, event type, entity, group, key column, group column, watched columns (see distsync_internal.capture). Writes markers or documents into the outbox as the owner of the table. Where distsync.capture is verb, it notes what the functions of the extension change, and nothing else.';
 
 -- outbox_row does the making of a document event out of a row that was changed outside the verbs. Surrogate ids stay inside.
 CREATE FUNCTION distsync_internal.outbox_row(changed jsonb, key_column text, group_column text, operation text, OUT key text, OUT id bigint, OUT body jsonb)

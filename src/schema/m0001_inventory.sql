@@ -111,6 +111,18 @@ CREATE TABLE dist.stock_in_flight (
 	CONSTRAINT stock_in_flight_chk CHECK (phys < 'NaN' AND book < 'NaN')
 );
 
+-- dist.stock_departure: what left a site whose stock only the book keeps, as a shipment told it: no stock event says so until the book posts it.
+CREATE TABLE dist.stock_departure (
+	item_id		bigint NOT NULL,					-- item
+	site_id		bigint NOT NULL,					-- site
+	reference	text NOT NULL,						-- document that the book will name too
+	quantity	numeric(20,6) NOT NULL,				-- change, base units: below 0
+	event_at	timestamptz NOT NULL,				-- business time of the newest shipment: a later count of the book ends the wait
+	recorded_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of the first
+	CONSTRAINT stock_departure_pk PRIMARY KEY (item_id, site_id, reference),
+	CONSTRAINT stock_departure_quantity_chk CHECK (quantity < 'NaN')
+);
+
 -- dist.stock_checkpoint: the fold of stock events that are not kept any more, one row a key. A balance is its checkpoint and the events
 -- there are. Rows grow when old partitions of dist.stock_event are dropped, in the same commit.
 CREATE TABLE dist.stock_checkpoint (
@@ -173,8 +185,9 @@ CREATE TABLE dist.demand (
 	customer_id		bigint,							-- who wants it
 	reserved		numeric(20,6) NOT NULL DEFAULT 0,	-- held or committed by our reservations, base units, with what they shipped
 	ordered			numeric(20,6) NOT NULL DEFAULT 0,	-- ordered, as the order's owner says, less what was cancelled
-	allocated		numeric(20,6) NOT NULL DEFAULT 0,	-- allocated in the warehouse, with what of it was shipped
+	allocated		numeric(20,6) NOT NULL DEFAULT 0,	-- allocated in the warehouse, with what of it was shipped; below 0 while it took back what it has not told of yet
 	shipped			numeric(20,6) NOT NULL DEFAULT 0,	-- has left
+	ahead			numeric(20,6) NOT NULL DEFAULT 0,	-- of it taken from free stock by shipments told before the allocation: an allocation told later is put right by so much
 	phys_allocated	boolean NOT NULL DEFAULT false,	-- its allocation is already outside the physical available balance
 	required_at		timestamptz,					-- when it is wanted
 	priority		integer NOT NULL DEFAULT 100,	-- lower is served first
@@ -182,7 +195,7 @@ CREATE TABLE dist.demand (
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
 	CONSTRAINT demand_pk PRIMARY KEY (item_id, demand_id),
 	CONSTRAINT demand_key_uq UNIQUE (demand_key, item_id, site_id),
-	CONSTRAINT demand_chk CHECK (reserved >= 0 AND reserved < 'NaN' AND ordered >= 0 AND ordered < 'NaN' AND allocated >= 0 AND allocated < 'NaN' AND shipped >= 0 AND shipped < 'NaN' AND status IN ('open', 'done', 'cancelled'))
+	CONSTRAINT demand_chk CHECK (reserved >= 0 AND reserved < 'NaN' AND ordered >= 0 AND ordered < 'NaN' AND allocated < 'NaN' AND shipped >= 0 AND shipped < 'NaN' AND ahead >= 0 AND ahead < 'NaN' AND status IN ('open', 'done', 'cancelled'))
 );
 CREATE INDEX demand_open_idx ON dist.demand (item_id, site_id, required_at) WHERE status = 'open';
 
@@ -196,6 +209,7 @@ CREATE TABLE dist.item_site (
 	ship_days		integer NOT NULL DEFAULT 0,		-- open days from the order until it ships; for a vendor its lead time
 	supply_grace_days	integer NOT NULL DEFAULT 0,	-- overdue supply still counts for so many times 24 hours, as if it came at their end
 	demand_fence_days	integer,					-- demand that is overdue for longer no longer counts, NULL = always counts
+	reallocates		boolean NOT NULL DEFAULT true,	-- a fact that leaves less than is promised takes from soft promises by itself
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
 	CONSTRAINT item_site_pk PRIMARY KEY (item_id, site_id),
 	CONSTRAINT item_site_chk CHECK (safety >= 0 AND safety < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND lead_days BETWEEN 1 AND 3660 AND ship_days BETWEEN 0 AND 366 AND supply_grace_days BETWEEN 0 AND 366 AND demand_fence_days BETWEEN 0 AND 3660)
@@ -219,6 +233,32 @@ CREATE TABLE dist.sourcing_rule (
 	preferred	bigint[] NOT NULL DEFAULT '{}',		-- sites in the order in which the rule preferred wants them
 	CONSTRAINT sourcing_rule_pk PRIMARY KEY (company_id, channel_id),
 	CONSTRAINT sourcing_rule_chk CHECK (rules <@ '{whole,preferred,fewest_splits,most_available,rank}'::text[] AND cardinality(rules) <= 5 AND cardinality(preferred) <= 100)
+);
+
+-- dist.reallocation_rule: what becomes of promises where stock does not do for all of them. The most particular one decides.
+CREATE TABLE dist.reallocation_rule (
+	code			text NOT NULL,					-- name of the rule
+	strategy		text NOT NULL,					-- win | improve | gain | redistribute | fill | lose
+	kind			text,							-- soft | hard, NULL = both
+	item_id			bigint,							-- item, NULL = every one
+	category_id		bigint,							-- category of the item or one above it, NULL = every one
+	customer_id		bigint,							-- customer or one above it, NULL = everybody
+	group_id		bigint,							-- group of the customer, NULL = everybody
+	channel_id		bigint,							-- channel, NULL = every one
+	priority_from	integer,						-- lowest priority, NULL = no limit
+	priority_to		integer,						-- highest priority, NULL = no limit
+	CONSTRAINT reallocation_rule_pk PRIMARY KEY (code),
+	CONSTRAINT reallocation_rule_category_fk FOREIGN KEY (category_id) REFERENCES dist.category,
+	CONSTRAINT reallocation_rule_group_fk FOREIGN KEY (group_id) REFERENCES dist.party_group,
+	CONSTRAINT reallocation_rule_chk CHECK (strategy IN ('win', 'improve', 'gain', 'redistribute', 'fill', 'lose') AND kind IN ('soft', 'hard'))
+);
+
+-- dist.reallocation_due: pools that a fact has left short, where more is to be taken than it could take at once: for the clerk.
+CREATE TABLE dist.reallocation_due (
+	item_id		bigint NOT NULL,					-- item
+	site_id		bigint NOT NULL,					-- site
+	since		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
+	CONSTRAINT reallocation_due_pk PRIMARY KEY (item_id, site_id)
 );
 
 -- dist.stock_pool: the promise counter of an item at a site. A promise is a guarded UPDATE of this row; the CHECK is the last line
@@ -309,12 +349,14 @@ CREATE TABLE dist.reservation (
 	expires_at		timestamptz,					-- a hold ends at this instant, NULL = never
 	promised_at		timestamptz,					-- when stock covers it, NULL = not foreseen
 	wanted_at		timestamptz,					-- it need not be there before this instant, NULL = as soon as it can be had
+	lost			numeric(20,6),					-- of it taken away while it lives, base units: may be given back, NULL = nothing
+	reason			text,							-- why it is less than it was, or has ended, where its holder did not ask for that: reallocated | taken_over
 	created_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was made
 	ended_at		timestamptz,					-- when it reached an end state
 	CONSTRAINT reservation_pk PRIMARY KEY (reservation_id, item_id),
 	CONSTRAINT reservation_kind_chk CHECK (kind IN ('soft', 'hard', 'inbound', 'planned') AND state IN ('held', 'committed', 'shipped', 'released', 'expired', 'void')),
 	CONSTRAINT reservation_kit_chk CHECK ((kit_id IS NULL) = (kit_group IS NULL) AND (kit_id IS NULL) = (kit_per IS NULL) AND (kit_per > 0 AND kit_per < 'NaN' OR kit_per IS NULL)),
-	CONSTRAINT reservation_quantity_chk CHECK (quantity > 0 AND quantity < 'NaN' AND committed >= 0 AND committed <= quantity AND shipped >= 0 AND shipped <= committed)
+	CONSTRAINT reservation_quantity_chk CHECK (quantity > 0 AND quantity < 'NaN' AND (lost IS NULL OR lost > 0 AND lost < 'NaN') AND committed >= 0 AND committed <= quantity AND shipped >= 0 AND shipped <= committed)
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;

@@ -30,7 +30,7 @@ $$;
 -- options does the making of the options of a call.
 CREATE FUNCTION fire.options(client integer) RETURNS jsonb LANGUAGE sql VOLATILE AS $$
 	SELECT jsonb_strip_nulls(jsonb_build_object('holder', 'client ' || client, 'ttl', fire.one_of('50 milliseconds'::text, '300 milliseconds', '1 second', '1 second', '10 minutes'), 'mode', fire.one_of('all_or_none'::text, 'all_or_none', 'take_up_to', NULL),
-		'split', fire.one_of(true, NULL, NULL, false), 'commit', fire.one_of(true, NULL, NULL, NULL), 'kind', fire.one_of('soft'::text, 'hard', NULL), 'customer', fire.one_of('P1'::text, 'P2', NULL, NULL), 'channel', fire.one_of('WEB'::text, NULL, NULL),
+		'split', fire.one_of(true, NULL, NULL, false), 'commit', fire.one_of(true, NULL, NULL, NULL), 'kind', fire.one_of('soft'::text, 'hard', NULL), 'take_over', fire.one_of(true, NULL, NULL), 'priority', fire.one_of(50, NULL), 'customer', fire.one_of('P1'::text, 'P2', NULL, NULL), 'channel', fire.one_of('WEB'::text, NULL, NULL),
 		'company', fire.one_of('C'::text, NULL, NULL), 'use_safety', fire.one_of(true, NULL, NULL, NULL), 'min_shelf_days', fire.one_of(60, NULL, NULL, NULL), 'idempotency_key', CASE WHEN random() < .3 THEN format('%s/%s', client, currval('fire.number')) END)) $$;
 
 -- ask does a call, and the noting of its answer. What is refused does not burn its key, so that it is no answer to be given again.

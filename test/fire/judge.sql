@@ -25,6 +25,8 @@ CREATE VIEW fire.line AS
 	FROM fire.call c CROSS JOIN jsonb_array_elements(c.asked->'lines') WITH ORDINALITY l(line, n) LEFT JOIN fire.part p ON p.kit = l.line->>'item' WHERE c.verb = 'reserve';
 -- ordered is each reservation of an order of the ERP, which may lower it whenever it likes
 CREATE VIEW fire.ordered AS SELECT r.reservation_id FROM dist.reservation r WHERE EXISTS (SELECT FROM fire.told t WHERE t.verb = 'order' AND split_part(r.demand_key, '/', 2) = t.asked->>'order_number');
+-- taken is each reservation that somebody else got something of, as its holder was told
+CREATE VIEW fire.taken AS SELECT (x->>'reservation_id')::bigint AS reservation_id, a.reason FROM sync.audit a CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(a.after) WHEN 'array' THEN a.after ELSE '[]' END) x WHERE a.verb = 'reallocate' AND a.entity = 'item_site';
 -- state is a reservation after each answer about it
 CREATE VIEW fire.state AS
 	SELECT p.reservation_id, p.id, 'reserve' AS verb, p.asked, 1::numeric AS per, CASE WHEN p.expires_at IS NULL THEN 'committed' ELSE 'held' END AS state, p.quantity, CASE WHEN p.expires_at IS NULL THEN p.quantity ELSE 0 END AS committed, 0::numeric AS shipped, p.expires_at FROM fire.promise p
@@ -49,7 +51,7 @@ COMMENT ON VIEW fire.wrong_lines IS 'calls are atomic: all lines to the last dig
 
 CREATE VIEW fire.wrong_steps AS
 	WITH b AS MATERIALIZED (SELECT s.*, lag(s.quantity) OVER w AS b_quantity, lag(s.committed) OVER w AS b_committed, lag(s.shipped) OVER w AS b_shipped, lag(s.expires_at) OVER w AS b_expires_at FROM fire.state s WINDOW w AS (PARTITION BY s.reservation_id ORDER BY s.id))
-	SELECT b.* FROM b WHERE b.shipped = b.b_shipped AND b.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o)
+	SELECT b.* FROM b WHERE b.shipped = b.b_shipped AND b.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o UNION SELECT t.reservation_id FROM fire.taken t)
 	-- meanwhile what was held beside a committed part may have ended by time
 	AND NOT EXISTS (SELECT FROM (VALUES (b.b_quantity), (CASE WHEN b.verb = 'release' AND b.b_expires_at IS NOT NULL AND b.b_committed > 0 THEN b.b_committed END)) h(quantity)
 		-- of a kit of which something has shipped no more of a component is given back than has not
@@ -63,13 +65,19 @@ COMMENT ON VIEW fire.wrong_steps IS 'each commit, release, void and extension di
 
 CREATE VIEW fire.wrong_ends AS
 	SELECT l.*, r.state AS r_state, r.quantity AS r_quantity, r.committed AS r_committed, r.shipped AS r_shipped FROM (SELECT DISTINCT ON (s.reservation_id) s.* FROM fire.state s ORDER BY s.reservation_id, s.id DESC) l JOIN dist.reservation r USING (reservation_id)
-	WHERE l.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o) AND NOT CASE WHEN l.state = 'committed' THEN r.state IN ('committed', 'shipped') AND (r.quantity, r.committed) = (l.quantity, l.committed) AND r.shipped >= l.shipped
+	WHERE l.reservation_id NOT IN (SELECT o.reservation_id FROM fire.ordered o UNION SELECT t.reservation_id FROM fire.taken t) AND NOT CASE WHEN l.state = 'committed' THEN r.state IN ('committed', 'shipped') AND (r.quantity, r.committed) = (l.quantity, l.committed) AND r.shipped >= l.shipped
 		WHEN l.state <> 'held' THEN (r.state, r.quantity, r.committed, r.shipped) = (l.state, l.quantity, l.committed, l.shipped)
 		WHEN r.state = 'held' THEN (r.quantity, r.expires_at) = (l.quantity, l.expires_at) AND r.committed - l.committed BETWEEN 0 AND r.shipped
 		WHEN r.state = 'expired' THEN r.quantity = l.quantity AND l.committed + r.committed + r.shipped = 0 AND l.expires_at <= r.ended_at
 		WHEN r.state IN ('committed', 'shipped') THEN r.quantity = r.committed AND r.committed BETWEEN l.committed AND l.quantity AND (l.expires_at <= clock_timestamp() OR r.shipped > 0)
 		ELSE false END;
 COMMENT ON VIEW fire.wrong_ends IS 'each reservation is as it was last told, but for time and shipments; what had ended has never changed';
+
+CREATE VIEW fire.wrong_losses AS
+	SELECT r.reservation_id, d.sku, r.kind, r.state, r.reason FROM dist.reservation r JOIN dist.item d ON d.item_id = r.item_id JOIN fire.item i ON i.sku = d.sku
+	LEFT JOIN (SELECT t.reservation_id, array_agg(DISTINCT t.reason) AS reasons FROM fire.taken t GROUP BY 1) t ON t.reservation_id = r.reservation_id
+	WHERE r.reason IS NOT NULL AND t.reservation_id IS NULL OR t.reservation_id IS NOT NULL AND (r.kind <> 'soft' OR i.clean AND t.reasons <> '{taken_over}');
+COMMENT ON VIEW fire.wrong_losses IS 'only what is soft is taken, and told; and where stock never fails, only by who is more important';
 
 CREATE VIEW fire.wrong_oversold AS
 	SELECT i.sku, s AS site, f.received, f.shipped, r.shipped AS r_shipped, r.live FROM fire.item i, unnest(i.sites) s
@@ -105,8 +113,8 @@ CREATE VIEW fire.wrong_demands AS
 	SELECT COALESCE(d.demand_key, f.reference) AS demand_key, n.sku, d.shipped, f.quantity FROM (SELECT x.demand_key, i.sku, sum(x.shipped) AS shipped FROM dist.demand x JOIN dist.item i USING (item_id) GROUP BY 1, 2) d
 	FULL JOIN (SELECT x.reference, x.sku, sum(x.quantity) AS quantity FROM fire.fact x WHERE x.kind = 'ship' AND x.perspective = 'phys' AND x.reference IS NOT NULL GROUP BY 1, 2) f ON f.reference = d.demand_key AND f.sku = d.sku
 	CROSS JOIN LATERAL (SELECT COALESCE(d.sku, f.sku)) n(sku)
-	WHERE COALESCE(d.shipped, 0) > COALESCE(f.quantity, 0) OR COALESCE(d.shipped, 0) < f.quantity AND f.reference NOT LIKE 'C/all%';
-COMMENT ON VIEW fire.wrong_demands IS 'what has shipped of a demand is what was told of it (of those that come and go: not more, because what left before anybody wanted it is no shipment of theirs)';
+	WHERE COALESCE(d.shipped, 0) <> COALESCE(f.quantity, 0);
+COMMENT ON VIEW fire.wrong_demands IS 'what has shipped of a demand is what was told of it, also before anybody wanted it';
 
 CREATE VIEW fire.wrong_quotas AS
 	SELECT q.scope_kind, q.scope_key, q.quantity, u.used FROM dist.stock_quota q JOIN dist.item i ON i.item_id = q.item_id

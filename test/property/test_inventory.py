@@ -170,6 +170,9 @@ class Inventory(unittest.TestCase):
             lambda: f"SELECT outcome FROM distsync.apply('item_site', {literal({'sku': sku, 'site': site, 'safety': rng.randrange(6), 'backorder_cap': rng.randrange(4), 'lead_days': rng.choice((None, None, 5))})}, 'prop-erp');\n",
             lambda: f"SELECT outcome FROM distsync.apply('stock_quota', {literal({'sku': sku, 'scope_kind': 'collective', 'quantity': rng.choice((500, 1000))})}, 'prop-erp', NULL, '{{\"operation\":\"{rng.choice(('upsert', 'deactivate'))}\"}}');\n",
             lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 4)}], holder=f"h{client}", use_safety=True, ttl="1 hour"),
+            lambda: reserve([{"item": sku, "quantity": rng.randrange(1, 4)}, {"item": other, "quantity": 1}], holder=f"s{client}", kind="soft", priority=rng.randrange(200), take_over=True, commit=rng.random() < 0.3, ttl="1 hour"),
+            lambda: reserve([{"item": "KIT-PROP", "quantity": 1}], holder=f"s{client}", kind="soft", priority=rng.randrange(200), ttl="1 hour"),
+            lambda: f"SELECT count(*) > 0 FROM distsync.reallocate('{sku}', NULL, '{{\"dry_run\":{rng.choice(('true', 'false'))}}}');\n",
             lambda: f"SELECT distsync_internal.inventory_demand({ids}, '{key}', NULL, {rng.randrange(5)}, NULL);\n",
             lambda: f"SELECT distsync_internal.inventory_ship({ids}, '{key}', {rng.randrange(1, 4)}, '2024-01-02T12:00:00Z', 'prop-wms', 'S{client}-{step}');\n",
             lambda: f"SELECT distsync_internal.inventory_release('{key}', 1);\n"))()

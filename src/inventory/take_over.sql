@@ -1,0 +1,116 @@
+-- Take-over: who is more important and finds too little takes soft holds of those who are less, under the locks of his call, so much as he
+-- lacks and no more; or nothing, if that does not do.
+
+-- inventory_takes_over does the question whether a call may take over: it says so, or a rule makes what it asks for win.
+CREATE FUNCTION distsync_internal.inventory_takes_over(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN options ? 'take_over' THEN (options->>'take_over')::boolean
+		ELSE EXISTS (SELECT FROM dist.reallocation_rule r WHERE r.strategy = 'win') AND NOT EXISTS (SELECT FROM unnest(lines) l
+			WHERE distsync_internal.inventory_strategy(l.item_id, COALESCE(options->>'kind', 'hard'), (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, COALESCE((options->>'priority')::integer, 100), inventory_takes_over.at) <> 'win') END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_takes_over(distsync_internal.inventory_line[], jsonb, timestamptz) IS
+	'Whether a call (options as inventory_reserve(), take_over true | false) may take soft holds of less important ones; where it does not say, whether rules make all that it asks for win.';
+
+-- inventory_takeable does the sum of what may be taken over in each pool.
+CREATE FUNCTION distsync_internal.inventory_takeable(items bigint[], sites bigint[], priority integer, holder text, at timestamptz) RETURNS TABLE (item_id bigint, site_id bigint, quantity numeric)
+LANGUAGE plpgsql STABLE ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT u.item_id, u.site_id, sum(c.takeable) FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(items, sites) x(item_id, site_id)) u
+	CROSS JOIN LATERAL distsync_internal.inventory_claims(u.item_id, u.site_id, inventory_takeable.at) c
+	WHERE c.takeable > 0 AND c.priority > inventory_takeable.priority AND c.holder IS DISTINCT FROM inventory_takeable.holder GROUP BY u.item_id, u.site_id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_takeable(bigint[], bigint[], integer, text, timestamptz) IS
+	'What soft holds of a higher priority number, of other holders, have that may be taken from them in each of these pools (arrays of equal length); base units.';
+
+-- inventory_take_soft does the taking of a quantity in one pool, from the last claim on.
+CREATE FUNCTION distsync_internal.inventory_take_soft(item_id bigint, site_id bigint, quantity numeric, priority integer, holder text, items bigint[], sites bigint[], correlation_id uuid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	c record;
+	rest numeric := quantity;
+	one jsonb;
+	changes jsonb := '[]';
+BEGIN
+	FOR c IN SELECT x.reservation_id, x.takeable FROM distsync_internal.inventory_claims(inventory_take_soft.item_id, inventory_take_soft.site_id, clock_timestamp()) x
+		WHERE x.takeable > 0 AND x.priority > inventory_take_soft.priority AND x.holder IS DISTINCT FROM inventory_take_soft.holder ORDER BY x.place DESC
+	LOOP
+		EXIT WHEN rest <= 0;
+		one := distsync_internal.inventory_lose(c.reservation_id, least(rest, c.takeable), 'taken_over', items, sites);
+		IF one IS NOT NULL THEN
+			changes := changes || one;
+			rest := rest - ((one->>'was')::numeric - (one->>'quantity')::numeric);
+		END IF;
+	END LOOP;
+	PERFORM distsync_internal.inventory_tell_lost(inventory_take_soft.item_id, inventory_take_soft.site_id, 'taken_over', changes, inventory_take_soft.correlation_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take_soft(bigint, bigint, numeric, integer, text, bigint[], bigint[], uuid) IS
+	'Takes up to a quantity (base units) from soft holds of a pool with a higher priority number, of other holders, and tells them. items, sites: all pools that are locked; the caller refreshes them.';
+
+-- inventory_lacks does the first guess of how much to take where: what is asked for beyond what is free, at the first sites that have it.
+CREATE FUNCTION distsync_internal.inventory_lacks(stock distsync_internal.inventory_line[], free distsync_internal.inventory_free[], takeable jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (
+		WITH t AS (SELECT (x->>'item_id')::bigint AS item_id, (x->>'site_id')::bigint AS site_id, (x->>'quantity')::numeric AS quantity FROM jsonb_array_elements(takeable) x),
+		l AS (SELECT u.item_id, sum(u.quantity) AS asked, CASE WHEN min(u.site_id) = max(u.site_id) AND count(u.site_id) = count(*) THEN min(u.site_id) END AS site_id FROM unnest(stock) u GROUP BY u.item_id),
+		f AS (SELECT f.item_id, f.site_id, f.n, greatest(0, f.free) AS free, COALESCE(t.quantity, 0) AS takeable, l.asked
+			FROM unnest(free) WITH ORDINALITY f(item_id, site_id, code, free, n) JOIN l ON l.item_id = f.item_id AND (l.site_id IS NULL OR l.site_id = f.site_id) LEFT JOIN t ON t.item_id = f.item_id AND t.site_id = f.site_id),
+		g AS (SELECT f.*, greatest(0, least(f.takeable, f.asked - sum(f.free) OVER (PARTITION BY f.item_id) - COALESCE(sum(f.takeable) OVER (PARTITION BY f.item_id ORDER BY f.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0))) AS quantity FROM f)
+		SELECT COALESCE(jsonb_agg(jsonb_build_object('item_id', g.item_id, 'site_id', g.site_id, 'quantity', g.quantity)), '[]') FROM g WHERE g.quantity > 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_lacks(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb) IS
+	'[{"item_id","site_id","quantity"}] of what lines (kits taken apart) lack beyond what is free, base units, out of takeable in the same form.';
+
+-- inventory_take_over does the taking and the decision anew. First as little as seems to do; then, where rules of sourcing want it from one
+-- site, all there is, to see what of it is needed, and then that.
+CREATE FUNCTION distsync_internal.inventory_take_over(wanted distsync_internal.inventory_line[], options jsonb, items bigint[], sites bigint[], without distsync_internal.inventory_grant[], at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	stock distsync_internal.inventory_line[] := distsync_internal.inventory_expanded(wanted, options->'parts');
+	free distsync_internal.inventory_free[] := distsync_internal.inventory_free(stock, options, at);
+	important integer := COALESCE((options->>'priority')::integer, 100);
+	who text := COALESCE(options->>'holder', session_user);
+	had numeric := (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(without) g WHERE g.outcome IN ('reserved', 'partial'));
+	every jsonb := (SELECT COALESCE(jsonb_agg(to_jsonb(t)), '[]') FROM distsync_internal.inventory_takeable(items, sites, important, who, at) t);
+	plan jsonb := distsync_internal.inventory_lacks(stock, free, every);
+	grants distsync_internal.inventory_grant[];
+	p record;
+BEGIN
+	IF every = '[]' THEN
+		RETURN without;
+	END IF;
+	FOR attempt IN 1..3 LOOP
+		CONTINUE WHEN plan = '[]' AND attempt = 1;
+		plan := CASE attempt WHEN 2 THEN every ELSE plan END;
+		BEGIN
+			FOR p IN SELECT (x->>'item_id')::bigint AS item_id, (x->>'site_id')::bigint AS site_id, (x->>'quantity')::numeric AS quantity FROM jsonb_array_elements(plan) x ORDER BY 1, 2 LOOP
+				PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity, important, who, items, sites, (options->>'correlation_id')::uuid);
+			END LOOP;
+			PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+			grants := distsync_internal.inventory_decide(wanted, options, clock_timestamp());
+			IF attempt <> 2 AND (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) > had
+				AND (attempt = 3 OR NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved'))) THEN
+				RETURN grants;
+			END IF;
+			RAISE EXCEPTION USING ERRCODE = 'SD045', MESSAGE = 'a take-over that does not do changes nothing', DETAIL = 'Everything it moved is put back.', HINT = 'Ask for less, or without take_over.';
+		EXCEPTION WHEN SQLSTATE 'SD045' THEN
+			-- what was granted beyond what was free is what has to be taken
+			plan := (SELECT COALESCE(jsonb_agg(jsonb_build_object('item_id', g.item_id, 'site_id', g.site_id, 'quantity', g.quantity - greatest(0, f.free))), '[]')
+				FROM (SELECT x.item_id, x.site_id, sum(x.quantity) AS quantity FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') GROUP BY 1, 2) g
+				JOIN unnest(free) f ON f.item_id = g.item_id AND f.site_id = g.site_id WHERE g.quantity > greatest(0, f.free));
+		END;
+		EXIT WHEN attempt = 2 AND plan = '[]';
+	END LOOP;
+	RETURN without;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take_over(distsync_internal.inventory_line[], jsonb, bigint[], bigint[], distsync_internal.inventory_grant[], timestamptz) IS
+	'Grants for lines that were short (without), with what is taken from soft holds of less important ones; without itself, and nothing taken, if that does not do more. Options as inventory_reserve(); the caller holds the locks of items and sites.';
