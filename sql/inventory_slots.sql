@@ -118,6 +118,20 @@ SELECT invariant, entity_key FROM broken ORDER BY 1, 2;
 SELECT distsync_internal.inventory_rebuild('SLT-A') AS pools;
 SELECT * FROM broken;
 ROLLBACK;
+-- a hold in a slot that is over counts for nobody, also before somebody sweeps
+BEGIN;
+SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":1}]', '{"holder":"brief"}');
+UPDATE dist.reservation SET expires_at = '2024-01-02' WHERE holder = 'brief';
+UPDATE dist.stock_pool_slot SET valid_until = '2024-01-02' WHERE valid_until IS NOT NULL;
+SELECT a.atp > 1 AS some, r.outcome, r.quantity = a.atp AS all FROM distsync.atp('SLT-A') a, distsync.reserve(jsonb_build_array(jsonb_build_object('item', 'SLT-A', 'quantity', a.atp))) r;
+SELECT * FROM broken;
+ROLLBACK;
+-- a pool's counters have six decimals, however many zeros somebody sends
+BEGIN;
+SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":0.25000000000000,"site":"SLT-1"}]', '{"commit":true}');
+SELECT DISTINCT scale(committed) FROM dist.stock_pool_slot JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
+SELECT DISTINCT scale(committed), scale(held) FROM dist.stock_pool JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
+ROLLBACK;
 -- without slots
 SET distsync.slots_max = 0;
 SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) > 0 AS folded FROM dist.stock_pool;

@@ -147,13 +147,14 @@ DECLARE
 BEGIN
 	SELECT array_agg(p.item_id), array_agg(p.site_id) INTO late_items, late_sites
 	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) AS u(item_id, site_id)) k
-	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.valid_until <= clock_timestamp();
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND (p.valid_until <= clock_timestamp()
+		OR p.slots > 0 AND EXISTS (SELECT FROM dist.stock_pool_slot y WHERE y.item_id = p.item_id AND y.site_id = p.site_id AND y.valid_until <= clock_timestamp()));
 	IF late_items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_refresh(late_items, late_sites);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_catch_up(bigint[], bigint[]) IS 'Refreshes those of these pools whose valid_until has come. The caller holds their locks.';
+COMMENT ON FUNCTION distsync_internal.inventory_catch_up(bigint[], bigint[]) IS 'Refreshes those of these pools whose valid_until, or that of one of their slots, has come. The caller holds their locks.';
 
 -- inventory_shortfall does the telling of a shortfall, with who is short: only where something is owed, because negative stock nobody
 -- waits for breaks no promise. Where nothing of it changed, nothing is told.

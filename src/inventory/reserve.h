@@ -128,6 +128,7 @@ extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool
 /* what is kept of a promise, and what is answered */
 extern bool ds_inventory_writers_open(DsReserve *call);
 extern void ds_inventory_writers_close(DsReserve *call);
+extern Numeric ds_inventory_as_kept(Numeric quantity);
 extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
 
 #endif /* DS_INVENTORY_RESERVE_H */

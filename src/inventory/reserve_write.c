@@ -181,9 +181,9 @@ ds_inventory_writers_close(DsReserve *call)
 		ds_rows_close(call->reservation_rows);
 }
 
-/* as_kept does a quantity as columns keep it: six decimals. */
-static Numeric
-as_kept(Numeric quantity)
+/* ds_inventory_as_kept does a quantity as columns keep it: six decimals. */
+Numeric
+ds_inventory_as_kept(Numeric quantity)
 {
 	return DatumGetNumeric(DirectFunctionCall2(numeric, NumericGetDatum(quantity),
 											   Int32GetDatum(((20 << 16) | 6) + VARHDRSZ)));
@@ -217,7 +217,7 @@ insert_reservations(DsReserve *call)
 {
 	const DsReserveOptions *o = &call->options;
 	int64 *items = palloc_extended(sizeof(int64) * call->ngrants, MCXT_ALLOC_HUGE);
-	Numeric zero = as_kept(int64_to_numeric(0));
+	Numeric zero = ds_inventory_as_kept(int64_to_numeric(0));
 	Datum values[R_COUNT] = {0};
 	bool nulls[R_COUNT] = {false};
 
@@ -241,7 +241,7 @@ insert_reservations(DsReserve *call)
 	for (int i = 0; i < call->ngrants; i++)
 	{
 		DsReserveGrant *g = &call->grants[i];
-		Datum quantity = NumericGetDatum(as_kept(g->quantity));
+		Datum quantity = NumericGetDatum(ds_inventory_as_kept(g->quantity));
 
 		g->reservation_id = next_number("dist", "reservation_reservation_id_seq");
 		values[R_ITEM] = Int64GetDatum(g->pool->item_id);
