@@ -91,3 +91,47 @@ SELECT sqlstate, field, message FROM distsync.apply('stock_event', '{"event_id":
 SELECT * FROM distsync.apply('stock_event', '{"event_id":"e1","kind":"delta","sku":"INV-NONE","site":"INV-1","quantity":1,"event_at":"2024-01-10T09:00:00Z"}', 'inv-wms');
 \echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM (SELECT * FROM before EXCEPT SELECT * FROM dist.stock_balance) x;
+
+-- what the books have no place for is refused, both ways alike, and a pool that cannot be derived keeps no other waiting
+CREATE FUNCTION pg_temp.refused(told jsonb, whole boolean) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text;
+	message text;
+	field text;
+BEGIN
+	PERFORM set_config('distsync.price_through_sql', whole::text, true);
+	PERFORM distsync.apply_all('stock_event', told, 'inv-wms');
+	RETURN 'taken';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, field = COLUMN_NAME;
+	RETURN concat_ws(' ', state, field, message);
+END
+$$;
+SELECT outcome FROM distsync.apply_all('item', '[{"sku":"INV-MUCH","base_unit":"EA"},{"sku":"INV-TIME","base_unit":"EA"}]', 'distsync');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"m1","kind":"count","sku":"INV-MUCH","site":"INV-1","quantity":99999999999999.999999,"event_at":"2024-01-01T00:00:00Z"},
+	{"event_id":"m2","kind":"count","sku":"INV-MUCH","site":"INV-1","quantity":1,"event_at":"2024-01-01T00:00:00Z","state":"quality"},
+	{"event_id":"m3","kind":"count","sku":"INV-TIME","site":"INV-1","quantity":5,"event_at":"2024-01-01T00:00:00Z"}]', 'inv-wms');
+SELECT w.whole, v.told->0->>'event_id' AS event, pg_temp.refused(v.told, w.whole) FROM (VALUES (false), (true)) w(whole), (VALUES
+	('[{"event_id":"m4","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":1,"event_at":"2024-01-02T00:00:00Z"}]'::jsonb),
+	('[{"event_id":"m5","kind":"transfer","sku":"INV-MUCH","site":"INV-1","state":"quality","to_state":"available","quantity":1,"event_at":"2024-01-02T00:00:00Z"}]'),
+	('[{"event_id":"m6","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":-90000000000000,"event_at":"2024-01-02T00:00:00Z"},{"event_id":"m7","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":90000000000000.000001,"event_at":"2024-01-02T00:00:00Z"}]'),
+	('[{"event_id":"m8","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":1,"event_at":"2024-01-02T00:00:00Z","lot":"more"}]')) v(told) ORDER BY 1, 2;
+SELECT * FROM balance WHERE sku = 'INV-MUCH';
+SELECT pg_temp.refused('[{"event_id":"m9","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":-0.5,"event_at":"2024-01-02T00:00:00Z"}]', false);
+SELECT * FROM broken;
+UPDATE dist.stock_balance b SET quantity = 99999999999999 FROM dist.item i WHERE i.item_id = b.item_id AND i.sku = 'INV-MUCH';
+INSERT INTO dist.stock_balance (item_id, site_id, perspective, state, lot, owner_id, quantity, version, last_event_at)
+	SELECT b.item_id, b.site_id, 'phys', 'available', 'by hand', 0, 99999999999999, 1, now() FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku = 'INV-MUCH' AND b.state = 'quality';
+UPDATE dist.stock_pool p SET valid_until = '2024-01-02' FROM dist.item i WHERE i.item_id = p.item_id AND i.sku IN ('INV-MUCH', 'INV-TIME');
+SELECT distsync_internal.inventory_sweep(100) > 0 AS swept;
+SELECT i.sku, p.valid_until FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku IN ('INV-MUCH', 'INV-TIME') ORDER BY 1;
+SELECT trace_key, severity, details, distsync_internal.inventory_sweep_due() > clock_timestamp() + interval '30 seconds' OR distsync_internal.inventory_sweep_due() IS NULL AS later FROM sync.exception WHERE kind = 'stock_stuck' AND state = 'open';
+DELETE FROM dist.stock_balance WHERE lot = 'by hand';
+UPDATE sync.exception SET last_seen_at = last_seen_at - interval '2 minutes' WHERE kind = 'stock_stuck';
+SELECT distsync_internal.inventory_sweep(100) > 0 AS swept;
+SELECT i.sku, p.valid_until, p.cap FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'INV-MUCH';
+SELECT state, resolution FROM sync.exception WHERE kind = 'stock_stuck';
+SELECT distsync_internal.inventory_rebuild('INV-MUCH') AS pools;
+DELETE FROM dist.stock_event e USING dist.item i WHERE i.item_id = e.item_id AND i.sku = 'INV-MUCH';
+DELETE FROM dist.stock_balance b USING dist.item i WHERE i.item_id = b.item_id AND i.sku = 'INV-MUCH';
+DELETE FROM dist.stock_pool p USING dist.item i WHERE i.item_id = p.item_id AND i.sku = 'INV-MUCH';

@@ -95,6 +95,19 @@ same_number(Numeric a, Numeric b)
 			   DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b))) == 0;
 }
 
+/* fits tells whether a number has a place in the books: fourteen digits before the point. */
+static bool
+fits(Numeric value)
+{
+	static const int64 most = INT64CONST(100000000000000);
+
+	return value == NULL ||
+		   (DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(value),
+											 NumericGetDatum(int64_to_numeric(most)))) &&
+			DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(value),
+											 NumericGetDatum(int64_to_numeric(-most)))));
+}
+
 /* change_of does what a leg that is no count adds. */
 static Numeric
 change_of(const DsLeg *leg)
@@ -296,6 +309,8 @@ plan_balance(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, Bal
 		plan->changes[i] =
 			count ? OP(numeric_sub, leg->event->quantity, plan->quantity) : change_of(leg);
 		plan->quantity = OP(numeric_add, plan->quantity, plan->changes[i]);
+		if (!fits(plan->changes[i]) || !fits(plan->quantity))
+			return false;
 		plan->last_event_at = Max(plan->last_event_at, at);
 		if (count)
 			plan->counted_at = at;
@@ -402,7 +417,7 @@ write_pool(DsEventPosting *posting, const Terms *terms, Numeric cap)
 
 /*
  * cap_of does what may be promised with these terms. False: the shortfall
- * changes, and somebody has to be told.
+ * changes, and somebody has to be told, or a number is too large for the books.
  */
 static bool
 cap_of(const Terms *terms, Numeric *cap)
@@ -415,7 +430,8 @@ cap_of(const Terms *terms, Numeric *cap)
 	*cap = OP(numeric_add, base, terms->low);
 	shortfall = OP(numeric_larger, ZERO,
 				   OP(numeric_sub, OP(numeric_sub, terms->promised, *cap), terms->beyond));
-	return same_number(shortfall, terms->shortfall);
+	return same_number(shortfall, terms->shortfall) && fits(terms->phys) && fits(terms->book) &&
+		   fits(*cap);
 }
 
 /* plan_pool does what becomes of the balances of a pool, and of its terms. False: it is not plain. */

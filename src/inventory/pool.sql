@@ -83,6 +83,21 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_demand_status(numeric, numeric, numeric, numeric) IS 'open | done | cancelled, from the totals of a demand line in base units.';
 
+-- inventory_too_large does the refusal of a number that has no place in the books. What is told one by one is checked when it is read;
+-- what it adds up to is known under the locks only, and then it is the call that is refused.
+CREATE FUNCTION distsync_internal.inventory_too_large(item_id bigint, site_id bigint, quantity numeric) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	sku text := (SELECT i.sku FROM dist.item i WHERE i.item_id = inventory_too_large.item_id);
+	code text := (SELECT s.code FROM dist.site s WHERE s.site_id = inventory_too_large.site_id);
+BEGIN
+	RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('stock of item "%s" at site "%s" becomes too large', sku, code), COLUMN = 'quantity',
+		DETAIL = format('Field: quantity. It would be %s base units; they have fourteen digits before the point and six after.', trim_scale(quantity)),
+		HINT = 'Correct the quantity, or count the stock.';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_too_large(bigint, bigint, numeric) IS 'Raises SD002: what an item at a site comes to, base units, is 10^14 or more. Returns nothing: for expressions.';
+
 -- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
 -- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
 CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true) RETURNS void
@@ -109,7 +124,8 @@ BEGIN
 			FROM k CROSS JOIN LATERAL distsync_internal.inventory_terms(k.items, k.sites, t) m
 			JOIN dist.stock_pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
 		), u AS (
-			UPDATE dist.stock_pool p SET cap = n.cap, shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book, due = n.due, low = n.low, inbound = n.inbound,
+			UPDATE dist.stock_pool p SET shortfall = greatest(0, n.promised - n.cap - n.safety - n.backorder), backorder_cap = n.backorder, safety = n.safety, ruled = n.ruled, phys = n.phys, book = n.book,
+				cap = CASE WHEN greatest(abs(n.cap), abs(n.phys), abs(n.book)) < 1e14 THEN n.cap ELSE distsync_internal.inventory_too_large(n.item_id, n.site_id, greatest(abs(n.cap), abs(n.phys), abs(n.book))) END, due = n.due, low = n.low, inbound = n.inbound,
 				ahead = n.future, valid_until = n.turns_at, cap_until = n.cap_until,
 				version = p.version + 1, changed_at = greatest(t, p.changed_at + interval '1 microsecond')
 			FROM n WHERE p.item_id = n.item_id AND p.site_id = n.site_id
@@ -233,6 +249,56 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_rebuild(text, text) IS 'Derives the pools of an item (NULL = all) at a site (NULL = all) anew from balances, supply, demand and reservations. Returns how many. For use after the books were changed by hand.';
 
+-- inventory_is_stuck does the look whether a pool could not be derived a moment ago: to try it again at once would only fail again.
+CREATE FUNCTION distsync_internal.inventory_is_stuck(item_id bigint, site_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM sync.exception e WHERE e.kind = 'stock_stuck' AND e.state IN ('open', 'acknowledged') AND e.last_seen_at > clock_timestamp() - interval '1 minute'
+		AND e.trace_key = distsync_internal.inventory_item_site(inventory_is_stuck.item_id, inventory_is_stuck.site_id));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_is_stuck(bigint, bigint) IS 'Whether the sweep failed at a pool within the last minute: an open exception stock_stuck says so.';
+
+-- inventory_item_site does the name under which exceptions know an item at a site.
+CREATE FUNCTION distsync_internal.inventory_item_site(item_id bigint, site_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT i.sku || '@' || s.code FROM dist.item i, dist.site s WHERE i.item_id = inventory_item_site.item_id AND s.site_id = inventory_item_site.site_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_item_site(bigint, bigint) IS 'SKU@SITE of an item at a site.';
+
+-- inventory_refresh_each does the refresh of locked pools for the sweep: one that fails keeps no other from what time has changed.
+CREATE FUNCTION distsync_internal.inventory_refresh_each(item_ids bigint[], site_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
+BEGIN
+	BEGIN
+		PERFORM distsync_internal.inventory_refresh(item_ids, site_ids);
+		PERFORM distsync_internal.base_exception_close('stock_stuck', e.trace_key, 'the pool could be derived') FROM sync.exception e
+		WHERE e.kind = 'stock_stuck' AND e.state IN ('open', 'acknowledged')
+			AND e.trace_key IN (SELECT distsync_internal.inventory_item_site(u.item_id, u.site_id) FROM unnest(item_ids, site_ids) u(item_id, site_id));
+		RETURN;
+	EXCEPTION WHEN OTHERS THEN
+		-- what the whole transaction has to repeat is no fault of a pool
+		IF SQLSTATE LIKE '40%' OR SQLSTATE LIKE '5%' THEN
+			RAISE;
+		END IF;
+		IF cardinality(item_ids) = 1 THEN
+			PERFORM distsync_internal.base_exception('stock_stuck', t.trace_key, 'stock', 'error', NULL, 'item_site', t.trace_key, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM))
+			FROM (SELECT distsync_internal.inventory_item_site(item_ids[1], site_ids[1]) AS trace_key) t;
+			RETURN;
+		END IF;
+	END;
+	FOR k IN SELECT DISTINCT u.item_id, u.site_id FROM unnest(item_ids, site_ids) u(item_id, site_id) ORDER BY 1, 2 LOOP
+		PERFORM distsync_internal.inventory_refresh_each(ARRAY[k.item_id], ARRAY[k.site_id]);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_refresh_each(bigint[], bigint[]) IS
+	'Refreshes these pools together, or where that fails each alone: what fails then opens the exception stock_stuck of its item and site (details: sqlstate, message), which closes when it succeeds. The caller holds the pools'' locks.';
+
 -- inventory_sweep does what time alone changes, for the clerk: ends holds nobody asked about, and re-derives pools whose supply came
 -- due or whose lots expired. Answers are exact without it; it keeps counters and listeners current.
 CREATE FUNCTION distsync_internal.inventory_sweep(max_rows integer) RETURNS integer
@@ -246,8 +312,8 @@ BEGIN
 	-- to take back the slots of a hot pool is dear: its holds end together, once a second
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 	FROM (SELECT x.item_id, x.site_id, x.valid_until FROM dist.stock_pool x
-		WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
-		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= clock_timestamp() - interval '1 second'
+		WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() AND NOT distsync_internal.inventory_is_stuck(x.item_id, x.site_id) AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
+		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= clock_timestamp() - interval '1 second' AND NOT distsync_internal.inventory_is_stuck(y.item_id, y.site_id)
 		ORDER BY 3 LIMIT max_rows) k;
 	IF items IS NULL AND cold.items IS NULL THEN
 		RETURN 0;
@@ -258,18 +324,20 @@ BEGIN
 		PERFORM distsync_internal.inventory_cool(cold.items, cold.sites);
 	END IF;
 	IF items IS NOT NULL THEN
-		PERFORM distsync_internal.inventory_refresh(items, sites);
+		PERFORM distsync_internal.inventory_refresh_each(items, sites);
 	END IF;
 	RETURN COALESCE(cardinality(items), 0) + COALESCE(cardinality(cold.items), 0);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds, re-derives pools that time has changed, takes slots from pools that are not hot any more. Returns the number of pools treated.';
+COMMENT ON FUNCTION distsync_internal.inventory_sweep(integer) IS 'Clerk task: expires due holds, re-derives pools that time has changed, takes slots from pools that are not hot any more. A pool that cannot be derived is left for a minute, and an exception tells of it. Returns the number of pools treated.';
 
 -- inventory_sweep_due does the answer to "when is there work again".
 CREATE FUNCTION distsync_internal.inventory_sweep_due() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT least((SELECT min(p.valid_until) FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.slots = 0), (SELECT min(s.valid_until) + interval '1 second' FROM dist.stock_pool_slot s),
-		(SELECT least(min(p.cap_until), min(p.valid_until) + interval '1 second') FROM (SELECT DISTINCT s.item_id, s.site_id FROM dist.stock_pool_slot s) k JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.slots > 0),
+	SELECT least((SELECT p.valid_until FROM dist.stock_pool p WHERE p.valid_until IS NOT NULL AND p.slots = 0 AND NOT distsync_internal.inventory_is_stuck(p.item_id, p.site_id) ORDER BY p.valid_until LIMIT 1),
+		(SELECT min(s.valid_until) + interval '1 second' FROM dist.stock_pool_slot s WHERE s.valid_until IS NOT NULL AND NOT distsync_internal.inventory_is_stuck(s.item_id, s.site_id)),
+		(SELECT min(e.last_seen_at) + interval '1 minute' FROM sync.exception e WHERE e.kind = 'stock_stuck' AND e.state IN ('open', 'acknowledged')),
+		(SELECT least(min(p.cap_until), min(p.valid_until) + interval '1 second') FROM (SELECT DISTINCT s.item_id, s.site_id FROM dist.stock_pool_slot s) k JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.slots > 0 WHERE NOT distsync_internal.inventory_is_stuck(p.item_id, p.site_id)),
 		(SELECT min(h.changed_at) + distsync_internal.inventory_hot_for() FROM (SELECT max(s.changed_at) AS changed_at FROM dist.stock_pool_slot s GROUP BY s.item_id, s.site_id) h))
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sweep_due() IS 'Earliest instant at which a hold expires, a pool changes by time alone or a hot one may have cooled down; NULL = none.';

@@ -60,18 +60,21 @@ CREATE FUNCTION distsync_internal.inventory_write(movements distsync_internal.in
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
 	INSERT INTO dist.stock_event (item_id, event_key, event_at, kind, perspective, site_id, lot, owner_id, state, quantity, counted, source, stream, sequence, reference, corrects_id, correlation_id)
-	SELECT m.item_id, m.event_key, m.event_at, m.kind, m.perspective, m.site_id, m.lot, m.owner_id, m.state, m.quantity, m.counted, m.source, m.stream, m.sequence, m.reference, m.corrects_id, m.correlation_id
+	SELECT m.item_id, m.event_key, m.event_at, m.kind, m.perspective, m.site_id, m.lot, m.owner_id, m.state,
+		CASE WHEN abs(m.quantity) < 1e14 THEN m.quantity ELSE distsync_internal.inventory_too_large(m.item_id, m.site_id, m.quantity) END, m.counted, m.source, m.stream, m.sequence, m.reference, m.corrects_id, m.correlation_id
 	FROM unnest(movements) m;
 	INSERT INTO dist.stock_balance AS b (item_id, site_id, perspective, state, lot, owner_id, quantity, last_event_at, counted_at, expires_on)
-	SELECT m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id, sum(m.quantity), max(m.event_at), max(m.event_at) FILTER (WHERE m.kind = 'count'), max(m.expires_on)
+	SELECT m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id,
+		CASE WHEN abs(sum(m.quantity)) < 1e14 THEN sum(m.quantity) ELSE distsync_internal.inventory_too_large(m.item_id, m.site_id, sum(m.quantity)) END, max(m.event_at), max(m.event_at) FILTER (WHERE m.kind = 'count'), max(m.expires_on)
 	FROM unnest(movements) m
 	GROUP BY m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id
 	ORDER BY m.item_id, m.site_id, m.perspective, m.state, m.lot, m.owner_id
-	ON CONFLICT ON CONSTRAINT stock_balance_pk DO UPDATE SET quantity = b.quantity + excluded.quantity, version = b.version + 1,
+	ON CONFLICT ON CONSTRAINT stock_balance_pk DO UPDATE SET version = b.version + 1,
+		quantity = CASE WHEN abs(b.quantity + excluded.quantity) < 1e14 THEN b.quantity + excluded.quantity ELSE distsync_internal.inventory_too_large(b.item_id, b.site_id, b.quantity + excluded.quantity) END,
 		last_event_at = greatest(b.last_event_at, excluded.last_event_at), counted_at = greatest(b.counted_at, excluded.counted_at), expires_on = COALESCE(excluded.expires_on, b.expires_on);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_write(distsync_internal.inventory_movement[]) IS 'Inserts events and adds their changes to the balances.';
+COMMENT ON FUNCTION distsync_internal.inventory_write(distsync_internal.inventory_movement[]) IS 'Inserts events and adds their changes to the balances. Errors: SD002 a change or a balance is too large for the books.';
 
 -- inventory_fold does one movement of a key where time order matters. A count is a barrier: it says what was there at its instant, so
 -- a change before it moves what was, not what is: an offset at the next count keeps the balance. So does an older count.
