@@ -15,17 +15,11 @@
 #include "base/compat.h"
 #include "inventory/event_pool.h"
 
-enum
-{
-	R_SITE_ID,
-	R_REFERENCE
-};
-
 static DsTable supply_table = {
 	.name = "supply",
-	.index = "supply_reference_uq",
-	.keys = {"item_id"},
-	.columns = {"site_id", "reference"},
+	.index = "supply_named_idx",
+	.keys = {"item_id", "site_id", "reference"},
+	.columns = {"item_id"},
 };
 
 static DsTable demand_table = {
@@ -65,19 +59,11 @@ bool
 ds_inventory_supply_is_named(DsEventPosting *posting, const DsLeg *leg)
 {
 	DsReader *reader = ds_inventory_reader_of(&posting->supplies, &supply_table);
-	Datum key = Int64GetDatum(leg->item_id);
+	Datum keys[3] = {Int64GetDatum(leg->item_id), Int64GetDatum(leg->site_id),
+					 ds_inventory_slice_text(leg->event->reference)};
 
-	ds_reader_seek(reader, &key, 1);
-	while (ds_reader_next(reader))
-	{
-		const text *name = DatumGetTextPP(reader->values[R_REFERENCE]);
-		DsSlice reference = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-
-		if (DatumGetInt64(reader->values[R_SITE_ID]) == leg->site_id &&
-			ds_inventory_slice_compare(reference, leg->event->reference) == 0)
-			return true;
-	}
-	return false;
+	ds_reader_seek(reader, keys, 3);
+	return ds_reader_next(reader);
 }
 
 /* ds_inventory_demand_is_named tells whether a shipment names a demand. */

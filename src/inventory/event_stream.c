@@ -150,7 +150,16 @@ note_usual(DsEventCall *call, const Told *told, TimestampTz now)
 	return true;
 }
 
-/* mark_twice does what SQL says of numbers that were told before. */
+static int
+compare_ordinals(const void *a, const void *b)
+{
+	int32 x = DatumGetInt32(*(const Datum *) a);
+	int32 y = DatumGetInt32(*(const Datum *) b);
+
+	return (x > y) - (x < y);
+}
+
+/* mark_twice does what SQL says of numbers that were told before: there may be as many as there are events. */
 static void
 mark_twice(const Told *told, ArrayType *ordinals)
 {
@@ -159,10 +168,14 @@ mark_twice(const Told *told, ArrayType *ordinals)
 	int n;
 
 	deconstruct_array(ordinals, INT4OID, sizeof(int32), true, TYPALIGN_INT, &ordinal, &ignored, &n);
-	for (int i = 0; i < n; i++)
-		for (int e = 0; e < told->n; e++)
-			if (told->event[e]->ordinal == DatumGetInt32(ordinal[i]))
-				told->event[e]->outcome = DS_EVENT_DUPLICATE;
+	qsort(ordinal, n, sizeof(Datum), compare_ordinals);
+	for (int e = 0; e < told->n; e++)
+	{
+		Datum mine = Int32GetDatum(told->event[e]->ordinal);
+
+		if (bsearch(&mine, ordinal, n, sizeof(Datum), compare_ordinals) != NULL)
+			told->event[e]->outcome = DS_EVENT_DUPLICATE;
+	}
 }
 
 /* note_whole does a stream in SQL. */

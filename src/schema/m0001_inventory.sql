@@ -172,6 +172,7 @@ CREATE TABLE dist.supply (
 	CONSTRAINT supply_reference_uq UNIQUE (item_id, source, kind, reference),
 	CONSTRAINT supply_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND received < 'NaN' AND confidence BETWEEN 0 AND 1 AND status IN ('open', 'done', 'cancelled') AND kind IN ('purchase', 'notice', 'transfer', 'work_order', 'return'))
 );
+CREATE INDEX supply_named_idx ON dist.supply (item_id, site_id, reference);
 CREATE INDEX supply_open_idx ON dist.supply (item_id, site_id, expected_at) WHERE status = 'open';
 
 -- dist.demand: one wanted line, one row, one identity, however many systems speak of it: our reservation, the ERP's order line, the
