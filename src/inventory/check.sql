@@ -109,8 +109,9 @@ BEGIN
 	RETURN QUERY
 	SELECT v.invariant, 'demand', d.demand_key, v.detail
 	FROM dist.demand d
-	CROSS JOIN LATERAL (SELECT COALESCE(sum(v.quantity), 0), COALESCE(sum(v.shipped), 0) FROM dist.reservation v
-		WHERE v.demand_key = d.demand_key AND v.item_id = d.item_id AND v.site_id = d.site_id AND v.state IN ('held', 'committed', 'shipped')) r(quantity, shipped)
+	LEFT JOIN (SELECT x.demand_key, x.item_id, x.site_id, sum(x.quantity) AS quantity, sum(x.shipped) AS shipped FROM dist.reservation x
+		WHERE x.demand_key IS NOT NULL AND x.state IN ('held', 'committed', 'shipped') GROUP BY 1, 2, 3) p ON p.demand_key = d.demand_key AND p.item_id = d.item_id AND p.site_id = d.site_id
+	CROSS JOIN LATERAL (SELECT COALESCE(p.quantity, 0), COALESCE(p.shipped, 0)) r(quantity, shipped)
 	CROSS JOIN LATERAL (VALUES
 		('what a demand says is reserved are its reservations', d.reserved <> r.quantity, jsonb_build_object('reserved', d.reserved, 'reservations', r.quantity)),
 		('what has shipped of reservations has shipped of their demand', d.shipped < r.shipped, jsonb_build_object('shipped', d.shipped, 'reservations', r.shipped)),
