@@ -133,6 +133,9 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM distsync_internal.order_recount(customer, id, (o ->> 'account_amount')::numeric);
+	-- what had shipped in full goes on where there is more to ship now
+	UPDATE dist.sales_order s SET state = 'booked' WHERE s.customer_id = customer AND s.order_id = id AND s.state IN ('shipped', 'closed')
+		AND EXISTS (SELECT FROM dist.order_line l WHERE l.customer_id = customer AND l.order_id = id AND l.base_quantity - l.cancelled_quantity > l.shipped_quantity);
 	PERFORM distsync_internal.order_count_volume(customer, id, (o -> 'doc' ->> 'company') || '/' || (o ->> 'order_number'), o -> 'volumes', true, ctx);
 	PERFORM distsync_internal.order_fact_demand(o || jsonb_build_object('source', ctx ->> 'source'));
 	PERFORM distsync_internal.order_emit(customer, id, 'order.changed', '{}', ctx);

@@ -95,6 +95,43 @@ class Orders(unittest.TestCase):
         self.assert_whole()
         self.assertEqual(psql("SELECT open_orders FROM dist.credit_account WHERE code = 'PO-G';"), ["960.0000"])
 
+    def test_kits(self):
+        """Six clients order kits and their components, ship them whole or in parts, and cancel, where there are few: nothing is promised or shipped twice, kits are whole, nobody waits in a circle."""
+        rng = random.Random(SEED)
+        out = psql(apply("party", {"code": "PO-K", "name": "k", "currency": "USD"}) + apply("credit_account", {"code": "PO-K", "customer": "PO-K", "company": "PO", "currency": "USD", "limit": 700}) + apply("item", {"sku": "PO-KX", "base_unit": "EA"}, {"sku": "PO-KY", "base_unit": "EA"}) + apply("item", {"sku": "PO-KIT", "base_unit": "EA", "kit": True, "components": [{"sku": "PO-KY", "quantity": 1}, {"sku": "PO-KX", "quantity": 3}]})
+                   + apply("agreement", {"code": "PO-KITS", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-KIT", "value": "20"}, {"what": "PO-KX", "value": "5"}]})
+                   + apply("stock_event", {"event_id": "kx", "kind": "receive", "sku": "PO-KX", "site": "PO-W", "quantity": 160, "event_at": "2024-01-01T00:00:00Z"},
+                           {"event_id": "ky", "kind": "receive", "sku": "PO-KY", "site": "PO-W", "quantity": 55, "event_at": "2024-01-01T00:00:00Z"}))
+        self.assertEqual([line for line in out if "ERROR" in line or line == "rejected"], [])
+        scripts = []
+        for client in range(6):
+            script, orders = [], []
+            for i in range(16):
+                what = rng.choice(["submit", "submit", "whole", "part", "part", "cancel", "owner"])
+                if what == "submit" or not orders:
+                    orders.append(f"K{client}-{i}")
+                    lines = [{"item": "PO-KIT", "quantity": rng.randint(1, 4)}, {"item": "PO-KX", "quantity": rng.randint(1, 3)}][:rng.choice((1, 2))]
+                    script.append(submit(orders[-1], "PO-K", 0, lines=lines, policy={"shortage": rng.choice(("backorder", "cut", "reject")), "held_stock": rng.choice(("keep", "none"))}))
+                elif what == "cancel":
+                    script.append(f"SELECT distsync.cancel_order('{orders.pop(rng.randrange(len(orders)))}', 'test') ->> 'state';\n")
+                elif what == "owner":
+                    script.append(apply("order", {"company": "PO", "order_number": rng.choice(orders), "lines": [{"line": 1, "item": "PO-KIT", "quantity": rng.randint(1, 3), "unit_price": 20}]}))
+                else:
+                    line = {"order_line": 1, "quantity": rng.randint(1, 3)} if what == "whole" else {"order_line": 1, "sku": rng.choice(("PO-KX", "PO-KY")), "quantity": rng.randint(1, 4)}
+                    document = {"company": "PO", "shipment_number": f"K{client}-S{i}", "order_number": rng.choice(orders), "site": "PO-W", "lines": [line]}
+                    # as a command, or as a fact that is never refused
+                    script.append(f"SELECT distsync.ship({literal(document)}) ->> 'state';\n" if rng.random() < .7 else apply("shipment", document))
+            scripts.append("".join(script))
+        out = together(scripts)
+        self.assertEqual([line for line in out if line.startswith("ERROR") and not any(code in line for code in ("SD002", "SD070", "SD001"))], [])
+        self.assertEqual(psql("SELECT count(DISTINCT kit_group) > 3 FROM dist.reservation WHERE demand_key LIKE 'PO/K%';"), ["t"])
+        self.assert_whole()
+        # what is left when all is cancelled is what has shipped
+        psql("SELECT distsync.cancel_order(o.order_number, 'end') FROM dist.sales_order o WHERE o.order_number LIKE 'K%' AND o.state NOT IN ('cancelled', 'rejected', 'closed', 'shipped', 'refused') ORDER BY 1;")
+        self.assertEqual(psql("SELECT r.reservation_id FROM dist.reservation r WHERE r.demand_key LIKE 'PO/K%' AND r.state IN ('held', 'committed');"), [])
+        self.assertEqual(psql("SELECT demand_key, i.sku FROM dist.demand d JOIN dist.item i USING (item_id) WHERE demand_key LIKE 'PO/K%' AND greatest(d.reserved, d.ordered) > d.shipped;"), [])
+        self.assert_whole()
+
     def client(self, name, seed):
         """The script of one client: a random mixture over orders of its own."""
         rng = random.Random(seed)
