@@ -83,7 +83,8 @@ SELECT ordinal, outcome FROM distsync.apply_all('stock_event', '[
 	{"event_id":"c2","kind":"transfer","sku":"STR-C","site":"STR-1","to_site":"STR-2","quantity":5,"event_at":"2024-01-12T10:00:00Z"},
 	{"event_id":"c3","kind":"ship","sku":"STR-C","site":"STR-1","quantity":1,"event_at":"2024-01-12T10:00:00Z"},
 	{"event_id":"c4","kind":"reverse","reverses":"c3","sku":"STR-C","site":"STR-1"}]', 'str-wms');
-DELETE FROM sync.dedupe WHERE source = 'str-wms';
+-- the original of a reversal that is older than names are is older than its name; here all is of today
+DELETE FROM sync.dedupe WHERE source = 'str-wms' AND key_hash <> distsync_internal.inventory_event_hash('c3');
 SELECT ordinal, outcome FROM distsync.apply_all('stock_event', '[
 	{"event_id":"c1","kind":"count","sku":"STR-C","site":"STR-1","quantity":50,"event_at":"2024-01-12T09:00:00Z"},
 	{"event_id":"c2","kind":"transfer","sku":"STR-C","site":"STR-1","to_site":"STR-2","quantity":5,"event_at":"2024-01-12T10:00:00Z"},

@@ -148,9 +148,9 @@ BEGIN
 			e.expires_on, e.reverses, e.hash, CASE WHEN f.fault IS NOT NULL THEN 'rejected' ELSE e.outcome END, COALESCE(f.fault[1], e.sqlstate), COALESCE(f.fault[2], e.field),
 			COALESCE(f.fault[3], e.message), COALESCE(f.fault[4], e.hint))::distsync_internal.inventory_event ORDER BY e.ordinal)
 		FROM (SELECT u.*, first_value(u.event_key) OVER (PARTITION BY u.kind, u.item_id, u.reverses, u.outcome IS NULL ORDER BY u.ordinal) AS first_key FROM unnest(events) u) e
-		LEFT JOIN LATERAL (SELECT bool_or(o.kind = 'count') AS counted, bool_or(EXISTS (SELECT FROM dist.stock_event c WHERE c.item_id = o.item_id AND c.site_id = o.site_id AND c.event_at = o.event_at AND c.corrects_id = o.event_id
+		LEFT JOIN LATERAL (SELECT bool_or(o.kind = 'count') AS counted, bool_or(EXISTS (SELECT FROM dist.stock_event c WHERE c.item_id = e.item_id AND c.site_id = o.site_id AND c.event_at = o.event_at AND c.corrects_id = o.event_id
 				AND c.event_key IS DISTINCT FROM e.event_key)) AS undone
-			FROM dist.stock_event o WHERE o.item_id = e.item_id AND o.source = inventory_reversals.source AND o.event_key = e.reverses AND o.kind <> 'offset') o ON e.kind = 'reverse' AND e.outcome IS NULL
+			FROM distsync_internal.inventory_original(e.item_id, inventory_reversals.source, e.reverses) o) o ON e.kind = 'reverse' AND e.outcome IS NULL
 		CROSS JOIN LATERAL (SELECT CASE
 			WHEN e.kind <> 'reverse' OR e.outcome IS NOT NULL THEN NULL
 			WHEN o.counted THEN ARRAY['SD002', 'reverses', format('event "%s" is a count', e.reverses), 'Send another count.']

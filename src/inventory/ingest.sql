@@ -11,9 +11,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM unnest(events) e JOIN (VALUES (1), (2)) l(leg) ON l.leg = 1 OR e.kind = 'transfer'
 		WHERE e.outcome IS NULL AND e.kind <> 'reverse'
 		UNION ALL
-		SELECT e.ordinal, ROW(e.ordinal, o.item_id, o.site_id, o.perspective, o.state, o.lot, o.owner_id, 'reverse', -o.quantity, NULL, o.event_at, source, e.stream, e.sequence, o.reference, e.event_key,
+		SELECT e.ordinal, ROW(e.ordinal, e.item_id, o.site_id, o.perspective, o.state, o.lot, o.owner_id, 'reverse', -o.quantity, NULL, o.event_at, source, e.stream, e.sequence, o.reference, e.event_key,
 			o.event_id, NULL, correlation_id)::distsync_internal.inventory_movement
-		FROM unnest(events) e JOIN dist.stock_event o ON o.item_id = e.item_id AND o.source = inventory_movements.source AND o.event_key = e.reverses AND o.kind <> 'offset'
+		FROM unnest(events) e CROSS JOIN LATERAL distsync_internal.inventory_original(e.item_id, inventory_movements.source, e.reverses) o
 		WHERE e.outcome IS NULL AND e.kind = 'reverse') m
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_movements(distsync_internal.inventory_event[], text, uuid) IS 'Movements of the events that are to be applied: transfers have two legs, reversals those of their original with the sign turned.';

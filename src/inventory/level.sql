@@ -188,7 +188,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('stock_level', 'site', 'code', true, 'any', 'Site.', NULL),
 	('stock_level', 'perspective', 'code', false, 'any', 'Whose truth it is: book (ERP) or phys (warehouse). Default: by the kind of the system.', '{book,phys}'),
 	('stock_level', 'state', 'code', false, 'any', 'Stock state, default available.', NULL),
-	('stock_level', 'lot', 'text', false, 'any', 'Lot or serial number.', NULL),
+	('stock_level', 'lot', 'name', false, 'any', 'Lot or serial number.', NULL),
 	('stock_level', 'owner', 'code', false, 'any', 'Party that owns it, where it is not ours.', NULL),
 	('stock_level', 'quantity', 'quantity', true, 'nonnegative', 'What was found.', NULL),
 	('stock_level', 'unit', 'unit', false, 'any', 'Unit of the quantity, default the base unit.', NULL),

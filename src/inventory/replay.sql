@@ -19,9 +19,8 @@ BEGIN
 			AND o.source = inventory_told_already.source AND o.event_key = e.event_key AND o.kind <> 'offset')
 		UNION ALL
 		SELECT e.ordinal FROM unnest(events) e
-		WHERE e.outcome IS NULL AND e.kind = 'reverse' AND EXISTS (SELECT FROM dist.stock_event o
-			JOIN dist.stock_event c ON c.item_id = o.item_id AND c.site_id = o.site_id AND c.event_at = o.event_at AND c.corrects_id = o.event_id AND c.event_key = e.event_key
-			WHERE o.item_id = e.item_id AND o.source = inventory_told_already.source AND o.event_key = e.reverses AND o.kind <> 'offset'));
+		WHERE e.outcome IS NULL AND e.kind = 'reverse' AND EXISTS (SELECT FROM distsync_internal.inventory_original(e.item_id, inventory_told_already.source, e.reverses) o
+			JOIN dist.stock_event c ON c.item_id = e.item_id AND c.site_id = o.site_id AND c.event_at = o.event_at AND c.corrects_id = o.event_id AND c.event_key = e.event_key));
 	gone := ARRAY(SELECT e.ordinal FROM unnest(events) e
 		WHERE e.outcome IS NULL AND e.kind NOT IN ('count', 'reverse') AND e.event_at < until AND e.ordinal <> ALL (twice) AND EXISTS (
 			SELECT FROM (VALUES (e.site_id, e.state), (CASE e.kind WHEN 'transfer' THEN COALESCE(e.to_site_id, e.site_id) END, e.to_state)) l(site_id, state)
@@ -51,3 +50,26 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_replays(distsync_internal.inventory_event[], text) IS 'Events with outcome duplicate where they were told before, rejected (SD043) where that is not known any more.';
+
+-- inventory_original does the finding of the legs of an event by its name, for who reverses it. There is no index on names: an item has
+-- few events of the minutes in which a name was taken, which the primary key sees without a look at the rows. Only where the name is
+-- known and the event is not there (it was told again after its name was forgotten, or waited long for a lock) are all of the item looked through.
+CREATE FUNCTION distsync_internal.inventory_original(item_id bigint, source text, event_key text)
+RETURNS TABLE (event_id bigint, site_id bigint, event_at timestamptz, kind text, perspective text, state text, lot text, owner_id bigint, quantity numeric, reference text)
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	taken timestamptz := (SELECT d.seen_at FROM sync.dedupe d WHERE d.source = inventory_original.source AND d.key_hash = distsync_internal.inventory_event_hash(inventory_original.event_key));
+	since timestamptz := COALESCE(taken - interval '1 second', '-infinity');
+	until timestamptz := COALESCE(taken, clock_timestamp() - greatest((SELECT y.retention FROM sync.partition_policy y WHERE y.table_name = 'sync.inbox'), interval '2 days')) + interval '10 minutes';
+BEGIN
+	RETURN QUERY SELECT o.event_id, o.site_id, o.event_at, o.kind, o.perspective, o.state, o.lot, o.owner_id, o.quantity, o.reference FROM dist.stock_event o
+		WHERE o.item_id = inventory_original.item_id AND o.recorded_at BETWEEN since AND until AND o.source = inventory_original.source AND o.event_key = inventory_original.event_key AND o.kind <> 'offset';
+	IF NOT FOUND AND taken IS NOT NULL THEN
+		RETURN QUERY SELECT o.event_id, o.site_id, o.event_at, o.kind, o.perspective, o.state, o.lot, o.owner_id, o.quantity, o.reference FROM dist.stock_event o
+			WHERE o.item_id = inventory_original.item_id AND o.source = inventory_original.source AND o.event_key = inventory_original.event_key AND o.kind <> 'offset';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_original(bigint, text, text) IS
+	'Legs of the event of an item that a source calls so; none if it was not told. Looks at the events recorded when the name was taken, or, where the name is not known, at those from before names were forgotten.';
