@@ -272,6 +272,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_outlook_own(distsync_internal.inventory_line, distsync_internal.inventory_outlook, distsync_internal.inventory_grant[], jsonb, timestamptz) IS
 	'What may be promised at a site from each moment on if the external demand of this line became ours, after what is granted before it; base units.';
 
+-- inventory_plan_within does the same with the outlooks of the items of the line alone: a call may have thousands.
+CREATE FUNCTION distsync_internal.inventory_plan_within(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, granted distsync_internal.inventory_grant[], asides jsonb, options jsonb, at timestamptz, only_at timestamptz) RETURNS distsync_internal.inventory_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	own distsync_internal.inventory_plan := ROW('{}'::distsync_internal.inventory_outlook[], plan.budgets, '{}', 0, 0, NULL)::distsync_internal.inventory_plan;
+	p record;
+	n integer := 0;
+BEGIN
+	FOR p IN SELECT (options->'places'->(e.value->>0)->>0)::integer AS first, (options->'places'->(e.value->>0)->>1)::integer AS last
+		FROM jsonb_array_elements(COALESCE(options->'parts'->(line.item_id::text), jsonb_build_array(jsonb_build_array(line.item_id)))) e WHERE options->'places' ? (e.value->>0)
+	LOOP
+		own.outlook := own.outlook || plan.outlook[p.first:p.last];
+	END LOOP;
+	own := distsync_internal.inventory_plan_best(line, own, granted, asides, options, at, only_at);
+	FOR p IN SELECT (options->'places'->(e.value->>0)->>0)::integer AS first, (options->'places'->(e.value->>0)->>1)::integer AS last
+		FROM jsonb_array_elements(COALESCE(options->'parts'->(line.item_id::text), jsonb_build_array(jsonb_build_array(line.item_id)))) e WHERE options->'places' ? (e.value->>0)
+	LOOP
+		plan.outlook := plan.outlook[:p.first - 1] || own.outlook[n + 1:n + 1 + p.last - p.first] || plan.outlook[p.last + 1:];
+		n := n + 1 + p.last - p.first;
+	END LOOP;
+	own.outlook := plan.outlook;
+	RETURN own;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_plan_within(distsync_internal.inventory_line, distsync_internal.inventory_plan, distsync_internal.inventory_grant[], jsonb, jsonb, timestamptz, timestamptz) IS
+	'As inventory_plan_best(); options.places: {item_id: [first, last]} in the outlooks of the plan, which are sorted by item.';
+
 -- inventory_plan_together does the dating of all lines of a call on one date: the first on which, one after the other, all of them can be had.
 CREATE FUNCTION distsync_internal.inventory_plan_together(lines distsync_internal.inventory_line[], plan distsync_internal.inventory_plan, asides jsonb, options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -284,7 +311,7 @@ DECLARE
 BEGIN
 	-- before a line can be had alone there is no need to look
 	FOREACH l IN ARRAY lines LOOP
-		p := distsync_internal.inventory_plan_best(l, plan, NULL, asides, options, at, NULL);
+		p := distsync_internal.inventory_plan_within(l, plan, NULL, asides, options, at, NULL);
 		short := short OR p.rest > 0;
 		result := result || CASE WHEN p.rest > 0 THEN ARRAY[distsync_internal.inventory_short(l, p.rest, p.available)] ELSE p.grants END;
 		together := greatest(together, p.until);
@@ -293,7 +320,7 @@ BEGIN
 		result := '{}';
 		p := plan;
 		FOREACH l IN ARRAY lines LOOP
-			p := distsync_internal.inventory_plan_best(l, p, result, asides, options, at, together);
+			p := distsync_internal.inventory_plan_within(l, p, result, asides, options, at, together);
 			EXIT WHEN p.rest > 0;
 			result := result || p.grants;
 		END LOOP;
@@ -328,6 +355,8 @@ DECLARE
 	l distsync_internal.inventory_line;
 	result distsync_internal.inventory_grant[] := '{}';
 BEGIN
+	options := options || jsonb_build_object('places', (SELECT COALESCE(jsonb_object_agg(u.item_id, u.place), '{}') FROM (SELECT o.item_id, jsonb_build_array(min(o.n), max(o.n)) AS place
+		FROM unnest(q.outlook) WITH ORDINALITY o(item_id, site_id, moments, free, rest, aside, n) GROUP BY o.item_id) u));
 	IF options->'parts' <> '{}' THEN
 		lines := ARRAY(SELECT u FROM unnest(lines) u ORDER BY u.ordinal);
 	END IF;
@@ -335,7 +364,7 @@ BEGIN
 		result := distsync_internal.inventory_plan_together(lines, plan, q.asides, options, at);
 	ELSE
 		FOREACH l IN ARRAY lines LOOP
-			plan := distsync_internal.inventory_plan_best(l, plan, result, q.asides, options, at, NULL);
+			plan := distsync_internal.inventory_plan_within(l, plan, result, q.asides, options, at, NULL);
 			result := result || CASE WHEN plan.rest > 0 THEN ARRAY[distsync_internal.inventory_short(l, plan.rest, plan.available)] ELSE plan.grants END;
 		END LOOP;
 	END IF;
