@@ -153,7 +153,7 @@ BEGIN
 		), asked AS (
 			SELECT l.*, sum(l.quantity) OVER (PARTITION BY l.demand_key, l.item_id ORDER BY l.ordinal) AS until FROM unnest(lines) l WHERE l.demand_key IS NOT NULL AND NOT parts ? (l.item_id::text)
 		)
-		SELECT ROW(a.ordinal, 'reserved', a.item_id, w.site_id, least(a.until, w.until) - greatest(a.until - a.quantity, w.until - w.quantity), a.quantity, a.demand_key, a.requested_at, NULL, NULL)::distsync_internal.inventory_grant
+		SELECT ROW(a.ordinal, 'reserved', a.item_id, w.site_id, least(a.until, w.until) - greatest(a.until - a.quantity, w.until - w.quantity), a.quantity, a.demand_key, a.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant
 		FROM asked a JOIN left_without w ON w.demand_key = a.demand_key AND w.item_id = a.item_id AND least(a.until, w.until) > greatest(a.until - a.quantity, w.until - w.quantity)
 		ORDER BY a.ordinal, w.until);
 END

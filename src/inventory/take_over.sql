@@ -82,6 +82,7 @@ DECLARE
 	every jsonb := (SELECT COALESCE(jsonb_agg(to_jsonb(t)), '[]') FROM distsync_internal.inventory_takeable(items, sites, important, who, at) t);
 	plan jsonb := distsync_internal.inventory_lacks(stock, free, every);
 	grants distsync_internal.inventory_grant[];
+	t timestamptz;
 	p record;
 BEGIN
 	IF every = '[]' THEN
@@ -94,8 +95,10 @@ BEGIN
 			FOR p IN SELECT (x->>'item_id')::bigint AS item_id, (x->>'site_id')::bigint AS site_id, (x->>'quantity')::numeric AS quantity FROM jsonb_array_elements(plan) x ORDER BY 1, 2 LOOP
 				PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity, important, who, items, sites, (options->>'correlation_id')::uuid);
 			END LOOP;
+			-- as of an instant before the pools catch up, as inventory_reserve() decides: a hold that ends meanwhile is in their rows
+			t := clock_timestamp();
 			PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
-			grants := distsync_internal.inventory_decide(wanted, options, clock_timestamp());
+			grants := distsync_internal.inventory_decide(wanted, options, t);
 			IF attempt <> 2 AND (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) > had
 				AND (attempt = 3 OR NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved'))) THEN
 				RETURN grants;

@@ -26,7 +26,9 @@ CREATE VIEW fire.line AS
 -- ordered is each reservation of an order of the ERP, which may lower it whenever it likes
 CREATE VIEW fire.ordered AS SELECT r.reservation_id FROM dist.reservation r WHERE EXISTS (SELECT FROM fire.told t WHERE t.verb = 'order' AND split_part(r.demand_key, '/', 2) = t.asked->>'order_number');
 -- taken is each reservation that somebody else got something of, as its holder was told
-CREATE VIEW fire.taken AS SELECT (x->>'reservation_id')::bigint AS reservation_id, a.reason FROM sync.audit a CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(a.after) WHEN 'array' THEN a.after ELSE '[]' END) x WHERE a.verb = 'reallocate' AND a.entity = 'item_site';
+CREATE VIEW fire.taken AS
+	WITH t AS (SELECT (x->>'reservation_id')::bigint AS reservation_id, a.reason FROM sync.audit a CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(a.after) WHEN 'array' THEN a.after ELSE '[]' END) x WHERE a.verb = 'reallocate' AND a.entity = 'item_site')
+	SELECT * FROM t UNION SELECT k.reservation_id, t.reason FROM t JOIN dist.reservation r USING (reservation_id) JOIN dist.reservation k ON k.kit_group = r.kit_group;
 -- state is a reservation after each answer about it
 CREATE VIEW fire.state AS
 	SELECT p.reservation_id, p.id, 'reserve' AS verb, p.asked, 1::numeric AS per, CASE WHEN p.expires_at IS NULL THEN 'committed' ELSE 'held' END AS state, p.quantity, CASE WHEN p.expires_at IS NULL THEN p.quantity ELSE 0 END AS committed, 0::numeric AS shipped, p.expires_at FROM fire.promise p

@@ -31,6 +31,8 @@ INSERT INTO damage VALUES
 	('fold of the stock events equals the balance', $$UPDATE dist.stock_balance SET quantity = quantity + 0.000001 WHERE item_id = pg_temp.item('DMG-A') AND perspective = 'book'$$),
 	('fold of the stock events equals the balance', $$DELETE FROM dist.stock_balance WHERE item_id = pg_temp.item('DMG-B')$$),
 	('fold of the stock events equals the balance', $$DELETE FROM dist.stock_event WHERE item_id = pg_temp.item('DMG-A') AND kind = 'ship'$$),
+	('what is in flight follows from what was told', $$UPDATE dist.stock_in_flight SET phys = phys - 1 WHERE item_id = pg_temp.item('DMG-A')$$),
+	('what is in flight follows from what was told', $$DELETE FROM dist.stock_in_flight WHERE item_id = pg_temp.item('DMG-A')$$),
 	('a pool keeps the terms of its stock, supply and demand', $$UPDATE dist.stock_pool SET cap = cap + 1 WHERE item_id = pg_temp.item('DMG-A')$$),
 	('a pool keeps the terms of its stock, supply and demand', $$UPDATE dist.stock_pool SET ruled = false WHERE item_id = pg_temp.item('DMG-B')$$),
 	('a pool keeps the terms of its stock, supply and demand', $$UPDATE dist.stock_pool SET low = low - 1, due = due - 1 WHERE item_id = pg_temp.item('DMG-A')$$),
