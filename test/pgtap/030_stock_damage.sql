@@ -10,13 +10,15 @@ INSERT INTO done SELECT 1 FROM distsync.apply('currency', '{"currency":"USD"}', 
 INSERT INTO done SELECT 1 FROM distsync.apply('unit', '{"unit":"EA"}', 'distsync');
 INSERT INTO done SELECT 1 FROM distsync.apply('company', '{"code":"DMG","name":"d","currency":"USD"}', 'distsync');
 INSERT INTO done SELECT 1 FROM distsync.apply_all('site', '[{"code":"DMG-1","name":"one","company":"DMG"},{"code":"DMG-2","name":"two","company":"DMG"}]', 'distsync');
-INSERT INTO done SELECT 1 FROM distsync.apply_all('item', '[{"sku":"DMG-A","base_unit":"EA"},{"sku":"DMG-B","base_unit":"EA"},{"sku":"DMG-H","base_unit":"EA"}]', 'distsync');
+INSERT INTO done SELECT 1 FROM distsync.apply_all('item', '[{"sku":"DMG-A","base_unit":"EA"},{"sku":"DMG-B","base_unit":"EA"},{"sku":"DMG-H","base_unit":"EA"},{"sku":"DMG-I","base_unit":"EA"}]', 'distsync');
 INSERT INTO done SELECT 1 FROM distsync.apply('item', '{"sku":"DMG-K","base_unit":"EA","kit":true,"components":[{"sku":"DMG-A","quantity":2},{"sku":"DMG-B","quantity":1}]}', 'distsync');
 INSERT INTO done SELECT 1 FROM distsync.apply_all('stock_event', '[{"event_id":"1","kind":"count","sku":"DMG-A","site":"DMG-1","quantity":100,"event_at":"2024-01-01T00:00:00Z","stream":"s","sequence":1},
 	{"event_id":"2","kind":"count","sku":"DMG-B","site":"DMG-1","quantity":100,"event_at":"2024-01-01T00:00:00Z","stream":"s","sequence":2},
 	{"event_id":"3","kind":"count","sku":"DMG-H","site":"DMG-1","quantity":100,"event_at":"2024-01-01T00:00:00Z","stream":"s","sequence":4}]', 'dmg-wms');
 INSERT INTO done SELECT 1 FROM distsync.apply('stock_event', '{"event_id":"1","kind":"count","sku":"DMG-A","site":"DMG-1","quantity":100,"event_at":"2024-01-01T00:00:00Z"}', 'dmg-erp');
 INSERT INTO done SELECT 1 FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO","sku":"DMG-A","site":"DMG-1","quantity":5,"expected_at":"2999-01-01T00:00:00Z"}', 'dmg-erp');
+INSERT INTO done SELECT 1 FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO","sku":"DMG-I","site":"DMG-1","quantity":5,"expected_at":"2999-01-01T00:00:00Z"}', 'dmg-erp');
+INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-I","quantity":4,"site":"DMG-1"}]', '{"holder":"dmg","mode":"one_date","ttl":"1 day"}');
 INSERT INTO done SELECT 1 FROM distsync.apply('stock_quota', '{"sku":"DMG-B","scope_kind":"collective","quantity":50}', 'dmg-erp');
 INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-A","quantity":4,"site":"DMG-1","demand_key":"DMG/1/1"}]', '{"holder":"dmg","commit":true}');
 INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-A","quantity":3,"site":"DMG-1"},{"item":"DMG-B","quantity":3,"site":"DMG-1"}]', '{"holder":"dmg","ttl":"1 day"}');
@@ -47,6 +49,10 @@ INSERT INTO damage VALUES
 	('held and committed of a pool are the sum of its live reservations', $$UPDATE dist.stock_pool_slot SET held = held + 0.5 WHERE item_id = pg_temp.item('DMG-H') AND slot = 0$$),
 	('nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', $$UPDATE dist.stock_pool SET held = 1000 WHERE item_id = pg_temp.item('DMG-A')$$),
 	('nothing is promised beyond cap, backorder allowance and shortfall, and a shortfall has a cause', $$UPDATE dist.stock_pool SET shortfall = 1 WHERE item_id = pg_temp.item('DMG-A')$$),
+	('what is promised for a later date is covered by then, and by nothing that others are promised', $$UPDATE dist.supply SET quantity = 3 WHERE item_id = pg_temp.item('DMG-I')$$),
+	('what is promised for a later date is covered by then, and by nothing that others are promised', $$UPDATE dist.reservation SET promised_at = '2998-01-01' WHERE item_id = pg_temp.item('DMG-I')$$),
+	('a pool keeps the terms of its stock, supply and demand', $$UPDATE dist.stock_pool SET inbound = inbound - 1 WHERE item_id = pg_temp.item('DMG-I')$$),
+	('a pool whose promises wait says so', $$UPDATE dist.stock_pool SET waiting = false WHERE item_id = pg_temp.item('DMG-I')$$),
 	('what a pool has dealt out are the shares of its slots', $$UPDATE dist.stock_pool SET dealt = dealt - 1 WHERE item_id = pg_temp.item('DMG-H')$$),
 	('what a pool has dealt out are the shares of its slots', $$UPDATE dist.stock_pool SET slots = 0 WHERE item_id = pg_temp.item('DMG-H')$$),
 	('no more is promised from a quota than it has', $$UPDATE dist.stock_quota SET quantity = 1, consumed = 0 WHERE item_id = pg_temp.item('DMG-B')$$),
