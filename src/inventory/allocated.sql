@@ -36,6 +36,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m record;
 	back numeric;
+	loose boolean;
 BEGIN
 	FOR m IN
 		SELECT l.item_id, l.site_id, l.reference, l.lot, l.owner_id, sum(l.quantity) AS quantity, min(l.event_at) AS event_at, min(l.source) AS source
@@ -47,8 +48,9 @@ BEGIN
 		UPDATE dist.demand d SET ahead = d.ahead - greatest(0, back), status = distsync_internal.inventory_demand_status(d.reserved, d.ordered, d.allocated, d.shipped)
 		WHERE d.demand_key = m.reference AND d.item_id = m.item_id AND d.site_id = m.site_id;
 		IF back > 0 THEN
+			loose := EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective = 'phys' AND b.state = 'available' AND b.lot = '' AND b.owner_id = 0 AND b.quantity < 0);
 			PERFORM distsync_internal.inventory_post(ARRAY(SELECT ROW(1, m.item_id, m.site_id, 'phys', x.state, x.lot, x.owner_id, 'transfer', x.quantity, NULL, m.event_at, m.source, '', NULL, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_movement
-				FROM (VALUES ('allocated', m.lot, m.owner_id, -back), ('available', '', 0::bigint, back)) x(state, lot, owner_id, quantity)));
+				FROM (VALUES ('allocated', m.lot, m.owner_id, -back), ('available', CASE WHEN loose THEN '' ELSE m.lot END, CASE WHEN loose THEN 0 ELSE m.owner_id END, back)) x(state, lot, owner_id, quantity)));
 		END IF;
 		PERFORM distsync_internal.inventory_spread(m.item_id, m.reference, (SELECT sum(d.ordered) FROM dist.demand d WHERE d.demand_key = m.reference AND d.item_id = m.item_id), NULL);
 		PERFORM distsync_internal.inventory_over_shipped(m.item_id, m.reference, NULL, true);

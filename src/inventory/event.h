@@ -48,6 +48,7 @@ typedef struct DsEventCode
 	int64 id;
 	DsSlice unit;	 /* of an item: its base unit */
 	bool serial;	 /* of an item: its lots are serial numbers */
+	bool lots;		 /* of an item: it is kept by lot */
 	bool promisable; /* of a state */
 } DsEventCode;
 

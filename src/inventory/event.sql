@@ -41,7 +41,7 @@ BEGIN
 		CROSS JOIN LATERAL jsonb_to_record(e->'doc') AS x(event_id text, kind text, perspective text, sku text, site text, to_site text, state text, to_state text, lot text, owner text,
 			quantity numeric, unit text, event_at timestamptz, stream text, sequence bigint, reference text, expires_on date, reverses text)
 	), r AS (
-		SELECT d.*, COALESCE(d.perspective, usual) AS side, i.id AS item_id, t.kit, s.id AS site_id, ts.id AS to_site_id, p.id AS owner_id, st.state AS known_state, st.ages_into AS released, tst.state AS known_to_state,
+		SELECT d.*, COALESCE(d.perspective, usual) AS side, i.id AS item_id, t.kit, t.lot_controlled, s.id AS site_id, ts.id AS to_site_id, p.id AS owner_id, st.state AS known_state, st.ages_into AS released, tst.state AS known_to_state,
 			t.base_unit, COALESCE(d.unit, i.unit, t.base_unit) AS used_unit, u.numerator, u.denominator,
 			CASE WHEN COALESCE(d.unit, i.unit, t.base_unit) = t.base_unit THEN distsync_internal.master_exact(d.quantity, 1, 1)
 				WHEN u.unit IS NOT NULL THEN distsync_internal.master_exact(d.quantity, u.numerator, u.denominator) END AS base_quantity
@@ -67,6 +67,7 @@ BEGIN
 		WHEN r.known_state IS NULL THEN ARRAY['SD001', 'state', format('unknown stock state "%s"', r.state), 'Use a state of dist.stock_state.']
 		WHEN r.to_state IS NOT NULL AND r.known_to_state IS NULL THEN ARRAY['SD001', 'to_state', format('unknown stock state "%s"', r.to_state), 'Use a state of dist.stock_state.']
 		WHEN r.side IS NULL THEN ARRAY['SD005', 'perspective', 'field "perspective" is missing', 'Say book or phys: this source is neither an ERP nor a warehouse.']
+		WHEN r.lot_controlled AND r.side = 'phys' AND COALESCE(r.lot, '') = '' AND r.kind <> 'reverse' THEN ARRAY['SD005', 'lot', format('item "%s" is kept by lot and the event names none', r.sku), 'Name the lot, or send the item with lot_controlled false.']
 		WHEN r.event_at IS NULL AND r.kind <> 'reverse' THEN ARRAY['SD005', 'event_at', 'field "event_at" is missing', 'Say when it happened.']
 		WHEN r.event_at > clock_timestamp() + interval '1 day' THEN ARRAY['SD002', 'event_at', format('event of %s has not happened yet', r.event_at), 'Correct the clock of the sender; what is expected is supply, not an event.']
 		WHEN r.kind = 'reverse' AND r.reverses IS NULL THEN ARRAY['SD005', 'reverses', 'field "reverses" is missing', 'Name the event_id of the event to reverse.']

@@ -58,14 +58,16 @@ enum
 	C_ID,
 	C_BASE_UNIT,
 	C_KIT,
-	C_SERIAL
+	C_SERIAL,
+	C_LOTS
 };
 
 static DsTable code_tables[CODE_KINDS] = {
 	[CODE_ITEM] = {.name = "item",
 				   .index = "item_sku_uq",
 				   .keys = {"sku"},
-				   .columns = {"item_id", "base_unit", "kit", "serial_controlled"}},
+				   .columns = {"item_id", "base_unit", "kit", "serial_controlled",
+							   "lot_controlled"}},
 	[CODE_SITE] = {.name = "site",
 				   .index = "site_code_uq",
 				   .keys = {"code"},
@@ -150,6 +152,7 @@ take_code(CodeKind kind, const DsReader *reader, DsEventCode *what)
 		what->unit.s = VARDATA_ANY(unit);
 		what->unit.len = VARSIZE_ANY_EXHDR(unit);
 		what->serial = DatumGetBool(reader->values[C_SERIAL]);
+		what->lots = DatumGetBool(reader->values[C_LOTS]);
 		return !DatumGetBool(reader->values[C_KIT]);
 	}
 	return true;
@@ -358,6 +361,9 @@ resolve_event(DsEventCall *call, DsEvent *event)
 	event->to = find_code(codes, CODE_STATE, event->to_state);
 	if (event->item == NULL || event->site_id == 0 || event->from == NULL || event->to == NULL ||
 		(event->to_site.s != NULL && event->to_site_id == 0))
+		return false;
+	/* whose lot is missing is for SQL to refuse */
+	if (event->item->lots && !event->book && event->lot.len == 0)
 		return false;
 	if (event->owner.s != NULL)
 	{

@@ -166,6 +166,8 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 	/* what left a site whose stock only the book keeps */
 	if (event->book && terms->phys == NULL && ds_inventory_departure_is_named(posting, leg))
 		return false;
+	if (ds_inventory_leg_lands(posting, leg))
+		return false;
 	/* what the other perspective will name, too */
 	if ((leg->promisable || event->kind == DS_EVENT_SHIP) &&
 		(event->book ? terms->phys : terms->book) != NULL &&
@@ -563,6 +565,7 @@ ds_inventory_event_pools_rest(DsEventPosting *posting)
 	close_reader(&posting->barriers);
 	close_reader(&posting->companies);
 	close_reader(&posting->departures);
+	close_reader(&posting->transits);
 }
 
 /* ds_inventory_event_pools_end does the end. */

@@ -65,6 +65,7 @@ typedef struct DsEventPosting
 	DsReader *demands;
 	DsReader *companies;
 	DsReader *departures;
+	DsReader *transits;
 	DsReader *lots;
 	DsReader *counts;
 	DsReader *barriers;
@@ -80,6 +81,7 @@ extern int ds_inventory_leg_compare_balances(const DsLeg *a, const DsLeg *b);
 extern bool ds_inventory_event_allocates(const DsEvent *event);
 extern bool ds_inventory_line_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_departure_is_named(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_leg_lands(DsEventPosting *posting, const DsLeg *leg);
 extern void ds_inventory_event_pools_begin(DsEventPosting *posting);
 extern void ds_inventory_event_stamp(DsEventPosting *posting);
 extern DsEventVerdict ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);

@@ -25,14 +25,15 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	m record;
 BEGIN
-	UPDATE dist.supply s SET received = greatest(0, s.received + r.received),
-		status = CASE WHEN s.status = 'cancelled' THEN s.status WHEN s.received + r.received >= s.quantity THEN 'done' ELSE 'open' END
+	PERFORM distsync_internal.inventory_receive(r.item_id, r.site_id, r.reference, r.received)
 	FROM (SELECT u.item_id, u.site_id, u.reference, sum(u.quantity) AS received
 		FROM unnest(movements) u
-		WHERE u.reference IS NOT NULL AND (u.kind = 'receive' OR u.kind = 'reverse' AND u.quantity < 0)
+		WHERE u.reference IS NOT NULL AND u.kind IN ('receive', 'reverse') AND EXISTS (SELECT FROM dist.supply s WHERE s.item_id = u.item_id AND s.site_id = u.site_id AND s.reference = u.reference)
+			AND distsync_internal.inventory_is_receipt(u.kind, u.item_id, u.site_id, u.event_at, u.corrects_id)
 			AND (u.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = 'phys'))
-		GROUP BY u.item_id, u.site_id, u.reference) r
-	WHERE s.item_id = r.item_id AND s.site_id = r.site_id AND s.reference = r.reference;
+		GROUP BY u.item_id, u.site_id, u.reference ORDER BY u.item_id, u.site_id, u.reference) r
+	WHERE r.received <> 0;
+	PERFORM distsync_internal.inventory_land(movements);
 	PERFORM distsync_internal.inventory_allocate_stock(movements);
 	FOR m IN
 		SELECT u.item_id, u.site_id, u.reference, -sum(u.quantity) AS shipped,
@@ -53,7 +54,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_progress(distsync_internal.inventory_movement[]) IS
-	'Moves supply.received by receipts whose reference is the supply''s, consumes the demand whose key is the reference of a shipment, gives it back where a shipment never happened, and notes what the warehouse has allocated to a demand. The caller holds the locks of demands and pools.';
+	'Moves supply.received by receipts whose reference is the supply''s, takes what has arrived out of transit, consumes the demand whose key is the reference of a shipment, gives it back where a shipment never happened, and notes what the warehouse has allocated to a demand. The caller holds the locks of demands and pools.';
 
 -- inventory_take_movements does the posting of movements and all that follows from them, under the pools' locks: reversals that are told
 -- with them or waited for them, supply and demand, differences of counts, the pools.
@@ -139,7 +140,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('stock_event', 'to_site', 'code', false, 'any', 'For a transfer: site it goes to.', NULL),
 	('stock_event', 'state', 'code', false, 'any', 'Stock state, default available.', NULL),
 	('stock_event', 'to_state', 'code', false, 'any', 'For a transfer: state it becomes. Without it and to_site stock is released: what is in quality, in_transit or returns becomes available.', NULL),
-	('stock_event', 'lot', 'name', false, 'any', 'Lot or serial number.', NULL),
+	('stock_event', 'lot', 'name', false, 'any', 'Lot or serial number; the warehouse must name it where an item is kept by lot (lot_controlled).', NULL),
 	('stock_event', 'owner', 'code', false, 'any', 'Party that owns it, where it is not ours.', NULL),
 	('stock_event', 'quantity', 'quantity', false, 'any', 'delta: the change, with its sign; count: what was found; otherwise what moved, above 0. Not for reverse.', NULL),
 	('stock_event', 'unit', 'unit', false, 'any', 'Unit of the quantity, default the base unit.', NULL),

@@ -194,8 +194,8 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_posted_until(bigint, bigint) IS 'Business time of the last count of promisable stock by the book; -infinity if there is none.';
 
--- inventory_undoes_ship does the look at what a reversal undoes, or brings back, in the end.
-CREATE FUNCTION distsync_internal.inventory_undoes_ship(item_id bigint, site_id bigint, event_at timestamptz, corrects_id bigint) RETURNS boolean
+-- inventory_undone_kind does the look at what a reversal undoes, or brings back, in the end.
+CREATE FUNCTION distsync_internal.inventory_undone_kind(item_id bigint, site_id bigint, event_at timestamptz, corrects_id bigint) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -204,11 +204,20 @@ DECLARE
 BEGIN
 	LOOP
 		SELECT e.kind, e.corrects_id INTO o FROM dist.stock_event e
-		WHERE e.item_id = inventory_undoes_ship.item_id AND e.site_id = inventory_undoes_ship.site_id AND e.event_at = inventory_undoes_ship.event_at AND e.event_id = id;
+		WHERE e.item_id = inventory_undone_kind.item_id AND e.site_id = inventory_undone_kind.site_id AND e.event_at = inventory_undone_kind.event_at AND e.event_id = id;
 		EXIT WHEN o.kind IS DISTINCT FROM 'reverse';
 		id := o.corrects_id;
 	END LOOP;
-	RETURN COALESCE(o.kind = 'ship', false);
+	RETURN o.kind;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_undone_kind(bigint, bigint, timestamptz, bigint) IS 'Kind of the event that a reversal corrects (its item, site, event_at, corrects_id), through reversals of reversals; NULL = it is not kept any more.';
+
+-- inventory_undoes_ship does the question whether a reversal undoes a shipment, or brings one back.
+CREATE FUNCTION distsync_internal.inventory_undoes_ship(item_id bigint, site_id bigint, event_at timestamptz, corrects_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN COALESCE(distsync_internal.inventory_undone_kind(item_id, site_id, event_at, corrects_id) = 'ship', false);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_undoes_ship(bigint, bigint, timestamptz, bigint) IS 'Whether the event that a reversal corrects (its item, site, event_at, corrects_id) is a shipment, through reversals of reversals.';

@@ -91,6 +91,42 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_release(text, numeric) IS
 	'Gives back what is held or committed for a demand, newest first; base units, of a kit whole kits, NULL = all; more than there is gives back what there is. What the ERP says of the line stays until it says otherwise: see inventory_demand(). Returns what was given back. Errors: SD002 negative quantity.';
 
+-- inventory_give_up does the giving back of all that is promised to a demand in some items.
+CREATE FUNCTION distsync_internal.inventory_give_up(demand_key text, item_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	PERFORM distsync_internal.inventory_give_back(x.item_id, x.reservation_id, NULL, 'released')
+	FROM (SELECT r.item_id, r.reservation_id FROM dist.reservation r
+		WHERE r.demand_key = inventory_give_up.demand_key AND r.state IN ('held', 'committed') AND (r.item_id = ANY (item_ids) OR r.kit_group IN (SELECT g.kit_group FROM dist.reservation g
+			WHERE g.demand_key = inventory_give_up.demand_key AND g.state IN ('held', 'committed') AND g.item_id = ANY (item_ids))) ORDER BY r.reservation_id DESC) x;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_give_up(text, bigint[]) IS 'Releases what is held or committed for a demand in these items, and the other components of kits that these are part of. The caller holds the locks of the demand and its pools, has ended holds that are over, and refreshes the pools.';
+
+-- inventory_abandon does the giving up of a line, or of items that are its no more: what we promised is given back, what was ordered is
+-- what has left. What the warehouse has allocated is for the warehouse to say.
+CREATE FUNCTION distsync_internal.inventory_abandon(demand_key text, item_ids bigint[]) RETURNS numeric
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	k record;
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = inventory_abandon.demand_key AND d.item_id = ANY (item_ids)) THEN
+		RETURN 0;
+	END IF;
+	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[inventory_abandon.demand_key], NULL, NULL);
+	PERFORM distsync_internal.inventory_expire(k.items, k.sites, clock_timestamp());
+	PERFORM distsync_internal.inventory_give_up(inventory_abandon.demand_key, item_ids);
+	PERFORM distsync_internal.inventory_spread(x.item_id, inventory_abandon.demand_key, x.shipped, NULL)
+	FROM (SELECT d.item_id, sum(d.shipped) AS shipped FROM dist.demand d WHERE d.demand_key = inventory_abandon.demand_key AND d.item_id = ANY (item_ids)
+		GROUP BY d.item_id HAVING sum(d.ordered) > sum(d.shipped)) x;
+	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
+	RETURN (SELECT COALESCE(sum(d.shipped), 0) FROM dist.demand d WHERE d.demand_key = inventory_abandon.demand_key AND d.item_id = ANY (item_ids));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_abandon(text, bigint[]) IS
+	'Gives up what is owed of a demand in these items: reservations are released, ordered becomes what has left. Returns how much has left of them, base units.';
+
 -- inventory_demand does the noting of what the order's owner says of a line. It is a fact: if stock does not cover it, the shortfall
 -- says so. What we reserved for the same line is the same demand, whichever came first.
 CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL, parts jsonb DEFAULT NULL) RETURNS void
@@ -122,7 +158,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, big
 -- inventory_ship does a shipment: the promise is consumed, stock leaves, and what left beyond what was wanted is an exception, never
 -- an error, because the goods are gone.
 CREATE FUNCTION distsync_internal.inventory_ship(item_id bigint, site_id bigint, demand_key text, base_quantity numeric, event_at timestamptz, source text,
-	reference text DEFAULT NULL, correlation_id uuid DEFAULT NULL) RETURNS jsonb
+	reference text DEFAULT NULL, correlation_id uuid DEFAULT NULL, lot text DEFAULT '') RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -140,19 +176,19 @@ BEGIN
 		WHERE d.demand_key = inventory_ship.demand_key AND d.item_id = inventory_ship.item_id AND d.site_id = inventory_ship.site_id AND d.phys_allocated), 0);
 	consumed := distsync_internal.inventory_consume(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity);
 	IF distsync_internal.inventory_ship_stock(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.base_quantity, allocated, inventory_ship.event_at,
-			inventory_ship.source, COALESCE(inventory_ship.reference, inventory_ship.demand_key), inventory_ship.correlation_id) AND inventory_ship.demand_key IS NOT NULL THEN
+			inventory_ship.source, COALESCE(inventory_ship.reference, inventory_ship.demand_key), inventory_ship.correlation_id, inventory_ship.lot) AND inventory_ship.demand_key IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_note_ahead(inventory_ship.item_id, inventory_ship.site_id, inventory_ship.demand_key, inventory_ship.base_quantity - allocated);
 	END IF;
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites, inventory_ship.correlation_id);
 	RETURN jsonb_build_object('reserved', consumed, 'over', distsync_internal.inventory_over_shipped(inventory_ship.item_id, inventory_ship.demand_key, inventory_ship.correlation_id, true));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_ship(bigint, bigint, text, numeric, timestamptz, text, text, uuid) IS
-	'A shipment line as a fact: consumes the reservation of the demand (at this site first), moves the pool, writes the stock events of whoever keeps them. base units above 0. reference: document that the book will name too (shipment number). Never refused for being too much. Returns {"reserved": taken from reservations, "over": shipped beyond what is wanted, in all}. Errors: SD002 quantity.';
+COMMENT ON FUNCTION distsync_internal.inventory_ship(bigint, bigint, text, numeric, timestamptz, text, text, uuid, text) IS
+	'A shipment line as a fact: consumes the reservation of the demand (at this site first), moves the pool, writes the stock events of whoever keeps them. base units above 0. reference: document that the book will name too (shipment number); lot: lot or serial that left, '''' = not told, see inventory_pick(). Never refused for being too much. Returns {"reserved": taken from reservations, "over": shipped beyond what is wanted, in all}. Errors: SD002 quantity.';
 
 -- inventory_ship_stock does the stock side of a shipment: the warehouse's event, and the book's only where we keep the book. Where the
 -- book is kept elsewhere and a perspective of its own exists, the movement waits as in flight until the book names it.
-CREATE FUNCTION distsync_internal.inventory_ship_stock(item_id bigint, site_id bigint, quantity numeric, allocated numeric, event_at timestamptz, source text, reference text, correlation_id uuid) RETURNS boolean
+CREATE FUNCTION distsync_internal.inventory_ship_stock(item_id bigint, site_id bigint, quantity numeric, allocated numeric, event_at timestamptz, source text, reference text, correlation_id uuid, lot text) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -171,14 +207,13 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM distsync_internal.inventory_post(ARRAY(
-		SELECT ROW(1, inventory_ship_stock.item_id, inventory_ship_stock.site_id, p.perspective, x.state, '', 0, 'ship', -x.quantity, NULL, inventory_ship_stock.event_at,
+		SELECT ROW(1, inventory_ship_stock.item_id, inventory_ship_stock.site_id, p.perspective, x.state, x.from_lot, x.owner_id, 'ship', -x.taken, NULL, inventory_ship_stock.event_at,
 			inventory_ship_stock.source, '', NULL, inventory_ship_stock.reference, NULL, NULL, NULL, inventory_ship_stock.correlation_id)::distsync_internal.inventory_movement
-		FROM (VALUES ('phys', known <> '{book}'), ('book', native AND known <> '{phys}')) p(perspective, wanted)
-		CROSS JOIN LATERAL (VALUES ('available', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.quantity - inventory_ship_stock.allocated ELSE inventory_ship_stock.quantity END),
-			('allocated', CASE p.perspective WHEN 'phys' THEN inventory_ship_stock.allocated ELSE 0 END)) x(state, quantity)
-		WHERE p.wanted AND x.quantity > 0));
+		FROM (VALUES ('phys', known <> '{book}', inventory_ship_stock.allocated), ('book', native AND known <> '{phys}', 0)) p(perspective, wanted, allocated)
+		CROSS JOIN LATERAL distsync_internal.inventory_pick(inventory_ship_stock.item_id, inventory_ship_stock.site_id, p.perspective, inventory_ship_stock.lot, inventory_ship_stock.quantity, p.allocated, inventory_ship_stock.event_at) x
+		WHERE p.wanted));
 	RETURN known <> '{book}';
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_ship_stock(bigint, bigint, numeric, numeric, timestamptz, text, text, uuid) IS
-	'Writes the stock events of a shipment, base units: physical unless only the book knows the site, book only where stock is native; else the movement is noted as in flight under its reference. allocated: part that leaves from the state allocated. Returns whether physical stock was written.';
+COMMENT ON FUNCTION distsync_internal.inventory_ship_stock(bigint, bigint, numeric, numeric, timestamptz, text, text, uuid, text) IS
+	'Writes the stock events of a shipment, base units, of the lots, owners and states that inventory_pick() finds: physical unless only the book knows the site, book only where stock is native; else the movement is noted as in flight under its reference. allocated: part that leaves from the state allocated. Returns whether physical stock was written.';

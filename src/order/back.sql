@@ -15,7 +15,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o record;
 	l record;
-	d record;
 	key text;
 BEGIN
 	SELECT s.*, c.code AS company INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id
@@ -28,15 +27,7 @@ BEGIN
 	PERFORM distsync_internal.order_lock_stock(order_end.customer_id, order_end.order_id);
 	FOR l IN SELECT x.* FROM dist.order_line x WHERE x.customer_id = order_end.customer_id AND x.order_id = order_end.order_id ORDER BY x.item_id, x.line_no LOOP
 		key := o.company || '/' || o.order_number || '/' || l.line_no;
-		PERFORM distsync_internal.inventory_release(key);
-		-- nothing more of it is wanted than what has left, of each component of a kit
-		FOR d IN SELECT p.item_id, (SELECT x.site_id FROM dist.demand x WHERE x.item_id = p.item_id AND x.demand_key = key ORDER BY x.ordered DESC, x.site_id LIMIT 1) AS site_id,
-				CASE WHEN l.components IS NULL THEN l.shipped_quantity ELSE (SELECT sum(x.shipped) FROM dist.demand x WHERE x.item_id = p.item_id AND x.demand_key = key) END AS shipped
-			FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p
-			WHERE EXISTS (SELECT FROM dist.demand x WHERE x.item_id = p.item_id AND x.demand_key = key AND x.ordered > x.shipped) ORDER BY p.item_id
-		LOOP
-			PERFORM distsync_internal.inventory_demand(d.item_id, d.site_id, key, NULL, d.shipped, NULL, 'distsync');
-		END LOOP;
+		PERFORM distsync_internal.inventory_abandon(key, ARRAY(SELECT DISTINCT d.item_id FROM dist.demand d WHERE d.demand_key = key));
 	END LOOP;
 	UPDATE dist.order_line x SET cancelled_quantity = greatest(x.base_quantity - x.shipped_quantity, 0)
 	WHERE x.customer_id = order_end.customer_id AND x.order_id = order_end.order_id;

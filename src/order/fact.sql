@@ -38,22 +38,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_fact_read(jsonb, text) IS
 	'An order document {doc, company_id} of its owner: the order it is about if known, lines with the owner''s prices and the sites that serve them. Errors: SD001, SD002, SD003, SD004, SD005, SD006 naming the field.';
 
--- order_fact_demand does the telling of inventory what the owner ordered of each line, and gives back what we promised beyond it.
+-- order_fact_demand does the telling of inventory what the owner ordered of each line, and gives back what we promised beyond it. Where a
+-- line is of another item now, nothing is owed of what it was, and what has left of that is no part of what it still wants.
 CREATE FUNCTION distsync_internal.order_fact_demand(o jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	l record;
 	key text;
+	others bigint[];
+	wanted numeric;
 	reserved numeric;
 BEGIN
-	FOR l IN SELECT t.* FROM dist.order_line t WHERE t.customer_id = (o ->> 'customer_id')::bigint AND t.order_id = (o ->> 'order_id')::bigint AND t.site_id IS NOT NULL ORDER BY t.item_id, t.line_no LOOP
+	FOR l IN SELECT t.* FROM dist.order_line t WHERE t.customer_id = (o ->> 'customer_id')::bigint AND t.order_id = (o ->> 'order_id')::bigint ORDER BY t.item_id, t.line_no LOOP
 		key := (o -> 'doc' ->> 'company') || '/' || (o ->> 'order_number') || '/' || l.line_no;
+		others := ARRAY(SELECT DISTINCT d.item_id FROM dist.demand d WHERE d.demand_key = key AND d.item_id NOT IN (SELECT p.item_id FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p));
+		wanted := l.base_quantity - l.cancelled_quantity;
+		IF others <> '{}' THEN
+			PERFORM distsync_internal.inventory_abandon(key, others);
+			wanted := greatest(0, wanted - greatest(0, l.shipped_quantity - (SELECT min(COALESCE((SELECT sum(d.shipped) FROM dist.demand d WHERE d.demand_key = key AND d.item_id = p.item_id), 0) / p.per)
+				FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p)));
+		END IF;
+		CONTINUE WHEN l.site_id IS NULL;
 		SELECT max(CASE WHEN l.components IS NULL THEN r.reserved ELSE ceil(r.reserved / p.per) END) INTO reserved FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p
 		CROSS JOIN LATERAL (SELECT sum(d.reserved) AS reserved FROM dist.demand d WHERE d.item_id = p.item_id AND d.demand_key = key) r;
-		IF reserved > l.base_quantity - l.cancelled_quantity THEN
-			PERFORM distsync_internal.inventory_release(key, reserved - l.base_quantity + l.cancelled_quantity);
+		IF reserved > wanted THEN
+			PERFORM distsync_internal.inventory_release(key, reserved - wanted);
 		END IF;
-		PERFORM distsync_internal.inventory_demand(l.item_id, l.site_id, key, (o ->> 'customer_id')::bigint, l.base_quantity - l.cancelled_quantity, l.requested_at, o ->> 'source', l.components);
+		PERFORM distsync_internal.inventory_demand(l.item_id, l.site_id, key, (o ->> 'customer_id')::bigint, wanted, l.requested_at, o ->> 'source', l.components);
 	END LOOP;
 END
 $$;

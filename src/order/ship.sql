@@ -120,10 +120,10 @@ BEGIN
 	INSERT INTO dist.shipment_line (customer_id, shipment_id, line_no, order_line_no, item_id, lot, quantity)
 	SELECT customer, id, (x ->> 'place')::integer, (x ->> 'line')::integer, (x ->> 'item_id')::bigint, x ->> 'lot', (x ->> 'quantity')::numeric FROM jsonb_array_elements(s -> 'lines') x;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
-		FOR l IN SELECT p.item_id, x ->> 'line' AS line, sum((x ->> 'quantity')::numeric * p.per) AS quantity FROM jsonb_array_elements(s -> 'lines') x
-			CROSS JOIN LATERAL distsync_internal.inventory_taken_from((x ->> 'item_id')::bigint, NULLIF(x -> 'components', 'null')) p GROUP BY 1, 2 ORDER BY 1, 2 LOOP
+		FOR l IN SELECT p.item_id, x ->> 'line' AS line, CASE WHEN p.item_id = (x ->> 'item_id')::bigint THEN x ->> 'lot' ELSE '' END AS lot, sum((x ->> 'quantity')::numeric * p.per) AS quantity FROM jsonb_array_elements(s -> 'lines') x
+			CROSS JOIN LATERAL distsync_internal.inventory_taken_from((x ->> 'item_id')::bigint, NULLIF(x -> 'components', 'null')) p GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LOOP
 			PERFORM distsync_internal.inventory_ship(l.item_id, (s ->> 'site_id')::bigint, CASE WHEN l.line IS NOT NULL THEN (doc ->> 'company') || '/' || (s ->> 'order_number') || '/' || l.line END,
-				l.quantity, (s ->> 'shipped_at')::timestamptz, ctx ->> 'source', doc ->> 'shipment_number', correlation);
+				l.quantity, (s ->> 'shipped_at')::timestamptz, ctx ->> 'source', doc ->> 'shipment_number', correlation, l.lot);
 		END LOOP;
 	END IF;
 	UPDATE dist.order_line t SET shipped_quantity = t.shipped_quantity + n.quantity

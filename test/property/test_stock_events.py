@@ -69,7 +69,7 @@ class Feed:
             event["quantity"] = rng.randrange(60)
         if kind == "transfer":
             event[rng.choice(("to_site", "to_state"))] = None
-            event["to_site" if "to_site" in event else "to_state"] = rng.choice(("EV-S1", "EV-S2")) if "to_site" in event else rng.choice(("quality", "damaged", "available"))
+            event["to_site" if "to_site" in event else "to_state"] = rng.choice(("EV-S1", "EV-S2")) if "to_site" in event else rng.choice(("quality", "damaged", "available", "in_transit"))
         if kind == "reverse":
             event = {"event_id": event["event_id"], "kind": kind, "sku": event["sku"], "site": event["site"], "reverses": rng.choice((self.applied or ["e0"])[-30:] + [f"e{self.number + n}" for n in range(1, 15)])}
         if rng.random() < .15:
@@ -81,6 +81,8 @@ class Feed:
                                      ("perspective", .1, ("book", "phys"))):
             if rng.random() < chance and kind != "reverse":
                 event[name] = rng.choice(values)
+        if event["sku"].endswith("-5") and kind != "reverse" and rng.random() < .95:
+            event.setdefault("lot", "L1")
         return event
 
     def now(self):
@@ -128,7 +130,7 @@ class StockEvents(unittest.TestCase):
                   f"SELECT outcome FROM distsync.apply_all('site', {literal([{'code': f'EV-S{i}', 'name': 's', 'company': 'EV', 'rank': i} for i in (1, 2)])}, 'distsync');\n"
                   f"SELECT outcome FROM distsync.apply_all('party', {literal([{'code': f'EV-P{i}', 'name': 'p', 'roles': ['vendor']} for i in (1, 2)])}, 'distsync');\n")
         for world in WORLDS:
-            items = [{"sku": f"EV{world}-{i}", "base_unit": "EA", "serial_controlled": i == 4, "units": [{"unit": "EV-BX", "numerator": 12, "denominator": 1}]} for i in range(ITEMS + 1)]
+            items = [{"sku": f"EV{world}-{i}", "base_unit": "EA", "serial_controlled": i == 4, "lot_controlled": i == 5, "units": [{"unit": "EV-BX", "numerator": 12, "denominator": 1}]} for i in range(ITEMS + 1)]
             costs = [{"sku": f"EV{world}-{i}", "company": "EV", "cost": "25", "currency": "USD", "unit": "EA", "valid_from": "2020-01-01T00:00:00Z"} for i in range(3)]
             names = [{"system": f"ev{world}-{source}", "entity": entity, "external_id": f"their-{name}", "code": code} for source in ("erp", "wms", "shop")
                      for entity, name, code in [("item", i, f"EV{world}-{i}") for i in range(ITEMS)] + [("site", f"S{i}", f"EV-S{i}") for i in (1, 2)]]
