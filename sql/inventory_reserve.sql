@@ -156,7 +156,7 @@ SELECT invariant, entity_key FROM broken ORDER BY 1, 2;
 SELECT distsync_internal.inventory_rebuild('RES-C') AS pools, distsync_internal.inventory_rebuild('RES-B', 'INV-1') AS pool;
 SELECT invariant, entity_key FROM broken ORDER BY 1, 2;
 ROLLBACK;
--- a plain call takes the short way, also for several lines, sites and units; any other one is decided as a whole, before anything is written
+-- a plain call takes the short way, also for several lines, sites and units, and where it is refused; any other one is decided as a whole, before anything is written
 CREATE FUNCTION pg_temp.by_hand(lines jsonb, options jsonb DEFAULT '{}') RETURNS TABLE (outcomes text, whole bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	before bigint := (SELECT COALESCE(sum(calls), 0) FROM pg_stat_xact_user_functions WHERE funcname = 'inventory_reserve_whole');
@@ -172,6 +172,7 @@ BEGIN;
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"site":"INV-1"}]');
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":60},{"item":"RES-A","quantity":1.5,"site":"INV-2"}]', '{"commit":true,"ttl":"1 hour","holder":"by hand","idempotency_key":"by hand"}');
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1000}]');
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1000,"site":"INV-1"}]', '{"mode":"take_up_to"}');
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"demand_key":"INV/O-9/1"}]');
 SELECT * FROM broken;
 ROLLBACK;

@@ -52,6 +52,8 @@ extern bool ds_inventory_find_site(Datum code, DsInventorySite *site);
 extern bool ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now,
 								   DsInventoryPool *pool);
 extern int ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools);
+extern bool ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n,
+								  Numeric quantity, TimestampTz now, TimestampTz *moment);
 extern Numeric ds_inventory_base(const DsInventoryPool *pool);
 extern bool ds_inventory_no_options(Datum options);
 extern bool ds_inventory_ship_at(Datum calendar_id, TimestampTz available_at, TimestampTz *ship_at);

@@ -5,8 +5,9 @@
  *
  * Most calls ask for items by our codes, and there is enough: then the promise
  * is a guarded update of each pool, a row for each reservation, one for the
- * audit, one marker an item. Whatever is more than that (a line for a demand,
- * a short line, pools that time has passed, names of others, mistakes) is
+ * audit, one marker an item. Where there is not enough, the call is refused
+ * from what one snapshot sees, without a lock. Whatever is more than that (a
+ * line for a demand, pools that time has passed, names of others, mistakes) is
  * done by distsync_internal.inventory_reserve_whole(), before anything was
  * written here; it says the same, slower.
  *
@@ -75,24 +76,18 @@ after_ttl(const DsReserve *call, TimestampTz at)
 }
 
 /*
- * decide does the choice and the taking, under the newest snapshot. False:
- * nothing is taken. What several pools could serve is decided without locks
- * where it comes from one of them and nobody is at that, otherwise with all
- * of them locked. Where somebody is at every slot of a hot pool, more are
- * dealt if nobody else does that, or else we wait for a slot.
+ * take does the taking of what was decided. What several pools could serve is
+ * decided without locks where it comes from one of them and nobody is at that,
+ * otherwise with all of them locked. Where somebody is at every slot of a hot
+ * pool, more are dealt if nobody else does that, or else we wait for a slot.
+ * False: nothing is taken and nothing is locked.
  */
 static bool
-decide(DsReserve *call)
+take(DsReserve *call)
 {
-	DsReservePool *only;
+	DsReservePool *only = ds_inventory_only_pool(call);
 	DsSlotResult result = DS_SLOT_SHORT;
 
-	if (!ds_inventory_list_pools(call))
-		return false;
-	call->expires_at = after_ttl(call, GetCurrentTimestamp());
-	if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
-		return false;
-	only = ds_inventory_only_pool(call);
 	if (only != NULL)
 		result = ds_inventory_take_alone(call, only, false);
 	if (result == DS_SLOT_BUSY)
@@ -111,13 +106,50 @@ decide(DsReserve *call)
 	return result == DS_SLOT_TAKEN;
 }
 
+/* How a call went. */
+typedef enum Outcome
+{
+	TAKEN,
+	REFUSED, /* something is short: that is the answer */
+	UNKNOWN	 /* nothing was written, the whole path shall see */
+} Outcome;
+
+/*
+ * decide does the choice and the taking, under the newest snapshot. To refuse
+ * takes no lock: what the snapshot sees is what was there at its instant, and
+ * it was not enough. Where somebody took it while we wanted to, we look again.
+ */
+static Outcome
+decide(DsReserve *call, FunctionCallInfo fcinfo)
+{
+	for (int look = 0; look < 2; look++)
+	{
+		TimestampTz now = GetCurrentTimestamp();
+
+		if (look > 0)
+		{
+			PopActiveSnapshot();
+			PushActiveSnapshot(GetTransactionSnapshot());
+		}
+		call->expires_at = after_ttl(call, now);
+		if (!ds_inventory_list_pools(call) || !ds_inventory_read_pools(call))
+			return UNKNOWN;
+		if (!ds_inventory_allocate(call))
+			return !call->options.up_to && ds_inventory_refuse(call, now, fcinfo) ? REFUSED
+																				  : UNKNOWN;
+		if (look == 0 && take(call))
+			return TAKEN;
+	}
+	return UNKNOWN;
+}
+
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */
 static bool
 promise(DsReserve *call, FunctionCallInfo fcinfo)
 {
 	Oid user;
 	int context;
-	bool done;
+	Outcome outcome;
 
 	if (!ds_inventory_read_options(call))
 		return false;
@@ -131,8 +163,8 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(call->pool_rows->relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
-	done = decide(call);
-	if (done)
+	outcome = decide(call, fcinfo);
+	if (outcome == TAKEN)
 	{
 		call->at = GetCurrentTimestamp();
 		call->expires_at = after_ttl(call, call->at);
@@ -142,9 +174,9 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	SetUserIdAndSecContext(user, context);
 	PopActiveSnapshot();
 	ds_inventory_writers_close(call);
-	if (done)
+	if (outcome == TAKEN)
 		CommandCounterIncrement();
-	return done;
+	return outcome != UNKNOWN;
 }
 
 /* ask_whole does the call from everything, in SQL. */

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/htup.h"
+#include "fmgr.h"
 #include "nodes/execnodes.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -35,7 +36,10 @@ typedef struct DsReserveLine
 	Numeric numerator;	 /* base units ... */
 	Numeric denominator; /* ... per so many of the unit; both NULL: the base unit */
 	Numeric quantity;
-	int64 site_id; /* 0 = choose */
+	int64 site_id;	   /* 0 = choose */
+	char *site;		   /* its code as it was said */
+	Numeric available; /* what there was for it over all its pools, once decided */
+	bool lacking;	   /* and that is not enough */
 } DsReserveLine;
 
 typedef struct DsReserveOptions
@@ -44,6 +48,7 @@ typedef struct DsReserveOptions
 	Interval ttl;
 	bool commit; /* no hold: committed at once */
 	bool split;	 /* several sites may serve a line */
+	bool up_to;	 /* less than was asked is welcome too */
 	const char *kind;
 	int priority;
 	char *customer;
@@ -122,6 +127,7 @@ extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 /* the pools themselves */
 extern DsRowsTable ds_inventory_pool_rows;
 extern bool ds_inventory_read_pools(DsReserve *call);
+extern bool ds_inventory_pool_holds(const DsReservePool *pool, TimestampTz now);
 extern DsSlotResult ds_inventory_take(DsReserve *call, bool wait);
 extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait);
 
@@ -130,5 +136,25 @@ extern bool ds_inventory_writers_open(DsReserve *call);
 extern void ds_inventory_writers_close(DsReserve *call);
 extern Numeric ds_inventory_as_kept(Numeric quantity);
 extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
+extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity);
+
+/* what is answered where something is short: false = let the whole path see */
+extern bool ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fcinfo);
+
+/* the columns of the answer */
+enum
+{
+	DS_RESERVED_ORDINAL,
+	DS_RESERVED_OUTCOME,
+	DS_RESERVED_RESERVATION,
+	DS_RESERVED_ITEM,
+	DS_RESERVED_SITE,
+	DS_RESERVED_QUANTITY,
+	DS_RESERVED_UNIT,
+	DS_RESERVED_EXPIRES_AT,
+	DS_RESERVED_AVAILABLE,
+	DS_RESERVED_DETAIL,
+	DS_RESERVED_COUNT
+};
 
 #endif /* DS_INVENTORY_RESERVE_H */

@@ -209,7 +209,12 @@ read_option(DsReserveOptions *o, const char *name, const JsonbValue *value)
 	if (strcmp(name, "ttl") == 0)
 		return value->type == jbvString && read_ttl(copy(value), &o->ttl);
 	if (strcmp(name, "mode") == 0)
-		return read_word(value, "all_or_none", "take_up_to", &mode);
+	{
+		bool known = read_word(value, "all_or_none", "take_up_to", &mode);
+
+		o->up_to = known && strcmp(mode, "take_up_to") == 0;
+		return known;
+	}
 	if (strcmp(name, "kind") == 0)
 		return read_word(value, "hard", "soft", &o->kind);
 	if (strcmp(name, "priority") == 0)
@@ -375,14 +380,14 @@ find_site(LastSite *last, const char *code, int64 *id)
 
 /* read_member does the reading of one member of a line. */
 static bool
-read_member(DsReserveLine *line, const char *name, const JsonbValue *value, char **site)
+read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 {
 	if (strcmp(name, "item") == 0)
 		return (line->sku = code_of(value)) != NULL;
 	if (strcmp(name, "unit") == 0)
 		return (line->unit = code_of(value)) != NULL;
 	if (strcmp(name, "site") == 0)
-		return (*site = code_of(value)) != NULL;
+		return (line->site = code_of(value)) != NULL;
 	if (strcmp(name, "quantity") == 0)
 	{
 		line->quantity = value->type == jbvNumeric
@@ -404,7 +409,6 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, LastSite *
 	JsonbIterator *iterator = JsonbIteratorInit(said);
 	JsonbIteratorToken token;
 	JsonbValue value;
-	char *site = NULL;
 	char *name = NULL;
 
 	line->quantity = int64_to_numeric(1);
@@ -412,11 +416,11 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, LastSite *
 	{
 		if (token == WJB_KEY)
 			name = copy(&value);
-		else if (token == WJB_VALUE && !read_member(line, name, &value, &site))
+		else if (token == WJB_VALUE && !read_member(line, name, &value))
 			return false;
 	}
 	return line->sku != NULL && find_item(items, line) &&
-		   (site == NULL || find_site(last, site, &line->site_id));
+		   (line->site == NULL || find_site(last, line->site, &line->site_id));
 }
 
 /* compare_lines does the order in which lines are served: item, then place in the request. */

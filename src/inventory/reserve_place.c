@@ -6,8 +6,7 @@
  *
  * The rule is the one of inventory_allocate(): a site that can serve the whole
  * line before several, sites by rank and code, lines by item and place in the
- * request. What is short is left to the whole path, which says when there will
- * be enough.
+ * request.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
  * caller's context.
@@ -214,6 +213,8 @@ ds_inventory_list_pools(DsReserve *call)
 	bool good = true;
 	int64 scanned = 0;
 
+	call->pools = NULL;
+	call->npools = 0;
 	if (!ds_table_resolve(&pool_table))
 		return false;
 	search.pools = ds_reader_open(&pool_table);
@@ -282,41 +283,62 @@ serves(const DsReservePool *pool, const DsReserveLine *line)
 	return line->site_id == 0 || line->site_id == pool->site_id;
 }
 
-/* allocate_line does the decision for one line, among the pools of its item. False: it is short. */
+/* grant_part does the giving of what there is, where no pool has the whole line, in the order of the pools. False: it is not enough. */
 static bool
-allocate_line(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
+grant_part(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
 {
 	Numeric zero = int64_to_numeric(0);
-	Numeric total = zero;
 	Numeric rest = line->quantity;
-	DsReservePool *best = NULL;
 
 	for (int i = 0; i < n; i++)
-	{
-		if (!serves(places[i], line))
-			continue;
-		total = DS_NUMERIC(numeric_add, total, DS_NUMERIC(numeric_larger, zero, places[i]->free));
-		if (best == NULL && DS_NUMERIC_IS(numeric_ge, places[i]->free, line->quantity))
-			best = places[i];
-	}
-	if (best != NULL)
-	{
-		grant(call, line, best, rest, total);
-		return true;
-	}
-	for (int i = 0; call->options.split && i < n; i++)
 	{
 		Numeric got =
 			serves(places[i], line) ? DS_NUMERIC(numeric_smaller, rest, places[i]->free) : zero;
 
 		if (!DS_NUMERIC_IS(numeric_gt, got, zero))
 			continue;
-		grant(call, line, places[i], got, total);
+		grant(call, line, places[i], got, line->available);
 		rest = DS_NUMERIC(numeric_sub, rest, got);
 		if (DS_NUMERIC_IS(numeric_eq, rest, zero))
 			return true;
 	}
 	return false;
+}
+
+/*
+ * allocate_line does the decision for one line, among the pools of its item.
+ * What a line gets that lacks something is not there for those after it.
+ */
+static void
+allocate_line(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
+{
+	Numeric zero = int64_to_numeric(0);
+	DsReservePool *best = NULL;
+	DsReservePool *most = NULL;
+
+	line->available = zero;
+	for (int i = 0; i < n; i++)
+	{
+		if (!serves(places[i], line))
+			continue;
+		line->available = DS_NUMERIC(numeric_add, line->available,
+									 DS_NUMERIC(numeric_larger, zero, places[i]->free));
+		if (best == NULL && DS_NUMERIC_IS(numeric_ge, places[i]->free, line->quantity))
+			best = places[i];
+		if (DS_NUMERIC_IS(numeric_gt, places[i]->free, most == NULL ? zero : most->free))
+			most = places[i];
+	}
+	line->lacking = false;
+	if (best != NULL)
+		grant(call, line, best, line->quantity, line->available);
+	else if (call->options.split)
+		line->lacking = !grant_part(call, line, places, n);
+	else
+	{
+		line->lacking = true;
+		if (most != NULL)
+			grant(call, line, most, most->free, line->available);
+	}
 }
 
 /* ds_inventory_allocate does the decision for all lines. False: something is short. */
@@ -336,7 +358,7 @@ ds_inventory_allocate(DsReserve *call)
 		places[i]->taken = NULL;
 	}
 	qsort(places, call->npools, sizeof(DsReservePool *), compare_places);
-	for (int i = 0; enough && i < call->nlines; i++)
+	for (int i = 0; i < call->nlines; i++)
 	{
 		DsReserveLine *line = &call->lines[i];
 
@@ -345,7 +367,8 @@ ds_inventory_allocate(DsReserve *call)
 		stop = Max(stop, start);
 		while (stop < call->npools && places[stop]->item_id == line->item_id)
 			stop++;
-		enough = allocate_line(call, line, places + start, stop - start);
+		allocate_line(call, line, places + start, stop - start);
+		enough = enough && !line->lacking;
 	}
 	pfree(places);
 	return enough;

@@ -130,6 +130,17 @@ look(DsReservePool *pool)
 	return instant(pool, P_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
+/*
+ * ds_inventory_pool_holds does the question whether nothing that a pool counts
+ * is over at an instant: of a hot one holds may be.
+ */
+bool
+ds_inventory_pool_holds(const DsReservePool *pool, TimestampTz now)
+{
+	return instant(pool->row, P_VALID_UNTIL) > now &&
+		   (!pool->dealt || pool->slots.valid_until > now);
+}
+
 /* has_quotas does the question whether shares of an item are set aside. */
 static bool
 has_quotas(int64 item_id)

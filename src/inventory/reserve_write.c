@@ -110,22 +110,6 @@ static DsRowsTable audit_rows = {
 				{"correlation_id", UUIDOID}},
 };
 
-/* the columns of the answer */
-enum
-{
-	O_ORDINAL,
-	O_OUTCOME,
-	O_RESERVATION,
-	O_ITEM,
-	O_SITE,
-	O_QUANTITY,
-	O_UNIT,
-	O_EXPIRES_AT,
-	O_AVAILABLE,
-	O_DETAIL,
-	O_COUNT
-};
-
 /* next_number does the next number of a sequence. */
 static int64
 next_number(const char *schema, const char *name)
@@ -256,9 +240,9 @@ insert_reservations(DsReserve *call)
 	ds_rows_tell(call->reservation_rows, call->ngrants, items);
 }
 
-/* in_unit does a quantity in base units in the unit of a line: cut at six decimals, without zeros at its end. */
-static Numeric
-in_unit(const DsReserveLine *line, Numeric quantity)
+/* ds_inventory_in_unit does a quantity in base units in the unit of a line: cut at six decimals, without zeros at its end. */
+Numeric
+ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity)
 {
 	if (line->numerator != NULL)
 		quantity = DS_NUMERIC(numeric_div, DS_NUMERIC(numeric_mul, quantity, line->denominator),
@@ -288,22 +272,22 @@ answer_row(const DsReserve *call, const DsReserveGrant *g, Datum *values, bool *
 {
 	DsJson detail = {0};
 
-	memset(nulls, false, sizeof(bool) * O_COUNT);
+	memset(nulls, false, sizeof(bool) * DS_RESERVED_COUNT);
 	ds_json_open_object(&detail, NULL);
 	ds_json_text(&detail, "base_unit", g->line->base_unit);
 	ds_json_number(&detail, "base_quantity", g->quantity);
 	ds_json_close_object(&detail);
-	values[O_ORDINAL] = Int32GetDatum(g->line->ordinal);
-	values[O_OUTCOME] = CStringGetTextDatum("reserved");
-	values[O_RESERVATION] = Int64GetDatum(g->reservation_id);
-	values[O_ITEM] = CStringGetTextDatum(g->line->sku);
-	values[O_SITE] = CStringGetTextDatum(g->pool->code);
-	values[O_QUANTITY] = NumericGetDatum(in_unit(g->line, g->quantity));
-	values[O_UNIT] = CStringGetTextDatum(g->line->unit);
-	values[O_EXPIRES_AT] = TimestampTzGetDatum(call->expires_at);
-	nulls[O_EXPIRES_AT] = call->options.commit;
-	values[O_AVAILABLE] = NumericGetDatum(in_unit(g->line, g->available));
-	values[O_DETAIL] = ds_json_finish(&detail);
+	values[DS_RESERVED_ORDINAL] = Int32GetDatum(g->line->ordinal);
+	values[DS_RESERVED_OUTCOME] = CStringGetTextDatum("reserved");
+	values[DS_RESERVED_RESERVATION] = Int64GetDatum(g->reservation_id);
+	values[DS_RESERVED_ITEM] = CStringGetTextDatum(g->line->sku);
+	values[DS_RESERVED_SITE] = CStringGetTextDatum(g->pool->code);
+	values[DS_RESERVED_QUANTITY] = NumericGetDatum(ds_inventory_in_unit(g->line, g->quantity));
+	values[DS_RESERVED_UNIT] = CStringGetTextDatum(g->line->unit);
+	values[DS_RESERVED_EXPIRES_AT] = TimestampTzGetDatum(call->expires_at);
+	nulls[DS_RESERVED_EXPIRES_AT] = call->options.commit;
+	values[DS_RESERVED_AVAILABLE] = NumericGetDatum(ds_inventory_in_unit(g->line, g->available));
+	values[DS_RESERVED_DETAIL] = ds_json_finish(&detail);
 }
 
 /* json_row does the same row as the audit and the next call with the key keep it. */
@@ -316,10 +300,10 @@ json_row(DsJson *json, const DsReserve *call, const DsReserveGrant *g, const Dat
 	ds_json_integer(json, "reservation_id", g->reservation_id);
 	ds_json_text(json, "item", g->line->sku);
 	ds_json_text(json, "site", g->pool->code);
-	ds_json_number(json, "quantity", DatumGetNumeric(values[O_QUANTITY]));
+	ds_json_number(json, "quantity", DatumGetNumeric(values[DS_RESERVED_QUANTITY]));
 	ds_json_text(json, "unit", g->line->unit);
 	ds_json_instant(json, "expires_at", call->options.commit ? DT_NOEND : call->expires_at);
-	ds_json_number(json, "available", DatumGetNumeric(values[O_AVAILABLE]));
+	ds_json_number(json, "available", DatumGetNumeric(values[DS_RESERVED_AVAILABLE]));
 	ds_json_open_object(json, "detail");
 	ds_json_text(json, "base_unit", g->line->base_unit);
 	ds_json_number(json, "base_quantity", g->quantity);
@@ -393,8 +377,8 @@ ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 	ds_json_open_array(&json, NULL);
 	for (int i = 0; i < call->ngrants; i++)
 	{
-		Datum values[O_COUNT];
-		bool nulls[O_COUNT];
+		Datum values[DS_RESERVED_COUNT];
+		bool nulls[DS_RESERVED_COUNT];
 
 		answer_row(call, &call->grants[i], values, nulls);
 		json_row(&json, call, &call->grants[i], values);

@@ -430,6 +430,42 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	return fits;
 }
 
+/*
+ * ds_inventory_foreseen does the first moment from which on sites may promise
+ * a quantity of an item; DT_NOEND = none is foreseen. False: it takes more
+ * than pools, supply and demand to say.
+ */
+bool
+ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n, Numeric quantity,
+					  TimestampTz now, TimestampTz *moment)
+{
+	Timeline t = {NULL};
+	int64 wanted;
+	int64 atp = 0;
+	int i = 0;
+
+	*moment = DT_NOEND;
+	if (!amount_of(NumericGetDatum(quantity), &wanted) || !read_all(&t, item_id, pools, n, now))
+		return false;
+	while (i < t.n)
+	{
+		TimestampTz at = t.changes[i].moment;
+
+		for (; i < t.n && t.changes[i].moment == at; i++)
+		{
+			Place *p = &t.places[t.changes[i].place];
+
+			atp += t.changes[i].atp - p->atp;
+			p->atp = t.changes[i].atp;
+		}
+		if (atp < wanted)
+			continue;
+		*moment = at;
+		return !TIMESTAMP_NOT_FINITE(at);
+	}
+	return true;
+}
+
 /* ask_pools does the answer from pools, supply and demand. False: it takes more. */
 static bool
 ask_pools(FunctionCallInfo fcinfo)

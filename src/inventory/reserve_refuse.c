@@ -1,0 +1,118 @@
+/*-------------------------------------------------------------------------
+ *
+ * reserve_refuse.c
+ *		What reserve() answers where there is not enough.
+ *
+ * A flood of customers who want what is sold out must be cheap: they change
+ * nothing, wait for nobody, and are told how much there is and when there will
+ * be enough, from the pools and the supply and demand to come. Where that
+ * takes more (rules about dates, holds of a hot item that are over, numbers
+ * beyond 64 bits), the whole path says it.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "inventory/reserve.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+#include "base/compat.h"
+#include "base/json.h"
+#include "inventory/read.h"
+
+/* foreseen does the moment at which a line that lacks something could be served; DT_NOEND = never. False: it takes more to say. */
+static bool
+foreseen(const DsReserveLine *line, TimestampTz now, TimestampTz *moment)
+{
+	Datum item_id = Int64GetDatum(line->item_id);
+	DsInventoryPool one;
+	DsInventoryPool *pools = &one;
+	int n = 1;
+
+	if (line->site_id == 0)
+		n = ds_inventory_find_pools(item_id, now, &pools);
+	else if (!ds_inventory_find_pool(item_id, Int64GetDatum(line->site_id), now, pools))
+		return false;
+	return n >= 0 && ds_inventory_foreseen(item_id, pools, n, line->quantity, now, moment);
+}
+
+/* compare_ordinals does the order of the answer. */
+static int
+compare_ordinals(const void *a, const void *b)
+{
+	return (*(DsReserveLine *const *) a)->ordinal - (*(DsReserveLine *const *) b)->ordinal;
+}
+
+/* detail does what is said of a line beside its columns. */
+static Datum
+detail(const DsReserveLine *line, TimestampTz moment)
+{
+	DsJson json = {0};
+
+	ds_json_open_object(&json, NULL);
+	ds_json_text(&json, "base_unit", line->base_unit);
+	ds_json_number(&json, "base_quantity", line->quantity);
+	if (line->lacking)
+		ds_json_instant(&json, "available_at", moment);
+	else
+		ds_json_text(&json, "reason", "another line is short");
+	ds_json_close_object(&json);
+	return ds_json_finish(&json);
+}
+
+/* answer does the row of one line. */
+static void
+answer(const DsReserveLine *line, TimestampTz moment, ReturnSetInfo *rows)
+{
+	Datum values[DS_RESERVED_COUNT] = {0};
+	bool nulls[DS_RESERVED_COUNT] = {false};
+
+	values[DS_RESERVED_ORDINAL] = Int32GetDatum(line->ordinal);
+	values[DS_RESERVED_OUTCOME] = CStringGetTextDatum(line->lacking ? "short" : "refused");
+	nulls[DS_RESERVED_RESERVATION] = true;
+	values[DS_RESERVED_ITEM] = CStringGetTextDatum(line->sku);
+	nulls[DS_RESERVED_SITE] = line->site == NULL;
+	if (line->site != NULL)
+		values[DS_RESERVED_SITE] = CStringGetTextDatum(line->site);
+	values[DS_RESERVED_QUANTITY] = NumericGetDatum(ds_inventory_in_unit(line, line->quantity));
+	values[DS_RESERVED_UNIT] = CStringGetTextDatum(line->unit);
+	nulls[DS_RESERVED_EXPIRES_AT] = true;
+	values[DS_RESERVED_AVAILABLE] = NumericGetDatum(ds_inventory_in_unit(line, line->available));
+	values[DS_RESERVED_DETAIL] = detail(line, moment);
+	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+}
+
+/*
+ * ds_inventory_refuse does the answer to a call of which a line lacks
+ * something, as it was decided. False: nothing is answered, because it takes
+ * more to say when there will be enough.
+ */
+bool
+ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fcinfo)
+{
+	const DsReserveLine **lines = palloc_array(const DsReserveLine *, call->nlines);
+	TimestampTz *moments = palloc_array(TimestampTz, call->nlines);
+
+	for (int i = 0; i < call->npools; i++)
+	{
+		if (!ds_inventory_pool_holds(&call->pools[i], now))
+			return false;
+	}
+	for (int i = 0; i < call->nlines; i++)
+	{
+		const DsReserveLine *line = &call->lines[i];
+
+		lines[i] = line;
+		moments[line->ordinal - 1] = DT_NOEND;
+		if (line->lacking && !foreseen(line, now, &moments[line->ordinal - 1]))
+			return false;
+	}
+	qsort(lines, call->nlines, sizeof(DsReserveLine *), compare_ordinals);
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < call->nlines; i++)
+		answer(lines[i], moments[lines[i]->ordinal - 1], (ReturnSetInfo *) fcinfo->resultinfo);
+	return true;
+}
