@@ -126,7 +126,11 @@ look(DsReservePool *pool)
 	if (!pool->dealt)
 		return instant(pool, P_VALID_UNTIL) > GetCurrentTimestamp();
 	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
-	pool->free = DS_NUMERIC(numeric_add, pool->own, pool->slots.free);
+	/* what is dealt out is what slots may promise in all */
+	pool->free = DS_NUMERIC(
+		numeric_sub,
+		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), pool->slots.held),
+		pool->slots.committed);
 	return instant(pool, P_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
@@ -137,8 +141,7 @@ look(DsReservePool *pool)
 bool
 ds_inventory_pool_holds(const DsReservePool *pool, TimestampTz now)
 {
-	return instant(pool->row, P_VALID_UNTIL) > now &&
-		   (!pool->dealt || pool->slots.valid_until > now);
+	return instant(pool, P_VALID_UNTIL) > now && (!pool->dealt || pool->slots.valid_until > now);
 }
 
 /* has_quotas does the question whether shares of an item are set aside. */
@@ -277,12 +280,15 @@ take_all(DsReserve *call)
 	return true;
 }
 
-/* deal does the dealing out of a pool that is hot, or was and has something again. */
+/*
+ * deal does the dealing out of a pool that is hot, or was and has something
+ * again; to more slots where somebody was at each of them.
+ */
 static void
-deal(const DsReservePool *pool)
+deal(const DsReservePool *pool, bool more)
 {
-	static const Oid types[] = {INT8OID, INT8OID, NUMERICOID};
-	LOCAL_FCINFO(fcinfo, 3);
+	static const Oid types[] = {INT8OID, INT8OID, NUMERICOID, BOOLOID};
+	LOCAL_FCINFO(fcinfo, 4);
 	FmgrInfo flinfo;
 
 	if (ds_guc_slots_max < 2 || (!pool->dealt && new_wait(pool) < (int64) ds_guc_hot_wait * 1000))
@@ -292,6 +298,7 @@ deal(const DsReservePool *pool)
 	fcinfo->args[0].value = Int64GetDatum(pool->item_id);
 	fcinfo->args[1].value = Int64GetDatum(pool->site_id);
 	fcinfo->args[2].value = NumericGetDatum(pool->taken);
+	fcinfo->args[3].value = BoolGetDatum(more);
 	for (int i = 0; i < lengthof(types); i++)
 		fcinfo->args[i].isnull = false;
 	CommandCounterIncrement();
@@ -315,7 +322,7 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 	{
 		if (DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken) || !try(call, pool))
 			return DS_SLOT_SHORT;
-		deal(pool);
+		deal(pool, false);
 		return DS_SLOT_TAKEN;
 	}
 	slots = ds_inventory_slots_open();
@@ -340,12 +347,16 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 
 /*
  * take_locked does the taking with the pools locked, where several could serve
- * the lines or somebody was in the way. Busy: somebody else has the lock, and
+ * the lines or somebody was in the way. A pool that was dealt out while we
+ * waited for it needs no more than that. Busy: somebody else has the lock, and
  * we do not wait for him. Short: not enough is there, or more than this is needed.
  */
 static DsSlotResult
 take_locked(DsReserve *call, bool wait)
 {
+	DsReservePool *only = ds_inventory_only_pool(call);
+	bool dealt = only != NULL && only->dealt;
+
 	if (call->choose && call->npools > 1)
 	{
 		lock_all(call);
@@ -362,8 +373,9 @@ take_locked(DsReserve *call, bool wait)
 	}
 	if (!take_all(call))
 		return DS_SLOT_SHORT;
-	if (ds_inventory_only_pool(call) != NULL)
-		deal(ds_inventory_only_pool(call));
+	only = ds_inventory_only_pool(call);
+	if (only != NULL && (dealt || !only->dealt))
+		deal(only, !wait);
 	return DS_SLOT_TAKEN;
 }
 

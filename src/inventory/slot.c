@@ -34,32 +34,29 @@
 
 enum
 {
-	S_SLOT,
-	S_CAP,
 	S_HELD,
 	S_COMMITTED,
 	S_CHANGED_AT,
 	S_VALID_UNTIL,
-	S_COUNT
+	S_CAP
 };
 
 static DsTable slot_table = {
 	.name = "stock_pool_slot",
 	.index = "stock_pool_slot_pk",
 	.keys = {"item_id", "site_id"},
-	.columns = {"slot", "cap", "held", "committed", "changed_at", "valid_until"},
+	.columns = {"held", "committed", "changed_at", "valid_until"},
 };
 
 static DsRowsTable slot_rows = {
 	.schema = "dist",
 	.name = "stock_pool_slot",
 	.changes = true,
-	.columns = {{"slot", INT2OID},
-				{"cap", NUMERICOID},
-				{"held", NUMERICOID},
+	.columns = {{"held", NUMERICOID},
 				{"committed", NUMERICOID},
 				{"changed_at", TIMESTAMPTZOID},
-				{"valid_until", TIMESTAMPTZOID}},
+				{"valid_until", TIMESTAMPTZOID},
+				{"cap", NUMERICOID}},
 };
 
 /* where we promised from the last time, -1 = never */
@@ -72,35 +69,35 @@ ds_inventory_slots_open(void)
 	return ds_table_resolve(&slot_table) ? ds_rows_open(&slot_rows) : NULL;
 }
 
+/* plus does the adding of a counter to a sum; most are of one kind, and the others zero. */
+static Numeric
+plus(Numeric sum, Datum value, Numeric zero)
+{
+	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+
+	if (VARSIZE_ANY_EXHDR(v) == VARSIZE_ANY_EXHDR(zero) &&
+		memcmp(VARDATA_ANY(v), VARDATA_ANY(zero), VARSIZE_ANY_EXHDR(zero)) == 0)
+		return sum;
+	return DS_NUMERIC(numeric_add, sum, DatumGetNumeric(value));
+}
+
 /* add does the entering of the slot that the reader stands on. */
 static void
-add(DsSlots *slots, DsReader *reader)
+add(DsSlots *slots, DsReader *reader, Numeric zero)
 {
-	DsSlot *slot;
-
+	slots->held = plus(slots->held, reader->values[S_HELD], zero);
+	slots->committed = plus(slots->committed, reader->values[S_COMMITTED], zero);
+	slots->changed_at = Max(slots->changed_at, DatumGetTimestampTz(reader->values[S_CHANGED_AT]));
+	if (!reader->nulls[S_VALID_UNTIL])
+		slots->valid_until =
+			Min(slots->valid_until, DatumGetTimestampTz(reader->values[S_VALID_UNTIL]));
 	if (slots->n == slots->room)
 	{
 		slots->room = Max(64, slots->room * 2);
-		slots->slot = slots->slot == NULL ? palloc(sizeof(DsSlot) * slots->room)
-										  : repalloc(slots->slot, sizeof(DsSlot) * slots->room);
+		slots->rows = slots->rows == NULL ? palloc_array(HeapTuple, slots->room)
+										  : repalloc_array(slots->rows, HeapTuple, slots->room);
 	}
-	slot = &slots->slot[slots->n++];
-	slot->number = DatumGetInt16(reader->values[S_SLOT]);
-	slot->held = DatumGetNumericCopy(reader->values[S_HELD]);
-	slot->committed = DatumGetNumericCopy(reader->values[S_COMMITTED]);
-	slot->free = DS_NUMERIC(
-		numeric_sub, DS_NUMERIC(numeric_sub, DatumGetNumeric(reader->values[S_CAP]), slot->held),
-		slot->committed);
-	slot->changed_at = DatumGetTimestampTz(reader->values[S_CHANGED_AT]);
-	slot->valid_until = reader->nulls[S_VALID_UNTIL]
-							? DT_NOEND
-							: DatumGetTimestampTz(reader->values[S_VALID_UNTIL]);
-	slot->row = reader->slot == NULL ? NULL : ExecCopySlotHeapTuple(reader->slot);
-	slots->held = DS_NUMERIC(numeric_add, slots->held, slot->held);
-	slots->committed = DS_NUMERIC(numeric_add, slots->committed, slot->committed);
-	slots->free = DS_NUMERIC(numeric_add, slots->free, slot->free);
-	slots->changed_at = Max(slots->changed_at, slot->changed_at);
-	slots->valid_until = Min(slots->valid_until, slot->valid_until);
+	slots->rows[slots->n++] = reader->slot == NULL ? NULL : ExecCopySlotHeapTuple(reader->slot);
 }
 
 /* ds_inventory_slots_read does the reading of all slots of a pool, as the active snapshot sees them. */
@@ -109,37 +106,62 @@ ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots)
 {
 	DsReader *reader = ds_reader_open(&slot_table);
 	Datum keys[2] = {Int64GetDatum(item_id), Int64GetDatum(site_id)};
+	/* as columns keep it */
+	Numeric zero = DatumGetNumeric(
+		DirectFunctionCall3(numeric_in, CStringGetDatum("0.000000"), 0, Int32GetDatum(-1)));
 
 	slots->n = 0;
-	slots->held = slots->committed = slots->free = int64_to_numeric(0);
+	slots->held = slots->committed = int64_to_numeric(0);
 	slots->changed_at = DT_NOBEGIN;
 	slots->valid_until = DT_NOEND;
 	ds_reader_seek(reader, keys, 2);
 	while (ds_reader_next(reader))
-		add(slots, reader);
+		add(slots, reader, zero);
 	ds_reader_close(reader);
+}
+
+/* number does the reading of a counter of a slot. */
+static Numeric
+number(const DsRows *w, HeapTuple row, int column)
+{
+	bool isnull;
+
+	return DatumGetNumeric(ds_rows_value(w, row, column, &isnull));
+}
+
+/* instant does the reading of an instant of a slot; NULL = for ever. */
+static TimestampTz
+instant(const DsRows *w, HeapTuple row, int column)
+{
+	bool isnull;
+	Datum value = ds_rows_value(w, row, column, &isnull);
+
+	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }
 
 /* try does the guarded update of a slot that has enough, if nobody else is at it; otherwise other says who is. */
 static bool
-try(DsRows *w, const DsSlotTake *take, const DsSlot *slot, TransactionId *other)
+try(DsRows *w, const DsSlotTake *take, HeapTuple row, TransactionId *other)
 {
 	int columns[] = {take->commit ? S_COMMITTED : S_HELD, S_CHANGED_AT, S_VALID_UNTIL};
-	bool sooner = !take->commit && take->expires_at < slot->valid_until;
+	bool sooner = !take->commit && take->expires_at < instant(w, row, S_VALID_UNTIL);
 	Datum values[lengthof(columns)];
 
-	values[0] = NumericGetDatum(
-		DS_NUMERIC(numeric_add, take->commit ? slot->committed : slot->held, take->quantity));
-	values[1] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), slot->changed_at + 1));
+	values[0] =
+		NumericGetDatum(DS_NUMERIC(numeric_add, number(w, row, columns[0]), take->quantity));
+	values[1] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(w, row, S_CHANGED_AT) + 1));
 	values[2] = TimestampTzGetDatum(take->expires_at);
-	return ds_rows_try(w, slot->row, false, sooner ? 3 : 2, columns, values, NULL, other);
+	return ds_rows_try(w, row, false, sooner ? 3 : 2, columns, values, NULL, other);
 }
 
 /* enough does the guard. */
 static bool
-enough(const DsSlotTake *take, const DsSlot *slot)
+enough(const DsRows *w, const DsSlotTake *take, HeapTuple row)
 {
-	return DS_NUMERIC_IS(numeric_ge, slot->free, take->quantity);
+	Numeric promised = DS_NUMERIC(numeric_add, number(w, row, S_HELD), number(w, row, S_COMMITTED));
+
+	return DS_NUMERIC_IS(numeric_ge, DS_NUMERIC(numeric_sub, number(w, row, S_CAP), promised),
+						 take->quantity);
 }
 
 /*
@@ -161,10 +183,10 @@ try_all(DsRows *w, const DsSlotTake *take, const DsSlots *slots, bool *some, Tra
 		int number = (usual + i) % slots->n;
 		TransactionId at_it;
 
-		if (!enough(take, &slots->slot[number]))
+		if (!enough(w, take, slots->rows[number]))
 			continue;
 		*some = true;
-		if (try(w, take, &slots->slot[number], &at_it))
+		if (try(w, take, slots->rows[number], &at_it))
 		{
 			usual = number;
 			return true;

@@ -15,28 +15,16 @@
 #include "utils/timestamp.h"
 #include "base/rows.h"
 
-typedef struct DsSlot
-{
-	int number;
-	Numeric held;
-	Numeric committed;
-	Numeric free;
-	TimestampTz changed_at;
-	TimestampTz valid_until; /* DT_NOEND = for ever */
-	HeapTuple row;			 /* NULL where slots cannot be written */
-} DsSlot;
-
-/* The slots of a pool as one snapshot sees them, in the order of their numbers. */
+/* The slots of a pool as one snapshot sees them. */
 typedef struct DsSlots
 {
 	int n;
 	int room;
-	DsSlot *slot;
-	Numeric held; /* their sums */
+	HeapTuple *rows; /* in the order of their numbers; NULL where slots cannot be written */
+	Numeric held;	 /* sums of them */
 	Numeric committed;
-	Numeric free;
 	TimestampTz changed_at;	 /* the newest */
-	TimestampTz valid_until; /* the earliest */
+	TimestampTz valid_until; /* the earliest, DT_NOEND = for ever */
 } DsSlots;
 
 /* what is taken from a slot */

@@ -118,7 +118,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_gather(bigint, bigint, numeric, 
 
 -- inventory_deal does the dealing out of a locked pool: half of what it has, in equal shares; a share serves several calls, or there are
 -- none. Slots that somebody is at keep what they have.
-CREATE FUNCTION distsync_internal.inventory_deal(item_id bigint, site_id bigint, quantity numeric) RETURNS integer
+CREATE FUNCTION distsync_internal.inventory_deal(item_id bigint, site_id bigint, quantity numeric, more boolean) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	p record;
@@ -128,8 +128,7 @@ DECLARE
 BEGIN
 	SELECT x.cap + x.backorder_cap - x.held - x.committed - x.dealt AS free, x.shortfall, x.slots INTO p
 	FROM dist.stock_pool x WHERE x.item_id = inventory_deal.item_id AND x.site_id = inventory_deal.site_id;
-	-- who comes here again has found somebody at each slot, or too little in each
-	n := least(COALESCE(current_setting('distsync.slots_max', true)::integer, 64), greatest(16, 2 * p.slots), div(p.free, 8 * inventory_deal.quantity));
+	n := least(COALESCE(current_setting('distsync.slots_max', true)::integer, 64), greatest(16, CASE WHEN more THEN 2 ELSE 1 END * p.slots), div(p.free, 8 * inventory_deal.quantity));
 	IF p.shortfall > 0 OR n < 2 THEN
 		RETURN 0;
 	END IF;
@@ -153,8 +152,8 @@ BEGIN
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_deal(bigint, bigint, numeric) IS
-	'Deals a pool out to slots, at most distsync.slots_max: quantity is what one call asks for, base units, and a share serves at least four of them. The caller holds the pool''s lock. Returns how many slots; 0 = there is too little, nothing is dealt.';
+COMMENT ON FUNCTION distsync_internal.inventory_deal(bigint, bigint, numeric, boolean) IS
+	'Deals a pool out to slots, at most distsync.slots_max: quantity is what one call asks for, base units, and a share serves at least four of them; more: to twice as many slots as it has, because somebody is at each of them. The caller holds the pool''s lock. Returns how many slots; 0 = there is too little, nothing is dealt.';
 
 -- inventory_hot_for does the reading of the setting, also where the library is not loaded yet.
 CREATE FUNCTION distsync_internal.inventory_hot_for() RETURNS interval
