@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/guc.h"
 #include "base/mute.h"
+#include "base/hint.h"
 #include "base/ring.h"
 #include "base/shmem.h"
 #include "inventory/event.h"
@@ -35,6 +36,7 @@ _PG_init(void)
 	ds_guc_init();
 	ds_base_ring_init();
 	ds_base_mute_init();
+	ds_hint_init();
 	ds_outbox_capture_init();
 	ds_failpoint_init();
 	ds_inventory_event_init();

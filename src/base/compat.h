@@ -53,6 +53,15 @@
 	index_beginscan((heap), (index), (snapshot), (nkeys), 0)
 #endif
 
+/* files of relations are told by a locator since 16 */
+#if PG_VERSION_NUM >= 160000
+#define ds_compat_read_recent_buffer(relation, block, buffer)                                      \
+	ReadRecentBuffer((relation)->rd_locator, MAIN_FORKNUM, (block), (buffer))
+#else
+#define ds_compat_read_recent_buffer(relation, block, buffer)                                      \
+	ReadRecentBuffer((relation)->rd_node, MAIN_FORKNUM, (block), (buffer))
+#endif
+
 /* an update says since 16 which kinds of indexes it touches, and their entries ask */
 #if PG_VERSION_NUM >= 160000
 #define ds_compat_update_indexes TU_UpdateIndexes

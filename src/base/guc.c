@@ -10,6 +10,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
@@ -33,6 +34,7 @@ int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_observed_price_retention = 576000;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
+int ds_guc_hint_cache = 32768;
 int ds_guc_price_cache = 65536;
 int ds_guc_price_proof_retention = 1051200;
 bool ds_guc_price_through_sql = false;
@@ -178,6 +180,15 @@ define_prices(void)
 static void
 define_stock(void)
 {
+	/* shared memory is asked for when the library is preloaded; where it is not, there is none */
+	DefineCustomIntVariable(
+		"distsync.hint_cache",
+		"Sets how much shared memory remembers where items, sites and pools of stock were found.",
+		"Twelve bytes for each of them that is asked for often, so that it is found without its "
+		"index. Needs a restart, and distsync in shared_preload_libraries. 0 turns it off.",
+		&ds_guc_hint_cache, 32768, 0, 4194304,
+		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP, GUC_UNIT_KB,
+		NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"distsync.count_difference",
 		"Sets the value from which the difference of a count is shown to people.",

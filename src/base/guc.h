@@ -50,6 +50,7 @@ extern int ds_guc_lease;
 extern int ds_guc_notify;
 extern int ds_guc_observed_price_retention;
 extern int ds_guc_on_promote;
+extern int ds_guc_hint_cache;
 extern int ds_guc_price_cache;
 extern int ds_guc_price_proof_retention;
 extern bool ds_guc_price_through_sql;

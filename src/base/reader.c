@@ -29,6 +29,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -145,8 +146,12 @@ find_columns(DsTable *table)
 		table->last = Max(table->last, attno);
 	}
 	for (table->nkeys = 0; table->keys[table->nkeys] != NULL; table->nkeys++)
-		table->keytypes[table->nkeys] =
-			get_atttype(table->relid, get_attnum(table->relid, table->keys[table->nkeys]));
+	{
+		AttrNumber attno = get_attnum(table->relid, table->keys[table->nkeys]);
+
+		table->keyattnos[table->nkeys] = attno;
+		table->keytypes[table->nkeys] = get_atttype(table->relid, attno);
+	}
 }
 
 /* index_fits does the check that an index is the one that a direct scan needs. */
@@ -177,6 +182,9 @@ index_fits(DsTable *table, Relation index)
 		table->above[i] = get_opcode(above);
 		table->collations[i] = index->rd_indcollation[i];
 	}
+	table->unique = index->rd_index->indisunique && index->rd_index->indimmediate &&
+					index->rd_index->indnkeyatts == table->nkeys &&
+					heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
 	return true;
 }
 
@@ -279,9 +287,9 @@ ds_reader_open(DsTable *table)
 	return reader;
 }
 
-/* need_slot does the making of the slot that rows are read into, when the first one is; it lives as long as the reader. */
-static void
-need_slot(DsReader *reader)
+/* ds_reader_need_slot does the making of the slot that rows are read into, when the first one is; it lives as long as the reader. */
+void
+ds_reader_need_slot(DsReader *reader)
 {
 	MemoryContext old = MemoryContextSwitchTo(reader->context);
 
@@ -418,7 +426,7 @@ ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys)
 		index_endscan(reader->scan);
 		reader->scan = NULL;
 	}
-	need_slot(reader);
+	ds_reader_need_slot(reader);
 	old = MemoryContextSwitchTo(reader->context);
 	/* whoever finds its rows by their place needs no index; the lock on the table keeps it from being dropped meanwhile */
 	if (reader->index == NULL)
@@ -437,9 +445,9 @@ ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys)
 	ds_reader_walk(reader, DS_WALK_EQUAL, keys, nkeys);
 }
 
-/* take_row does the splitting of the current row into the wanted columns. */
-static void
-take_row(DsReader *reader)
+/* ds_reader_take_row does the splitting of the current row into the wanted columns. */
+void
+ds_reader_take_row(DsReader *reader)
 {
 	DsTable *table = reader->table;
 	int i;
@@ -473,7 +481,7 @@ ds_reader_next(DsReader *reader)
 
 		MemoryContextSwitchTo(old);
 		if (found)
-			take_row(reader);
+			ds_reader_take_row(reader);
 		return found;
 	}
 	if (reader->next >= reader->nrows)
@@ -505,7 +513,7 @@ ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 	}
 	MemoryContextSwitchTo(old);
 	if (found != NULL)
-		take_row(reader);
+		ds_reader_take_row(reader);
 	return found != NULL;
 }
 
@@ -531,11 +539,11 @@ bool
 ds_reader_at(DsReader *reader, ItemPointer tid)
 {
 	Assert(reader->relation != NULL);
-	need_slot(reader);
+	ds_reader_need_slot(reader);
 	if (ItemPointerGetBlockNumber(tid) >= ds_reader_blocks(reader) ||
 		!table_tuple_fetch_row_version(reader->relation, tid, reader->snapshot, reader->slot))
 		return false;
-	take_row(reader);
+	ds_reader_take_row(reader);
 	return true;
 }
 

@@ -46,6 +46,8 @@ typedef struct DsTable
 	AttrNumber attnos[DS_TABLE_MAX_COLUMNS];
 	AttrNumber last; /* the greatest of them */
 	Oid keytypes[DS_TABLE_MAX_KEYS];
+	AttrNumber keyattnos[DS_TABLE_MAX_KEYS];
+	bool unique; /* the index lets no two rows have the same keys */
 	RegProcedure equal[DS_TABLE_MAX_KEYS];
 	RegProcedure at_most[DS_TABLE_MAX_KEYS];
 	RegProcedure above[DS_TABLE_MAX_KEYS];
@@ -76,11 +78,14 @@ extern DsReader *ds_reader_open(DsTable *table);
 extern void ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys);
 extern void ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys);
 extern bool ds_reader_next(DsReader *reader);
+extern bool ds_reader_find(DsReader *reader, const Datum *keys);
 extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
 extern bool ds_reader_text_is(const DsReader *reader, int column, const char *word);
 extern BlockNumber ds_reader_blocks(DsReader *reader);
 extern bool ds_reader_at(DsReader *reader, ItemPointer tid);
 extern void ds_reader_close(DsReader *reader);
+extern void ds_reader_need_slot(DsReader *reader);
+extern void ds_reader_take_row(DsReader *reader);
 extern bool ds_table_resolve(DsTable *table);
 extern Oid ds_dist_relid(const char *name);
 

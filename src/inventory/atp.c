@@ -24,6 +24,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+#include "base/compat.h"
 #include "base/export.h"
 #include "base/json.h"
 #include "base/verb.h"
@@ -79,6 +80,14 @@ left(const DsInventoryPool *p, Numeric stock, Numeric promised)
 	return OP(numeric_larger, rest, int64_to_numeric(0));
 }
 
+/* same does the question whether two numbers are the same in all their bytes; NULL is not. */
+static bool
+same(Numeric a, Numeric b)
+{
+	return a != NULL && b != NULL && VARSIZE_ANY(a) == VARSIZE_ANY(b) &&
+		   memcmp(a, b, VARSIZE_ANY(a)) == 0;
+}
+
 /* trimmed does a number without zeros at its end. */
 static Datum
 trimmed(Numeric value)
@@ -125,13 +134,15 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	values[A_ON_HAND] = trimmed(base);
 	values[A_PROJECTED] = trimmed(
 		OP(numeric_sub, OP(numeric_sub, OP(numeric_add, base, p->due), p->held), p->committed));
+	values[A_ATP] = trimmed(atp);
 	nulls[A_ATP_BOOK] = p->book == NULL;
 	if (p->book != NULL)
-		values[A_ATP_BOOK] = trimmed(left(p, p->book, promised));
+		values[A_ATP_BOOK] =
+			same(p->book, base) ? values[A_ATP] : trimmed(left(p, p->book, promised));
 	nulls[A_ATP_PHYS] = p->phys == NULL;
 	if (p->phys != NULL)
-		values[A_ATP_PHYS] = trimmed(left(p, p->phys, promised));
-	values[A_ATP] = trimmed(atp);
+		values[A_ATP_PHYS] =
+			same(p->phys, base) ? values[A_ATP] : trimmed(left(p, p->phys, promised));
 	values[A_AVAILABLE_AT] = TimestampTzGetDatum(as_of);
 	nulls[A_AVAILABLE_AT] = !enough;
 	nulls[A_SHIP_AT] = true;

@@ -8,13 +8,12 @@
  * functions behind the verbs look into.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
- * caller's context; where sites were found is remembered for the session.
+ * caller's context.
  *
  *-------------------------------------------------------------------------
  */
 #include "inventory/read.h"
 
-#include "common/hashfn.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -60,17 +59,6 @@ static DsTable site_id_table = {
 	.keys = {"site_id"},
 	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id"},
 };
-
-/* where sites were found, by the hash of their codes */
-#define PLACES 64
-
-typedef struct Place
-{
-	Oid relid; /* of the table that this was, InvalidOid = none yet */
-	ItemPointerData tid;
-} Place;
-
-static Place places[PLACES];
 
 enum
 {
@@ -123,8 +111,7 @@ ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item)
 	DsReader *reader = ds_reader_open(&item_table);
 	bool found;
 
-	ds_reader_seek(reader, &sku, 1);
-	found = ds_reader_next(reader) && !DatumGetBool(reader->values[I_KIT]);
+	found = ds_reader_find(reader, &sku) && !DatumGetBool(reader->values[I_KIT]);
 	if (found)
 	{
 		item->item_id = reader->values[I_ID];
@@ -133,33 +120,6 @@ ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item)
 	}
 	ds_reader_close(reader);
 	return found;
-}
-
-/*
- * read_site does the look-up of a site's row, first where one of its code's
- * hash was found before: sites are few and rarely change, and a row that the
- * snapshot sees there is the right one if its code is.
- */
-static bool
-read_site(DsReader *reader, Datum code)
-{
-	const text *t = DatumGetTextPP(code);
-	Place *place =
-		&places[hash_bytes((const unsigned char *) VARDATA_ANY(t), (int) VARSIZE_ANY_EXHDR(t)) %
-				PLACES];
-
-	if (reader->relation != NULL && place->relid == RelationGetRelid(reader->relation) &&
-		ds_reader_at(reader, &place->tid) && same_text(DatumGetTextPP(reader->values[S_CODE]), t))
-		return true;
-	ds_reader_seek(reader, &code, 1);
-	if (!ds_reader_next(reader))
-		return false;
-	if (reader->relation != NULL)
-	{
-		place->relid = RelationGetRelid(reader->relation);
-		place->tid = reader->slot->tts_tid;
-	}
-	return true;
 }
 
 /* promises does the question whether a site that was read may promise. */
@@ -175,7 +135,7 @@ bool
 ds_inventory_find_site(Datum code, DsInventorySite *site)
 {
 	DsReader *reader = ds_reader_open(&site_table);
-	bool found = read_site(reader, code) && promises(reader);
+	bool found = ds_reader_find(reader, &code) && promises(reader);
 
 	if (found)
 	{
@@ -237,8 +197,7 @@ ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now, DsInventor
 	Datum keys[2] = {item_id, site_id};
 	bool found;
 
-	ds_reader_seek(reader, keys, 2);
-	found = ds_reader_next(reader) && take_pool(reader, item_id, now, pool);
+	found = ds_reader_find(reader, keys) && take_pool(reader, item_id, now, pool);
 	ds_reader_close(reader);
 	return found;
 }

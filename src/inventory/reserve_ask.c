@@ -239,8 +239,7 @@ find_id(DsTable *table, const char *code, int64 *id)
 		return true;
 	reader = ds_reader_open(table);
 	key = CStringGetTextDatum(code);
-	ds_reader_seek(reader, &key, 1);
-	found = ds_reader_next(reader);
+	found = ds_reader_find(reader, &key);
 	if (found)
 		*id = DatumGetInt64(reader->values[0]);
 	ds_reader_close(reader);
@@ -351,8 +350,7 @@ find_item(DsReader *items, DsReserveLine *line)
 {
 	Datum sku = CStringGetTextDatum(line->sku);
 
-	ds_reader_seek(items, &sku, 1);
-	if (!ds_reader_next(items) || DatumGetBool(items->values[I_KIT]))
+	if (!ds_reader_find(items, &sku) || DatumGetBool(items->values[I_KIT]))
 		return false;
 	line->item_id = DatumGetInt64(items->values[I_ID]);
 	line->base_unit = TextDatumGetCString(items->values[I_BASE_UNIT]);

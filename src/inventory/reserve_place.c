@@ -79,8 +79,7 @@ find_site(Search *search, int64 id)
 		if (search->known[i].id == id)
 			return &search->known[search->last = i];
 	}
-	ds_reader_seek(search->sites, &key, 1);
-	if (!ds_reader_next(search->sites))
+	if (!ds_reader_find(search->sites, &key))
 		return NULL;
 	if (search->nknown == search->room)
 	{
@@ -132,8 +131,7 @@ find_named(Search *search, const DsReserveLine *line)
 
 	if (site == NULL || !site->may_promise)
 		return false;
-	ds_reader_seek(search->pools, keys, 2);
-	if (!ds_reader_next(search->pools))
+	if (!ds_reader_find(search->pools, keys))
 		return false;
 	add_pool(search, line->item_id, site);
 	return true;

@@ -1,0 +1,253 @@
+/*-------------------------------------------------------------------------
+ *
+ * hint.c
+ *		Where rows were found: shared by all backends, never trusted.
+ *
+ * A look-up by an index touches three pages of it before the row, and in a
+ * large table most of them are in no cache of the processor. A hint tells
+ * where the chain of the row begins and in which buffer its page was; whoever
+ * goes there looks at what is there under its own snapshot, and compares the
+ * keys. A unique index lets a snapshot see one row with a key: what has the key
+ * and is seen is the right row, whenever the hint was kept. So hints need no
+ * invalidation: VACUUM, a row that moved, a table that was made anew or two
+ * names that look alike cost a look-up, no more. Nor do they need a lock: a
+ * hint that is read while it is written is one more that leads nowhere.
+ *
+ * Names are hashes of database, table and keys. A line of the processor's cache
+ * holds five hints; a name belongs to one line, and what is full forgets.
+ *
+ * Process: any backend; memory comes with shared_preload_libraries, without it
+ * nothing is kept. Locks: a share lock on an index page. Memory: shared, as
+ * distsync.hint_cache says.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/hint.h"
+
+#include "access/nbtree.h"
+#include "access/relscan.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "base/compat.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+
+#define LINE_BYTES 64
+#define HINTS 5
+
+/* A hint as it is kept; offset 0 = free. */
+typedef struct Kept
+{
+	BlockNumber block;
+	Buffer buffer;
+	OffsetNumber offset;
+	uint16 tag; /* part of the name */
+} Kept;
+
+typedef union Line
+{
+	Kept kept[HINTS];
+	char bytes[LINE_BYTES];
+} Line;
+
+static Line *lines = NULL;
+static uint64 nlines = 0;
+
+/* how many pages are not worth it, since the last one found its lines full */
+#define CROWDED 1000
+static int crowded = 0;
+
+/* hint_size does the size of the memory: whole lines, and one to begin at a line. */
+static Size
+hint_size(void)
+{
+	return ds_guc_hint_cache == 0 ? 0 : (Size) ds_guc_hint_cache * 1024 + LINE_BYTES;
+}
+
+/* attach_hints does the taking of the memory; zeros are free hints. */
+static void
+attach_hints(void *memory, LWLock *lock, bool found)
+{
+	lines = (Line *) TYPEALIGN(LINE_BYTES, memory);
+	nlines = (uint64) ds_guc_hint_cache * 1024 / LINE_BYTES;
+}
+
+/* ds_hint_init does the request for shared memory, from _PG_init. */
+void
+ds_hint_init(void)
+{
+	static const DsShmemPart part = {"distsync hints", hint_size, attach_hints};
+
+	if (ds_guc_hint_cache > 0)
+		ds_shmem_add(&part);
+}
+
+/* mix does the joining of two hashes. */
+static inline uint64
+mix(uint64 name, uint64 more)
+{
+	return (name ^ more) * UINT64CONST(0x9E3779B97F4A7C15) ^ (name >> 29);
+}
+
+/*
+ * ds_hint_name does the name of a row by its keys, which are bigint or text
+ * and not null; 0 = it has none, because hints are not kept or a key is not
+ * plain.
+ */
+uint64
+ds_hint_name(Oid relid, const Datum *keys, const Oid *types, int nkeys)
+{
+	uint64 name = ((uint64) MyDatabaseId << 32) | relid;
+
+	if (nlines == 0)
+		return 0;
+	for (int i = 0; i < nkeys; i++)
+	{
+		uint64 more;
+
+		if (types[i] == INT8OID)
+			more = (uint64) DatumGetInt64(keys[i]);
+		else
+		{
+			struct varlena *text = (struct varlena *) DatumGetPointer(keys[i]);
+
+			if (types[i] != TEXTOID || VARATT_IS_COMPRESSED(text) || VARATT_IS_EXTERNAL(text))
+				return 0;
+			more = hash_bytes_extended((const unsigned char *) VARDATA_ANY(text),
+									   (int) VARSIZE_ANY_EXHDR(text), 0);
+		}
+		name = mix(name, more);
+	}
+	name = mix(name, UINT64CONST(0x8EBC6AF09C88C6E3));
+	return name == 0 ? 1 : name;
+}
+
+/* line_of does the line of a name. */
+static inline Line *
+line_of(uint64 name)
+{
+	return &lines[((name & PG_UINT32_MAX) * nlines) >> 32];
+}
+
+/* tag_of does the part of a name that is kept. */
+static inline uint16
+tag_of(uint64 name)
+{
+	return (uint16) (name >> 48);
+}
+
+/* ds_hint_find does the look-up of the hint of a name. False: it is not known. */
+bool
+ds_hint_find(uint64 name, DsHint *hint)
+{
+	const Line *line;
+
+	if (name == 0)
+		return false;
+	line = line_of(name);
+	for (int i = 0; i < HINTS; i++)
+	{
+		Kept kept = line->kept[i];
+
+		if (kept.tag != tag_of(name) || kept.offset == InvalidOffsetNumber)
+			continue;
+		ItemPointerSet(&hint->tid, kept.block, kept.offset);
+		hint->buffer = kept.buffer > 0 && kept.buffer <= NBuffers ? kept.buffer : InvalidBuffer;
+		return true;
+	}
+	return false;
+}
+
+/*
+ * ds_hint_keep does the keeping of a hint: where the name is, otherwise in a
+ * free hint, otherwise in one that the name chooses. False: none was free, and
+ * it had to be.
+ */
+bool
+ds_hint_keep(uint64 name, const DsHint *hint, bool only_if_free)
+{
+	Kept kept = {ItemPointerGetBlockNumber(&hint->tid), hint->buffer,
+				 ItemPointerGetOffsetNumber(&hint->tid), tag_of(name)};
+	Line *line;
+	int at = -1;
+
+	if (name == 0)
+		return false;
+	line = line_of(name);
+	for (int i = 0; i < HINTS; i++)
+	{
+		if (line->kept[i].offset == InvalidOffsetNumber)
+			at = at < 0 ? i : at;
+		else if (line->kept[i].tag == kept.tag)
+		{
+			at = i;
+			break;
+		}
+	}
+	if (at >= 0 && only_if_free && line->kept[at].offset != InvalidOffsetNumber)
+		return true;
+	if (at < 0 && only_if_free)
+		return false;
+	line->kept[at >= 0 ? at : (int) ((name >> 32) % HINTS)] = kept;
+	return true;
+}
+
+/* keep_entry does the keeping of the hint that an index entry leads to. False: there was no room. */
+static bool
+keep_entry(Oid relid, Relation index, IndexTuple entry, const Oid *types, int nkeys)
+{
+	DsHint hint = {entry->t_tid, InvalidBuffer};
+	Datum keys[INDEX_MAX_KEYS];
+	bool isnull = false;
+
+	if (BTreeTupleIsPivot(entry) || BTreeTupleIsPosting(entry))
+		return true;
+	for (int i = 0; i < nkeys && !isnull; i++)
+		keys[i] = index_getattr(entry, i + 1, RelationGetDescr(index), &isnull);
+	return isnull || ds_hint_keep(ds_hint_name(relid, keys, types, nkeys), &hint, true);
+}
+
+/*
+ * ds_hint_keep_page does the keeping of all hints on the index page that a
+ * scan of a unique B-tree has just found a row through: whoever asks for one
+ * row will ask for others, and the page is in the processor's cache now. Where
+ * there is little room left it is not done for a while: then hints are kept
+ * one by one, and push out others.
+ */
+void
+ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys)
+{
+	BlockNumber block = ((BTScanOpaque) scan->opaque)->currPos.currPage;
+	Relation index = scan->indexRelation;
+	Buffer buffer;
+	Page page;
+	int lost = 0;
+	int n = 0;
+
+	if (nlines == 0 || !BlockNumberIsValid(block) || crowded-- > 0)
+		return;
+	crowded = 0;
+	buffer = ReadBuffer(index, block);
+	LockBuffer(buffer, BT_READ);
+	page = BufferGetPage(buffer);
+	if (!PageIsNew(page) && P_ISLEAF(BTPageGetOpaque(page)) && !P_IGNORE(BTPageGetOpaque(page)))
+	{
+		OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+		for (OffsetNumber o = P_FIRSTDATAKEY(BTPageGetOpaque(page)); o <= last; o++, n++)
+		{
+			ItemId item = PageGetItemId(page, o);
+
+			if (!ItemIdIsDead(item) &&
+				!keep_entry(relid, index, (IndexTuple) PageGetItem(page, item), types, nkeys))
+				lost++;
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	if (lost > n / 4)
+		crowded = CROWDED;
+}

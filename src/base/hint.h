@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ *
+ * hint.h
+ *		Where rows were found: shared by all backends, never trusted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_BASE_HINT_H
+#define DS_BASE_HINT_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "storage/buf.h"
+#include "storage/itemptr.h"
+
+/* Where a row was found: where its chain begins, and the buffer that its page was in (InvalidBuffer = not known). */
+typedef struct DsHint
+{
+	ItemPointerData tid;
+	Buffer buffer;
+} DsHint;
+
+extern void ds_hint_init(void);
+extern uint64 ds_hint_name(Oid relid, const Datum *keys, const Oid *types, int nkeys);
+extern bool ds_hint_find(uint64 name, DsHint *hint);
+extern bool ds_hint_keep(uint64 name, const DsHint *hint, bool only_if_free);
+extern void ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys);
+
+#endif /* DS_BASE_HINT_H */
