@@ -132,6 +132,32 @@ SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":0.250000000000
 SELECT DISTINCT scale(committed) FROM dist.stock_pool_slot JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
 SELECT DISTINCT scale(committed), scale(held) FROM dist.stock_pool JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
 ROLLBACK;
+-- a channel is told what the row and its slots may promise together: from wherever somebody promises, commits, gives back, and when slots are taken back
+CREATE FUNCTION pg_temp.told() RETURNS TABLE (told numeric, would_be numeric, atp numeric, versions bigint) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM distsync_internal.outbox_route(100000);
+	RETURN QUERY SELECT p.told, p.would_be_told, a.atp, (SELECT count(*) FROM sync.event e WHERE e.event_type = 'stock.atp_changed' AND e.entity_key = 'SLT-A') - (SELECT s.versions FROM seen s)
+	FROM distsync.published_stock('SLT-WEB', 'SLT-A') p, distsync.atp('SLT-A') a;
+END
+$$;
+SELECT outcome FROM distsync.apply('channel', '{"code":"SLT-WEB","name":"web"}', 'distsync');
+SELECT outcome FROM distsync.apply('channel_item', '{"channel":"SLT-WEB","sku":"SLT-A","buffer":5}', 'distsync');
+SELECT distsync_internal.outbox_route(100000) > 0 AS routed;
+SELECT count(*) AS versions INTO TEMP seen FROM sync.event WHERE event_type = 'stock.atp_changed' AND entity_key = 'SLT-A';
+SELECT slots > 0 AS slots, dealt > 0 AS dealt FROM pool;
+SELECT * FROM pg_temp.told();
+SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":3}]', '{"holder":"told"}');
+SELECT sum(held) AS held_in_slots FROM slot;
+SELECT * FROM pg_temp.told();
+SELECT state FROM distsync.commit_reservation(pg_temp.of('told'), 2);
+SELECT * FROM pg_temp.told();
+SELECT state FROM distsync.release_reservation(pg_temp.of('told'), NULL, '{"void":true}');
+SELECT * FROM pg_temp.told();
+SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) > 0 AS folded FROM dist.stock_pool;
+SELECT slots > 0 AS slots FROM pool;
+SELECT * FROM pg_temp.told();
+SELECT * FROM broken;
+SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":1}]');
 -- without slots
 SET distsync.slots_max = 0;
 SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) > 0 AS folded FROM dist.stock_pool;
