@@ -121,7 +121,8 @@ COMMENT ON VIEW fire.wrong_demands IS 'what has shipped of a demand is what was 
 CREATE VIEW fire.wrong_quotas AS
 	SELECT q.scope_kind, q.scope_key, q.quantity, u.used FROM dist.stock_quota q JOIN dist.item i ON i.item_id = q.item_id
 	CROSS JOIN LATERAL (SELECT COALESCE(sum(CASE WHEN r.state = 'held' AND r.expires_at <= clock_timestamp() THEN r.committed ELSE r.quantity END), 0) AS used FROM dist.reservation r
-		WHERE r.item_id = q.item_id AND r.state IN ('held', 'committed', 'shipped') AND CASE q.scope_kind
+		-- what had left before it was promised takes nothing from a quota
+		WHERE r.item_id = q.item_id AND r.state IN ('held', 'committed', 'shipped') AND r.ended_at IS DISTINCT FROM r.created_at AND CASE q.scope_kind
 			WHEN 'channel' THEN r.channel_id = (SELECT c.channel_id FROM dist.channel c WHERE c.code = q.scope_key)
 			WHEN 'customer' THEN r.customer_id = (SELECT p.party_id FROM dist.party p WHERE p.code = q.scope_key)
 			ELSE r.channel_id IS NULL AND r.customer_id IS DISTINCT FROM (SELECT p.party_id FROM dist.party p WHERE p.code = 'P1') END) u
