@@ -176,8 +176,11 @@ CREATE TEMP VIEW dated AS SELECT o.order_number, l.line_no, l.disposition, to_ch
 SELECT lines FROM pg_temp.try('QM1', 'OQ-FREE', '[{"item":"OQ-M","quantity":4},{"item":"OQ-M","quantity":3}]');
 SELECT lines FROM pg_temp.try('QM2', 'OQ-FREE', '[{"item":"OQ-M","quantity":6}]');
 SELECT * FROM dated;
--- in one transaction, so that no clerk but this one sees what is noted
+-- in one transaction, so that no clerk but this one sees what is noted; what the tests before have noted is brought in first
 BEGIN;
+\o /dev/null
+SELECT distsync_internal.order_clerk_moved(10) FROM generate_series(1, 1000) WHERE distsync_internal.order_clerk_moved_due() IS NOT NULL;
+\o
 SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"OQ-PO/1","sku":"OQ-M","expected_at":"2998-02-05T00:00:00Z"}', 'OQ-ERP');
 SELECT count(*) FROM dist.order_line_moved;
 SELECT distsync_internal.order_clerk_moved_due() <= clock_timestamp() AS due;

@@ -7,7 +7,8 @@
  * nothing, wait for nobody, and are told how much there is and when there will
  * be enough, from the pools and the supply and demand to come. Where that
  * takes more (rules about dates, holds of a hot item that are over, numbers
- * beyond 64 bits), the whole path says it.
+ * beyond 64 bits, rules that let one promise take from another), the whole
+ * path says it.
  *
  * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
  * caller's context.
@@ -21,7 +22,31 @@
 #include "utils/tuplestore.h"
 #include "base/compat.h"
 #include "base/json.h"
+#include "base/reader.h"
 #include "inventory/read.h"
+
+static DsTable rule_table = {
+	.name = "reallocation_rule",
+	.index = "reallocation_rule_pk",
+	.keys = {"code"},
+	.columns = {"code"},
+};
+
+/* may_take_over tells whether there are rules by which a promise might take from another. */
+static bool
+may_take_over(void)
+{
+	DsReader *reader;
+	bool found;
+
+	if (!ds_table_resolve(&rule_table))
+		return true;
+	reader = ds_reader_open(&rule_table);
+	ds_reader_seek(reader, NULL, 0);
+	found = ds_reader_next(reader);
+	ds_reader_close(reader);
+	return found;
+}
 
 /* foreseen does the moment at which a line that lacks something could be served; DT_NOEND = never. False: it takes more to say. */
 static bool
@@ -96,6 +121,8 @@ ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fci
 	const DsReserveLine **lines = palloc_array(const DsReserveLine *, call->nlines);
 	TimestampTz *moments = palloc_array(TimestampTz, call->nlines);
 
+	if (may_take_over())
+		return false;
 	for (int i = 0; i < call->npools; i++)
 	{
 		if (!ds_inventory_pool_holds(&call->pools[i], now))
