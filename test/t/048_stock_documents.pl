@@ -66,6 +66,14 @@ my %entity = (
     sourcing_rule => [ 'erp', { company => 'C', channel => 'WEB', rules => ['rank'], preferred => ['S1'] },
         { company => \@unknown, channel => \@unknown, rules => [ [ 'unknown', ['magic'], 'SD002', '[0]' ], [ 'twice', [ 'rank', 'rank' ], 'SD002' ] ],
             preferred => [ [ 'unknown', [ 'S1', 'nowhere' ], 'SD001' ], [ 'too many', [ ('S1') x 101 ], 'SD002' ], [ 'twice', [ 'S1', 'S1' ], 'SD002' ] ] }, {} ],
+    stock_level => [ 'wms', { sku => 'I1', site => 'S1', quantity => \'5', counted_at => '2024-02-01T00:00:00Z' },
+        { sku => [ @unknown, [ 'a kit', 'KIT', 'SD002' ] ], site => \@unknown, owner => \@unknown, state => \@unknown, quantity => [ [ 'negative', \'-1', 'SD002' ] ], counted_at => [ [ 'to come', '2999-01-01T00:00:00Z', 'SD002' ], [ 'null', undef, 'SD005' ] ] },
+        { 'no perspective from who has none' => [ { source => 'desk' }, 'SD005', 'perspective' ], 'a part of a base unit' => [ { unit => 'TH' }, 'SD002', 'quantity' ] } ],
+    reallocation_rule => [ 'erp', { code => 'R1', strategy => 'gain', kind => 'soft', sku => 'I1' },
+        { sku => \@unknown, category => \@unknown, customer => \@unknown, customer_group => \@unknown, channel => \@unknown, strategy => [ [ 'null', undef, 'SD005' ] ],
+            (map { $_ => [ [ 'negative', \'-1', 'SD002' ] ] } qw(priority_from priority_to)) },
+        { 'what is hard loses' => [ { kind => 'hard', strategy => 'lose' }, 'SD002', 'strategy' ], 'priorities the wrong way round' => [ { priority_from => \'5', priority_to => \'4' }, 'SD002', 'priority_from' ],
+            'too large a priority' => [ { priority_from => \'2147483648' }, 'SD002', 'priority_from' ] } ],
     shelf_rule => [ 'erp', { customer => 'P1', sku => 'I1', shelf_days => \'5' }, { customer => \@unknown, sku => \@unknown, shelf_days => [ [ 'negative', \'-1', 'SD002' ], [ 'a hundred years and more', \'36601', 'SD002' ] ] }, {} ],
 );
 is(join(' ', sort keys %entity), sql(q{SELECT string_agg(e.entity, ' ' ORDER BY e.entity COLLATE "C") FROM distsync_internal.document_entity e WHERE e.domain = 'stock'}), 'each entity of stock is in the table');
