@@ -24,7 +24,7 @@ INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-A","quantity":4,"
 INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-A","quantity":3,"site":"DMG-1"},{"item":"DMG-B","quantity":3,"site":"DMG-1"}]', '{"holder":"dmg","ttl":"1 day"}');
 INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-K","quantity":2,"site":"DMG-1"}]', '{"holder":"dmg","ttl":"2 days"}');
 INSERT INTO done SELECT 1 FROM distsync.apply('stock_event', '{"event_id":"5","kind":"ship","sku":"DMG-A","site":"DMG-1","quantity":1,"reference":"DMG/1/1","event_at":"2024-01-02T00:00:00Z","stream":"s","sequence":5}', 'dmg-wms');
-INSERT INTO done SELECT distsync_internal.inventory_deal(p.item_id, p.site_id, 1) FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'DMG-H';
+INSERT INTO done SELECT distsync_internal.inventory_deal(p.item_id, p.site_id, 1, true) FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'DMG-H';
 INSERT INTO done SELECT 1 FROM distsync.reserve('[{"item":"DMG-H","quantity":1,"site":"DMG-1"}]', '{"holder":"dmg","ttl":"1 day"}');
 
 -- damage: the check that must notice, and what is done by hand. CHECKs are off, as they would be in a restored copy that lost them.
