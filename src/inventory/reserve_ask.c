@@ -391,10 +391,7 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 		line->quantity = value->type == jbvNumeric
 							 ? DatumGetNumericCopy(NumericGetDatum(value->val.numeric))
 							 : NULL;
-		if (line->quantity == NULL || !in_range(line->quantity))
-			return false;
-		line->quantity = ds_inventory_as_kept(line->quantity);
-		return true;
+		return line->quantity != NULL && in_range(line->quantity);
 	}
 	/* who may look behind a line is decided by the demand it serves */
 	return strcmp(name, "demand_key") != 0 && strcmp(name, "requested_at") != 0;

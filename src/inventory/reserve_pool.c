@@ -229,7 +229,8 @@ try(const DsReserve *call, DsReservePool *pool)
 	Datum values[lengthof(columns)];
 	TransactionId other;
 
-	values[0] = NumericGetDatum(DS_NUMERIC(numeric_add, number(pool, columns[0]), pool->taken));
+	values[0] = NumericGetDatum(
+		ds_inventory_as_kept(DS_NUMERIC(numeric_add, number(pool, columns[0]), pool->taken)));
 	values[1] = Int64GetDatum(DatumGetInt64(whole(pool, P_VERSION)) + 1);
 	values[2] = Int32GetDatum(new_wait(pool));
 	values[3] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(pool, P_CHANGED_AT) + 1));
@@ -313,8 +314,8 @@ deal(const DsReservePool *pool, bool more)
 DsSlotResult
 ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 {
-	DsSlotTake take = {pool->item_id, pool->site_id, pool->taken, call->options.commit,
-					   call->expires_at};
+	DsSlotTake take = {pool->item_id, pool->site_id, ds_inventory_as_kept(pool->taken),
+					   call->options.commit, call->expires_at};
 	DsSlotResult result = DS_SLOT_CHANGED;
 	DsRows *slots;
 
