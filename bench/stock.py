@@ -171,8 +171,6 @@ def stock_growth(cluster, report):
 
 def stock_rebuild(cluster, report):
     """stock_rebuild makes all balances anew from a million events, against their sum by SQL."""
-    if not have(cluster, "stock_rebuild_s", "rebuild_stock"):
-        return
     world = Stock(cluster, "quick", "rebuild").peer()
     cluster.script("bench/data/stock_history.sql", items=world.items, sites=SITES, events=HISTORY)
 
