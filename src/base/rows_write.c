@@ -130,9 +130,9 @@ expect_ours(const DsRows *w, TM_Result result)
  */
 static TM_Result
 change(DsRows *w, Snapshot snapshot, ItemPointer tid, Datum *all, bool *none, int n,
-	   const int *columns, const Datum *values, const bool *nulls, bool wait,
-	   TM_FailureData *failure)
+	   const int *columns, const Datum *values, const bool *nulls)
 {
+	TM_FailureData failure;
 	TupleTableSlot *fresh = ds_rows_fresh(w);
 	bool missing = false;
 	LockTupleMode mode;
@@ -150,7 +150,7 @@ change(DsRows *w, Snapshot snapshot, ItemPointer tid, Datum *all, bool *none, in
 	ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(w->relation), all, none), fresh, true);
 	keep_constraints(w, fresh, missing);
 	result = table_tuple_update(w->relation, tid, fresh, GetCurrentCommandId(true), snapshot,
-								InvalidSnapshot, wait, failure, &mode, &indexes);
+								InvalidSnapshot, true, &failure, &mode, &indexes);
 	if (result == TM_Ok && ds_compat_updates_indexes(indexes))
 		add_entries(w, fresh, true, indexes);
 	ExecClearTuple(fresh);
@@ -165,13 +165,11 @@ change_found(DsRows *w, Snapshot snapshot, int n, const int *columns, const Datu
 	int natts = RelationGetDescr(w->relation)->natts;
 	Datum all[MaxTupleAttributeNumber];
 	bool none[MaxTupleAttributeNumber];
-	TM_FailureData failure;
 
 	slot_getallattrs(w->found);
 	memcpy(all, w->found->tts_values, sizeof(Datum) * natts);
 	memcpy(none, w->found->tts_isnull, sizeof(bool) * natts);
-	return change(w, snapshot, &w->found->tts_tid, all, none, n, columns, values, nulls, true,
-				  &failure);
+	return change(w, snapshot, &w->found->tts_tid, all, none, n, columns, values, nulls);
 }
 
 /*
@@ -270,15 +268,13 @@ ds_rows_try(DsRows *w, HeapTuple row, bool held, int n, const int *columns, cons
 	Datum all[MaxTupleAttributeNumber];
 	bool none[MaxTupleAttributeNumber];
 	ItemPointerData tid = row->t_self;
-	TM_FailureData failure;
 
 	*other = InvalidTransactionId;
 	if (!held && !is_free(w, &tid, other))
 		return false;
 	heap_deform_tuple(row, RelationGetDescr(w->relation), all, none);
 	/* who comes in between is waited for, as for a lock */
-	return change(w, GetActiveSnapshot(), &tid, all, none, n, columns, values, nulls, true,
-				  &failure) == TM_Ok;
+	return change(w, GetActiveSnapshot(), &tid, all, none, n, columns, values, nulls) == TM_Ok;
 }
 
 /* ds_rows_delete does the removal of the row that was found, under the same locks. */
