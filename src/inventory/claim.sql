@@ -3,24 +3,29 @@
 
 -- inventory_claims does the listing of all claims on a pool with what each has, and what may be taken from it: only what is soft, under a
 -- strategy that may lose, and not what the order of the line wants anyway.
-CREATE FUNCTION distsync_internal.inventory_claims(item_id bigint, site_id bigint, at timestamptz)
+CREATE FUNCTION distsync_internal.inventory_claims(item_id bigint, site_id bigint, at timestamptz, only_soft boolean DEFAULT false)
 RETURNS TABLE (place bigint, reservation_id bigint, demand_key text, holder text, customer_id bigint, kind text, strategy text, priority integer, required_at timestamptz, has numeric, takeable numeric, missing numeric)
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	ruled boolean := EXISTS (SELECT FROM dist.reallocation_rule);
+	shared text[];
 BEGIN
+	IF only_soft THEN
+		shared := ARRAY(SELECT r.demand_key FROM dist.reservation r WHERE r.item_id = inventory_claims.item_id AND r.site_id = inventory_claims.site_id AND r.state IN ('held', 'committed') AND r.kind = 'soft' AND r.demand_key IS NOT NULL);
+	END IF;
 	RETURN QUERY
 	WITH c AS MATERIALIZED (
 		SELECT r.reservation_id, r.demand_key, r.holder, r.customer_id, r.channel_id, r.kind, r.priority, d.required_at, r.created_at, r.quantity - r.shipped AS has, COALESCE(r.lost, 0) AS missing,
 			d.reserved - greatest(d.ordered, d.allocated, d.shipped) AS beyond
 		FROM dist.reservation r LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
 		WHERE r.item_id = inventory_claims.item_id AND r.site_id = inventory_claims.site_id AND r.state IN ('held', 'committed') AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_claims.at)
+			AND (NOT only_soft OR r.kind = 'soft' OR r.demand_key = ANY (shared))
 		UNION ALL
 		SELECT NULL, d.demand_key, NULL, d.customer_id, NULL, 'order', d.priority, d.required_at, d.recorded_at, 0, e.external, 0
 		FROM dist.demand d CROSS JOIN LATERAL (SELECT greatest(d.ordered, d.allocated) - greatest(d.reserved, d.shipped)) e(external)
 		LEFT JOIN dist.item_site s ON s.item_id = d.item_id AND s.site_id = d.site_id
-		WHERE d.item_id = inventory_claims.item_id AND d.site_id = inventory_claims.site_id AND d.status = 'open' AND e.external > 0
+		WHERE NOT only_soft AND d.item_id = inventory_claims.item_id AND d.site_id = inventory_claims.site_id AND d.status = 'open' AND e.external > 0
 			AND (d.required_at IS NULL OR d.required_at <= inventory_claims.at AND (s.demand_fence_days IS NULL OR d.required_at + s.demand_fence_days * interval '24 hours' > inventory_claims.at))
 	), s AS MATERIALIZED (
 		SELECT c.*, CASE WHEN ruled THEN distsync_internal.inventory_strategy(inventory_claims.item_id, c.kind, c.customer_id, c.channel_id, c.priority, inventory_claims.at)
@@ -36,8 +41,8 @@ BEGIN
 	FROM o ORDER BY o.place;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_claims(bigint, bigint, timestamptz) IS
-	'Claims on an item at a site as of an instant, in the order in which they are served: strategy, priority, when wanted, demand or holder. Live reservations (kind soft | hard | inbound), and due demand that no reservation covers (kind order, reservation_id NULL); base units: what it has, what of that may be taken, what it misses (was taken before; of an order: all of it). Under the pool''s lock it is exact.';
+COMMENT ON FUNCTION distsync_internal.inventory_claims(bigint, bigint, timestamptz, boolean) IS
+	'Claims on an item at a site as of an instant, in the order in which they are served: strategy, priority, when wanted, demand or holder. Live reservations (kind soft | hard | inbound), and due demand that no reservation covers (kind order, reservation_id NULL); base units: what it has, what of that may be taken, what it misses (was taken before; of an order: all of it). only_soft: what is soft, and other promises of the same lines, not the rest; places among those. Under the pool''s lock it is exact.';
 
 -- inventory_room does the sum of what the claims on a pool may have together.
 CREATE FUNCTION distsync_internal.inventory_room(item_id bigint, site_id bigint) RETURNS numeric

@@ -13,10 +13,11 @@ BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
 		SELECT m.item_id, m.site_id, distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.due AS stock,
-			m.held + m.committed - m.inbound AS promised, m.safety, m.lead_at
+			m.held + m.committed - m.inbound - COALESCE(t.quantity, 0) AS promised, m.safety, m.lead_at
 		FROM (SELECT n.* FROM distsync_internal.inventory_now(item_ids, site_ids, inventory_levels.at) n WHERE own_keys IS NULL
 			UNION ALL SELECT t.* FROM distsync_internal.inventory_terms(item_ids, site_ids, inventory_levels.at, own_keys, own_quantities) t WHERE own_keys IS NOT NULL) m
 		LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_levels.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
+		LEFT JOIN jsonb_to_recordset(options->'taken') t(item_id bigint, site_id bigint, quantity numeric) ON t.item_id = m.item_id AND t.site_id = m.site_id
 	), step AS (
 		SELECT s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment, COALESCE(sum(c.change) FILTER (WHERE c.kind <> 'promise'), 0) AS change, COALESCE(-sum(c.change) FILTER (WHERE c.kind = 'promise'), 0) AS later
 		FROM site s CROSS JOIN LATERAL (
@@ -32,7 +33,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_levels(bigint[], bigint[], timestamptz, jsonb, text[], numeric[]) IS
-	'Timeline of pairs of item and site, base units: from each moment on stock, supply and demand of others (stock), what is promised for then or before (later), and, the same in all rows, what is promised without a date (promised), safety stock and from when on any quantity can be had (NULL = never). options: customer_id, min_shelf_days; own_keys, own_quantities: as in inventory_terms(). Pairs without a pool give no row. Reads only.';
+	'Timeline of pairs of item and site, base units: from each moment on stock, supply and demand of others (stock), what is promised for then or before (later), and, the same in all rows, what is promised without a date (promised), safety stock and from when on any quantity can be had (NULL = never). options: customer_id, min_shelf_days, taken (as inventory_free()); own_keys, own_quantities: as in inventory_terms(). Pairs without a pool give no row. Reads only.';
 
 -- inventory_first does the finding of the first moment from which on there is enough.
 CREATE FUNCTION distsync_internal.inventory_first(amounts numeric[], quantity numeric, first integer) RETURNS integer

@@ -129,17 +129,18 @@ BEGIN
 	)
 	SELECT array_agg(ROW(k.item_id, k.site_id, k.code,
 			distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed
-				+ CASE WHEN (options->>'use_safety')::boolean THEN m.safety ELSE 0 END)::distsync_internal.inventory_free
+				+ CASE WHEN (options->>'use_safety')::boolean THEN m.safety ELSE 0 END + COALESCE(t.quantity, 0))::distsync_internal.inventory_free
 		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
 	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
 	CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_free.at) m
 	LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_free.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
-	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id;
+	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id
+	LEFT JOIN jsonb_to_recordset(options->'taken') t(item_id bigint, site_id bigint, quantity numeric) ON t.item_id = m.item_id AND t.site_id = m.site_id;
 	RETURN result;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_free(distsync_internal.inventory_line[], jsonb, timestamptz) IS
-	'What may be promised of the items of these lines, by site in the order of rank and code; base units. options: company_id, use_safety, min_shelf_days, customer_id (its rules of shelf life). Under the pools'' locks it is exact, without them a preview.';
+	'What may be promised of the items of these lines, by site in the order of rank and code; base units. options: company_id, use_safety, min_shelf_days, customer_id (its rules of shelf life), taken [{"item_id","site_id","quantity"}] (as if that much had been taken from soft holds). Under the pools'' locks it is exact, without them a preview.';
 
 -- inventory_own does the reckoning of how much of a line is counted as somebody else's demand already, although it is this one.
 -- Together with what the call has granted before, because two lines cannot both be given the same way out of a shortage.

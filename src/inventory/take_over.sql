@@ -20,7 +20,7 @@ LANGUAGE plpgsql STABLE ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT u.item_id, u.site_id, sum(c.takeable) FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(items, sites) x(item_id, site_id)) u
-	CROSS JOIN LATERAL distsync_internal.inventory_claims(u.item_id, u.site_id, inventory_takeable.at) c
+	CROSS JOIN LATERAL distsync_internal.inventory_claims(u.item_id, u.site_id, inventory_takeable.at, true) c
 	WHERE c.takeable > 0 AND c.priority > inventory_takeable.priority AND c.holder IS DISTINCT FROM inventory_takeable.holder GROUP BY u.item_id, u.site_id;
 END
 $$;
@@ -37,7 +37,7 @@ DECLARE
 	one jsonb;
 	changes jsonb := '[]';
 BEGIN
-	FOR c IN SELECT x.reservation_id, x.takeable FROM distsync_internal.inventory_claims(inventory_take_soft.item_id, inventory_take_soft.site_id, clock_timestamp()) x
+	FOR c IN SELECT x.reservation_id, x.takeable FROM distsync_internal.inventory_claims(inventory_take_soft.item_id, inventory_take_soft.site_id, clock_timestamp(), true) x
 		WHERE x.takeable > 0 AND x.priority > inventory_take_soft.priority AND x.holder IS DISTINCT FROM inventory_take_soft.holder ORDER BY x.place DESC
 	LOOP
 		EXIT WHEN rest <= 0;
@@ -69,50 +69,64 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_lacks(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb) IS
 	'[{"item_id","site_id","quantity"}] of what lines (kits taken apart) lack beyond what is free, base units, out of takeable in the same form.';
 
--- inventory_take_over does the taking and the decision anew. First as little as seems to do; then, where rules of sourcing want it from one
--- site, all there is, to see what of it is needed, and then that.
-CREATE FUNCTION distsync_internal.inventory_take_over(wanted distsync_internal.inventory_line[], options jsonb, items bigint[], sites bigint[], without distsync_internal.inventory_grant[], at timestamptz) RETURNS distsync_internal.inventory_grant[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_take_plan does the reckoning of how much to take where, as a read: as little as seems to do, and where rules of sourcing want it
+-- otherwise, what they would grant out of all that may be taken.
+CREATE FUNCTION distsync_internal.inventory_take_plan(wanted distsync_internal.inventory_line[], options jsonb, takeable jsonb, at timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	stock distsync_internal.inventory_line[] := distsync_internal.inventory_expanded(wanted, options->'parts');
 	free distsync_internal.inventory_free[] := distsync_internal.inventory_free(stock, options, at);
+	plan jsonb := distsync_internal.inventory_lacks(stock, free, takeable);
+	grants distsync_internal.inventory_grant[];
+BEGIN
+	IF plan <> '[]' THEN
+		grants := distsync_internal.inventory_decide(wanted, options || jsonb_build_object('taken', plan), at);
+		IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome <> 'reserved') THEN
+			RETURN plan;
+		END IF;
+	END IF;
+	grants := distsync_internal.inventory_decide(wanted, options || jsonb_build_object('taken', takeable), at);
+	-- what is granted beyond what is free is what has to be taken
+	RETURN (SELECT COALESCE(jsonb_agg(jsonb_build_object('item_id', g.item_id, 'site_id', g.site_id, 'quantity', g.quantity - greatest(0, f.free))), '[]')
+		FROM (SELECT x.item_id, x.site_id, sum(x.quantity) AS quantity FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') GROUP BY 1, 2) g
+		JOIN unnest(free) f ON f.item_id = g.item_id AND f.site_id = g.site_id WHERE g.quantity > greatest(0, f.free));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_take_plan(distsync_internal.inventory_line[], jsonb, jsonb, timestamptz) IS
+	'[{"item_id","site_id","quantity"}]: what has to be taken of takeable (the same form) so that lines get what they lack, base units; an empty list where all of it does not do. Reads only.';
+
+-- inventory_take_over does the taking and the decision anew. Kits lose all their components or none, so that the plan may not hold: then
+-- everything is put back.
+CREATE FUNCTION distsync_internal.inventory_take_over(wanted distsync_internal.inventory_line[], options jsonb, items bigint[], sites bigint[], without distsync_internal.inventory_grant[], at timestamptz) RETURNS distsync_internal.inventory_grant[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
 	important integer := COALESCE((options->>'priority')::integer, 100);
 	who text := COALESCE(options->>'holder', session_user);
 	had numeric := (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(without) g WHERE g.outcome IN ('reserved', 'partial'));
-	every jsonb := (SELECT COALESCE(jsonb_agg(to_jsonb(t)), '[]') FROM distsync_internal.inventory_takeable(items, sites, important, who, at) t);
-	plan jsonb := distsync_internal.inventory_lacks(stock, free, every);
+	takeable jsonb := (SELECT COALESCE(jsonb_agg(to_jsonb(t)), '[]') FROM distsync_internal.inventory_takeable(items, sites, important, who, at) t);
+	plan jsonb := CASE WHEN takeable = '[]' THEN takeable ELSE distsync_internal.inventory_take_plan(wanted, options, takeable, at) END;
 	grants distsync_internal.inventory_grant[];
 	t timestamptz;
 	p record;
 BEGIN
-	IF every = '[]' THEN
+	IF plan = '[]' THEN
 		RETURN without;
 	END IF;
-	FOR attempt IN 1..3 LOOP
-		CONTINUE WHEN plan = '[]' AND attempt = 1;
-		plan := CASE attempt WHEN 2 THEN every ELSE plan END;
-		BEGIN
-			FOR p IN SELECT (x->>'item_id')::bigint AS item_id, (x->>'site_id')::bigint AS site_id, (x->>'quantity')::numeric AS quantity FROM jsonb_array_elements(plan) x ORDER BY 1, 2 LOOP
-				PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity, important, who, items, sites, (options->>'correlation_id')::uuid);
-			END LOOP;
-			-- as of an instant before the pools catch up, as inventory_reserve() decides: a hold that ends meanwhile is in their rows
-			t := clock_timestamp();
-			PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
-			grants := distsync_internal.inventory_decide(wanted, options, t);
-			IF attempt <> 2 AND (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) > had
-				AND (attempt = 3 OR NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved'))) THEN
-				RETURN grants;
-			END IF;
-			RAISE EXCEPTION USING ERRCODE = 'SD045', MESSAGE = 'a take-over that does not do changes nothing', DETAIL = 'Everything it moved is put back.', HINT = 'Ask for less, or without take_over.';
-		EXCEPTION WHEN SQLSTATE 'SD045' THEN
-			-- what was granted beyond what was free is what has to be taken
-			plan := (SELECT COALESCE(jsonb_agg(jsonb_build_object('item_id', g.item_id, 'site_id', g.site_id, 'quantity', g.quantity - greatest(0, f.free))), '[]')
-				FROM (SELECT x.item_id, x.site_id, sum(x.quantity) AS quantity FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') GROUP BY 1, 2) g
-				JOIN unnest(free) f ON f.item_id = g.item_id AND f.site_id = g.site_id WHERE g.quantity > greatest(0, f.free));
-		END;
-		EXIT WHEN attempt = 2 AND plan = '[]';
-	END LOOP;
-	RETURN without;
+	BEGIN
+		FOR p IN SELECT x.* FROM jsonb_to_recordset(plan) x(item_id bigint, site_id bigint, quantity numeric) ORDER BY x.item_id, x.site_id LOOP
+			PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity, important, who, items, sites, (options->>'correlation_id')::uuid);
+		END LOOP;
+		-- as of an instant before the pools catch up, as inventory_reserve() decides: a hold that ends meanwhile is in their rows
+		t := clock_timestamp();
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+		grants := distsync_internal.inventory_decide(wanted, options, t);
+		IF (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) > had THEN
+			RETURN grants;
+		END IF;
+		RAISE EXCEPTION USING ERRCODE = 'SD045', MESSAGE = 'a take-over that does not do changes nothing', DETAIL = 'Everything it moved is put back.', HINT = 'Ask for less, or without take_over.';
+	EXCEPTION WHEN SQLSTATE 'SD045' THEN
+		RETURN without;
+	END;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take_over(distsync_internal.inventory_line[], jsonb, bigint[], bigint[], distsync_internal.inventory_grant[], timestamptz) IS
