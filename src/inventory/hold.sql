@@ -156,7 +156,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reservations(bigint[]) IS 'Reser
 
 -- inventory_hold_one does a command on one reservation from end to end: lock, check, do, refresh, answer, audit.
 CREATE FUNCTION distsync_internal.inventory_hold_one(verb text, reservation_id bigint, quantity numeric, ttl interval, options jsonb) RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);
@@ -194,30 +194,18 @@ COMMENT ON FUNCTION distsync_internal.inventory_hold_one(text, bigint, numeric, 
 
 -- commit_reservation does the turning of a hold into a commitment, in full or in part; the rest is given back unless it shall stay.
 CREATE FUNCTION distsync.commit_reservation(reservation_id bigint, quantity numeric DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_hold_one('commit', commit_reservation.reservation_id, commit_reservation.quantity, NULL, options);
-END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_commit' LANGUAGE c ROWS 1;
 COMMENT ON FUNCTION distsync.commit_reservation(bigint, numeric, jsonb) IS
 	'Commits a hold: quantity in base units, of a kit (any of its components names it) in whole kits, NULL = all; the rest is given back unless options.keep_rest. Other options: holder (must be the one that reserved; who leaves it out decides for whoever holds it), idempotency_key, source, reason. Returns the reservation, of a kit a row for each component. Errors: SD001 unknown, SD002 quantity, SD041 not held, more than held or another holder, SD042 expired.';
 
 -- release_reservation does the giving back of a hold.
 CREATE FUNCTION distsync.release_reservation(reservation_id bigint, quantity numeric DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_hold_one('release', release_reservation.reservation_id, release_reservation.quantity, NULL, options);
-END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_release' LANGUAGE c ROWS 1;
 COMMENT ON FUNCTION distsync.release_reservation(bigint, numeric, jsonb) IS
 	'Gives a hold back: quantity in base units, of a kit in whole kits, NULL = all. options: void (true: also what is committed and not shipped), holder, idempotency_key, source, reason. Returns the reservation, of a kit a row for each component. Errors: SD001, SD002, SD041 not held, more than held or another holder, SD042 expired.';
 
 -- extend_reservation does the lengthening of a hold that has not expired yet.
 CREATE FUNCTION distsync.extend_reservation(reservation_id bigint, ttl interval DEFAULT '15 minutes', options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reservation
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_hold_one('extend', extend_reservation.reservation_id, NULL, extend_reservation.ttl, options);
-END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_extend' LANGUAGE c ROWS 1;
 COMMENT ON FUNCTION distsync.extend_reservation(bigint, interval, jsonb) IS
 	'Lets a hold, of a kit as a whole, last for ttl from now on (it may also become shorter). options: holder, idempotency_key, source, reason. Returns the reservation, of a kit a row for each component. Errors: SD001, SD002 ttl, SD041 not held or another holder, SD042 expired.';

@@ -31,7 +31,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_hold_lines(jsonb, jsonb) IS
 
 -- inventory_hold_many does a command on many reservations: all pools are locked at once, everything is checked before anything is written.
 CREATE FUNCTION distsync_internal.inventory_hold_many(verb text, lines jsonb, options jsonb) RETURNS SETOF distsync_internal.inventory_settled
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	source text := COALESCE(options->>'source', session_user);
@@ -43,7 +43,9 @@ DECLARE
 	l record;
 	r record;
 	fault text[];
-	faults jsonb := '{}';
+	-- of each line what is wrong with it, and what became of it
+	faults jsonb[] := '{}';
+	rows jsonb[] := '{}';
 BEGIN
 	IF answer IS NULL THEN
 		options := distsync_internal.base_options(options, CASE verb WHEN 'commit' THEN '{keep_rest:boolean,holder:text,on_error:text,idempotency_key:text,source:text,reason:text}'::text[] ELSE '{void:boolean,holder:text,on_error:text,idempotency_key:text,source:text,reason:text}' END);
@@ -61,19 +63,18 @@ BEGIN
 			fault := COALESCE(l.fault, distsync_internal.inventory_hold_fault(verb, l.reservation_id, l.quantity, options));
 			IF NOT collect THEN
 				PERFORM distsync_internal.inventory_hold_raise(fault, format('lines[%s].', l.ordinal - 1));
-			ELSIF fault IS NOT NULL THEN
-				faults := faults || jsonb_build_object(l.ordinal, fault);
 			END IF;
+			faults := array_append(faults, to_jsonb(fault));
 		END LOOP;
-		answer := '[]';
 		FOR l IN SELECT x.* FROM distsync_internal.inventory_hold_lines(lines, options) x WHERE lines <> '[]' LOOP
-			IF NOT faults ? l.ordinal::text THEN
+			IF faults[l.ordinal] IS NULL THEN
 				PERFORM distsync_internal.inventory_hold_do(verb, l.reservation_id, l.quantity, options);
 			END IF;
 			r := distsync_internal.inventory_hold(l.reservation_id);
-			answer := answer || to_jsonb(ROW(l.ordinal, CASE WHEN faults ? l.ordinal::text THEN 'rejected' ELSE 'done' END, l.reservation_id, r.state, trim_scale(r.quantity), trim_scale(r.committed), trim_scale(r.shipped),
-				faults->l.ordinal::text->>0, faults->l.ordinal::text->>1, faults->l.ordinal::text->>2, faults->l.ordinal::text->>4)::distsync_internal.inventory_settled);
+			rows := array_append(rows, to_jsonb(ROW(l.ordinal, CASE WHEN faults[l.ordinal] IS NULL THEN 'done' ELSE 'rejected' END, l.reservation_id, r.state, trim_scale(r.quantity), trim_scale(r.committed), trim_scale(r.shipped),
+				faults[l.ordinal]->>0, faults[l.ordinal]->>1, faults[l.ordinal]->>2, faults[l.ordinal]->>4)::distsync_internal.inventory_settled));
 		END LOOP;
+		answer := to_jsonb(rows);
 		IF k.items IS NOT NULL THEN
 			PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 		END IF;
@@ -87,21 +88,13 @@ COMMENT ON FUNCTION distsync_internal.inventory_hold_many(text, jsonb, jsonb) IS
 
 -- commit_reservations does the same as commit_reservation() for many.
 CREATE FUNCTION distsync.commit_reservations(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_settled
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_hold_many('commit', commit_reservations.lines, commit_reservations.options);
-END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_commit_many' LANGUAGE c ROWS 10;
 COMMENT ON FUNCTION distsync.commit_reservations(jsonb, jsonb) IS
 	'Commits holds: lines [{"reservation_id","quantity"?}], at most 10000, quantity in base units, of a kit in whole kits, left out = all; lines NULL = all that options.holder holds (none is fine). options: on_error abort (default: one wrong line and nothing is done) | collect, keep_rest, holder, idempotency_key, source, reason. One row a line: done | rejected. Errors: SD005 shape, SD002 named twice, otherwise as commit_reservation().';
 
 -- release_reservations does the same as release_reservation() for many.
 CREATE FUNCTION distsync.release_reservations(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_settled
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN QUERY SELECT * FROM distsync_internal.inventory_hold_many('release', release_reservations.lines, release_reservations.options);
-END
-$$;
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_release_many' LANGUAGE c ROWS 10;
 COMMENT ON FUNCTION distsync.release_reservations(jsonb, jsonb) IS
 	'Gives holds back: lines [{"reservation_id","quantity"?}], at most 10000, as commit_reservations(); lines NULL = all that options.holder holds. options: on_error abort (default) | collect, void (true: also what is committed and not shipped), holder, idempotency_key, source, reason. One row a line: done | rejected. Errors: SD005 shape, SD002 named twice, otherwise as release_reservation().';
 

@@ -18,9 +18,7 @@
  */
 #include "inventory/reserve.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -37,34 +35,17 @@
 
 DS_FUNCTION_INFO_V1(ds_sql_inventory_reserve);
 
-/* answered does the look-up of the first answer under the key of the call; the key is locked then. */
-static bool
-answered(DsReserve *call)
+/* request_of does what was asked, as the key of the call remembers it. */
+static Datum
+request_of(const DsReserve *call)
 {
-	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, JSONBOID};
-	LOCAL_FCINFO(fcinfo, 4);
 	DsJson json = {0};
-	FmgrInfo flinfo;
-	Datum said[4];
 
 	ds_json_open_object(&json, NULL);
 	ds_json_jsonb(&json, "lines", call->lines_said);
 	ds_json_jsonb(&json, "options", call->options_said);
 	ds_json_close_object(&json);
-	call->request = ds_json_finish(&json);
-	said[0] = CStringGetTextDatum(call->options.source);
-	said[1] = CStringGetTextDatum("reserve");
-	said[2] = CStringGetTextDatum(call->options.key);
-	said[3] = call->request;
-	fmgr_info(ds_verb_behind("base_answered", types, lengthof(types)), &flinfo);
-	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		fcinfo->args[i].value = said[i];
-		fcinfo->args[i].isnull = false;
-	}
-	FunctionCallInvoke(fcinfo);
-	return !fcinfo->isnull;
+	return ds_json_finish(&json);
 }
 
 /* after_ttl does the end of a hold that begins at an instant. */
@@ -153,10 +134,14 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 
 	if (!ds_inventory_read_options(call))
 		return false;
-	if (call->options.source == NULL)
-		call->options.source = GetUserNameFromId(GetSessionUserId(), false);
-	if (call->options.key != NULL && answered(call))
-		return false;
+	if (call->command.source == NULL)
+		call->command.source = GetUserNameFromId(GetSessionUserId(), false);
+	if (call->command.key != NULL)
+	{
+		call->command.request = request_of(call);
+		if (ds_inventory_answered(&call->command))
+			return false;
+	}
 	if (!ds_inventory_read_lines(call) || !ds_inventory_writers_open(call))
 		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -198,27 +183,13 @@ ask_whole(FunctionCallInfo fcinfo)
 	return answer;
 }
 
-/*
- * may_write does the question whether the short way is open: where statements
- * see what is committed before each, and tables may be read directly.
- */
-static bool
-may_write(FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	return !PG_ARGISNULL(0) && !PG_ARGISNULL(1) && rows != NULL && IsA(rows, ReturnSetInfo) &&
-		   (rows->allowedModes & SFRM_Materialize) != 0 && !IsolationUsesXactSnapshot() &&
-		   !XactReadOnly && !RecoveryInProgress() && !IsInParallelMode();
-}
-
 /* ds_sql_inventory_reserve does reserve(lines, options). */
 Datum
 ds_sql_inventory_reserve(PG_FUNCTION_ARGS)
 {
-	DsReserve call = {0};
+	DsReserve call = {.command = {.verb = "reserve"}};
 
-	if (may_write(fcinfo))
+	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1) && ds_inventory_may_command(fcinfo))
 	{
 		call.lines_said = PG_GETARG_JSONB_P(0);
 		call.options_said = PG_GETARG_JSONB_P(1);

@@ -18,6 +18,8 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "base/rows.h"
+#include "inventory/command.h"
+#include "inventory/pool.h"
 #include "inventory/slot.h"
 
 #define DS_NUMERIC(function, a, b)                                                                 \
@@ -57,9 +59,6 @@ typedef struct DsReserveOptions
 	int64 customer_id; /* 0 = none, as every id here */
 	int64 channel_id;
 	int64 company_id;
-	char *key;
-	char *source;
-	char *reason;
 } DsReserveOptions;
 
 /* A pool that lines may draw on. */
@@ -95,7 +94,7 @@ typedef struct DsReserve
 {
 	Jsonb *lines_said;
 	Jsonb *options_said;
-	Datum request; /* both, as the key of the call remembers them */
+	DsCommand command; /* what it shares with other commands */
 	DsReserveOptions options;
 	DsReserveLine *lines;
 	int nlines;
@@ -110,8 +109,6 @@ typedef struct DsReserve
 	/* writers, NULL = not open */
 	DsRows *pool_rows;
 	DsRows *reservation_rows;
-	DsRowsParts *audit_rows;
-	TimestampTz began; /* a partition of this instant is open */
 } DsReserve;
 
 /* what was asked: false = let the whole path see */
@@ -120,12 +117,10 @@ extern bool ds_inventory_read_lines(DsReserve *call);
 
 /* where it comes from */
 extern bool ds_inventory_list_pools(DsReserve *call);
-extern bool ds_inventory_read_again(DsReservePool *pool);
 extern bool ds_inventory_allocate(DsReserve *call);
 extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 
 /* the pools themselves */
-extern DsRowsTable ds_inventory_pool_rows;
 extern bool ds_inventory_read_pools(DsReserve *call);
 extern bool ds_inventory_pool_holds(const DsReservePool *pool, TimestampTz now);
 extern DsSlotResult ds_inventory_take(DsReserve *call, bool wait);
@@ -134,7 +129,6 @@ extern DsSlotResult ds_inventory_take_alone(DsReserve *call, DsReservePool *pool
 /* what is kept of a promise, and what is answered */
 extern bool ds_inventory_writers_open(DsReserve *call);
 extern void ds_inventory_writers_close(DsReserve *call);
-extern Numeric ds_inventory_as_kept(Numeric quantity);
 extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
 extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity);
 

@@ -188,15 +188,17 @@ read_word(const JsonbValue *value, const char *first, const char *second, const 
 
 /* read_option does the reading of one option. */
 static bool
-read_option(DsReserveOptions *o, const char *name, const JsonbValue *value)
+read_option(DsReserve *call, const char *name, const JsonbValue *value)
 {
+	DsReserveOptions *o = &call->options;
+	DsCommand *c = &call->command;
 	struct
 	{
 		const char *name;
 		char **target;
 	} texts[] = {{"holder", &o->holder},   {"customer", &o->customer}, {"channel", &o->channel},
-				 {"company", &o->company}, {"source", &o->source},	   {"idempotency_key", &o->key},
-				 {"reason", &o->reason}};
+				 {"company", &o->company}, {"source", &c->source},	   {"idempotency_key", &c->key},
+				 {"reason", &c->reason}};
 	const char *mode;
 
 	for (int i = 0; i < lengthof(texts); i++)
@@ -283,7 +285,7 @@ ds_inventory_read_options(DsReserve *call)
 	{
 		if (token == WJB_KEY)
 			name = copy(&value);
-		else if (token == WJB_VALUE && !read_option(o, name, &value))
+		else if (token == WJB_VALUE && !read_option(call, name, &value))
 			return false;
 	}
 	return find_id(&party_table, o->customer, &o->customer_id) && !has_rules(o->customer_id) &&

@@ -157,22 +157,6 @@ find_all(Search *search, const DsReserveLine *line)
 	return true;
 }
 
-/* ds_inventory_read_again does the reading of a pool as the active snapshot sees it. False: it is gone. */
-bool
-ds_inventory_read_again(DsReservePool *pool)
-{
-	DsReader *reader = ds_reader_open(&pool_table);
-	Datum keys[2] = {Int64GetDatum(pool->item_id), Int64GetDatum(pool->site_id)};
-	bool found;
-
-	ds_reader_seek(reader, keys, 2);
-	found = ds_reader_next(reader) && reader->slot != NULL;
-	if (found)
-		pool->row = ExecCopySlotHeapTuple(reader->slot);
-	ds_reader_close(reader);
-	return found;
-}
-
 /* compare_pools does the order in which pools are locked. */
 static int
 compare_pools(const void *a, const void *b)

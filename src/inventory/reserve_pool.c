@@ -30,44 +30,6 @@
 /* so often a slot is tried that somebody else has changed */
 #define MAX_ROUNDS 100
 
-enum
-{
-	P_CAP,
-	P_HELD,
-	P_COMMITTED,
-	P_BACKORDER,
-	P_SLOTS,
-	P_DEALT,
-	P_WAITED,
-	P_VERSION,
-	P_CHANGED_AT,
-	P_VALID_UNTIL,
-	P_CAP_UNTIL,
-	P_RULED,
-	P_WAITING,
-	P_COUNT
-};
-
-DsRowsTable ds_inventory_pool_rows = {
-	.schema = "dist",
-	.name = "stock_pool",
-	.changes = true,
-	.told = "item_id",
-	.columns = {{"cap", NUMERICOID},
-				{"held", NUMERICOID},
-				{"committed", NUMERICOID},
-				{"backorder_cap", NUMERICOID},
-				{"slots", INT2OID},
-				{"dealt", NUMERICOID},
-				{"waited_us", INT4OID},
-				{"version", INT8OID},
-				{"changed_at", TIMESTAMPTZOID},
-				{"valid_until", TIMESTAMPTZOID},
-				{"cap_until", TIMESTAMPTZOID},
-				{"ruled", BOOLOID},
-				{"waiting", BOOLOID}},
-};
-
 /* shares that are set aside are not in the numbers of a pool, but then it says that there is more to know */
 static DsTable quota_table = {
 	.name = "stock_quota",
@@ -75,34 +37,6 @@ static DsTable quota_table = {
 	.keys = {"item_id"},
 	.columns = {"item_id"},
 };
-
-/* number does the reading of a numeric column, which is never NULL. */
-static Numeric
-number(const DsReservePool *pool, int column)
-{
-	bool isnull;
-
-	return DatumGetNumeric(ds_rows_value(pool->rows, pool->row, column, &isnull));
-}
-
-/* instant does the reading of an instant; NULL = for ever. */
-static TimestampTz
-instant(const DsReservePool *pool, int column)
-{
-	bool isnull;
-	Datum value = ds_rows_value(pool->rows, pool->row, column, &isnull);
-
-	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
-}
-
-/* whole does the reading of a whole number, which is never NULL. */
-static Datum
-whole(const DsReservePool *pool, int column)
-{
-	bool isnull;
-
-	return ds_rows_value(pool->rows, pool->row, column, &isnull);
-}
 
 /*
  * look does the reckoning of what may be promised of a pool. False: time has
@@ -113,25 +47,30 @@ whole(const DsReservePool *pool, int column)
 static bool
 look(DsReservePool *pool)
 {
-	Numeric most = DS_NUMERIC(numeric_add, number(pool, P_CAP), number(pool, P_BACKORDER));
-	Numeric promised = DS_NUMERIC(numeric_add, number(pool, P_HELD), number(pool, P_COMMITTED));
+	Numeric most = DS_NUMERIC(numeric_add, ds_inventory_number(pool->rows, pool->row, DS_POOL_CAP),
+							  ds_inventory_number(pool->rows, pool->row, DS_POOL_BACKORDER));
+	Numeric promised =
+		DS_NUMERIC(numeric_add, ds_inventory_number(pool->rows, pool->row, DS_POOL_HELD),
+				   ds_inventory_number(pool->rows, pool->row, DS_POOL_COMMITTED));
 
-	pool->dealt = DatumGetInt16(whole(pool, P_SLOTS)) > 0;
-	pool->own =
-		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), number(pool, P_DEALT));
+	pool->dealt = DatumGetInt16(ds_inventory_whole(pool->rows, pool->row, DS_POOL_SLOTS)) > 0;
+	pool->own = DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised),
+						   ds_inventory_number(pool->rows, pool->row, DS_POOL_DEALT));
 	pool->free = pool->own;
-	if (DatumGetBool(whole(pool, P_WAITING)) ||
-		!DS_NUMERIC_IS(numeric_eq, number(pool, P_BACKORDER), int64_to_numeric(0)))
+	if (DatumGetBool(ds_inventory_whole(pool->rows, pool->row, DS_POOL_WAITING)) ||
+		!DS_NUMERIC_IS(numeric_eq, ds_inventory_number(pool->rows, pool->row, DS_POOL_BACKORDER),
+					   int64_to_numeric(0)))
 		return false;
 	if (!pool->dealt)
-		return instant(pool, P_VALID_UNTIL) > GetCurrentTimestamp();
+		return ds_inventory_instant(pool->rows, pool->row, DS_POOL_VALID_UNTIL) >
+			   GetCurrentTimestamp();
 	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
 	/* what is dealt out is what slots may promise in all */
 	pool->free = DS_NUMERIC(
 		numeric_sub,
 		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), pool->slots.held),
 		pool->slots.committed);
-	return instant(pool, P_CAP_UNTIL) > GetCurrentTimestamp();
+	return ds_inventory_instant(pool->rows, pool->row, DS_POOL_CAP_UNTIL) > GetCurrentTimestamp();
 }
 
 /*
@@ -141,7 +80,8 @@ look(DsReservePool *pool)
 bool
 ds_inventory_pool_holds(const DsReservePool *pool, TimestampTz now)
 {
-	return instant(pool, P_VALID_UNTIL) > now && (!pool->dealt || pool->slots.valid_until > now);
+	return ds_inventory_instant(pool->rows, pool->row, DS_POOL_VALID_UNTIL) > now &&
+		   (!pool->dealt || pool->slots.valid_until > now);
 }
 
 /* has_quotas does the question whether shares of an item are set aside. */
@@ -162,7 +102,8 @@ has_quotas(int64 item_id)
 static bool
 suffices(DsReservePool *pool)
 {
-	return look(pool) && (!DatumGetBool(whole(pool, P_RULED)) || !has_quotas(pool->item_id));
+	return look(pool) && (!DatumGetBool(ds_inventory_whole(pool->rows, pool->row, DS_POOL_RULED)) ||
+						  !has_quotas(pool->item_id));
 }
 
 /* ds_inventory_read_pools does the look at all pools as they were read. False: one of them needs more. */
@@ -214,7 +155,7 @@ lock_all(DsReserve *call)
 static int
 new_wait(const DsReservePool *pool)
 {
-	int64 before = DatumGetInt32(whole(pool, P_WAITED));
+	int64 before = DatumGetInt32(ds_inventory_whole(pool->rows, pool->row, DS_POOL_WAITED));
 
 	return (int) Min((before * 7 + pool->waited_us) / 8, PG_INT32_MAX);
 }
@@ -223,17 +164,22 @@ new_wait(const DsReservePool *pool)
 static bool
 try(const DsReserve *call, DsReservePool *pool)
 {
-	int columns[] = {call->options.commit ? P_COMMITTED : P_HELD, P_VERSION, P_WAITED, P_CHANGED_AT,
-					 P_VALID_UNTIL};
-	bool sooner = !call->options.commit && call->expires_at < instant(pool, P_VALID_UNTIL);
+	int columns[] = {call->options.commit ? DS_POOL_COMMITTED : DS_POOL_HELD, DS_POOL_VERSION,
+					 DS_POOL_WAITED, DS_POOL_CHANGED_AT, DS_POOL_VALID_UNTIL};
+	bool sooner =
+		!call->options.commit &&
+		call->expires_at < ds_inventory_instant(pool->rows, pool->row, DS_POOL_VALID_UNTIL);
 	Datum values[lengthof(columns)];
 	TransactionId other;
 
-	values[0] = NumericGetDatum(
-		ds_inventory_as_kept(DS_NUMERIC(numeric_add, number(pool, columns[0]), pool->taken)));
-	values[1] = Int64GetDatum(DatumGetInt64(whole(pool, P_VERSION)) + 1);
+	values[0] = NumericGetDatum(ds_inventory_as_kept(DS_NUMERIC(
+		numeric_add, ds_inventory_number(pool->rows, pool->row, columns[0]), pool->taken)));
+	values[1] = Int64GetDatum(
+		DatumGetInt64(ds_inventory_whole(pool->rows, pool->row, DS_POOL_VERSION)) + 1);
 	values[2] = Int32GetDatum(new_wait(pool));
-	values[3] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(pool, P_CHANGED_AT) + 1));
+	values[3] = TimestampTzGetDatum(
+		Max(GetCurrentTimestamp(),
+			ds_inventory_instant(pool->rows, pool->row, DS_POOL_CHANGED_AT) + 1));
 	values[4] = TimestampTzGetDatum(call->expires_at);
 	return ds_rows_try(pool->rows, pool->row, pool->locked, sooner ? 5 : 4, columns, values, NULL,
 					   &other);
@@ -339,7 +285,8 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 		/* time, or somebody, may have changed what may be promised of the pool */
 		PopActiveSnapshot();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!ds_inventory_read_again(pool) || !suffices(pool) || !pool->dealt)
+		if ((pool->row = ds_inventory_pool_row(pool->item_id, pool->site_id)) == NULL ||
+			!suffices(pool) || !pool->dealt)
 			break;
 	}
 	ds_rows_close(slots);

@@ -76,63 +76,6 @@ static DsRowsTable reservation_rows = {
 				{"ended_at", TIMESTAMPTZOID}},
 };
 
-enum
-{
-	A_ID,
-	A_AT,
-	A_ROLE,
-	A_APP_USER,
-	A_VERB,
-	A_ENTITY,
-	A_ENTITY_KEY,
-	A_BEFORE,
-	A_AFTER,
-	A_REASON,
-	A_CORRELATION,
-	A_COUNT
-};
-
-static DsRowsTable audit_rows = {
-	.schema = "sync",
-	.name = "audit",
-	.adds = true,
-	.by = "at",
-	.columns = {{"audit_id", INT8OID},
-				{"at", TIMESTAMPTZOID},
-				{"role", TEXTOID},
-				{"app_user", TEXTOID},
-				{"verb", TEXTOID},
-				{"entity", TEXTOID},
-				{"entity_key", TEXTOID},
-				{"before", JSONBOID},
-				{"after", JSONBOID},
-				{"reason", TEXTOID},
-				{"correlation_id", UUIDOID}},
-};
-
-/* next_number does the next number of a sequence. */
-static int64
-next_number(const char *schema, const char *name)
-{
-	Oid sequence = get_relname_relid(name, get_namespace_oid(schema, false));
-
-	if (!OidIsValid(sequence))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("sequence %s.%s does not exist", schema, name),
-						errhint("Call distsync.setup().")));
-	/* whoever may call the verb may have a number */
-	return nextval_internal(sequence, false);
-}
-
-/* text_or_null does a text column. */
-static void
-text_or_null(const char *value, Datum *datum, bool *isnull)
-{
-	*isnull = value == NULL;
-	if (value != NULL)
-		*datum = CStringGetTextDatum(value);
-}
-
 /*
  * ds_inventory_writers_open does the start of writing. False: the tables want
  * more than we do, and nothing was written. All changes of stock are told as
@@ -141,13 +84,10 @@ text_or_null(const char *value, Datum *datum, bool *isnull)
 bool
 ds_inventory_writers_open(DsReserve *call)
 {
-	call->began = GetCurrentTimestamp();
 	call->reservation_rows = ds_rows_open(&reservation_rows);
 	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
-	call->audit_rows = ds_rows_parts_open(&audit_rows);
-	if (call->reservation_rows != NULL && call->pool_rows != NULL && call->audit_rows != NULL &&
-		ds_rows_parts_writer(call->audit_rows, TimestampTzGetDatum(call->began)) != NULL &&
-		ds_rows_tell_alike(call->pool_rows, call->reservation_rows))
+	if (ds_inventory_audit_open(&call->command) && call->reservation_rows != NULL &&
+		call->pool_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->reservation_rows))
 		return true;
 	ds_inventory_writers_close(call);
 	return false;
@@ -157,20 +97,11 @@ ds_inventory_writers_open(DsReserve *call)
 void
 ds_inventory_writers_close(DsReserve *call)
 {
-	if (call->audit_rows != NULL)
-		ds_rows_parts_close(call->audit_rows);
+	ds_inventory_audit_close(&call->command);
 	if (call->pool_rows != NULL)
 		ds_rows_close(call->pool_rows);
 	if (call->reservation_rows != NULL)
 		ds_rows_close(call->reservation_rows);
-}
-
-/* ds_inventory_as_kept does a quantity as columns keep it: six decimals. */
-Numeric
-ds_inventory_as_kept(Numeric quantity)
-{
-	return DatumGetNumeric(DirectFunctionCall2(numeric, NumericGetDatum(quantity),
-											   Int32GetDatum(((20 << 16) | 6) + VARHDRSZ)));
 }
 
 /* compare_grants does the order in which reservations are numbered: item, site, place in the request. */
@@ -241,7 +172,7 @@ insert_reservations(DsReserve *call)
 		DsReserveGrant *g = &call->grants[i];
 		Datum quantity = NumericGetDatum(ds_inventory_as_kept(g->quantity));
 
-		g->reservation_id = next_number("dist", "reservation_reservation_id_seq");
+		g->reservation_id = ds_inventory_next_number("dist", "reservation_reservation_id_seq");
 		values[R_ITEM] = Int64GetDatum(g->pool->item_id);
 		values[R_ID] = Int64GetDatum(g->reservation_id);
 		values[R_SITE] = Int64GetDatum(g->pool->site_id);
@@ -325,59 +256,6 @@ json_row(DsJson *json, const DsReserve *call, const DsReserveGrant *g, const Dat
 	ds_json_close_object(json);
 }
 
-/* insert_audit does the row that says who did this. */
-static void
-insert_audit(const DsReserve *call, Datum answer)
-{
-	Datum values[A_COUNT] = {0};
-	bool nulls[A_COUNT] = {false};
-	DsRows *w;
-
-	values[A_ID] = Int64GetDatum(next_number("sync", "audit_audit_id_seq"));
-	/* the partition of this moment, or the one that was open before we waited */
-	values[A_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
-	w = ds_rows_parts_writer(call->audit_rows, values[A_AT]);
-	if (w == NULL)
-	{
-		values[A_AT] = TimestampTzGetDatum(call->began);
-		w = ds_rows_parts_writer(call->audit_rows, values[A_AT]);
-	}
-	values[A_ROLE] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	text_or_null(ds_guc_app_user, &values[A_APP_USER], &nulls[A_APP_USER]);
-	values[A_VERB] = CStringGetTextDatum("reserve");
-	values[A_ENTITY] = CStringGetTextDatum("reservation");
-	text_or_null(call->options.holder, &values[A_ENTITY_KEY], &nulls[A_ENTITY_KEY]);
-	values[A_AFTER] = answer;
-	text_or_null(call->options.reason, &values[A_REASON], &nulls[A_REASON]);
-	nulls[A_BEFORE] = nulls[A_CORRELATION] = true;
-	ds_rows_add(w, values, nulls);
-	ds_rows_flush(w);
-}
-
-/* keep_answer does the storing of the answer under the key of the call. */
-static void
-keep_answer(const DsReserve *call, Datum request, Datum answer)
-{
-	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID};
-	LOCAL_FCINFO(fcinfo, 5);
-	FmgrInfo flinfo;
-	Datum said[5];
-
-	said[0] = CStringGetTextDatum(call->options.source);
-	said[1] = CStringGetTextDatum("reserve");
-	said[2] = CStringGetTextDatum(call->options.key);
-	said[3] = request;
-	said[4] = answer;
-	fmgr_info(ds_verb_behind("base_answer", types, lengthof(types)), &flinfo);
-	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
-	for (int i = 0; i < lengthof(types); i++)
-	{
-		fcinfo->args[i].value = said[i];
-		fcinfo->args[i].isnull = false;
-	}
-	FunctionCallInvoke(fcinfo);
-}
-
 /* ds_inventory_write does everything that a promise leaves but the counters of its pools, and answers. */
 void
 ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
@@ -400,10 +278,7 @@ ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 	}
 	ds_json_close_array(&json);
 	answer = ds_json_finish(&json);
-	insert_audit(call, answer);
-	if (call->options.key != NULL)
-	{
-		CommandCounterIncrement();
-		keep_answer(call, call->request, answer);
-	}
+	ds_inventory_audit(&call->command, call->options.holder, answer);
+	if (call->command.key != NULL)
+		ds_inventory_keep_answer(&call->command, answer);
 }

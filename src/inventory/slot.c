@@ -120,36 +120,18 @@ ds_inventory_slots_read(int64 item_id, int64 site_id, DsSlots *slots)
 	ds_reader_close(reader);
 }
 
-/* number does the reading of a counter of a slot. */
-static Numeric
-number(const DsRows *w, HeapTuple row, int column)
-{
-	bool isnull;
-
-	return DatumGetNumeric(ds_rows_value(w, row, column, &isnull));
-}
-
-/* instant does the reading of an instant of a slot; NULL = for ever. */
-static TimestampTz
-instant(const DsRows *w, HeapTuple row, int column)
-{
-	bool isnull;
-	Datum value = ds_rows_value(w, row, column, &isnull);
-
-	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
-}
-
 /* try does the guarded update of a slot that has enough, if nobody else is at it; otherwise other says who is. */
 static bool
 try(DsRows *w, const DsSlotTake *take, HeapTuple row, TransactionId *other)
 {
 	int columns[] = {take->commit ? S_COMMITTED : S_HELD, S_CHANGED_AT, S_VALID_UNTIL};
-	bool sooner = !take->commit && take->expires_at < instant(w, row, S_VALID_UNTIL);
+	bool sooner = !take->commit && take->expires_at < ds_inventory_instant(w, row, S_VALID_UNTIL);
 	Datum values[lengthof(columns)];
 
-	values[0] =
-		NumericGetDatum(DS_NUMERIC(numeric_add, number(w, row, columns[0]), take->quantity));
-	values[1] = TimestampTzGetDatum(Max(GetCurrentTimestamp(), instant(w, row, S_CHANGED_AT) + 1));
+	values[0] = NumericGetDatum(
+		DS_NUMERIC(numeric_add, ds_inventory_number(w, row, columns[0]), take->quantity));
+	values[1] = TimestampTzGetDatum(
+		Max(GetCurrentTimestamp(), ds_inventory_instant(w, row, S_CHANGED_AT) + 1));
 	values[2] = TimestampTzGetDatum(take->expires_at);
 	return ds_rows_try(w, row, false, sooner ? 3 : 2, columns, values, NULL, other);
 }
@@ -158,9 +140,11 @@ try(DsRows *w, const DsSlotTake *take, HeapTuple row, TransactionId *other)
 static bool
 enough(const DsRows *w, const DsSlotTake *take, HeapTuple row)
 {
-	Numeric promised = DS_NUMERIC(numeric_add, number(w, row, S_HELD), number(w, row, S_COMMITTED));
+	Numeric promised = DS_NUMERIC(numeric_add, ds_inventory_number(w, row, S_HELD),
+								  ds_inventory_number(w, row, S_COMMITTED));
 
-	return DS_NUMERIC_IS(numeric_ge, DS_NUMERIC(numeric_sub, number(w, row, S_CAP), promised),
+	return DS_NUMERIC_IS(numeric_ge,
+						 DS_NUMERIC(numeric_sub, ds_inventory_number(w, row, S_CAP), promised),
 						 take->quantity);
 }
 

@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ *
+ * command.h
+ *		What every command about promises has: a key under which it is
+ *		answered once, and an audit.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DS_INVENTORY_COMMAND_H
+#define DS_INVENTORY_COMMAND_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/timestamp.h"
+#include "base/rows.h"
+
+typedef struct DsCommand
+{
+	const char *verb;
+	char *source; /* NULL = the user of the session, as every text here that was not said */
+	char *key;
+	char *reason;
+	Datum request; /* what was asked, as the key remembers it */
+	DsRowsParts *audit_rows;
+	TimestampTz began; /* a partition of this instant is open */
+} DsCommand;
+
+extern bool ds_inventory_may_command(FunctionCallInfo fcinfo);
+extern bool ds_inventory_answered(DsCommand *command);
+extern bool ds_inventory_audit_open(DsCommand *command);
+extern void ds_inventory_audit_close(DsCommand *command);
+extern void ds_inventory_audit(DsCommand *command, const char *entity_key, Datum after);
+extern void ds_inventory_keep_answer(DsCommand *command, Datum answer);
+extern int64 ds_inventory_next_number(const char *schema, const char *name);
+
+#endif /* DS_INVENTORY_COMMAND_H */
