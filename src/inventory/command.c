@@ -21,6 +21,9 @@
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/verb.h"
@@ -114,6 +117,48 @@ ds_inventory_keep_answer(DsCommand *command, Datum answer)
 
 	CommandCounterIncrement();
 	ask("base_answer", types, said, lengthof(types));
+}
+
+/*
+ * ds_inventory_apart does work in a subtransaction, under a snapshot of its
+ * own: where the work says false it has locked nothing and written nothing.
+ * What the work opens it closes, and what it needs open was opened before.
+ */
+bool
+ds_inventory_apart(bool (*work)(void *call), void *call)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		done = work(call);
+		PopActiveSnapshot();
+		if (done)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return done;
 }
 
 /* ds_inventory_next_number does the next number of a sequence. */

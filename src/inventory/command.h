@@ -32,6 +32,7 @@ extern bool ds_inventory_audit_open(DsCommand *command);
 extern void ds_inventory_audit_close(DsCommand *command);
 extern void ds_inventory_audit(DsCommand *command, const char *entity_key, Datum after);
 extern void ds_inventory_keep_answer(DsCommand *command, Datum answer);
+extern bool ds_inventory_apart(bool (*work)(void *call), void *call);
 extern int64 ds_inventory_next_number(const char *schema, const char *name);
 
 #endif /* DS_INVENTORY_COMMAND_H */

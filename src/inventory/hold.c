@@ -24,9 +24,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/export.h"
@@ -128,8 +126,10 @@ find_pools(DsHoldCall *call)
 
 /* decide does the locking, and the plan of what becomes of everything. */
 static bool
-decide(DsHoldCall *call)
+decide(void *what)
 {
+	DsHoldCall *call = what;
+
 	if (!lock_pools(call))
 	{
 		PopActiveSnapshot();
@@ -144,54 +144,12 @@ decide(DsHoldCall *call)
 	return ds_inventory_hold_judge(call);
 }
 
-/*
- * decide_apart does the same in a subtransaction: if there is more to do it
- * has locked nothing. The whole path reads anew what the holder has, and may
- * lock pools that come before ours.
- */
-static bool
-decide_apart(DsHoldCall *call)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool decided = false;
-
-	/* what is opened in a subtransaction has to be closed in it */
-	ds_rows_ready(call->pool_rows);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		decided = decide(call);
-		PopActiveSnapshot();
-		if (decided)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	return decided;
-}
-
 /* settle does the whole of a call whose writers are open. False: nothing was written. */
 static bool
 settle(DsHoldCall *call, Jsonb *lines, FunctionCallInfo fcinfo)
 {
+	bool apart;
+
 	if (call->nholds == 0 && !ds_inventory_hold_lines(call, lines))
 		return false;
 	if (!ds_inventory_hold_read(call))
@@ -199,7 +157,11 @@ settle(DsHoldCall *call, Jsonb *lines, FunctionCallInfo fcinfo)
 	list_pools(call);
 	if (!find_pools(call))
 		return false;
-	if (!(call->many && lines == NULL ? decide_apart(call) : decide(call)))
+	/* the whole path reads anew what a holder has, and may lock pools that come before ours */
+	apart = call->many && lines == NULL;
+	if (apart)
+		ds_rows_ready(call->pool_rows);
+	if (!(apart ? ds_inventory_apart(decide, call) : decide(call)))
 		return false;
 	/* what was committed while we waited is to be seen */
 	PopActiveSnapshot();

@@ -41,13 +41,14 @@ DECLARE
 	a record;
 	field text;
 	number numeric;
+	-- jsonb that grows is copied for each line
+	wants jsonb[] := '{}';
+	asks jsonb[] := '{}';
 BEGIN
 	IF jsonb_typeof(lines) IS DISTINCT FROM 'array' OR jsonb_array_length(lines) NOT BETWEEN 1 AND 10000 THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD005', MESSAGE = 'lines must be an array of 1 to 10000 objects', COLUMN = 'lines',
 			DETAIL = 'Field: lines.', HINT = 'Send [{"item": "SKU", "quantity": 1, "unit": "EA", "site": "CODE"}].';
 	END IF;
-	wanted := '[]';
-	asked := '[]';
 	FOR l IN SELECT x.value AS line, x.n FROM jsonb_array_elements(lines) WITH ORDINALITY AS x(value, n) LOOP
 		field := format('lines[%s]', l.n - 1);
 		IF jsonb_typeof(l.line) = 'object' THEN
@@ -67,10 +68,12 @@ BEGIN
 				DETAIL = format('Field: %s.requested_at.', field), HINT = 'Send ISO 8601 with its zone, for example 2026-05-14T10:00:00Z.';
 		END IF;
 		SELECT * INTO a FROM distsync_internal.inventory_asked_any(l.line->>'item', number, l.line->>'unit', field || '.');
-		wanted := wanted || jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
-			'demand_key', l.line->>'demand_key', 'requested_at', l.line->>'requested_at');
-		asked := asked || jsonb_build_object('ordinal', l.n, 'sku', a.sku, 'unit', COALESCE(l.line->>'unit', a.base_unit), 'base_unit', a.base_unit, 'numerator', a.numerator, 'denominator', a.denominator);
+		wants := array_append(wants, jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
+			'demand_key', l.line->>'demand_key', 'requested_at', l.line->>'requested_at'));
+		asks := array_append(asks, jsonb_build_object('ordinal', l.n, 'sku', a.sku, 'unit', COALESCE(l.line->>'unit', a.base_unit), 'base_unit', a.base_unit, 'numerator', a.numerator, 'denominator', a.denominator));
 	END LOOP;
+	wanted := to_jsonb(wants);
+	asked := to_jsonb(asks);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_wanted(jsonb, text) IS

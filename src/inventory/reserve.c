@@ -101,7 +101,7 @@ typedef enum Outcome
  * it was not enough. Where somebody took it while we wanted to, we look again.
  */
 static Outcome
-decide(DsReserve *call, FunctionCallInfo fcinfo)
+decide(DsReserve *call)
 {
 	for (int look = 0; look < 2; look++)
 	{
@@ -116,12 +116,46 @@ decide(DsReserve *call, FunctionCallInfo fcinfo)
 		if (!ds_inventory_list_pools(call) || !ds_inventory_read_pools(call))
 			return UNKNOWN;
 		if (!ds_inventory_allocate(call))
-			return !call->options.up_to && ds_inventory_refuse(call, now, fcinfo) ? REFUSED
-																				  : UNKNOWN;
+			return !call->options.up_to && ds_inventory_refuse(call, now) ? REFUSED : UNKNOWN;
 		if (look == 0 && take(call))
 			return TAKEN;
 	}
 	return UNKNOWN;
+}
+
+/* How a call that serves demands went. */
+typedef struct Serving
+{
+	DsReserve *call;
+	Outcome outcome;
+} Serving;
+
+/* decide_serving does the same with the demands of the lines locked before the pools, in a subtransaction. */
+static bool
+decide_serving(void *what)
+{
+	Serving *serving = what;
+
+	ds_inventory_lock_demands(serving->call);
+	if (ds_inventory_demands_new(serving->call))
+		serving->outcome = decide(serving->call);
+	return serving->outcome == TAKEN;
+}
+
+/*
+ * decide_all does the same for all calls. Where there is more to do nothing
+ * may be locked: quotas come before demands. To refuse leaves nothing either.
+ */
+static Outcome
+decide_all(DsReserve *call)
+{
+	Serving serving = {call, UNKNOWN};
+
+	if (!call->serving)
+		return decide(call);
+	ds_rows_ready(call->pool_rows);
+	ds_inventory_apart(decide_serving, &serving);
+	return serving.outcome;
 }
 
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */
@@ -148,7 +182,7 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(call->pool_rows->relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE);
-	outcome = decide(call, fcinfo);
+	outcome = decide_all(call);
 	if (outcome == TAKEN)
 	{
 		call->at = GetCurrentTimestamp();
@@ -156,6 +190,8 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 		InitMaterializedSRF(fcinfo, 0);
 		ds_inventory_write(call, (ReturnSetInfo *) fcinfo->resultinfo);
 	}
+	else if (outcome == REFUSED)
+		ds_inventory_answer_refused(call, fcinfo);
 	SetUserIdAndSecContext(user, context);
 	PopActiveSnapshot();
 	ds_inventory_writers_close(call);

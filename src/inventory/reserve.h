@@ -38,10 +38,12 @@ typedef struct DsReserveLine
 	Numeric numerator;	 /* base units ... */
 	Numeric denominator; /* ... per so many of the unit; both NULL: the base unit */
 	Numeric quantity;
-	int64 site_id;	   /* 0 = choose */
-	char *site;		   /* its code as it was said */
-	Numeric available; /* what there was for it over all its pools, once decided */
-	bool lacking;	   /* and that is not enough */
+	int64 site_id;			  /* 0 = choose */
+	char *site;				  /* its code as it was said */
+	char *demand_key;		  /* NULL = none, as is nobody's whom it serves */
+	TimestampTz requested_at; /* DT_NOEND = not said */
+	Numeric available;		  /* what there was for it over all its pools, once decided */
+	bool lacking;			  /* and that is not enough */
 } DsReserveLine;
 
 typedef struct DsReserveOptions
@@ -99,16 +101,19 @@ typedef struct DsReserve
 	DsReserveLine *lines;
 	int nlines;
 	bool choose;		  /* a line names no site */
+	bool serving;		  /* a line serves a demand */
 	DsReservePool *pools; /* sorted by item and site */
 	int npools;
 	DsReserveGrant *grants; /* sorted by item, line */
 	int ngrants;
 	int room;
-	TimestampTz at; /* when it was promised */
+	TimestampTz *moments; /* when there will be enough for each line, if it is refused */
+	TimestampTz at;		  /* when it was promised */
 	TimestampTz expires_at;
 	/* writers, NULL = not open */
 	DsRows *pool_rows;
 	DsRows *reservation_rows;
+	DsRows *demand_rows;
 } DsReserve;
 
 /* what was asked: false = let the whole path see */
@@ -133,7 +138,15 @@ extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
 extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity);
 
 /* what is answered where something is short: false = let the whole path see */
-extern bool ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fcinfo);
+extern bool ds_inventory_refuse(DsReserve *call, TimestampTz now);
+extern void ds_inventory_answer_refused(const DsReserve *call, FunctionCallInfo fcinfo);
+
+/* demands that lines serve */
+extern bool ds_inventory_read_instant(const char *said, TimestampTz *instant);
+extern bool ds_inventory_demands_open(DsReserve *call);
+extern void ds_inventory_lock_demands(const DsReserve *call);
+extern bool ds_inventory_demands_new(const DsReserve *call);
+extern void ds_inventory_add_demands(DsReserve *call);
 
 /* the columns of the answer */
 enum

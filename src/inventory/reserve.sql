@@ -38,8 +38,8 @@ BEGIN
 	ELSIF EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome = 'short') THEN
 		RETURN ARRAY(SELECT ROW(l.ordinal, CASE WHEN s.available IS NULL THEN 'refused' ELSE 'short' END, l.item_id, l.site_id, l.quantity, COALESCE(s.available, g.available), l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant
 			FROM unnest(lines) l
-			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal AND u.outcome = 'short') s ON true
-			LEFT JOIN LATERAL (SELECT u.available FROM unnest(grants) u WHERE u.ordinal = l.ordinal LIMIT 1) g ON true
+			LEFT JOIN (SELECT u.ordinal, (array_agg(u.available))[1] AS available FROM unnest(grants) u WHERE u.outcome = 'short' GROUP BY u.ordinal) s ON s.ordinal = l.ordinal
+			LEFT JOIN (SELECT u.ordinal, (array_agg(u.available))[1] AS available FROM unnest(grants) u GROUP BY u.ordinal) g ON g.ordinal = l.ordinal
 			ORDER BY l.ordinal);
 	END IF;
 	RETURN ARRAY(SELECT u FROM unnest(grants) u ORDER BY u.ordinal, u.promised_at NULLS FIRST, u.item_id, u.site_id);

@@ -395,8 +395,12 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 							 : NULL;
 		return line->quantity != NULL && in_range(line->quantity);
 	}
-	/* who may look behind a line is decided by the demand it serves */
-	return strcmp(name, "demand_key") != 0 && strcmp(name, "requested_at") != 0;
+	if (strcmp(name, "demand_key") == 0)
+		return value->type == jbvNull ||
+			   ((line->demand_key = code_of(value)) != NULL && *line->demand_key != '\0');
+	return strcmp(name, "requested_at") != 0 || value->type == jbvNull ||
+		   (value->type == jbvString &&
+			ds_inventory_read_instant(copy(value), &line->requested_at));
 }
 
 /* read_line does the reading of one line. */
@@ -409,6 +413,7 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, LastSite *
 	char *name = NULL;
 
 	line->quantity = int64_to_numeric(1);
+	line->requested_at = DT_NOEND;
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{
 		if (token == WJB_KEY)
@@ -468,6 +473,7 @@ ds_inventory_read_lines(DsReserve *call)
 		good = value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) &&
 			   read_line(line, value->val.binary.data, items, &last);
 		call->choose = call->choose || line->site_id == 0;
+		call->serving = call->serving || line->demand_key != NULL;
 	}
 	ds_reader_close(items);
 	if (good)

@@ -19,8 +19,6 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
 #include "base/guc.h"
@@ -327,6 +325,24 @@ take_locked(DsReserve *call, bool wait)
 	return DS_SLOT_TAKEN;
 }
 
+/* How a call takes with locks. */
+typedef struct Taking
+{
+	DsReserve *call;
+	bool wait;
+	DsSlotResult result;
+} Taking;
+
+/* take_apart does the taking, in a subtransaction. */
+static bool
+take_apart(void *what)
+{
+	Taking *taking = what;
+
+	taking->result = take_locked(taking->call, taking->wait);
+	return taking->result == DS_SLOT_TAKEN;
+}
+
 /*
  * ds_inventory_take does the taking with locks, in a subtransaction: if it
  * fails it has locked nothing, so that the whole path may take its locks in
@@ -336,40 +352,11 @@ take_locked(DsReserve *call, bool wait)
 DsSlotResult
 ds_inventory_take(DsReserve *call, bool wait)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile DsSlotResult result = DS_SLOT_SHORT;
+	Taking taking = {call, wait, DS_SLOT_SHORT};
 
-	/* what is opened in a subtransaction has to be closed in it */
 	ds_rows_ready(call->pool_rows);
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		result = take_locked(call, wait);
-		PopActiveSnapshot();
-		if (result == DS_SLOT_TAKEN)
-			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-	for (int i = 0; result != DS_SLOT_TAKEN && i < call->npools; i++)
-		call->pools[i].locked = false;
-	return result;
+	if (!ds_inventory_apart(take_apart, &taking))
+		for (int i = 0; i < call->npools; i++)
+			call->pools[i].locked = false;
+	return taking.result;
 }

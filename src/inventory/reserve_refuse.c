@@ -111,16 +111,14 @@ answer(const DsReserveLine *line, TimestampTz moment, ReturnSetInfo *rows)
 }
 
 /*
- * ds_inventory_refuse does the answer to a call of which a line lacks
- * something, as it was decided. False: nothing is answered, because it takes
- * more to say when there will be enough.
+ * ds_inventory_refuse does what is to be said to a call of which a line lacks
+ * something, as it was decided. False: it takes more to say when there will be
+ * enough.
  */
 bool
-ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fcinfo)
+ds_inventory_refuse(DsReserve *call, TimestampTz now)
 {
-	const DsReserveLine **lines = palloc_array(const DsReserveLine *, call->nlines);
-	TimestampTz *moments = palloc_array(TimestampTz, call->nlines);
-
+	call->moments = palloc_array(TimestampTz, call->nlines);
 	if (may_take_over())
 		return false;
 	for (int i = 0; i < call->npools; i++)
@@ -132,14 +130,24 @@ ds_inventory_refuse(const DsReserve *call, TimestampTz now, FunctionCallInfo fci
 	{
 		const DsReserveLine *line = &call->lines[i];
 
-		lines[i] = line;
-		moments[line->ordinal - 1] = DT_NOEND;
-		if (line->lacking && !foreseen(line, now, &moments[line->ordinal - 1]))
+		call->moments[line->ordinal - 1] = DT_NOEND;
+		if (line->lacking && !foreseen(line, now, &call->moments[line->ordinal - 1]))
 			return false;
 	}
+	return true;
+}
+
+/* ds_inventory_answer_refused does the rows of that answer. */
+void
+ds_inventory_answer_refused(const DsReserve *call, FunctionCallInfo fcinfo)
+{
+	const DsReserveLine **lines = palloc_array(const DsReserveLine *, call->nlines);
+
+	for (int i = 0; i < call->nlines; i++)
+		lines[i] = &call->lines[i];
 	qsort(lines, call->nlines, sizeof(DsReserveLine *), compare_ordinals);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < call->nlines; i++)
-		answer(lines[i], moments[lines[i]->ordinal - 1], (ReturnSetInfo *) fcinfo->resultinfo);
-	return true;
+		answer(lines[i], call->moments[lines[i]->ordinal - 1],
+			   (ReturnSetInfo *) fcinfo->resultinfo);
 }

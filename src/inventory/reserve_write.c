@@ -87,7 +87,8 @@ ds_inventory_writers_open(DsReserve *call)
 	call->reservation_rows = ds_rows_open(&reservation_rows);
 	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
 	if (ds_inventory_audit_open(&call->command) && call->reservation_rows != NULL &&
-		call->pool_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->reservation_rows))
+		call->pool_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->reservation_rows) &&
+		(!call->serving || ds_inventory_demands_open(call)))
 		return true;
 	ds_inventory_writers_close(call);
 	return false;
@@ -100,6 +101,8 @@ ds_inventory_writers_close(DsReserve *call)
 	ds_inventory_audit_close(&call->command);
 	if (call->pool_rows != NULL)
 		ds_rows_close(call->pool_rows);
+	if (call->demand_rows != NULL)
+		ds_rows_close(call->demand_rows);
 	if (call->reservation_rows != NULL)
 		ds_rows_close(call->reservation_rows);
 }
@@ -147,14 +150,13 @@ insert_reservations(DsReserve *call)
 	const DsReserveOptions *o = &call->options;
 	int64 *items = palloc_extended(sizeof(int64) * call->ngrants, MCXT_ALLOC_HUGE);
 	Numeric zero = ds_inventory_as_kept(int64_to_numeric(0));
+	const char *user = GetUserNameFromId(GetSessionUserId(), false);
 	Datum values[R_COUNT] = {0};
 	bool nulls[R_COUNT] = {false};
 
 	values[R_REQUEST] = new_request();
 	values[R_LOT] = CStringGetTextDatum("");
-	values[R_HOLDER] = CStringGetTextDatum(
-		o->holder != NULL ? o->holder : GetUserNameFromId(GetSessionUserId(), false));
-	nulls[R_DEMAND] = nulls[R_ENDED_AT] = true;
+	nulls[R_ENDED_AT] = true;
 	values[R_CUSTOMER] = Int64GetDatum(o->customer_id);
 	nulls[R_CUSTOMER] = o->customer_id == 0;
 	values[R_CHANNEL] = Int64GetDatum(o->channel_id);
@@ -173,6 +175,12 @@ insert_reservations(DsReserve *call)
 		Datum quantity = NumericGetDatum(ds_inventory_as_kept(g->quantity));
 
 		g->reservation_id = ds_inventory_next_number("dist", "reservation_reservation_id_seq");
+		nulls[R_DEMAND] = g->line->demand_key == NULL;
+		if (g->line->demand_key != NULL)
+			values[R_DEMAND] = CStringGetTextDatum(g->line->demand_key);
+		values[R_HOLDER] = CStringGetTextDatum(o->holder != NULL			 ? o->holder
+											   : g->line->demand_key != NULL ? g->line->demand_key
+																			 : user);
 		values[R_ITEM] = Int64GetDatum(g->pool->item_id);
 		values[R_ID] = Int64GetDatum(g->reservation_id);
 		values[R_SITE] = Int64GetDatum(g->pool->site_id);
@@ -263,6 +271,8 @@ ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 	DsJson json = {0};
 	Datum answer;
 
+	if (call->serving)
+		ds_inventory_add_demands(call);
 	insert_reservations(call);
 	if (call->ngrants > 1)
 		qsort(call->grants, call->ngrants, sizeof(DsReserveGrant), compare_answers);

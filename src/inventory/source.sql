@@ -106,6 +106,7 @@ DECLARE
 	parts jsonb;
 	mine distsync_internal.inventory_free[];
 	f distsync_internal.inventory_free;
+	g distsync_internal.inventory_grant;
 	result distsync_internal.inventory_grant[] := '{}';
 	asked numeric;
 	budget numeric;
@@ -116,7 +117,10 @@ BEGIN
 		parts := COALESCE(kits->(l.item_id::text), jsonb_build_array(jsonb_build_array(l.item_id, 1)));
 		mine := '{}';
 		FOR p IN SELECT (places->(x.value->>0)->>0)::integer AS first, (places->(x.value->>0)->>1)::integer AS last FROM jsonb_array_elements(parts) x WHERE places ? (x.value->>0) LOOP
-			mine := mine || free[p.first:p.last];
+			-- one by one: to cut a piece out of an array is to copy it
+			FOR j IN p.first .. p.last LOOP
+				mine := array_append(mine, free[j]);
+			END LOOP;
 		END LOOP;
 		budget := (SELECT min(floor((budgets->>(x.value->>0))::numeric / (x.value->>1)::numeric * CASE WHEN kits ? (l.item_id::text) THEN 1 ELSE 1000000 END)) / CASE WHEN kits ? (l.item_id::text) THEN 1 ELSE 1000000 END FROM jsonb_array_elements(parts) x);
 		asked := l.quantity;
@@ -125,7 +129,9 @@ BEGIN
 		c.total := least(c.total, budget);
 		rest := asked;
 		FOR s IN SELECT c.sites[x.n] AS site_id, x.taken, CASE WHEN x.taken = l.quantity AND c.whole[x.n] >= l.quantity THEN c.whole[x.n] - c.part[x.n] ELSE 0 END AS own FROM distsync_internal.inventory_choose(c.sites, c.whole, c.part, l.quantity, split, rules, preferred) x LOOP
-			result := result || distsync_internal.inventory_granted(l, kits->(l.item_id::text), s.site_id, s.taken, c.total);
+			FOREACH g IN ARRAY distsync_internal.inventory_granted(l, kits->(l.item_id::text), s.site_id, s.taken, c.total) LOOP
+				result := array_append(result, g);
+			END LOOP;
 			FOR p IN SELECT (x.value->>0) AS item, s.taken * (x.value->>1)::numeric AS quantity, (places->(x.value->>0)->>0)::integer AS first, (places->(x.value->>0)->>1)::integer AS last FROM jsonb_array_elements(parts) x LOOP
 				FOR j IN p.first .. p.last LOOP
 					f := free[j];
@@ -139,7 +145,7 @@ BEGIN
 			rest := rest - s.taken;
 		END LOOP;
 		IF rest > 0 THEN
-			result := result || ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, c.total, l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant;
+			result := array_append(result, ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, c.total, l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant);
 		END IF;
 	END LOOP;
 	RETURN result;

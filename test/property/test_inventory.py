@@ -68,9 +68,10 @@ TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist
 # what a call leaves behind in its transaction, without numbers and instants that differ from call to call
 LEFT = """SELECT jsonb_build_object('reservations', (SELECT jsonb_agg(to_jsonb(r) - '{reservation_id,request_id,expires_at,promised_at,created_at}'::text[] || jsonb_build_object('for', r.expires_at - r.created_at,
         'at', r.promised_at = r.created_at) ORDER BY r.reservation_id) || jsonb_build_array(count(DISTINCT r.request_id)) FROM (SELECT * FROM dist.reservation x WHERE x.xmin::text = pg_current_xact_id()::text) r),
+    'demands', (SELECT jsonb_agg(to_jsonb(d) - '{demand_id,recorded_at}'::text[] ORDER BY d.demand_key, d.item_id, d.site_id) FROM dist.demand d WHERE d.xmin::text = pg_current_xact_id()::text),
     'pools', (SELECT jsonb_agg(to_jsonb(p) - '{changed_at,valid_until,waited_us}'::text[] || jsonb_build_object('until', p.valid_until - p.changed_at < '1 day') ORDER BY p.item_id, p.site_id)
         FROM dist.stock_pool p WHERE p.xmin::text::bigint >= pg_current_xact_id()::text::bigint),
-    'told', (SELECT jsonb_agg(jsonb_build_array(o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.ring) ORDER BY o.outbox_id) FROM sync.outbox_item o WHERE o.xid = pg_current_xact_id()),
+    'told', (SELECT jsonb_agg(jsonb_build_array(o.kind, o.event_type, o.entity, o.entity_key, o.item_id, o.body, o.ring) ORDER BY o.item_id) FROM sync.outbox_item o WHERE o.xid = pg_current_xact_id()),
     'audit', (SELECT jsonb_agg(to_jsonb(a) - '{audit_id,at,after}'::text[] || jsonb_build_object('after', regexp_replace(a.after::text, '"(reservation_id|expires_at)": ("[^"]*"|[0-9]+)', '\\1', 'g')) ORDER BY a.audit_id)
         FROM sync.audit a WHERE a.xmin::text = pg_current_xact_id()::text),
     'keys', (SELECT jsonb_agg(jsonb_build_array(k.source, k.verb, k.key, k.request_sha256)) FROM sync.idempotency k WHERE k.xmin::text = pg_current_xact_id()::text));
@@ -198,7 +199,9 @@ class Inventory(unittest.TestCase):
 
         def line():
             return dict({"item": rng.choice(("PROP-12", "PROP-13", "PROP-14")), **rng.choice(({"quantity": rng.choice((1, 2, 0.5, 3.250, 5, 1.0))}, {}))},
-                        **rng.choice(({}, {}, {"unit": rng.choice(("EA", "WAYS-CS", "WAYS-TH"))}, {"demand_key": "PROP/W/1"}, {"quantity": rng.choice((0, -1, "x", "2", 1e20, 0.1234567, None))}, {"note": 1}, {"item": "PROP-none"})) if rng.random() < 0.3 else {},
+                        **rng.choice(({}, {}, {"unit": rng.choice(("EA", "WAYS-CS", "WAYS-TH"))}, {"quantity": rng.choice((0, -1, "x", "2", 1e20, 0.1234567, None))}, {"note": 1}, {"item": "PROP-none"})) if rng.random() < 0.3 else {},
+                        **{"demand_key": rng.choice(("PROP/W/1", "PROP/W/2", "W", "PROP/WAYS/1", None))} if rng.random() < 0.35 else {},
+                        **{"requested_at": rng.choice(("2999-01-02T10:00:00Z", "2999-01-05T10:00:00.5+02:00", "2999-01-01", "2999-02-30T10:00:00Z", "x", None))} if rng.random() < 0.15 else {},
                         **rng.choice(({}, {"site": f"PROP-S{rng.choice((1, 2))}"}, {"site": "PROP-S1"})))
 
         def options():
