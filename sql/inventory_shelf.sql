@@ -28,7 +28,7 @@ SELECT outcome FROM distsync.apply('shelf_rule', '{"customer":"SHE-C","sku":"SHE
 SELECT atp FROM distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, '{"customer":"SHE-C"}');
 SELECT atp FROM distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, '{"customer":"SHE-C","min_shelf_days":60}');
 SELECT outcome, quantity FROM distsync.reserve('[{"item":"SHE-A","quantity":6,"site":"INV-1"}]', '{"customer":"SHE-C","holder":"she"}');
-SELECT d AS days, atp, (SELECT atp FROM distsync.atp_timeline('SHE-A', 'INV-1', NULL, jsonb_build_object('min_shelf_days', d))) AS timeline FROM unnest(ARRAY[1, 60]) d, distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, jsonb_build_object('min_shelf_days', d));
+SELECT d AS days, atp, (SELECT t.atp FROM distsync.atp_timeline('SHE-A', 'INV-1', NULL, jsonb_build_object('min_shelf_days', d)) t ORDER BY t.moment LIMIT 1) AS timeline FROM unnest(ARRAY[1, 60]) d, distsync.atp('SHE-A', 1, NULL, 'INV-1', NULL, jsonb_build_object('min_shelf_days', d));
 -- which lots count, and the terms add up
 SELECT s->>'atp' AS atp, (SELECT sum((t->>'quantity')::numeric) FROM jsonb_array_elements(s->'terms') t) AS sum, s->'limits' AS limits,
 	(SELECT string_agg(format('%s %s', l->>'lot', COALESCE(l->>'why', 'counts')), ', ' ORDER BY l->>'lot') FROM jsonb_array_elements(s->'lots') l) AS lots, s->'promised'->0->>'holder' AS holder

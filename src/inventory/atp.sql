@@ -230,7 +230,7 @@ BEGIN
 		answer.basis := 'lead_time';
 	END IF;
 	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
-		WHEN n.moves THEN (SELECT min(c.moment) FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.atp >= a.base_quantity OR c.atp IS NULL) END;
+		WHEN n.moves THEN (SELECT min(c.moment) FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.moment > answer.as_of AND (c.atp >= a.base_quantity OR c.atp IS NULL)) END;
 	IF n.sites IS NOT NULL AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = a.item_id) THEN
 		answer := distsync_internal.inventory_quota_limit(answer, a.item_id, n.sites, a.base_quantity, this_moment, options);
 	END IF;

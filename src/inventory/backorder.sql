@@ -36,19 +36,32 @@ LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	keys text[];
 	quantities numeric[];
+	moments timestamptz[];
+	c distsync_internal.inventory_course;
+	lead timestamptz;
+	binding integer;
+	stocks numeric[];
+	now_covered numeric;
 BEGIN
 	-- what others say of a demand is ours from then on
 	SELECT array_agg(u.demand_key), array_agg(u.quantity) INTO keys, quantities FROM unnest(more) u
 	WHERE u.item_id = inventory_queue.item_id AND u.site_id = inventory_queue.site_id AND u.demand_key IS NOT NULL;
+	SELECT array_agg(l.moment ORDER BY l.moment), array_agg(l.stock - l.later ORDER BY l.moment), CASE WHEN count(l.rest) > 0 THEN array_agg(l.rest + l.before ORDER BY l.moment) END, CASE WHEN count(l.rest) > 0 THEN array_agg(l.own + l.before ORDER BY l.moment) END,
+		max(l.lead_at), count(*) FILTER (WHERE l.moment <= l.lead_at OR l.lead_at IS NULL) INTO moments, c.runs, c.rests, c.owns, lead, binding
+	FROM (SELECT x.*, lag(x.later, 1, 0) OVER (ORDER BY x.moment) AS before FROM distsync_internal.inventory_levels(ARRAY[inventory_queue.item_id], ARRAY[inventory_queue.site_id], inventory_queue.at, '{}', keys, quantities) x) l;
+	-- what promises may count on from each instant on: nothing that a later demand already needs
+	IF c.rests IS NULL THEN
+		stocks := ARRAY(SELECT min(u.amount) OVER (ORDER BY u.n DESC ROWS UNBOUNDED PRECEDING) FROM unnest(c.runs[:binding]) WITH ORDINALITY u(amount, n) ORDER BY u.n);
+	ELSE
+		stocks := distsync_internal.inventory_course_left(c, 0, binding);
+		-- who is covered now leaves before a lot expires, and takes it with him
+		now_covered := (SELECT COALESCE(max(q.place), 0) FROM distsync_internal.inventory_places(inventory_queue.item_id, inventory_queue.site_id, inventory_queue.at, stocks[1], inventory_queue.more, inventory_queue.options) q WHERE q.place <= stocks[1]);
+		stocks := stocks[1] || ARRAY(SELECT u.amount + now_covered FROM unnest(distsync_internal.inventory_course_left(c, now_covered, binding)) WITH ORDINALITY u(amount, n) WHERE u.n > 1 ORDER BY u.n);
+	END IF;
 	RETURN QUERY
-	WITH c AS MATERIALIZED (
-		-- what promises may count on from each instant on: nothing that a later demand already needs
-		SELECT l.moment, l.moment >= l.lead_at AS planned, min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.stock - l.later END) OVER (ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) AS stock
-		FROM distsync_internal.inventory_levels(ARRAY[inventory_queue.item_id], ARRAY[inventory_queue.site_id], inventory_queue.at, '{}', keys, quantities) l
-	)
 	SELECT q.reservation_id, q.n, q.place, f.moment, COALESCE(f.planned AND COALESCE(f.stock < q.place, true), false)
-	FROM distsync_internal.inventory_places(inventory_queue.item_id, inventory_queue.site_id, inventory_queue.at, (SELECT c.stock FROM c ORDER BY c.moment LIMIT 1), inventory_queue.more, inventory_queue.options) q
-	LEFT JOIN LATERAL (SELECT c.* FROM c WHERE c.planned OR c.stock >= q.place ORDER BY c.moment LIMIT 1) f ON true;
+	FROM distsync_internal.inventory_places(inventory_queue.item_id, inventory_queue.site_id, inventory_queue.at, stocks[1], inventory_queue.more, inventory_queue.options) q
+	LEFT JOIN LATERAL (SELECT u.moment, u.moment >= lead AS planned, u.stock FROM unnest(moments, stocks) u(moment, stock) WHERE u.moment >= lead OR u.stock >= q.place ORDER BY u.moment LIMIT 1) f ON true;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_queue(bigint, bigint, timestamptz, distsync_internal.inventory_grant[], jsonb) IS

@@ -8,9 +8,11 @@ CREATE TYPE distsync_internal.inventory_outlook AS (
 	moments		timestamptz[],
 	free		numeric[],
 	rest		numeric,
-	aside		numeric
+	aside		numeric,
+	course		distsync_internal.inventory_course,
+	kept		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_outlook IS 'What may be promised of an item at a site from each moment on, base units (Infinity = any quantity can be had by then), below 0 where more is wanted than there is; rest: what quotas leave at the site (NULL = no limit), aside: set aside there for others, which free is without.';
+COMMENT ON TYPE distsync_internal.inventory_outlook IS 'What may be promised of an item at a site from each moment on, base units (Infinity = any quantity can be had by then), below 0 where more is wanted than there is; rest: what quotas leave at the site (NULL = no limit), aside: set aside there for others, which free is without; where lots expire, the course that free was reckoned from, and what is kept back of that (both NULL: none does).';
 
 -- inventory_outlooks does the reading of what may be promised where and when, in the order in which sites are tried: rank, then code.
 CREATE FUNCTION distsync_internal.inventory_outlooks(lines distsync_internal.inventory_line[], options jsonb, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL) RETURNS distsync_internal.inventory_outlook[]
@@ -21,21 +23,39 @@ BEGIN
 			SELECT DISTINCT l.item_id, s.site_id, s.code, s.rank
 			FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
 			CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, (options->>'company_id')::bigint) s
-		), f AS (
-			SELECT l.item_id, l.site_id, l.moment, CASE WHEN l.moment >= l.lead_at THEN 'Infinity'
-				ELSE min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.stock - l.later - l.promised - CASE WHEN (options->>'use_safety')::boolean THEN 0 ELSE l.safety END END)
-					OVER (PARTITION BY l.item_id, l.site_id ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) END AS free
+		), l AS MATERIALIZED (
+			SELECT l.item_id, l.site_id, l.moment, l.lead_at, l.stock - l.later - l.promised AS run, CASE WHEN (options->>'use_safety')::boolean THEN 0 ELSE l.safety END AS kept,
+				l.rest + lag(l.later, 1, 0) OVER w AS rest, l.own + lag(l.later, 1, 0) OVER w AS own
 			FROM (SELECT array_agg(k.item_id) AS items, array_agg(k.site_id) AS sites FROM k) a
 			CROSS JOIN LATERAL distsync_internal.inventory_levels(a.items, a.sites, inventory_outlooks.at, options, own_keys, own_quantities) l
+			WINDOW w AS (PARTITION BY l.item_id, l.site_id ORDER BY l.moment)
+		), f AS (
+			SELECT l.*, CASE WHEN l.moment >= l.lead_at THEN 'Infinity' ELSE min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.run - l.kept END) OVER (PARTITION BY l.item_id, l.site_id ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) END AS free
+			FROM l
 		), o AS (
-			SELECT f.item_id, f.site_id, array_agg(f.moment ORDER BY f.moment) AS moments, array_agg(f.free ORDER BY f.moment) AS free FROM f GROUP BY f.item_id, f.site_id
+			SELECT f.item_id, f.site_id, array_agg(f.moment ORDER BY f.moment) AS moments, array_agg(f.free ORDER BY f.moment) AS free, max(f.kept) AS kept, CASE WHEN count(f.rest) > 0 THEN ROW(array_agg(f.run ORDER BY f.moment), array_agg(f.rest ORDER BY f.moment),
+				array_agg(f.own ORDER BY f.moment))::distsync_internal.inventory_course END AS course FROM f GROUP BY f.item_id, f.site_id
 		)
-		SELECT COALESCE(array_agg(ROW(o.item_id, o.site_id, o.moments, o.free, NULL, 0)::distsync_internal.inventory_outlook ORDER BY o.item_id, k.rank, k.code COLLATE "C"), '{}')
+		SELECT COALESCE(array_agg(CASE WHEN o.course IS NULL THEN ROW(o.item_id, o.site_id, o.moments, o.free, NULL, 0, NULL, NULL)::distsync_internal.inventory_outlook
+			ELSE distsync_internal.inventory_outlook_lots(ROW(o.item_id, o.site_id, o.moments, o.free, NULL, 0, o.course, o.kept)::distsync_internal.inventory_outlook) END ORDER BY o.item_id, k.rank, k.code COLLATE "C"), '{}')
 		FROM o JOIN k ON k.item_id = o.item_id AND k.site_id = o.site_id);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_outlooks(distsync_internal.inventory_line[], jsonb, timestamptz, text[], numeric[]) IS
 	'What may be promised of the items of these lines from each moment on, by site in the order of rank and code; base units. options: company_id, use_safety, min_shelf_days, customer_id; own_keys, own_quantities: as if that much were promised to these demands already. Under the pools'' locks it is exact.';
+
+-- inventory_outlook_lots does what may be promised from each moment on where lots expire. Moments at which any quantity can be had stay so.
+CREATE FUNCTION distsync_internal.inventory_outlook_lots(o distsync_internal.inventory_outlook) RETURNS distsync_internal.inventory_outlook
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	binding integer := (SELECT count(*) FROM unnest(o.free) u(free) WHERE u.free IS DISTINCT FROM 'Infinity');
+BEGIN
+	o.free := ARRAY(SELECT u.amount - o.kept - o.aside FROM unnest(distsync_internal.inventory_course_left(o.course, 0, least(binding + 1, cardinality(o.free)))) WITH ORDINALITY u(amount, n) WHERE u.n <= binding ORDER BY u.n)
+		|| o.free[binding + 1:];
+	RETURN o;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_lots(distsync_internal.inventory_outlook) IS 'An outlook with free as its course says; base units. As far as replenishment takes, what is to come binds.';
 
 -- inventory_outlook_take does the taking of a quantity at a date.
 CREATE FUNCTION distsync_internal.inventory_outlook_take(o distsync_internal.inventory_outlook, moment timestamptz, quantity numeric) RETURNS distsync_internal.inventory_outlook
@@ -44,8 +64,12 @@ DECLARE
 	k integer := greatest(1, width_bucket(moment, o.moments));
 	after numeric := o.free[k] - quantity;
 BEGIN
-	o.free := ARRAY(SELECT CASE WHEN u.n >= k THEN u.free - quantity ELSE least(u.free, after) END FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
 	o.rest := o.rest - quantity;
+	IF (o.course).rests IS NOT NULL THEN
+		o.course := distsync_internal.inventory_course_less(o.course, quantity, k, cardinality(o.moments));
+		RETURN distsync_internal.inventory_outlook_lots(o);
+	END IF;
+	o.free := ARRAY(SELECT CASE WHEN u.n >= k THEN u.free - quantity ELSE least(u.free, after) END FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
 	RETURN o;
 END
 $$;
@@ -99,7 +123,7 @@ DECLARE
 BEGIN
 	FOR moment, sites, amounts, most, best IN
 		WITH o AS MATERIALIZED (
-			SELECT u.*, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e JOIN unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, n) ON u.item_id = (e.value->>0)::bigint
+			SELECT u.*, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e JOIN unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n) ON u.item_id = (e.value->>0)::bigint
 			WHERE line.site_id IS NULL OR u.site_id = line.site_id
 		), f AS (
 			SELECT m.moment, o.site_id, min(o.n) AS n, min(CASE WHEN kit THEN floor(least(x.free, o.rest) / o.per) ELSE least(x.free, o.rest) END) AS amount
@@ -146,6 +170,7 @@ DECLARE
 	rules text[] := COALESCE(NULLIF(ARRAY(SELECT jsonb_array_elements_text(options->'sourcing')), '{}'), '{whole,rank}');
 	preferred bigint[] := ARRAY(SELECT u::bigint FROM jsonb_array_elements_text(options->'preferred_ids') u);
 	parts_left integer := CASE WHEN options->>'mode' = 'schedule' THEN COALESCE((options->>'max_parts')::integer, 10) ELSE 1 END;
+	lots boolean := EXISTS (SELECT FROM unnest(plan.outlook) u WHERE (u.course).rests IS NOT NULL);
 	m record;
 	c record;
 	got numeric[];
@@ -156,10 +181,16 @@ BEGIN
 	plan.available := 0;
 	plan.until := NULL;
 	FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, COALESCE(only_at, greatest(at, line.requested_at)), plan.budgets, asides) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
-		plan.available := greatest(plan.available, m.most);
-		m.most := m.most - (line.quantity - plan.rest);
+		IF lots AND plan.rest < line.quantity THEN
+			-- what was taken of a lot before it expires is not missing afterwards
+			SELECT * INTO m FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, m.moment, plan.budgets, asides) LIMIT 1;
+			plan.available := greatest(plan.available, line.quantity - plan.rest + m.most);
+		ELSE
+			plan.available := greatest(plan.available, m.most);
+			m.most := m.most - (line.quantity - plan.rest);
+		END IF;
 		got := COALESCE(got, array_fill(0::numeric, ARRAY[cardinality(m.sites)]));
-		FOR n IN 1 .. CASE WHEN plan.rest < line.quantity THEN cardinality(got) ELSE 0 END LOOP
+		FOR n IN 1 .. CASE WHEN plan.rest < line.quantity AND NOT lots THEN cardinality(got) ELSE 0 END LOOP
 			m.amounts[n] := m.amounts[n] - got[n];
 			m.best := CASE WHEN n = 1 THEN m.amounts[1] ELSE greatest(m.best, m.amounts[n]) END;
 		END LOOP;
@@ -225,7 +256,7 @@ BEGIN
 	END IF;
 	FOR s IN
 		SELECT u.site_id, min(u.n)::integer AS n, bool_or(d.demand_id IS NOT NULL) AS own
-		FROM unnest(plan.outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, n)
+		FROM unnest(plan.outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n)
 		LEFT JOIN dist.demand d ON d.demand_key = line.demand_key AND d.item_id = u.item_id AND d.site_id = u.site_id AND greatest(d.ordered, d.allocated) > greatest(d.reserved, d.shipped)
 		WHERE (u.item_id = line.item_id OR kit AND options->'parts'->(line.item_id::text) @> jsonb_build_array(jsonb_build_array(u.item_id))) AND (line.site_id IS NULL OR u.site_id = line.site_id)
 		GROUP BY u.site_id ORDER BY 2
@@ -356,7 +387,7 @@ DECLARE
 	result distsync_internal.inventory_grant[] := '{}';
 BEGIN
 	options := options || jsonb_build_object('places', (SELECT COALESCE(jsonb_object_agg(u.item_id, u.place), '{}') FROM (SELECT o.item_id, jsonb_build_array(min(o.n), max(o.n)) AS place
-		FROM unnest(q.outlook) WITH ORDINALITY o(item_id, site_id, moments, free, rest, aside, n) GROUP BY o.item_id) u));
+		FROM unnest(q.outlook) WITH ORDINALITY o(item_id, site_id, moments, free, rest, aside, course, kept, n) GROUP BY o.item_id) u));
 	IF options->'parts' <> '{}' THEN
 		lines := ARRAY(SELECT u FROM unnest(lines) u ORDER BY u.ordinal);
 	END IF;

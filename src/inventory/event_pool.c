@@ -125,11 +125,16 @@ perspective_of(const DsLeg *leg)
 	return CStringGetTextDatum(leg->event->book ? "book" : "phys");
 }
 
-/* read_terms does the terms of a pool that holds now. False: time, slots, or promises beyond stock, have a say in it. */
+/*
+ * read_terms does the terms of a pool that holds now. False: time, slots,
+ * promises beyond stock, or lots that expire before they are needed, have a say
+ * in it.
+ */
 static bool
 read_terms(const DsEventPosting *posting, const DsRows *w, Terms *terms)
 {
 	if (DatumGetInt16(w->values[P_SLOTS]) != 0 || DatumGetBool(w->values[P_WAITING]) ||
+		(DatumGetBool(w->values[P_RULED]) && DatumGetBool(w->values[P_AHEAD])) ||
 		!same_number(DatumGetNumeric(w->values[P_BACKORDER]), ZERO) ||
 		(!w->nulls[P_VALID_UNTIL] && DatumGetTimestampTz(w->values[P_VALID_UNTIL]) <= posting->now))
 		return false;

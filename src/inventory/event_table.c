@@ -96,6 +96,8 @@ DsRowsTable ds_inventory_event_pools_table = {
 				{"phys", NUMERICOID},
 				{"book", NUMERICOID},
 				{"low", NUMERICOID},
+				{"ahead", BOOLOID},
+				{"ruled", BOOLOID},
 				{"waiting", BOOLOID},
 				{"slots", INT2OID},
 				{"version", INT8OID},

@@ -65,6 +65,8 @@ enum
 	P_PHYS,
 	P_BOOK,
 	P_LOW,
+	P_AHEAD,
+	P_RULED,
 	P_WAITING,
 	P_SLOTS,
 	P_VERSION,

@@ -1,36 +1,42 @@
 -- Explaining: the terms behind a number, with what binds it. The terms add up to the answer.
 
 -- inventory_explain_ahead does the terms of what is to come: until the instant asked for, and what binds after it.
-CREATE FUNCTION distsync_internal.inventory_explain_ahead(item_id bigint, site_id bigint, at timestamptz, as_of timestamptz, lead_at timestamptz, OUT supply numeric, OUT demand numeric, OUT later numeric, OUT gap numeric,
-	OUT binds_at timestamptz, OUT documents jsonb)
+CREATE FUNCTION distsync_internal.inventory_explain_ahead(m distsync_internal.inventory_terms, stand numeric, at timestamptz, as_of timestamptz, view distsync_internal.inventory_view, OUT supply numeric, OUT demand numeric, OUT later numeric,
+	OUT spoils numeric, OUT spoils_at timestamptz, OUT lots text, OUT gap numeric, OUT binds_at timestamptz, OUT documents jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	WITH c AS MATERIALIZED (
-		SELECT x.* FROM distsync_internal.inventory_changes(inventory_explain_ahead.item_id, inventory_explain_ahead.site_id, inventory_explain_ahead.at) x
-	), ahead AS (
-		SELECT c.moment, sum(sum(c.change)) OVER (ORDER BY c.moment) AS running FROM c WHERE c.moment > inventory_explain_ahead.as_of AND (c.moment <= lead_at OR lead_at IS NULL) GROUP BY c.moment
+		SELECT x.* FROM distsync_internal.inventory_changes(m.item_id, m.site_id, inventory_explain_ahead.at) x
+	), r AS MATERIALIZED (
+		SELECT x.moment, x.lots, sum(x.coming + x.going) OVER w AS run, min(x.rest) OVER w AS rest, min(x.own) OVER w AS own
+		FROM distsync_internal.inventory_course(m.item_id, m.site_id, inventory_explain_ahead.at, m.phys + m.outside, m.book + m.in_flight, view, CASE WHEN view.mode = 'physical' THEN m.doubt END) x WINDOW w AS (ORDER BY x.moment)
+	), o AS MATERIALIZED (
+		SELECT COALESCE(max(z.run), 0) AS run, max(z.own) AS own, least(0, max(z.rest) - stand) AS spoils FROM (SELECT r.* FROM r WHERE r.moment <= inventory_explain_ahead.as_of ORDER BY r.moment DESC LIMIT 1) z
 	), lowest AS (
-		SELECT a.moment, a.running FROM ahead a WHERE a.running < 0 ORDER BY a.running, a.moment LIMIT 1
+		-- where more is wanted after lots expire than there will be, they are for whoever comes before
+		SELECT r.moment, l.amount FROM r CROSS JOIN o CROSS JOIN LATERAL (SELECT CASE WHEN r.own IS DISTINCT FROM o.own THEN greatest(r.run, -r.own) ELSE r.run END - o.run AS amount) l
+		WHERE r.moment > inventory_explain_ahead.as_of AND (r.moment <= m.lead_at OR m.lead_at IS NULL) AND l.amount < 0 ORDER BY l.amount, r.moment LIMIT 1
 	)
 	SELECT COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change > 0), 0), COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.change < 0 AND c.kind <> 'promise'), 0),
-		COALESCE((SELECT sum(r.quantity - r.shipped) FROM dist.reservation r WHERE r.item_id = inventory_explain_ahead.item_id AND r.site_id = inventory_explain_ahead.site_id AND r.kind IN ('inbound', 'planned') AND r.promised_at > inventory_explain_ahead.as_of
+		COALESCE((SELECT sum(r.quantity - r.shipped) FROM dist.reservation r WHERE r.item_id = m.item_id AND r.site_id = m.site_id AND r.kind IN ('inbound', 'planned') AND r.promised_at > inventory_explain_ahead.as_of
 			AND (r.state = 'committed' OR r.state = 'held' AND (r.expires_at IS NULL OR r.expires_at > inventory_explain_ahead.at))), 0),
-		COALESCE((SELECT l.running FROM lowest l), 0), (SELECT l.moment FROM lowest l),
+		COALESCE(o.spoils, 0), (SELECT min(r.moment) FROM r WHERE o.spoils < 0 AND r.rest - stand = o.spoils), COALESCE((SELECT l.amount FROM lowest l), 0), (SELECT l.moment FROM lowest l),
 		(SELECT jsonb_agg(jsonb_build_object('kind', c.kind, 'reference', c.reference, 'change', trim_scale(c.change), 'at', c.moment) ORDER BY c.moment, c.kind COLLATE "C", c.reference COLLATE "C")
 			FROM (SELECT k.* FROM c k, lowest l WHERE k.change < 0 AND k.moment > inventory_explain_ahead.as_of AND k.moment <= l.moment ORDER BY k.moment DESC, k.change, k.reference COLLATE "C" LIMIT 20) c)
-	INTO supply, demand, later, gap, binds_at, documents;
+	INTO supply, demand, later, spoils, spoils_at, gap, binds_at, documents FROM o;
+	lots := (SELECT e.lots FROM distsync_internal.inventory_expiries(m.item_id, m.site_id, inventory_explain_ahead.at, view.shelf_days) e WHERE e.moment = spoils_at);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_explain_ahead(bigint, bigint, timestamptz, timestamptz, timestamptz) IS
-	'Supply and demand (as a negative) until as_of, base units; later: what is promised for a date after it; gap: lowest point after it, relative to it (0 = none), as far as replenishment takes; when that is, and the last twenty documents that lead there.';
+COMMENT ON FUNCTION distsync_internal.inventory_explain_ahead(distsync_internal.inventory_terms, numeric, timestamptz, timestamptz, distsync_internal.inventory_view) IS
+	'Supply and demand (as a negative) until as_of, base units; later: what is promised for a date after it; spoils: what expires until then, as a negative, of a stock less what is due and promised (stand), with the lots that decide it and when they expire; gap: lowest point after as_of, relative to it (0 = none), as far as replenishment takes; when that is, and the last twenty documents that lead there.';
 
 -- inventory_explain_lots does the listing of lots, with those that do not count and why.
 CREATE FUNCTION distsync_internal.inventory_explain_lots(item_id bigint, site_id bigint, at timestamptz, shelf_days integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	today date := (at AT TIME ZONE 'UTC')::date;
+	today date := (at AT TIME ZONE COALESCE((SELECT z.tz FROM dist.site z WHERE z.site_id = inventory_explain_lots.site_id), 'UTC'))::date;
 	least_days integer := COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = inventory_explain_lots.item_id), 0);
 BEGIN
 	RETURN (SELECT COALESCE(jsonb_agg(jsonb_build_object('lot', b.lot, 'perspective', b.perspective, 'state', b.state, 'quantity', trim_scale(b.quantity), 'expires_on', b.expires_on,
@@ -86,7 +92,8 @@ DECLARE
 BEGIN
 	SELECT * INTO m FROM distsync_internal.inventory_terms(ARRAY[inventory_explain_site.item_id], ARRAY[inventory_explain_site.site_id], inventory_explain_site.at);
 	lost := distsync_internal.inventory_short_lived(inventory_explain_site.item_id, inventory_explain_site.site_id, inventory_explain_site.at, view.shelf_days);
-	a := distsync_internal.inventory_explain_ahead(inventory_explain_site.item_id, inventory_explain_site.site_id, inventory_explain_site.at, inventory_explain_site.as_of, m.lead_at);
+	a := distsync_internal.inventory_explain_ahead(m, distsync_internal.inventory_base(m.phys - lost.phys, m.book - lost.book, m.in_flight, m.outside, view.mode, CASE WHEN view.mode = 'physical' THEN m.doubt END) + m.due - m.held - m.committed + m.inbound,
+		inventory_explain_site.at, inventory_explain_site.as_of, view);
 	basis := distsync_internal.inventory_basis(view.mode, m.phys, m.book, m.doubt);
 	book_binds := basis = 'book' OR basis = 'conservative' AND m.book - lost.book + m.in_flight < m.phys - lost.phys + m.outside;
 	unlimited := COALESCE(inventory_explain_site.as_of >= m.lead_at, false);
@@ -98,6 +105,7 @@ BEGIN
 		jsonb_build_object('term', 'demand of others, due', 'quantity', m.due),
 		jsonb_build_object('term', 'supply until then', 'quantity', a.supply),
 		jsonb_build_object('term', 'demand of others until then', 'quantity', a.demand),
+		jsonb_build_object('term', 'lots that expire until then', 'quantity', a.spoils),
 		jsonb_build_object('term', 'later demand that no supply covers', 'quantity', a.gap),
 		jsonb_build_object('term', 'safety stock', 'quantity', CASE WHEN view.use_safety THEN 0 ELSE -m.safety END),
 		jsonb_build_object('term', 'held', 'quantity', -m.held),
@@ -110,6 +118,7 @@ BEGIN
 		'known_at', m.known_at, 'valid_until', least(m.moves_at, lost.turns_at), 'any_from', m.lead_at,
 		'binds', CASE WHEN unlimited THEN jsonb_build_object('what', 'lead time')
 			WHEN a.gap < 0 THEN jsonb_build_object('what', 'look-ahead', 'at', a.binds_at, 'documents', a.documents)
+			WHEN a.spoils < 0 THEN jsonb_build_object('what', 'expiry', 'at', a.spoils_at, 'lots', a.lots)
 			WHEN m.phys IS NULL AND m.book IS NULL THEN jsonb_build_object('what', 'no stock was ever told')
 			WHEN basis = 'conservative' AND m.phys - lost.phys + m.outside <> m.book - lost.book + m.in_flight THEN jsonb_build_object('what', CASE WHEN book_binds THEN 'book is lower' ELSE 'physical is lower' END)
 			ELSE jsonb_build_object('what', 'stock') END,

@@ -3,7 +3,7 @@
 
 -- inventory_levels does the timeline of what promises may count on, with what is promised for later beside it.
 CREATE FUNCTION distsync_internal.inventory_levels(item_ids bigint[], site_ids bigint[], at timestamptz, options jsonb DEFAULT '{}', own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
-RETURNS TABLE (item_id bigint, site_id bigint, moment timestamptz, stock numeric, later numeric, promised numeric, safety numeric, lead_at timestamptz)
+RETURNS TABLE (item_id bigint, site_id bigint, moment timestamptz, stock numeric, later numeric, promised numeric, safety numeric, lead_at timestamptz, rest numeric, own numeric)
 LANGUAGE plpgsql STABLE ROWS 20 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
@@ -13,27 +13,28 @@ BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
 		SELECT m.item_id, m.site_id, distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.due AS stock,
-			m.held + m.committed - m.inbound - COALESCE(t.quantity, 0) AS promised, m.safety, m.lead_at
+			m.held + m.committed - m.inbound - COALESCE(t.quantity, 0) AS promised, m.safety, m.lead_at, m.phys + m.outside AS phys, m.book + m.in_flight AS book,
+			ROW('conservative', false, CASE WHEN shelf THEN distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer) END)::distsync_internal.inventory_view AS view
 		FROM (SELECT n.* FROM distsync_internal.inventory_now(item_ids, site_ids, inventory_levels.at) n WHERE own_keys IS NULL
 			UNION ALL SELECT t.* FROM distsync_internal.inventory_terms(item_ids, site_ids, inventory_levels.at, own_keys, own_quantities) t WHERE own_keys IS NOT NULL) m
 		LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_levels.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
 		LEFT JOIN jsonb_to_recordset(options->'taken') t(item_id bigint, site_id bigint, quantity numeric) ON t.item_id = m.item_id AND t.site_id = m.site_id
 	), step AS (
-		SELECT s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment, COALESCE(sum(c.change) FILTER (WHERE c.kind <> 'promise'), 0) AS change, COALESCE(-sum(c.change) FILTER (WHERE c.kind = 'promise'), 0) AS later
+		SELECT s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment, sum(c.change) AS change, sum(c.later) AS later, max(c.rest) AS rest, max(c.own) AS own
 		FROM site s CROSS JOIN LATERAL (
-			SELECT inventory_levels.at AS moment, s.stock AS change, 'stock' AS kind
+			SELECT inventory_levels.at AS moment, s.stock AS change, 0 AS later, NULL::numeric AS rest, NULL::numeric AS own
 			UNION ALL
-			SELECT s.lead_at, 0, 'lead_time' WHERE s.lead_at IS NOT NULL
+			SELECT s.lead_at, 0, 0, NULL, NULL WHERE s.lead_at IS NOT NULL
 			UNION ALL
-			SELECT x.moment, x.change, x.kind FROM distsync_internal.inventory_changes(s.item_id, s.site_id, inventory_levels.at, own_keys, own_quantities) x) c
+			SELECT x.moment, x.coming + x.going + x.later, x.later, x.rest, x.own FROM distsync_internal.inventory_course(s.item_id, s.site_id, inventory_levels.at, s.phys, s.book, s.view, NULL, own_keys, own_quantities) x) c
 		GROUP BY s.item_id, s.site_id, s.promised, s.safety, s.lead_at, c.moment
 	)
-	SELECT p.item_id, p.site_id, p.moment, sum(p.change) OVER w, sum(p.later) OVER w, p.promised, p.safety, p.lead_at FROM step p
+	SELECT p.item_id, p.site_id, p.moment, sum(p.change) OVER w, sum(p.later) OVER w, p.promised, p.safety, p.lead_at, p.rest - (sum(p.later) OVER w - p.later), p.own - (sum(p.later) OVER w - p.later) FROM step p
 	WINDOW w AS (PARTITION BY p.item_id, p.site_id ORDER BY p.moment);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_levels(bigint[], bigint[], timestamptz, jsonb, text[], numeric[]) IS
-	'Timeline of pairs of item and site, base units: from each moment on stock, supply and demand of others (stock), what is promised for then or before (later), and, the same in all rows, what is promised without a date (promised), safety stock and from when on any quantity can be had (NULL = never). options: customer_id, min_shelf_days, taken (as inventory_free()); own_keys, own_quantities: as in inventory_terms(). Pairs without a pool give no row. Reads only.';
+	'Timeline of pairs of item and site, base units: from each moment on stock, supply and demand of others (stock, with what expires), what is promised for then or before (later), where lots expire rest and own of inventory_course() without what is promised for later, and, the same in all rows, what is promised without a date (promised), safety stock and from when on any quantity can be had (NULL = never). options: customer_id, min_shelf_days, taken (as inventory_free()); own_keys, own_quantities: as in inventory_terms(). Pairs without a pool give no row. Reads only.';
 
 -- inventory_first does the finding of the first moment from which on there is enough.
 CREATE FUNCTION distsync_internal.inventory_first(amounts numeric[], quantity numeric, first integer) RETURNS integer
@@ -93,7 +94,7 @@ DECLARE
 	dated distsync_internal.inventory_dated[] := distsync_internal.inventory_dated_at(item_id, site_id, at);
 	d distsync_internal.inventory_dated;
 	moments timestamptz[];
-	amounts numeric[];
+	c distsync_internal.inventory_course;
 	promised numeric;
 	covered numeric;
 	safety numeric;
@@ -102,16 +103,18 @@ DECLARE
 	j integer;
 	k integer;
 	n integer;
+	last integer;
 BEGIN
 	IF dated IS NULL THEN
 		RETURN NULL;
 	END IF;
 	-- from the books: the pool's row may not know yet what has changed
-	SELECT array_agg(l.moment ORDER BY l.moment), array_agg(l.stock ORDER BY l.moment), max(l.promised), max(l.safety), max(l.lead_at) INTO moments, amounts, promised, safety, lead
+	SELECT array_agg(l.moment ORDER BY l.moment), array_agg(l.stock ORDER BY l.moment), CASE WHEN count(l.rest) > 0 THEN array_agg(l.rest ORDER BY l.moment) END, CASE WHEN count(l.rest) > 0 THEN array_agg(l.own ORDER BY l.moment) END,
+		max(l.promised), max(l.safety), max(l.lead_at) INTO moments, c.runs, c.rests, c.owns, promised, safety, lead
 	FROM distsync_internal.inventory_levels(ARRAY[inventory_later.item_id], ARRAY[inventory_later.site_id], inventory_later.at, '{}', '{}', '{}') l WHERE l.moment <= l.lead_at OR l.lead_at IS NULL;
 	-- those that have no date, or whose date has come, are among what is promised as of now
 	promised := promised - (SELECT COALESCE(sum(u.quantity), 0) FROM unnest(dated) u WHERE u.promised_at IS NULL OR u.promised_at <= at);
-	covered := distsync_internal.inventory_covered(item_id, site_id, at, (SELECT min(u) FROM unnest(amounts) u));
+	covered := distsync_internal.inventory_covered(item_id, site_id, at, CASE WHEN c.rests IS NULL THEN (SELECT min(u) FROM unnest(c.runs) u) ELSE (distsync_internal.inventory_course_left(c, 0, cardinality(c.runs)))[1] END);
 	FOR i IN 1 .. cardinality(dated) LOOP
 		d := dated[i];
 		k := width_bucket(greatest(d.promised_at, at), moments);
@@ -119,8 +122,8 @@ BEGIN
 			CONTINUE;
 		ELSIF d.promised_at > lead THEN
 			CONTINUE;
-		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_first(amounts, covered + d.quantity, k) = k THEN
-			amounts := distsync_internal.inventory_less(amounts, d.quantity, k, cardinality(amounts));
+		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(c, covered, d.quantity, k, cardinality(moments)) = k THEN
+			c := distsync_internal.inventory_course_less(c, d.quantity, k, cardinality(moments));
 			dated[i].promised_at := greatest(d.promised_at, at);
 		ELSE
 			lost := lost || i;
@@ -130,13 +133,13 @@ BEGIN
 		dated[j].promised_at := NULL;
 		dated[j].kind := 'inbound';
 		k := width_bucket(greatest(dated[j].wanted_at, at), moments);
-		n := distsync_internal.inventory_first(amounts, promised + safety + dated[j].quantity, k);
+		n := distsync_internal.inventory_course_first(c, promised, safety + dated[j].quantity, k, cardinality(moments));
 		IF n > cardinality(moments) AND lead IS NULL THEN
-			n := distsync_internal.inventory_first(amounts, promised + dated[j].quantity, k);
+			n := distsync_internal.inventory_course_first(c, promised, dated[j].quantity, k, cardinality(moments));
 		END IF;
 		IF n <= cardinality(moments) THEN
 			dated[j].promised_at := greatest(moments[n], dated[j].wanted_at);
-			amounts := distsync_internal.inventory_less(amounts, dated[j].quantity, n, cardinality(amounts));
+			c := distsync_internal.inventory_course_less(c, dated[j].quantity, n, cardinality(moments));
 		ELSIF lead IS NOT NULL THEN
 			dated[j].promised_at := greatest(lead, dated[j].wanted_at);
 			dated[j].kind := 'planned';
@@ -146,11 +149,11 @@ BEGIN
 		d := dated[i];
 		CONTINUE WHEN i = ANY (lost) OR d.promised_at <= at OR d.wanted_at >= d.promised_at;
 		k := width_bucket(d.promised_at, moments);
-		n := CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN distsync_internal.inventory_first(amounts, promised + safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments))
-			ELSE distsync_internal.inventory_first(amounts[:k - 1], promised + safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments)) END;
+		last := CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN cardinality(moments) ELSE k - 1 END;
+		n := distsync_internal.inventory_course_first(c, promised, safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments), last);
 		IF n <= cardinality(moments) AND greatest(moments[n], d.wanted_at) <= d.promised_at THEN
 			dated[i].promised_at := greatest(moments[n], d.wanted_at);
-			amounts := distsync_internal.inventory_less(amounts, d.quantity, n, CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN cardinality(amounts) ELSE k - 1 END);
+			c := distsync_internal.inventory_course_less(c, d.quantity, n, last);
 			dated[i].kind := 'inbound';
 		END IF;
 	END LOOP;

@@ -11,15 +11,15 @@ LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp SET plan_ca
 BEGIN
 	RETURN QUERY
 	WITH known AS MATERIALIZED (
-		SELECT b.state, b.lot, b.owner_id, b.quantity, b.state = 'allocated' AS aside, s.promisable, p.code COLLATE "C" AS owner, b.expires_on, b.lot <> inventory_pick.lot AS other
-		FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state LEFT JOIN dist.party p ON p.party_id = b.owner_id
+		SELECT b.state, b.lot, b.owner_id, b.quantity, b.state = 'allocated' AS aside, s.promisable, p.code COLLATE "C" AS owner, b.expires_on, b.lot <> inventory_pick.lot AS other, z.tz
+		FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state JOIN dist.site z ON z.site_id = b.site_id LEFT JOIN dist.party p ON p.party_id = b.owner_id
 		WHERE b.item_id = inventory_pick.item_id AND b.site_id = inventory_pick.site_id AND b.perspective = inventory_pick.perspective AND s.physical
 	), part AS (
 		SELECT w.aside, w.quantity FROM (VALUES (true, inventory_pick.allocated), (false, inventory_pick.quantity - inventory_pick.allocated)) w(aside, quantity) WHERE w.quantity > 0
 	), pile AS (
 		SELECT w.aside, w.quantity AS wanted, k.state, k.lot, k.owner_id, k.quantity,
 			sum(k.quantity) OVER (PARTITION BY w.aside ORDER BY k.other AND inventory_pick.lot <> '', NOT k.promisable, k.state <> 'available', k.state COLLATE "C", k.owner NULLS FIRST, k.lot <> '',
-				k.expires_on < (inventory_pick.event_at AT TIME ZONE 'UTC')::date NULLS FIRST, k.expires_on, k.lot COLLATE "C" ROWS UNBOUNDED PRECEDING) AS until
+				k.expires_on < (inventory_pick.event_at AT TIME ZONE k.tz)::date NULLS FIRST, k.expires_on, k.lot COLLATE "C" ROWS UNBOUNDED PRECEDING) AS until
 		FROM part w JOIN known k ON k.quantity > 0 AND k.aside = w.aside AND (w.aside OR k.promisable OR NOT k.other AND k.lot <> '') AND (inventory_pick.lot IN ('', k.lot) OR k.lot = '')
 	), found AS (
 		SELECT p.aside, p.state, p.lot, p.owner_id, least(p.until, p.wanted) - (p.until - p.quantity) AS taken FROM pile p WHERE p.until - p.quantity < p.wanted

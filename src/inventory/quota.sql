@@ -102,6 +102,7 @@ DECLARE
 	channel bigint := distsync_internal.master_channel(options->>'channel', 'options.channel');
 	o record;
 	moments timestamptz[];
+	lots boolean := EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = inventory_quota_limit.item_id AND b.expires_on IS NOT NULL AND b.quantity > 0);
 	low integer := 1;
 	high integer;
 	middle integer;
@@ -123,7 +124,8 @@ BEGIN
 		inventory_quota_limit.at, options) c WHERE c.moment > answer.as_of ORDER BY c.moment);
 	high := cardinality(moments) + 1;
 	WHILE low < high LOOP
-		middle := (low + high) / 2;
+		-- unless lots expire
+		middle := CASE WHEN lots THEN low ELSE (low + high) / 2 END;
 		o := distsync_internal.inventory_quota_offer(inventory_quota_limit.item_id, site_ids, customer, channel, inventory_quota_limit.at, moments[middle], options);
 		IF o.offer >= base_quantity OR o.offer IS NULL THEN
 			high := middle;

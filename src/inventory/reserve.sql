@@ -155,45 +155,61 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz, boolean) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, under a quota, or dated: no date was found.';
 
--- inventory_curve does the timeline: what is projected and what may be promised from each instant on. What may be promised looks
--- ahead: nothing is given away that a later demand already needs.
+-- inventory_curve_sites does the timeline of each site: what is projected and what may be promised from each instant on. What may be
+-- promised looks ahead: nothing is given away that a later demand already needs. Who wants a lot before it expires takes nothing from a
+-- demand that comes too late for it.
+CREATE FUNCTION distsync_internal.inventory_curve_sites(item_id bigint, site_ids bigint[], at timestamptz, view distsync_internal.inventory_view DEFAULT NULL)
+RETURNS TABLE (site_id bigint, moment timestamptz, supply numeric, demand numeric, spoils numeric, lots text, change numeric, gain numeric, unlimited boolean)
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH site AS MATERIALIZED (
+		SELECT m.site_id, m.lead_at, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.phys + m.outside AS phys, m.book + m.in_flight AS book, u.doubt,
+			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'), u.doubt) + m.due - (m.held + m.committed - m.inbound) AS stand
+		FROM distsync_internal.inventory_now(array_fill(inventory_curve_sites.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve_sites.at) m
+		CROSS JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_curve_sites.at, view.shelf_days) x
+		CROSS JOIN LATERAL (SELECT CASE WHEN view.mode = 'physical' THEN (SELECT v.doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_curve_sites.at) v) END AS doubt) u
+	), step AS (
+		SELECT s.site_id, x.moment, COALESCE(sum(x.coming), 0) AS supply, COALESCE(-sum(x.going), 0) AS demand, sum(x.coming + x.going) AS change, max(x.rest) AS rest, max(x.own) AS own, max(x.lots) AS lots
+		FROM site s CROSS JOIN LATERAL (
+			SELECT inventory_curve_sites.at AS moment, 0::numeric AS coming, 0::numeric AS going, NULL::numeric AS rest, NULL::numeric AS own, NULL::text AS lots
+			UNION ALL
+			SELECT s.lead_at, 0, 0, NULL, NULL, NULL WHERE s.lead_at IS NOT NULL
+			UNION ALL
+			SELECT c.moment, c.coming, c.going, c.rest, c.own, c.lots FROM distsync_internal.inventory_course(inventory_curve_sites.item_id, s.site_id, inventory_curve_sites.at, s.phys, s.book, view, s.doubt) c) x
+		GROUP BY s.site_id, x.moment
+	), run AS (
+		SELECT p.*, s.stand, s.allowance, s.lead_at, sum(p.change) OVER w AS run, least(0, min(p.rest) OVER w - s.stand) AS spoilt, min(p.own) OVER w AS own_low
+		FROM step p JOIN site s ON s.site_id = p.site_id WINDOW w AS (PARTITION BY p.site_id ORDER BY p.moment)
+	), look AS (
+		SELECT r.*, COALESCE(r.moment >= r.lead_at, false) AS unlimited, CASE WHEN r.moment > r.lead_at THEN NULL ELSE r.run END AS binding FROM run r
+	), low AS (
+		SELECT l.*, greatest(0, l.stand + l.allowance + COALESCE(l.spoilt, 0) + least(min(l.binding) OVER (PARTITION BY l.site_id, l.own_low ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING),
+				min(greatest(l.binding, -l.own_low) + CASE WHEN l.binding IS NULL THEN NULL ELSE 0 END) OVER (PARTITION BY l.site_id ORDER BY l.own_low DESC NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING))) AS atp
+		FROM look l
+	)
+	SELECT l.site_id, l.moment, l.supply, l.demand, COALESCE(lag(l.spoilt) OVER w, 0) - COALESCE(l.spoilt, 0), l.lots,
+		l.change + COALESCE(l.spoilt, 0) - COALESCE(lag(l.spoilt) OVER w, 0) + CASE WHEN l.moment = inventory_curve_sites.at THEN l.stand ELSE 0 END, l.atp - COALESCE(lag(l.atp) OVER w, 0), l.unlimited
+	FROM low l WINDOW w AS (PARTITION BY l.site_id ORDER BY l.moment);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_curve_sites(bigint, bigint[], timestamptz, distsync_internal.inventory_view) IS
+	'Timeline of an item at each of these sites from an instant on, base units: at each change the supply and demand that fall due, what expires of the lots named that nobody has taken before, the change of the projected stock (at first: the stock itself) and of what may be promised from then on, and whether any quantity can be had by then.';
+
+-- inventory_curve does the adding up of that over the sites.
 CREATE FUNCTION distsync_internal.inventory_curve(item_id bigint, site_ids bigint[], at timestamptz, view distsync_internal.inventory_view DEFAULT NULL)
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH site AS MATERIALIZED (
-		SELECT m.site_id, m.due, m.held + m.committed - m.inbound AS promised, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.lead_at,
-			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'),
-				CASE WHEN view.mode = 'physical' THEN (SELECT v.doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_curve.at) v) END) AS base
-		FROM distsync_internal.inventory_now(array_fill(inventory_curve.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve.at) m
-		CROSS JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_curve.at, view.shelf_days) x
-	), step AS (
-		SELECT s.site_id, x.moment, sum(x.change) FILTER (WHERE x.change > 0) AS supply, sum(x.change) FILTER (WHERE x.change < 0) AS demand, sum(x.change) AS change
-		FROM site s CROSS JOIN LATERAL (
-			SELECT inventory_curve.at AS moment, s.base + s.due - s.promised AS change
-			UNION ALL
-			SELECT s.lead_at, 0 WHERE s.lead_at IS NOT NULL
-			UNION ALL
-			SELECT c.moment, c.change FROM distsync_internal.inventory_changes(inventory_curve.item_id, s.site_id, inventory_curve.at) c) x
-		GROUP BY s.site_id, x.moment
-	), run AS (
-		SELECT p.*, sum(p.change) OVER (PARTITION BY p.site_id ORDER BY p.moment) AS projected FROM step p
-	), look AS (
-		SELECT r.*, COALESCE(r.moment >= s.lead_at, false) AS unlimited,
-			greatest(0, min(CASE WHEN r.moment > s.lead_at THEN NULL ELSE r.projected END) OVER (PARTITION BY r.site_id ORDER BY r.moment DESC ROWS UNBOUNDED PRECEDING) + s.allowance) AS atp
-		FROM run r JOIN site s ON s.site_id = r.site_id
-	), part AS (
-		SELECT l.*, l.atp - COALESCE(lag(l.atp) OVER (PARTITION BY l.site_id ORDER BY l.moment), 0) AS gain FROM look l
-	)
-	SELECT p.moment, CASE WHEN p.moment > inventory_curve.at THEN COALESCE(sum(p.supply), 0) ELSE 0 END, CASE WHEN p.moment > inventory_curve.at THEN -COALESCE(sum(p.demand), 0) ELSE 0 END,
-		sum(sum(p.change)) OVER (ORDER BY p.moment), CASE WHEN NOT bool_or(bool_or(p.unlimited)) OVER (ORDER BY p.moment) THEN sum(sum(p.gain)) OVER (ORDER BY p.moment) END
-	FROM part p GROUP BY p.moment ORDER BY p.moment;
+	SELECT p.moment, sum(p.supply), sum(p.demand + p.spoils), sum(sum(p.change)) OVER (ORDER BY p.moment), CASE WHEN NOT bool_or(bool_or(p.unlimited)) OVER (ORDER BY p.moment) THEN sum(sum(p.gain)) OVER (ORDER BY p.moment) END
+	FROM distsync_internal.inventory_curve_sites(inventory_curve.item_id, site_ids, inventory_curve.at, view) p GROUP BY p.moment ORDER BY p.moment;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, distsync_internal.inventory_view) IS
-	'Timeline of an item over sites from an instant on, base units: at each change the supply and demand that fall due, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then).';
+	'Timeline of an item over sites from an instant on, base units: at each change the supply that falls due, demand and what expires, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then).';
 
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
 -- the last word; under the locks they always agree with the decision.

@@ -1,5 +1,5 @@
 -- Shelf life: lots that expire too soon for whoever asks. What the item itself demands is in the terms of its pools; what a customer
--- demands beyond that is taken off when he asks. Promises name no lot, so that what is promised counts against the long-lived ones.
+-- demands beyond that is taken off when he asks. Promises name no lot, so that what is promised counts against those that live long enough for him.
 
 -- inventory_shelf does the look-up of the days that lots must have left for a customer.
 CREATE FUNCTION distsync_internal.inventory_shelf(item_id bigint, customer_id bigint, asked integer) RETURNS integer
@@ -16,12 +16,13 @@ CREATE FUNCTION distsync_internal.inventory_short_lived(item_id bigint, site_id 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	today date := (at AT TIME ZONE 'UTC')::date;
+	zone text := COALESCE((SELECT z.tz FROM dist.site z WHERE z.site_id = inventory_short_lived.site_id), 'UTC');
+	today date := (at AT TIME ZONE zone)::date;
 	first date := today + COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = inventory_short_lived.item_id), 0);
 BEGIN
 	SELECT COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'phys' AND b.expires_on < today + shelf_days), 0),
 		COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'book' AND b.expires_on < today + shelf_days), 0),
-		(min(b.expires_on) FILTER (WHERE b.expires_on >= today + shelf_days) + 1 - shelf_days)::timestamp AT TIME ZONE 'UTC'
+		(min(b.expires_on) FILTER (WHERE b.expires_on >= today + shelf_days) + 1 - shelf_days)::timestamp AT TIME ZONE zone
 	INTO phys, book, turns_at
 	FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state AND s.promisable
 	WHERE b.item_id = inventory_short_lived.item_id AND b.site_id = inventory_short_lived.site_id AND b.expires_on >= first AND b.quantity > 0 AND shelf_days IS NOT NULL;
@@ -48,11 +49,30 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shelf_changed() IS 'Statement trigger on dist.item: pools follow min_shelf_days.';
 
+-- inventory_zone_changed does the deriving of pools anew when the day of a site is another one.
+CREATE FUNCTION distsync_internal.inventory_zone_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	items bigint[];
+	sites bigint[];
+BEGIN
+	SELECT array_agg(b.item_id), array_agg(b.site_id) INTO items, sites
+	FROM (SELECT DISTINCT x.item_id, x.site_id FROM come c JOIN gone g ON g.site_id = c.site_id AND g.tz <> c.tz JOIN dist.stock_balance x ON x.site_id = c.site_id AND x.expires_on IS NOT NULL) b;
+	IF items IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_lock(items, sites);
+		PERFORM distsync_internal.inventory_refresh(items, sites);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_zone_changed() IS 'Statement trigger on dist.site: pools with lots that expire follow tz.';
+
 -- inventory_triggers does the setting of the triggers of this room.
 CREATE FUNCTION distsync_internal.inventory_triggers() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CREATE OR REPLACE TRIGGER item_shelf_trg AFTER UPDATE ON dist.item REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_shelf_changed();
+	CREATE OR REPLACE TRIGGER site_zone_trg AFTER UPDATE ON dist.site REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_zone_changed();
 	PERFORM distsync_internal.base_watch_codes('dist', 'stock_state');
 	PERFORM distsync_internal.base_watch_codes('dist', 'stock_barrier');
 END

@@ -24,7 +24,7 @@ CREATE TYPE distsync_internal.inventory_terms AS (
 	cap_until	timestamptz,
 	inbound		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due and what is promised for later, less safety stock, plus what is inbound), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders or the item has quotas, instant from which on any quantity can be had (NULL = never), turns_at without holds, what of holds and commitments is promised for a later date and needs no stock before (inbound).';
+COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of an item at a site, base units: promisable stock of both perspectives, without lots that are too old for the item (NULL = that perspective says nothing), movements the book has not posted, demand already outside the physical stock, demand due now (as a negative), lowest point of the coming supply less demand (with what is due and what is promised for later, less safety stock, plus what is inbound), live holds, commitments, backorder allowance, doubt about the streams (gap | stale), stamp of the last change, first instant at which time alone changes what may be promised (turns_at: a hold or lot expires, supply falls due), or any number shown (moves_at), whether supply, demand, the expiry of a lot or replenishment is to come, safety stock (out of low already), whether dist.item_site says more than that and backorders, the item has quotas or lots expire before later demand that supply does not cover, instant from which on any quantity can be had (NULL = never), turns_at without holds, what of holds and commitments is promised for a later date and needs no stock before (inbound).';
 
 CREATE TYPE distsync_internal.inventory_view AS (
 	mode		text,
@@ -40,26 +40,27 @@ RETURNS SETOF distsync_internal.inventory_terms
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	promisable text[] := ARRAY(SELECT s.state FROM dist.stock_state s WHERE s.promisable);
-	today date := (at AT TIME ZONE 'UTC')::date;
 BEGIN
 	RETURN QUERY
 	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0) + COALESCE(i.inbound, 0),
 		COALESCE(p.held, 0) + COALESCE(o.held, 0) - COALESCE(e.expired, 0), COALESCE(p.committed, 0) + COALESCE(o.committed, 0), COALESCE(r.backorder_cap, 0), m.doubt, COALESCE(greatest(p.changed_at, o.changed_at), '-infinity'),
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry),
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry, m.next_doubt),
-		COALESCE(t.future, false) OR r.lead_days IS NOT NULL, COALESCE(r.safety, 0),
-		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR COALESCE(i.inbound, 0) > 0 OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours',
-		least((b.expires_on + 1 - shelf.days)::timestamp AT TIME ZONE 'UTC', t.next_turn, d.next_due, d.next_fence, i.next_date), COALESCE(i.inbound, 0)
+		least(b.expires_at, t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry),
+		least(b.expires_at, t.next_turn, d.next_due, d.next_fence, i.next_date, h.next_expiry, m.next_doubt),
+		COALESCE(t.future, false) OR r.lead_days IS NOT NULL OR b.expires_at IS NOT NULL, COALESCE(r.safety, 0),
+		COALESCE(r.lead_days IS NOT NULL OR r.ship_days > 0 OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL, false) OR COALESCE(i.inbound, 0) > 0 OR COALESCE(t.spoiled, false) OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id), inventory_terms.at + r.lead_days * interval '24 hours',
+		least(b.expires_at, t.next_turn, d.next_due, d.next_fence, i.next_date), COALESCE(i.inbound, 0)
 	FROM unnest(inventory_terms.item_ids, inventory_terms.site_ids) AS k(item_id, site_id)
 	LEFT JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id
 	LEFT JOIN LATERAL (SELECT sum(y.held) AS held, sum(y.committed) AS committed, max(y.changed_at) AS changed_at FROM dist.stock_pool_slot y WHERE y.item_id = p.item_id AND y.site_id = p.site_id) o ON p.slots > 0
 	LEFT JOIN dist.item_site r ON r.item_id = k.item_id AND r.site_id = k.site_id
-	CROSS JOIN LATERAL (SELECT COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = k.item_id), 0) AS days) shelf
+	CROSS JOIN LATERAL (SELECT z.tz, (inventory_terms.at AT TIME ZONE z.tz)::date + z.days AS first, z.days
+		FROM (SELECT COALESCE((SELECT s.tz FROM dist.site s WHERE s.site_id = k.site_id), 'UTC') AS tz, COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = k.item_id), 0) AS days) z) shelf
 	CROSS JOIN LATERAL (
-		SELECT sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today + shelf.days) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys,
-			sum(CASE WHEN x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= today + shelf.days) THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
-			min(x.expires_on) FILTER (WHERE x.expires_on >= today + shelf.days AND x.quantity > 0) AS expires_on
-		FROM dist.stock_balance x WHERE x.item_id = k.item_id AND x.site_id = k.site_id) b
+		-- what is missing of a lot (below 0) stays so when it expires
+		SELECT sum(CASE WHEN y.counts THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys, sum(CASE WHEN y.counts THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
+			(min(x.expires_on) FILTER (WHERE y.counts AND x.quantity > 0) + 1 - shelf.days)::timestamp AT TIME ZONE shelf.tz AS expires_at
+		FROM dist.stock_balance x CROSS JOIN LATERAL (SELECT x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= shelf.first OR x.quantity < 0) AS counts) y
+		WHERE x.item_id = k.item_id AND x.site_id = k.site_id) b
 	CROSS JOIN LATERAL (
 		SELECT sum(CASE WHEN w.phys < 0 THEN least(0, w.phys - w.book) ELSE greatest(0, w.phys - w.book) END) AS waiting
 		FROM dist.stock_in_flight w WHERE w.item_id = k.item_id AND w.site_id = k.site_id AND w.phys <> 0) f
@@ -78,13 +79,14 @@ BEGIN
 		FROM dist.reservation x WHERE p.waiting AND x.item_id = p.item_id AND x.site_id = p.site_id AND x.state IN ('held', 'committed') AND x.kind IN ('inbound', 'planned') AND x.promised_at > inventory_terms.at) i
 	CROSS JOIN LATERAL (
 		-- what comes after the time that replenishment takes does not bind, and begins to when that time reaches it
-		SELECT min(z.running) FILTER (WHERE z.moment <= l.lead_at OR l.lead_at IS NULL) AS low, bool_or(true) AS future,
-			least(min(z.moment) FILTER (WHERE z.supply), min(z.moment - (l.lead_at - inventory_terms.at)) FILTER (WHERE z.moment > l.lead_at)) AS next_turn
+		SELECT min(CASE WHEN z.own IS NULL THEN z.running ELSE greatest(z.running, -z.own) END) FILTER (WHERE z.binds) AS low, bool_or(z.changes) AS future, bool_or(z.running < 0 AND z.own IS NOT NULL) FILTER (WHERE z.binds) AS spoiled,
+			least(min(z.moment) FILTER (WHERE z.supply), min(z.moment - (l.lead_at - inventory_terms.at)) FILTER (WHERE z.moment > l.lead_at AND z.changes)) AS next_turn
 		FROM (SELECT inventory_terms.at + r.lead_days * interval '24 hours' AS lead_at) l
-		CROSS JOIN LATERAL (SELECT s.moment, bool_or(s.change > 0) AS supply, sum(sum(s.change)) OVER (ORDER BY s.moment) AS running
-			FROM distsync_internal.inventory_changes(k.item_id, k.site_id, inventory_terms.at, own_keys, own_quantities) s
+		CROSS JOIN LATERAL (SELECT s.moment, s.coming > 0 AS supply, s.own IS NULL OR s.coming > 0 OR s.going < 0 AS changes, s.moment <= l.lead_at OR l.lead_at IS NULL AS binds,
+				sum(s.coming + s.going) OVER w AS running, min(s.own) OVER w AS own
+			FROM distsync_internal.inventory_course(k.item_id, k.site_id, inventory_terms.at, b.phys + COALESCE(d.outside, 0), b.book + COALESCE(f.waiting, 0), NULL, NULL, own_keys, own_quantities) s
 			WHERE d.next_due IS NOT NULL OR i.inbound > 0 OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
-			GROUP BY s.moment) z) t
+			WINDOW w AS (ORDER BY s.moment)) z) t
 	CROSS JOIN LATERAL (
 		SELECT sum(r.quantity - r.committed) AS expired FROM dist.reservation r
 		WHERE r.item_id = k.item_id AND r.site_id = k.site_id AND r.state = 'held' AND r.expires_at <= inventory_terms.at) e

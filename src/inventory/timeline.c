@@ -5,7 +5,7 @@
  *
  * Pools say where each site stands; supply and demand are walked by index, put
  * into one order, and added up as whole numbers of millionths. What takes more
- * than that (options, rules about dates, a kit, a name that is not ours, a
+ * than that (options, rules about dates, lots that expire, a kit, a name that is not ours, a
  * pool that time has passed, numbers beyond 64 bits, any error) is answered by
  * distsync_internal.inventory_timeline_whole(), which says the same, slower.
  *
@@ -94,6 +94,18 @@ static DsTable demand_table = {
 	.keys = {"item_id", "site_id", "required_at"},
 	.columns = {"required_at", "ordered", "allocated", "reserved", "shipped", "demand_key"},
 	.where = "status = 'open'",
+};
+
+enum
+{
+	B_EXPIRES_ON
+};
+
+static DsTable balance_table = {
+	.name = "stock_balance",
+	.index = "stock_balance_pk",
+	.keys = {"item_id", "site_id"},
+	.columns = {"expires_on"},
 };
 
 /* millionths: the decimals of every quantity of stock */
@@ -268,6 +280,20 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 	return true;
 }
 
+/* keeps tells whether no lot at a site expires: what that leaves when depends on what goes before. */
+static bool
+keeps(DsReader *reader, Datum *keys)
+{
+	ds_reader_seek(reader, keys, 2);
+	while (ds_reader_next(reader))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!reader->nulls[B_EXPIRES_ON])
+			return false;
+	}
+	return true;
+}
+
 /* compare_changes does the order of a timeline: what is there first, then by moment, kind, document and amount. */
 static int
 compare_changes(const void *left, const void *right)
@@ -407,6 +433,7 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 {
 	DsReader *supply = ds_reader_open(&supply_table);
 	DsReader *demand = ds_reader_open(&demand_table);
+	DsReader *balance = ds_reader_open(&balance_table);
 	bool fits = true;
 	int i;
 
@@ -417,9 +444,10 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 
 		t->places[i].low = PG_INT64_MAX;
 		t->places[i].seen = DT_NOBEGIN;
-		fits = stand(t, i, &pools[i], now) && read_supply(t, i, supply, keys) &&
-			   read_demand(t, i, demand, keys);
+		fits = stand(t, i, &pools[i], now) && keeps(balance, keys) &&
+			   read_supply(t, i, supply, keys) && read_demand(t, i, demand, keys);
 	}
+	ds_reader_close(balance);
 	ds_reader_close(demand);
 	ds_reader_close(supply);
 	if (fits && t->n > 0)

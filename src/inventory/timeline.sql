@@ -51,18 +51,25 @@ BEGIN
 	view := distsync_internal.inventory_viewed(options, a.item_id);
 	sites := ARRAY(SELECT s.site_id FROM distsync_internal.inventory_sites(a.item_id, distsync_internal.master_site(inventory_timeline_whole.site, 'site'), distsync_internal.master_company(options->>'company', 'options.company')) s);
 	RETURN QUERY
-	WITH told AS MATERIALIZED (
+	WITH p AS MATERIALIZED (
+		SELECT * FROM distsync_internal.inventory_curve_sites(a.item_id, sites, this_moment, view)
+	), told AS MATERIALIZED (
 		SELECT x.moment, jsonb_agg(jsonb_build_object('kind', x.kind, 'reference', x.reference, 'change', trim_scale(x.change)) ORDER BY x.kind COLLATE "C", x.reference COLLATE "C", x.change) AS changes
 		FROM unnest(sites) u(site_id) CROSS JOIN LATERAL (
 			SELECT * FROM distsync_internal.inventory_changes(a.item_id, u.site_id, this_moment)
 			UNION ALL
+			SELECT p.moment, -p.spoils, 'expiry', p.lots FROM p WHERE p.site_id = u.site_id AND p.spoils > 0
+			UNION ALL
 			SELECT this_moment + r.lead_days * interval '24 hours', NULL, 'lead_time', s.code FROM dist.item_site r JOIN dist.site s ON s.site_id = r.site_id
 			WHERE r.item_id = a.item_id AND r.site_id = u.site_id AND r.lead_days IS NOT NULL) x
 		GROUP BY x.moment
+	), c AS (
+		SELECT p.moment, sum(p.supply) AS supply, sum(p.demand + p.spoils) AS demand, sum(sum(p.change)) OVER (ORDER BY p.moment) AS projected,
+			CASE WHEN NOT bool_or(bool_or(p.unlimited)) OVER (ORDER BY p.moment) THEN sum(sum(p.gain)) OVER (ORDER BY p.moment) END AS atp FROM p GROUP BY p.moment
 	)
 	SELECT c.moment, trim_scale(c.supply), trim_scale(c.demand), trim_scale(c.projected), trim_scale(c.atp), a.base_unit, COALESCE(t.changes, '[]')
-	FROM distsync_internal.inventory_curve(a.item_id, sites, this_moment, view) c LEFT JOIN told t ON t.moment = c.moment
-	WHERE c.moment >= COALESCE(inventory_timeline_whole.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
+	FROM c LEFT JOIN told t ON t.moment = c.moment
+	WHERE (c.moment = this_moment OR t.changes IS NOT NULL) AND c.moment >= COALESCE(inventory_timeline_whole.at, this_moment) AND c.moment <= COALESCE((options->>'until')::timestamptz, 'infinity')
 	ORDER BY c.moment;
 END
 $$;
@@ -73,4 +80,4 @@ CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at time
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_timeline' LANGUAGE c STABLE ROWS 100;
 COMMENT ON FUNCTION distsync.atp_timeline(text, text, timestamptz, jsonb) IS
-	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there. A kit is told in whole kits that can be made at one site, added up over the sites: supply and demand are those by which they become more and fewer, and documents name the component as item. options: mode, company, until, use_safety, min_shelf_days, customer, as in atp(). Reads only. Errors: SD001, SD002.';
+	'Supply and demand to come and what they leave: a row for this moment and for each instant at which something falls due, base units; projected is the running sum (may be below 0), atp what may be promised from then on (looks ahead, never below 0; NULL = any quantity, because it can be had again by then); detail: the documents of the row, [{"kind", "reference", "change"}], kind lead_time with the site where replenishment would be there, kind expiry with the lots of which something is left when they expire (it counts as demand). A kit is told in whole kits that can be made at one site, added up over the sites: supply and demand are those by which they become more and fewer, and documents name the component as item. options: mode, company, until, use_safety, min_shelf_days, customer, as in atp(). Reads only. Errors: SD001, SD002.';
