@@ -8,15 +8,23 @@ LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp SET plan_ca
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT e.moment, sum(e.phys) OVER w, sum(e.book) OVER w, array_to_string(e.lots[:20], ', ')
-	FROM (
+	WITH d AS MATERIALIZED (
+		SELECT z.tz, greatest(COALESCE(i.min_shelf_days, 0), COALESCE(inventory_expiries.shelf_days, 0)) AS days FROM dist.site z, dist.item i WHERE z.site_id = inventory_expiries.site_id AND i.item_id = inventory_expiries.item_id
+	), e AS (
 		SELECT (b.expires_on + 1 - d.days)::timestamp AT TIME ZONE d.tz AS moment, COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'phys'), 0) AS phys,
 			COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'book'), 0) AS book, array_agg(DISTINCT b.lot COLLATE "C") AS lots
-		FROM dist.stock_balance b
-		JOIN dist.stock_state s ON s.state = b.state AND s.promisable
-		CROSS JOIN LATERAL (SELECT z.tz, greatest(COALESCE(i.min_shelf_days, 0), COALESCE(inventory_expiries.shelf_days, 0)) AS days FROM dist.site z, dist.item i WHERE z.site_id = b.site_id AND i.item_id = b.item_id) d
+		FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state AND s.promisable CROSS JOIN d
 		WHERE b.item_id = inventory_expiries.item_id AND b.site_id = inventory_expiries.site_id AND b.quantity > 0 AND b.expires_on >= (inventory_expiries.at AT TIME ZONE d.tz)::date + d.days
-		GROUP BY 1) e
+		GROUP BY 1
+		UNION ALL
+		-- what is to be released before: it is supply until it expires, also where that is before it is released
+		SELECT greatest(x.expires_at, r.moment), r.quantity, r.quantity, ARRAY[r.lot]
+		FROM distsync_internal.inventory_releases(inventory_expiries.item_id, inventory_expiries.site_id, inventory_expiries.at) r CROSS JOIN d
+		CROSS JOIN LATERAL (SELECT (r.expires_on + 1 - d.days)::timestamp AT TIME ZONE d.tz AS expires_at) x
+		WHERE r.moment IS NOT NULL AND r.quantity > 0 AND x.expires_at IS NOT NULL
+	)
+	SELECT e.moment, sum(e.phys) OVER w, sum(e.book) OVER w, array_to_string(e.lots[:20], ', ')
+	FROM (SELECT x.moment, sum(x.phys) AS phys, sum(x.book) AS book, array_agg(DISTINCT u.lot COLLATE "C") AS lots FROM e x CROSS JOIN LATERAL unnest(x.lots) u(lot) GROUP BY x.moment) e
 	WINDOW w AS (ORDER BY e.moment)
 	ORDER BY e.moment;
 END

@@ -50,6 +50,7 @@ typedef struct DsEventCode
 	bool serial;	 /* of an item: its lots are serial numbers */
 	bool lots;		 /* of an item: it is kept by lot */
 	bool promisable; /* of a state */
+	bool ages;		 /* of a state: what is in it will be promisable */
 } DsEventCode;
 
 typedef struct DsEvent
@@ -103,6 +104,7 @@ typedef struct DsLeg
 	int64 site_id;
 	DsSlice state;
 	bool promisable;
+	bool ages;
 	bool minus;
 	int number;
 } DsLeg;

@@ -79,7 +79,7 @@ static DsTable code_tables[CODE_KINDS] = {
 	[CODE_STATE] = {.name = "stock_state",
 					.index = "stock_state_pk",
 					.keys = {"state"},
-					.columns = {"promisable"}},
+					.columns = {"promisable", "ages_into"}},
 };
 
 enum
@@ -142,6 +142,7 @@ take_code(CodeKind kind, const DsReader *reader, DsEventCode *what)
 	if (kind == CODE_STATE)
 	{
 		what->promisable = DatumGetBool(reader->values[0]);
+		what->ages = !what->promisable && !reader->nulls[1];
 		return true;
 	}
 	what->id = DatumGetInt64(reader->values[C_ID]);

@@ -157,7 +157,8 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 {
 	const DsEvent *event = leg->event;
 
-	if (event->expires ||
+	/* when it will be promisable is a term of the pool */
+	if (leg->ages || event->expires ||
 		(event->lot.len > 0 && (posting->expiring || !ds_inventory_lot_is_plain(posting, leg))))
 		return false;
 	/* a count of the book ends the wait for what the warehouse has told */

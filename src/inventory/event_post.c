@@ -49,6 +49,7 @@ add_leg(DsLeg *leg, const DsEvent *event, bool second, int number)
 	leg->site_id = second && event->to_site_id != 0 ? event->to_site_id : event->site_id;
 	leg->state = second ? event->to_state : event->state;
 	leg->promisable = second ? event->to->promisable : event->from->promisable;
+	leg->ages = second ? event->to->ages : event->from->ages;
 	leg->minus = !second && (event->kind == DS_EVENT_SHIP || event->kind == DS_EVENT_TRANSFER);
 	leg->number = number;
 }

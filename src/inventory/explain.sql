@@ -65,6 +65,9 @@ BEGIN
 			FROM r CROSS JOIN dist.supply s
 			WHERE s.item_id = inventory_explain_overdue.item_id AND s.site_id = inventory_explain_overdue.site_id AND s.status = 'open' AND s.expected_at <= inventory_explain_overdue.at AND s.quantity > s.received
 			UNION ALL
+			SELECT w.kind, w.reference, w.quantity, w.due_at, w.moment
+			FROM distsync_internal.inventory_releases(inventory_explain_overdue.item_id, inventory_explain_overdue.site_id, inventory_explain_overdue.at) w WHERE w.due_at <= inventory_explain_overdue.at AND w.quantity > 0
+			UNION ALL
 			SELECT 'demand', d.demand_key, greatest(d.reserved, d.ordered, d.allocated) - d.shipped, d.required_at, CASE WHEN d.required_at + r.fence <= inventory_explain_overdue.at THEN NULL ELSE d.required_at END
 			FROM r CROSS JOIN dist.demand d
 			WHERE d.item_id = inventory_explain_overdue.item_id AND d.site_id = inventory_explain_overdue.site_id AND d.status = 'open' AND d.required_at <= inventory_explain_overdue.at

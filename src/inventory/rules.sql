@@ -14,7 +14,8 @@ BEGIN
 	FROM distsync_internal.inventory_read_lines(docs, inventory_check_item_site.source) r
 	CROSS JOIN LATERAL (SELECT distsync_internal.master_exact((r.doc->>'safety')::numeric, r.numerator, r.denominator) AS safety,
 		distsync_internal.master_exact((r.doc->>'backorder_cap')::numeric, r.numerator, r.denominator) AS backorder_cap) q
-	LEFT JOIN LATERAL (SELECT l.* FROM (VALUES (1, 'lead_days', 1, 3660), (2, 'ship_days', 0, 366), (3, 'supply_grace_days', 0, 366), (4, 'demand_fence_days', 0, 3660)) l(n, field, lowest, highest)
+	LEFT JOIN LATERAL (SELECT l.* FROM (VALUES (1, 'lead_days', 1, 3660), (2, 'ship_days', 0, 366), (3, 'supply_grace_days', 0, 366), (4, 'demand_fence_days', 0, 3660),
+			(5, 'inspection_days', -1, 366), (6, 'returns_days', -1, 366), (7, 'transit_days', -1, 366)) l(n, field, lowest, highest)
 		WHERE (r.doc->>l.field)::numeric NOT BETWEEN l.lowest AND l.highest ORDER BY l.n LIMIT 1) b ON true
 	ORDER BY r.ordinal;
 END
@@ -41,14 +42,16 @@ BEGIN
 		IF l.fault IS NULL AND NOT bad AND ctx->>'operation' = 'deactivate' THEN
 			DELETE FROM dist.item_site r WHERE r.item_id = l.item_id AND r.site_id = l.site_id;
 		ELSIF l.fault IS NULL AND NOT bad THEN
-			INSERT INTO dist.item_site AS r (item_id, site_id, safety, backorder_cap, lead_days, ship_days, supply_grace_days, demand_fence_days, reallocates)
+			INSERT INTO dist.item_site AS r (item_id, site_id, safety, backorder_cap, lead_days, ship_days, supply_grace_days, demand_fence_days, inspection_days, returns_days, transit_days, reallocates)
 			VALUES (l.item_id, l.site_id, COALESCE(l.safety, 0), COALESCE(l.backorder_cap, 0), (l.doc->>'lead_days')::integer, COALESCE((l.doc->>'ship_days')::integer, 0),
-				COALESCE((l.doc->>'supply_grace_days')::integer, 0), (l.doc->>'demand_fence_days')::integer, COALESCE((l.doc->>'reallocates')::boolean, true))
+				COALESCE((l.doc->>'supply_grace_days')::integer, 0), (l.doc->>'demand_fence_days')::integer, (l.doc->>'inspection_days')::smallint, (l.doc->>'returns_days')::smallint, (l.doc->>'transit_days')::smallint, COALESCE((l.doc->>'reallocates')::boolean, true))
 			ON CONFLICT ON CONSTRAINT item_site_pk DO UPDATE SET safety = CASE WHEN l.doc ? 'safety' THEN excluded.safety ELSE r.safety END,
 				backorder_cap = CASE WHEN l.doc ? 'backorder_cap' THEN excluded.backorder_cap ELSE r.backorder_cap END,
 				lead_days = CASE WHEN l.doc ? 'lead_days' THEN excluded.lead_days ELSE r.lead_days END, ship_days = CASE WHEN l.doc ? 'ship_days' THEN excluded.ship_days ELSE r.ship_days END,
 				supply_grace_days = CASE WHEN l.doc ? 'supply_grace_days' THEN excluded.supply_grace_days ELSE r.supply_grace_days END,
 				demand_fence_days = CASE WHEN l.doc ? 'demand_fence_days' THEN excluded.demand_fence_days ELSE r.demand_fence_days END,
+				inspection_days = CASE WHEN l.doc ? 'inspection_days' THEN excluded.inspection_days ELSE r.inspection_days END, returns_days = CASE WHEN l.doc ? 'returns_days' THEN excluded.returns_days ELSE r.returns_days END,
+				transit_days = CASE WHEN l.doc ? 'transit_days' THEN excluded.transit_days ELSE r.transit_days END,
 				reallocates = CASE WHEN l.doc ? 'reallocates' THEN excluded.reallocates ELSE r.reallocates END, recorded_at = clock_timestamp();
 		END IF;
 		RETURN NEXT distsync_internal.inventory_result(l.ordinal, concat_ws('/', l.doc->>'sku', l.doc->>'site'), l.fault);
@@ -73,4 +76,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('item_site', 'ship_days', 'integer', false, 'nonnegative', 'Open days from the order until it ships, for a vendor its lead time; default 0.', NULL, false),
 	('item_site', 'supply_grace_days', 'integer', false, 'nonnegative', 'Overdue supply still counts for so many times 24 hours, as if it came at their end; default 0.', NULL, false),
 	('item_site', 'demand_fence_days', 'integer', false, 'nonnegative', 'Demand that is overdue for longer than so many times 24 hours no longer counts; null = it always counts.', NULL, false),
+	('item_site', 'inspection_days', 'integer', false, 'any', 'Goods in quality are expected to be released after so many working days of the site; -1 = not to be counted on, null = as dist.stock_state says (1).', NULL, false),
+	('item_site', 'returns_days', 'integer', false, 'any', 'The same for returns; null = as dist.stock_state says (not to be counted on).', NULL, false),
+	('item_site', 'transit_days', 'integer', false, 'any', 'The same for goods in transit of which no supply tells; null = as dist.stock_state says (not to be counted on).', NULL, false),
 	('item_site', 'reallocates', 'boolean', false, 'any', 'A fact that leaves less than is promised takes from soft promises by itself; default true.', NULL, false);

@@ -40,6 +40,7 @@ RETURNS SETOF distsync_internal.inventory_terms
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	promisable text[] := ARRAY(SELECT s.state FROM dist.stock_state s WHERE s.promisable);
+	aging text[] := ARRAY(SELECT s.state FROM dist.stock_state s JOIN dist.stock_state a ON a.state = s.ages_into AND a.promisable WHERE NOT s.promisable);
 BEGIN
 	RETURN QUERY
 	SELECT k.item_id, k.site_id, b.phys, b.book, COALESCE(f.waiting, 0), COALESCE(d.outside, 0), COALESCE(d.due, 0), COALESCE(d.due, 0) + least(0, t.low) - COALESCE(r.safety, 0) + COALESCE(i.inbound, 0),
@@ -58,7 +59,8 @@ BEGIN
 	CROSS JOIN LATERAL (
 		-- what is missing of a lot (below 0) stays so when it expires
 		SELECT sum(CASE WHEN y.counts THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'phys') AS phys, sum(CASE WHEN y.counts THEN x.quantity ELSE 0 END) FILTER (WHERE x.perspective = 'book') AS book,
-			(min(x.expires_on) FILTER (WHERE y.counts AND x.quantity > 0) + 1 - shelf.days)::timestamp AT TIME ZONE shelf.tz AS expires_at
+			(min(x.expires_on) FILTER (WHERE y.counts AND x.quantity > 0) + 1 - shelf.days)::timestamp AT TIME ZONE shelf.tz AS expires_at,
+			COALESCE(bool_or(x.quantity > 0 AND x.state = ANY (aging)), false) AS aging
 		FROM dist.stock_balance x CROSS JOIN LATERAL (SELECT x.state = ANY (promisable) AND (x.expires_on IS NULL OR x.expires_on >= shelf.first OR x.quantity < 0) AS counts) y
 		WHERE x.item_id = k.item_id AND x.site_id = k.site_id) b
 	CROSS JOIN LATERAL (
@@ -85,7 +87,7 @@ BEGIN
 		CROSS JOIN LATERAL (SELECT s.moment, s.coming > 0 AS supply, s.own IS NULL OR s.coming > 0 OR s.going < 0 AS changes, s.moment <= l.lead_at OR l.lead_at IS NULL AS binds,
 				sum(s.coming + s.going) OVER w AS running, min(s.own) OVER w AS own
 			FROM distsync_internal.inventory_course(k.item_id, k.site_id, inventory_terms.at, b.phys + COALESCE(d.outside, 0), b.book + COALESCE(f.waiting, 0), NULL, NULL, own_keys, own_quantities) s
-			WHERE d.next_due IS NOT NULL OR i.inbound > 0 OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
+			WHERE b.aging OR d.next_due IS NOT NULL OR i.inbound > 0 OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
 			WINDOW w AS (ORDER BY s.moment)) z) t
 	CROSS JOIN LATERAL (
 		SELECT sum(r.quantity - r.committed) AS expired FROM dist.reservation r
@@ -146,8 +148,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestamptz) IS
 	'Terms for pairs of item and site as their pools keep them, base units: in_flight and outside are in book and phys already; without doubt about streams. Pairs without a pool give no row. Reads only.';
 
--- inventory_changes does the listing of what will come and go: open supply, demand that we do not hold ourselves, and what we have promised
--- for a later date. Supply that is
+-- inventory_changes does the listing of what will come and go: open supply, demand that we do not hold ourselves, what we have promised
+-- for a later date, and what is to be released. Supply that is
 -- overdue counts for nothing until its owner gives a new date, because nobody can ship what has not come; unless the item has a time of
 -- grace at the site: then it is expected at the end of that.
 CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
@@ -168,11 +170,13 @@ BEGIN
 	SELECT r.promised_at, -(q.quantity - r.shipped), 'promise', COALESCE(r.demand_key, r.holder)
 	FROM dist.stock_pool p JOIN dist.reservation r ON r.item_id = p.item_id AND r.site_id = p.site_id AND r.state IN ('held', 'committed') AND r.kind = 'inbound' AND r.promised_at > inventory_changes.at
 	CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_changes.at THEN r.committed ELSE r.quantity END) q(quantity)
-	WHERE p.item_id = inventory_changes.item_id AND p.site_id = inventory_changes.site_id AND p.waiting AND q.quantity > r.shipped;
+	WHERE p.item_id = inventory_changes.item_id AND p.site_id = inventory_changes.site_id AND p.waiting AND q.quantity > r.shipped
+	UNION ALL
+	SELECT w.moment, w.quantity, w.kind, w.reference FROM distsync_internal.inventory_releases(inventory_changes.item_id, inventory_changes.site_id, inventory_changes.at) w WHERE w.moment IS NOT NULL AND w.quantity > 0;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text[], numeric[]) IS
-	'Future changes of an item at a site after an instant, base units: supply (positive), demand that no reservation of ours covers and what we promise for then (kind promise, with demand or holder; both negative).';
+	'Future changes of an item at a site after an instant, base units: supply and goods that are to be released (positive), demand that no reservation of ours covers and what we promise for then (kind promise, with demand or holder; both negative).';
 
 -- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for
 -- physical nothing casts doubt on its stream; otherwise the lower of the two.

@@ -5,7 +5,7 @@
  *
  * Pools say where each site stands; supply and demand are walked by index, put
  * into one order, and added up as whole numbers of millionths. What takes more
- * than that (options, rules about dates, lots that expire, a kit, a name that is not ours, a
+ * than that (options, rules about dates, lots that expire, goods that wait for their release, a kit, a name that is not ours, a
  * pool that time has passed, numbers beyond 64 bits, any error) is answered by
  * distsync_internal.inventory_timeline_whole(), which says the same, slower.
  *
@@ -98,14 +98,28 @@ static DsTable demand_table = {
 
 enum
 {
-	B_EXPIRES_ON
+	B_EXPIRES_ON,
+	B_STATE,
+	B_QUANTITY
 };
 
 static DsTable balance_table = {
 	.name = "stock_balance",
 	.index = "stock_balance_pk",
 	.keys = {"item_id", "site_id"},
-	.columns = {"expires_on"},
+	.columns = {"expires_on", "state", "quantity"},
+};
+
+enum
+{
+	A_AGES_INTO
+};
+
+static DsTable state_table = {
+	.name = "stock_state",
+	.index = "stock_state_pk",
+	.keys = {"state"},
+	.columns = {"ages_into"},
 };
 
 /* millionths: the decimals of every quantity of stock */
@@ -280,15 +294,26 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 	return true;
 }
 
-/* keeps tells whether no lot at a site expires: what that leaves when depends on what goes before. */
+/*
+ * keeps tells whether the stock of a site stays what it is: no lot expires, for
+ * what that leaves when depends on what goes before, and nothing waits for its
+ * release.
+ */
 static bool
-keeps(DsReader *reader, Datum *keys)
+keeps(DsReader *reader, DsReader *states, Datum *keys)
 {
 	ds_reader_seek(reader, keys, 2);
 	while (ds_reader_next(reader))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!reader->nulls[B_EXPIRES_ON])
+			return false;
+		if (ds_reader_text_is(reader, B_STATE, "available") ||
+			!DatumGetBool(DirectFunctionCall2(numeric_gt, reader->values[B_QUANTITY],
+											  NumericGetDatum(int64_to_numeric(0)))))
+			continue;
+		ds_reader_seek(states, &reader->values[B_STATE], 1);
+		if (!ds_reader_next(states) || !states->nulls[A_AGES_INTO])
 			return false;
 	}
 	return true;
@@ -434,6 +459,7 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	DsReader *supply = ds_reader_open(&supply_table);
 	DsReader *demand = ds_reader_open(&demand_table);
 	DsReader *balance = ds_reader_open(&balance_table);
+	DsReader *states = ds_reader_open(&state_table);
 	bool fits = true;
 	int i;
 
@@ -444,9 +470,10 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 
 		t->places[i].low = PG_INT64_MAX;
 		t->places[i].seen = DT_NOBEGIN;
-		fits = stand(t, i, &pools[i], now) && keeps(balance, keys) &&
+		fits = stand(t, i, &pools[i], now) && keeps(balance, states, keys) &&
 			   read_supply(t, i, supply, keys) && read_demand(t, i, demand, keys);
 	}
+	ds_reader_close(states);
 	ds_reader_close(balance);
 	ds_reader_close(demand);
 	ds_reader_close(supply);

@@ -29,7 +29,7 @@ INSERT INTO distsync_internal.capture (table_name, event_type, kind, entity, lan
 	('dist.demand', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,reserved,ordered,allocated,shipped,phys_allocated,required_at,status}'),
 	('dist.reservation', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,quantity,committed,shipped,state,expires_at}'),
 	('dist.stock_pool', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{cap,held,committed,backorder_cap,phys,book,low}'),
-	('dist.item_site', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,safety,backorder_cap,lead_days,supply_grace_days,demand_fence_days}'),
+	('dist.item_site', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,safety,backorder_cap,lead_days,supply_grace_days,demand_fence_days,inspection_days,returns_days,transit_days}'),
 	('dist.stock_quota', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{site_id,scope_kind,scope_key,period,quantity,turns_at}'),
 	('dist.item_component', 'stock.atp_changed', 'state', 'item', 'item', 'kit_id', 'kit_id', '{component_id,quantity}'),
 	('dist.channel_item', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{channel_id,buffer,cap,threshold,mode}'),

@@ -9,7 +9,10 @@ CREATE TABLE dist.stock_state (
 	promisable	boolean NOT NULL,					-- it may be promised now
 	ages_into	text,								-- state it becomes when released: where a transfer that names neither site nor state leads, NULL = nowhere
 	owned		boolean NOT NULL DEFAULT true,		-- it is ours
-	CONSTRAINT stock_state_pk PRIMARY KEY (state)
+	release_days	smallint,						-- where it ages into a promisable state: expected to have done so after so many working days of the site, NULL = not to be counted on
+	release_share	numeric(5,4) NOT NULL DEFAULT 1,	-- share of it to count on, 0 to 1
+	CONSTRAINT stock_state_pk PRIMARY KEY (state),
+	CONSTRAINT stock_state_release_chk CHECK (release_days BETWEEN 0 AND 366 AND release_share BETWEEN 0 AND 1)
 );
 INSERT INTO dist.stock_state (state, physical, promisable, ages_into, owned) VALUES
 	('available', true, true, NULL, true),
@@ -23,6 +26,7 @@ INSERT INTO dist.stock_state (state, physical, promisable, ages_into, owned) VAL
 	('consignment_in', true, true, NULL, false),
 	('consignment_out', false, false, NULL, true),
 	('safety', true, false, NULL, true);
+UPDATE dist.stock_state SET release_days = 1 WHERE state = 'quality';
 
 -- dist.stock_stream: a numbered stream of stock events from one source; gaps and silence make its numbers doubtful.
 CREATE TABLE dist.stock_stream (
@@ -210,10 +214,13 @@ CREATE TABLE dist.item_site (
 	ship_days		integer NOT NULL DEFAULT 0,		-- open days from the order until it ships; for a vendor its lead time
 	supply_grace_days	integer NOT NULL DEFAULT 0,	-- overdue supply still counts for so many times 24 hours, as if it came at their end
 	demand_fence_days	integer,					-- demand that is overdue for longer no longer counts, NULL = always counts
+	inspection_days	smallint,						-- goods in quality are expected to be released after so many working days of the site, -1 = not to be counted on, NULL = as stock_state says
+	returns_days	smallint,						-- the same for returns
+	transit_days	smallint,						-- the same for goods in transit that no supply tells of
 	reallocates		boolean NOT NULL DEFAULT true,	-- a fact that leaves less than is promised takes from soft promises by itself
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
 	CONSTRAINT item_site_pk PRIMARY KEY (item_id, site_id),
-	CONSTRAINT item_site_chk CHECK (safety >= 0 AND safety < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND lead_days BETWEEN 1 AND 3660 AND ship_days BETWEEN 0 AND 366 AND supply_grace_days BETWEEN 0 AND 366 AND demand_fence_days BETWEEN 0 AND 3660)
+	CONSTRAINT item_site_chk CHECK (safety >= 0 AND safety < 'NaN' AND backorder_cap >= 0 AND backorder_cap < 'NaN' AND lead_days BETWEEN 1 AND 3660 AND ship_days BETWEEN 0 AND 366 AND supply_grace_days BETWEEN 0 AND 366 AND demand_fence_days BETWEEN 0 AND 3660 AND inspection_days BETWEEN -1 AND 366 AND returns_days BETWEEN -1 AND 366 AND transit_days BETWEEN -1 AND 366)
 );
 
 -- dist.shelf_rule: the shelf life that a customer wants to be left when goods ship, where it wants more than dist.item.min_shelf_days.

@@ -1,4 +1,4 @@
-"""What availability takes into account, against an oracle written from docs/inventory.md: stock, supply and demand, safety stock, backorders, replenishment, fences, lots that expire.
+"""What availability takes into account, against an oracle written from docs/inventory.md: stock, supply and demand, safety stock, backorders, replenishment, fences, lots that expire, goods in quality.
 
 SEED=n repeats a run, CASES=n does so many items. Instants are whole quarters of a day from the hour of the run.
 """
@@ -22,8 +22,12 @@ class Site:
         self.supply = [(rng.choice(QUARTERS), rng.choice((1000, 4000, 7500, 20000)), rng.choice((1000, 1000, 1000, 500))) for _ in range(rng.randrange(5))]
         self.demand = [(rng.choice(QUARTERS), rng.choice((500, 2000, 6000, 11000))) for _ in range(rng.randrange(5))]
         self.rules = {name: value for name, value in {
-            "safety": rng.choice((1, 2, 5)), "backorder_cap": rng.choice((1, 4)), "lead_days": rng.choice((1, 3, 7)), "supply_grace_days": rng.choice((1, 2, 5)), "demand_fence_days": rng.choice((0, 2, 4)),
+            "inspection_days": rng.choice((-1, 0, 2, 4)), "safety": rng.choice((1, 2, 5)), "backorder_cap": rng.choice((1, 4)), "lead_days": rng.choice((1, 3, 7)), "supply_grace_days": rng.choice((1, 2, 5)), "demand_fence_days": rng.choice((0, 2, 4)),
         }.items() if rng.random() < 0.4}
+        # what came into quality when, and how much of it has been released: what came first
+        self.quality = [(rng.randrange(-20, 0), rng.choice((1000, 3000, 8000))) for _ in range(rng.randrange(4))] if rng.random() < 0.5 else []
+        self.released = min(rng.choice((0, 0, 500, 4000)), sum(quantity for _, quantity in self.quality))
+        self.stock += self.released
         # the day on which each lot expires, counted from the site's today, and how much of it there is
         self.lots = [(day, rng.choice((1000, 4000, 12500))) for day in rng.sample(range(11), rng.randrange(1, 4))] if rng.random() < 0.5 else []
         if self.lots:
@@ -65,6 +69,11 @@ class Site:
         """What comes and goes after now: (instant, quantity)."""
         grace = 4 * self.rules.get("supply_grace_days", 0)
         coming = [(at if at > 0 else at + grace, quantity * sure // 1000) for at, quantity, sure in self.supply]
+        days = self.rules.get("inspection_days", 1)
+        out = self.released
+        for at, quantity in sorted(self.quality) if days >= 0 else []:
+            out, quantity = max(0, out - quantity), max(0, quantity - out)
+            coming += [(at + 4 * days if at + 4 * days > 0 else at + 4 * (days + self.rules.get("supply_grace_days", 0)), quantity)] if quantity > 0 else []
         return [(at, quantity) for at, quantity in coming + [(at, -quantity) for at, quantity in self.demand] if at > 0]
 
     def projected(self, instant):
@@ -119,8 +128,10 @@ class Rules(unittest.TestCase):
             for number, site in enumerate(sites, 1):
                 key = {"sku": sku, "site": f"RULE-S{number}"}
                 if name == "stock":
-                    script += events([dict(key, event_id=f"rule{case}-{number}", kind="count", quantity=site.stock / 1000, event_at="2024-01-01T00:00:00Z")] + [
-                        dict(key, event_id=f"rule{case}-{number}-{day}", kind="receive", quantity=quantity / 1000, lot=f"L{day}", expires_on=self.days[day], event_at="2024-01-02T00:00:00Z") for day, quantity in site.lots])
+                    script += events([dict(key, event_id=f"rule{case}-{number}", kind="count", quantity=(site.stock - site.released) / 1000, event_at="2024-01-01T00:00:00Z")] + [
+                        dict(key, event_id=f"rule{case}-{number}-{day}", kind="receive", quantity=quantity / 1000, lot=f"L{day}", expires_on=self.days[day], event_at="2024-01-02T00:00:00Z") for day, quantity in site.lots] + [
+                        dict(key, event_id=f"rule{case}-{number}q{n}", kind="receive", state="quality", quantity=quantity / 1000, event_at=self.at(at)) for n, (at, quantity) in enumerate(site.quality)] + [
+                        dict(key, event_id=f"rule{case}-{number}r", kind="transfer", state="quality", quantity=site.released / 1000, event_at=self.at(0)) for _ in range(site.released > 0)])
                 elif name == "supply":
                     documents = [dict(key, kind="purchase", reference=f"R{case}-{number}-{n}", quantity=quantity / 1000, confidence=sure / 1000, expected_at=self.at(at)) for n, (at, quantity, sure) in enumerate(site.supply)]
                     script += f"SELECT outcome FROM distsync.apply_all('supply', {literal(documents)}, 'prop-erp');\n" if documents else ""
