@@ -150,7 +150,7 @@ BEGIN
 						WHEN r.outcome IN ('reserved', 'partial') AND (distsync_internal.inventory_with_dates(settings) OR r.promised_at IS NULL OR r.promised_at > clock_timestamp()) THEN jsonb_build_object('promised_at', r.promised_at)
 						ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, CASE WHEN distsync_internal.inventory_with_dates(settings) THEN r.promised_at END, s.code)
 		INTO answer
-		FROM distsync_internal.inventory_reserve(w.wanted, settings) r
+		FROM distsync_internal.inventory_promise_whole(w.wanted, settings) r
 		JOIN jsonb_to_recordset(w.asked) AS a(ordinal integer, sku text, unit text, base_unit text, numerator numeric, denominator numeric) ON a.ordinal = r.ordinal
 		LEFT JOIN dist.site s ON s.site_id = r.site_id;
 		IF EXISTS (SELECT FROM jsonb_array_elements(answer) e WHERE e->>'outcome' IN ('reserved', 'partial')) THEN

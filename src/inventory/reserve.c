@@ -158,25 +158,15 @@ decide_all(DsReserve *call)
 	return serving.outcome;
 }
 
-/* promise does the whole of a call. False: nothing was written, the whole path shall see. */
-static bool
-promise(DsReserve *call, FunctionCallInfo fcinfo)
+/* ds_inventory_promise does a call whose options and lines were read. False: nothing was written, the whole path shall see. */
+bool
+ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo)
 {
 	Oid user;
 	int context;
 	Outcome outcome;
 
-	if (!ds_inventory_read_options(call))
-		return false;
-	if (call->command.source == NULL)
-		call->command.source = GetUserNameFromId(GetSessionUserId(), false);
-	if (call->command.key != NULL)
-	{
-		call->command.request = request_of(call);
-		if (ds_inventory_answered(&call->command))
-			return false;
-	}
-	if (!ds_inventory_read_lines(call) || !ds_inventory_writers_open(call))
+	if (!ds_inventory_writers_open(call))
 		return false;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	GetUserIdAndSecContext(&user, &context);
@@ -200,29 +190,28 @@ promise(DsReserve *call, FunctionCallInfo fcinfo)
 	return outcome != UNKNOWN;
 }
 
-/* ask_whole does the call from everything, in SQL. */
-static Datum
-ask_whole(FunctionCallInfo fcinfo)
+/* promise does the whole of a call. False: nothing was written, the whole path shall see. */
+static bool
+promise(DsReserve *call, FunctionCallInfo fcinfo)
 {
-	static const Oid types[] = {JSONBOID, JSONBOID};
-	LOCAL_FCINFO(whole, 2);
-	FmgrInfo flinfo;
-	Datum answer;
-
-	fmgr_info(ds_verb_behind("inventory_reserve_whole", types, lengthof(types)), &flinfo);
-	InitFunctionCallInfoData(*whole, &flinfo, lengthof(types), InvalidOid, NULL,
-							 fcinfo->resultinfo);
-	whole->args[0] = fcinfo->args[0];
-	whole->args[1] = fcinfo->args[1];
-	answer = FunctionCallInvoke(whole);
-	fcinfo->isnull = whole->isnull;
-	return answer;
+	if (!ds_inventory_read_options(call))
+		return false;
+	if (call->command.source == NULL)
+		call->command.source = GetUserNameFromId(GetSessionUserId(), false);
+	if (call->command.key != NULL)
+	{
+		call->command.request = request_of(call);
+		if (ds_inventory_answered(&call->command))
+			return false;
+	}
+	return ds_inventory_read_lines(call) && ds_inventory_promise(call, fcinfo);
 }
 
 /* ds_sql_inventory_reserve does reserve(lines, options). */
 Datum
 ds_sql_inventory_reserve(PG_FUNCTION_ARGS)
 {
+	static const Oid types[] = {JSONBOID, JSONBOID};
 	DsReserve call = {.command = {.verb = "reserve"}};
 
 	if (!PG_ARGISNULL(0) && !PG_ARGISNULL(1) && ds_inventory_may_command(fcinfo))
@@ -232,5 +221,5 @@ ds_sql_inventory_reserve(PG_FUNCTION_ARGS)
 		if (promise(&call, fcinfo))
 			return (Datum) 0;
 	}
-	return ask_whole(fcinfo);
+	return ds_verb_ask(fcinfo, "inventory_reserve_whole", types, lengthof(types));
 }

@@ -44,6 +44,7 @@ typedef struct DsReserveLine
 	TimestampTz requested_at; /* DT_NOEND = not said */
 	Numeric available;		  /* what there was for it over all its pools, once decided */
 	bool lacking;			  /* and that is not enough */
+	TimestampTz moment;		  /* when there will be, if it is refused; DT_NOEND = not foreseen */
 } DsReserveLine;
 
 typedef struct DsReserveOptions
@@ -97,6 +98,7 @@ typedef struct DsReserve
 	Jsonb *lines_said;
 	Jsonb *options_said;
 	DsCommand command; /* what it shares with other commands */
+	bool behind;	   /* another room asks, in ids and base units, and audits it */
 	DsReserveOptions options;
 	DsReserveLine *lines;
 	int nlines;
@@ -107,8 +109,7 @@ typedef struct DsReserve
 	DsReserveGrant *grants; /* sorted by item, line */
 	int ngrants;
 	int room;
-	TimestampTz *moments; /* when there will be enough for each line, if it is refused */
-	TimestampTz at;		  /* when it was promised */
+	TimestampTz at; /* when it was promised */
 	TimestampTz expires_at;
 	/* writers, NULL = not open */
 	DsRows *pool_rows;
@@ -119,6 +120,9 @@ typedef struct DsReserve
 /* what was asked: false = let the whole path see */
 extern bool ds_inventory_read_options(DsReserve *call);
 extern bool ds_inventory_read_lines(DsReserve *call);
+extern void ds_inventory_usual_options(DsReserveOptions *o);
+extern bool ds_inventory_has_shelf_rules(int64 customer_id);
+extern bool ds_inventory_sort_lines(DsReserve *call);
 
 /* where it comes from */
 extern bool ds_inventory_list_pools(DsReserve *call);
@@ -136,6 +140,14 @@ extern bool ds_inventory_writers_open(DsReserve *call);
 extern void ds_inventory_writers_close(DsReserve *call);
 extern void ds_inventory_write(DsReserve *call, ReturnSetInfo *answer);
 extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity);
+
+/* the whole of it: false = nothing was written, let the whole path see */
+extern bool ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo);
+
+/* what other rooms are answered */
+extern void ds_inventory_answer_lines(DsReserve *call, ReturnSetInfo *rows);
+extern void ds_inventory_answer_lacking(const DsReserveLine *line, TimestampTz moment,
+										ReturnSetInfo *rows);
 
 /* what is answered where something is short: false = let the whole path see */
 extern bool ds_inventory_refuse(DsReserve *call, TimestampTz now);

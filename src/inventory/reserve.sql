@@ -48,8 +48,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_decide(distsync_internal.inventory_line[], jsonb, timestamptz) IS
 	'Grants for the lines of a call: options mode all_or_none (default) | take_up_to | one_date (each line on the first date on which all of it can be had) | complete (all lines on one date) | schedule (lines in at most max_parts parts, the earliest first), split (default true: several sites may serve a line), company_id, channel_id, use_safety, min_shelf_days, customer_id, sourcing and preferred_ids (default as dist.sourcing_rule says). Errors: SD002 unknown mode.';
 
--- inventory_reserve does the promise itself, for a call of many lines.
-CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
+-- inventory_promise_whole does the promise itself, for a call of many lines, whatever it takes.
+CREATE FUNCTION distsync_internal.inventory_promise_whole(lines jsonb, options jsonb) RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
@@ -92,6 +92,11 @@ BEGIN
 	END IF;
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.inventory_promise_whole(jsonb, jsonb) IS 'What inventory_reserve() does, in SQL: every case. Same arguments, same answer, same errors.';
+
+-- inventory_reserve does the same: in C where there is enough, otherwise by inventory_promise_whole().
+CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve_lines' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
 	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now), take_over (soft holds of a higher priority number may be taken where there is too little; default as rules say). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
 
@@ -217,6 +222,8 @@ CREATE FUNCTION distsync_internal.inventory_take(grants distsync_internal.invent
 LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t timestamptz := clock_timestamp();
+	-- lines of one call share it
+	request uuid := COALESCE((options->>'request_id')::uuid, gen_random_uuid());
 	now_committed boolean := COALESCE((options->>'commit')::boolean, false);
 	ends_at timestamptz := CASE WHEN NOT COALESCE((options->>'commit')::boolean, false) THEN t + COALESCE((options->>'ttl')::interval, '15 minutes') END;
 	wanted integer;
@@ -237,7 +244,7 @@ BEGIN
 		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal, x.promised_at NULLS FIRST) u
 	), r AS (
 		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, kit_id, kit_group, kit_per, expires_at, promised_at, wanted_at, created_at)
-		SELECT g.item_id, g.reservation_id, COALESCE((options->>'request_id')::uuid, gen_random_uuid()), g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
+		SELECT g.item_id, g.reservation_id, request, g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
 			(options->>'customer_id')::bigint, (options->>'channel_id')::bigint, g.quantity, CASE WHEN now_committed THEN g.quantity ELSE 0 END, COALESCE(CASE WHEN g.promised_at > t THEN g.kind END, options->>'kind', 'hard'),
 			CASE WHEN now_committed THEN 'committed' ELSE 'held' END, COALESCE((options->>'priority')::integer, 100), g.quota_ids,
 			g.kit_id, CASE WHEN g.kit_id IS NOT NULL THEN min(g.reservation_id) OVER (PARTITION BY g.key) END, g.kit_per, ends_at, greatest(g.promised_at, t), g.wanted_at, t

@@ -248,9 +248,9 @@ find_id(DsTable *table, const char *code, int64 *id)
 	return found;
 }
 
-/* has_rules does the question whether a customer wants lots that last longer than others do. */
-static bool
-has_rules(int64 customer_id)
+/* ds_inventory_has_shelf_rules does the question whether a customer wants lots that last longer than others do. */
+bool
+ds_inventory_has_shelf_rules(int64 customer_id)
 {
 	DsReader *reader;
 	Datum key = Int64GetDatum(customer_id);
@@ -265,6 +265,16 @@ has_rules(int64 customer_id)
 	return found;
 }
 
+/* ds_inventory_usual_options does what holds where nothing is said. */
+void
+ds_inventory_usual_options(DsReserveOptions *o)
+{
+	o->ttl.time = 15 * USECS_PER_MINUTE;
+	o->split = true;
+	o->kind = "hard";
+	o->priority = 100;
+}
+
 /* ds_inventory_read_options does the reading of the options of a call. */
 bool
 ds_inventory_read_options(DsReserve *call)
@@ -275,10 +285,7 @@ ds_inventory_read_options(DsReserve *call)
 	JsonbValue value;
 	char *name = NULL;
 
-	o->ttl.time = 15 * USECS_PER_MINUTE;
-	o->split = true;
-	o->kind = "hard";
-	o->priority = 100;
+	ds_inventory_usual_options(o);
 	if (!JB_ROOT_IS_OBJECT(call->options_said))
 		return false;
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
@@ -288,7 +295,8 @@ ds_inventory_read_options(DsReserve *call)
 		else if (token == WJB_VALUE && !read_option(call, name, &value))
 			return false;
 	}
-	return find_id(&party_table, o->customer, &o->customer_id) && !has_rules(o->customer_id) &&
+	return find_id(&party_table, o->customer, &o->customer_id) &&
+		   !ds_inventory_has_shelf_rules(o->customer_id) &&
 		   find_id(&channel_table, o->channel, &o->channel_id) &&
 		   find_id(&company_table, o->company, &o->company_id);
 }
@@ -450,6 +458,14 @@ has_sourcing(void)
 	return found;
 }
 
+/* ds_inventory_sort_lines does the sorting of lines as they are served. False: who serves them is for rules to say. */
+bool
+ds_inventory_sort_lines(DsReserve *call)
+{
+	qsort(call->lines, call->nlines, sizeof(DsReserveLine), compare_lines);
+	return !(call->choose && has_sourcing());
+}
+
 /* ds_inventory_read_lines does the reading of the lines of a call, and sorts them. */
 bool
 ds_inventory_read_lines(DsReserve *call)
@@ -476,7 +492,5 @@ ds_inventory_read_lines(DsReserve *call)
 		call->serving = call->serving || line->demand_key != NULL;
 	}
 	ds_reader_close(items);
-	if (good)
-		qsort(call->lines, n, sizeof(DsReserveLine), compare_lines);
-	return good && !(call->choose && has_sourcing());
+	return good && ds_inventory_sort_lines(call);
 }

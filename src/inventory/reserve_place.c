@@ -304,7 +304,7 @@ allocate_line(DsReserve *call, DsReserveLine *line, DsReservePool **places, int 
 		if (!serves(places[i], line))
 			continue;
 		line->available = DS_NUMERIC(numeric_add, line->available,
-									 DS_NUMERIC(numeric_larger, zero, places[i]->free));
+									 DS_NUMERIC(numeric_larger, places[i]->free, zero));
 		if (best == NULL && DS_NUMERIC_IS(numeric_ge, places[i]->free, line->quantity))
 			best = places[i];
 		if (DS_NUMERIC_IS(numeric_gt, places[i]->free, most == NULL ? zero : most->free))

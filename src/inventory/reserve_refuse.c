@@ -118,7 +118,6 @@ answer(const DsReserveLine *line, TimestampTz moment, ReturnSetInfo *rows)
 bool
 ds_inventory_refuse(DsReserve *call, TimestampTz now)
 {
-	call->moments = palloc_array(TimestampTz, call->nlines);
 	if (may_take_over())
 		return false;
 	for (int i = 0; i < call->npools; i++)
@@ -128,10 +127,10 @@ ds_inventory_refuse(DsReserve *call, TimestampTz now)
 	}
 	for (int i = 0; i < call->nlines; i++)
 	{
-		const DsReserveLine *line = &call->lines[i];
+		DsReserveLine *line = &call->lines[i];
 
-		call->moments[line->ordinal - 1] = DT_NOEND;
-		if (line->lacking && !foreseen(line, now, &call->moments[line->ordinal - 1]))
+		line->moment = DT_NOEND;
+		if (line->lacking && !foreseen(line, now, &line->moment))
 			return false;
 	}
 	return true;
@@ -148,6 +147,6 @@ ds_inventory_answer_refused(const DsReserve *call, FunctionCallInfo fcinfo)
 	qsort(lines, call->nlines, sizeof(DsReserveLine *), compare_ordinals);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < call->nlines; i++)
-		answer(lines[i], call->moments[lines[i]->ordinal - 1],
-			   (ReturnSetInfo *) fcinfo->resultinfo);
+		(call->behind ? ds_inventory_answer_lacking : answer)(lines[i], lines[i]->moment,
+															  (ReturnSetInfo *) fcinfo->resultinfo);
 }

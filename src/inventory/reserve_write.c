@@ -86,8 +86,9 @@ ds_inventory_writers_open(DsReserve *call)
 {
 	call->reservation_rows = ds_rows_open(&reservation_rows);
 	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
-	if (ds_inventory_audit_open(&call->command) && call->reservation_rows != NULL &&
-		call->pool_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->reservation_rows) &&
+	if ((call->behind || ds_inventory_audit_open(&call->command)) &&
+		call->reservation_rows != NULL && call->pool_rows != NULL &&
+		ds_rows_tell_alike(call->pool_rows, call->reservation_rows) &&
 		(!call->serving || ds_inventory_demands_open(call)))
 		return true;
 	ds_inventory_writers_close(call);
@@ -274,6 +275,11 @@ ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 	if (call->serving)
 		ds_inventory_add_demands(call);
 	insert_reservations(call);
+	if (call->behind)
+	{
+		ds_inventory_answer_lines(call, rows);
+		return;
+	}
 	if (call->ngrants > 1)
 		qsort(call->grants, call->ngrants, sizeof(DsReserveGrant), compare_answers);
 	ds_json_open_array(&json, NULL);

@@ -214,6 +214,34 @@ class Inventory(unittest.TestCase):
         # where pools have slots the rows differ, but no answer, and no sum
         self.compare(HOT + "".join(reserve([{"item": f"PROP-{i}", "quantity": 0.01, "site": f"PROP-S{s}"}]) for i in (12, 13, 14) for s in (1, 2)) + "SELECT count(*) >= 3 FROM dist.stock_pool WHERE slots > 0;\n", cases, PROMISED)
 
+    def test_promises_orders_two_ways(self):
+        """The same of what orders ask, in ids and base units."""
+        rng = random.Random(SEED)
+        psql(events([{"event_id": f"orders{i}-{s}", "kind": "count", "sku": f"PROP-{i}", "site": f"PROP-S{s}", "quantity": 4, "event_at": "2024-01-01T00:00:00Z"} for i in (21, 22) for s in (1, 2)]
+                    + [{"event_id": f"orders23-{s}", "kind": "count", "sku": "PROP-23", "site": f"PROP-S{s}", "quantity": 1000, "event_at": "2024-01-01T00:00:00Z"} for s in (1, 2)])
+             + "SELECT outcome FROM distsync.apply('party', '{\"code\":\"PROP-O\",\"name\":\"o\"}', 'distsync');\n"
+             + f"SELECT outcome FROM distsync.apply('demand', {literal({'demand_key': 'PROP/OR1/1', 'sku': 'PROP-23', 'site': 'PROP-S1', 'ordered': 3})}, 'prop-erp');\n")
+        ids = {line.split("|")[0]: int(line.split("|")[1]) for line in psql("SELECT sku, item_id FROM dist.item WHERE sku LIKE 'PROP-2_' OR sku = 'KIT-PROP';")}
+        sites = [int(line) for line in psql("SELECT site_id FROM dist.site WHERE code LIKE 'PROP-S_' ORDER BY code;")]
+        customer = int(psql("SELECT party_id FROM dist.party WHERE code = 'PROP-O';")[0])
+
+        def line(ordinal):
+            return dict({"ordinal": ordinal, "item_id": ids[rng.choice(("PROP-21", "PROP-22", "PROP-23", "PROP-23", "PROP-23", "PROP-23"))], "base_quantity": rng.choice((1, 2, 0.5, 5, 1.000000))},
+                        **{"item_id": rng.choice((ids["KIT-PROP"], 10**9)), "base_quantity": rng.choice((1, 0, -1, None))} if rng.random() < 0.03 else {},
+                        **{"site_id": rng.choice(sites + [10**9])} if rng.random() < 0.4 else {}, **{"demand_key": f"PROP/OR{rng.randrange(9)}/{ordinal}"} if rng.random() < 0.8 else {},
+                        **{"requested_at": rng.choice(("2999-01-02T10:00:00+00:00", "2026-11-26T16:38:56.36791+05:30", None))} if rng.random() < 0.3 else {})
+
+        def options():
+            return dict([pair for pair in (("holder", "PROP/OR"), ("customer_id", customer), ("channel_id", None), ("mode", rng.choice(("all_or_none", "take_up_to"))), ("split", rng.choice((True, False))), ("commit", True),
+                                           ("priority", 50), ("kind", "hard"), ("kits", True), ("correlation_id", "00000000-0000-4000-8000-000000000001")) if rng.random() < (0.9 if pair[0] in ("kits", "commit") else 0.5)])
+
+        cases = [tuple(f"SELECT to_jsonb(r) - 'reservation_id' FROM distsync_internal.{verb}({lines}, {chosen}) r;\n" for verb in ("inventory_reserve", "inventory_promise_whole"))
+                 for lines, chosen in ((literal([line(n + 1) for n in range(6) if rng.random() < 0.5] or [line(3)]), literal(options())) for _ in range(300))]
+        answers = self.both_ways(COLD + "SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) FROM dist.stock_pool;\nSELECT count(*) = 0 FROM dist.stock_pool WHERE slots > 0;\n", cases, LEFT)
+        for wanted in ('"outcome": "reserved"', '"outcome": "refused"', '"outcome": "short"', '"outcome": "partial"', '"demand_key": "PROP/OR'):
+            self.assertGreater(len([answer for answer in answers if wanted in answer]), 5, wanted)
+        self.both_ways(HOT + "".join(reserve([{"item": f"PROP-{i}", "quantity": 0.01, "site": f"PROP-S{s}"}]) for i in (21, 22, 23) for s in (1, 2)) + "SELECT count(*) >= 2 FROM dist.stock_pool WHERE slots > 0;\n", cases[:150], PROMISED)
+
     def compare(self, settings, cases, left):
         answers = self.both_ways(settings, [tuple(f"SELECT to_jsonb(r) - '{{reservation_id,expires_at}}'::text[] FROM {verb}({lines}, {options}) r;\n" for verb in ("distsync.reserve", "distsync_internal.inventory_reserve_whole"))
                                             for lines, options in cases], left)
@@ -223,7 +251,7 @@ class Inventory(unittest.TestCase):
     def both_ways(self, settings, cases, left):
         """Makes each call of each pair in a transaction of its own that is rolled back; what is answered and what is left in it is the same. Returns the answers."""
         script = settings + "SELECT '---';\n" + "".join(f"BEGIN;\n{call}{left}ROLLBACK;\nSELECT '---';\n" for pair in cases for call in pair)
-        answers = re.sub(r'"(?!2999)\d{4}-\d\d-\d\dT[^"]*"', '"instant"', "\n".join(psql(script)).replace("inventory_reserve_whole", "reserve")).split("---")
+        answers = re.sub(r'"(?!2999)\d{4}-\d\d-\d\dT[^"]*"', '"instant"', "\n".join(psql(script)).replace("inventory_reserve_whole", "reserve").replace("inventory_promise_whole", "inventory_reserve")).split("---")
         self.assertEqual(answers.pop(0).split()[-1], "t")
         self.assertEqual(len(answers), 2 * len(cases) + 1)
         self.assertEqual([line for answer in answers for line in answer.splitlines() if "ERROR: " in line and not re.search("ERROR:  (SD0|25P02)", line)], [])
