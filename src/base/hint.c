@@ -24,13 +24,16 @@
  */
 #include "base/hint.h"
 
+#include "access/heapam.h"
 #include "access/nbtree.h"
 #include "access/relscan.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/smgr.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/rel.h"
 #include "base/compat.h"
 #include "base/guc.h"
@@ -60,6 +63,9 @@ static uint64 nlines = 0;
 /* how many pages are not worth it, since the last one found its lines full */
 #define CROWDED 1000
 static int crowded = 0;
+
+/* a page with less room is cleaned up when it is visited */
+#define CROWDED_PAGE (BLCKSZ / 8)
 
 /* hint_size does the size of the memory: whole lines, and one to begin at a line. */
 static Size
@@ -193,6 +199,78 @@ ds_hint_keep(uint64 name, const DsHint *hint, bool only_if_free)
 	if (at < 0 && only_if_free)
 		return false;
 	line->kept[at >= 0 ? at : (int) ((name >> 32) % HINTS)] = kept;
+	return true;
+}
+
+/*
+ * ds_hint_blocks does the number of blocks that a table has at least. What
+ * the storage manager remembers may be too small, which is no harm, but never
+ * too large: truncation waits for our lock and tells everybody before it goes.
+ */
+BlockNumber
+ds_hint_blocks(Relation relation)
+{
+	BlockNumber n = RelationGetSmgr(relation)->smgr_cached_nblocks[MAIN_FORKNUM];
+
+	return n != InvalidBlockNumber ? n : RelationGetNumberOfBlocks(relation);
+}
+
+/*
+ * ds_hint_follow does the reading of the row that a snapshot sees in the chain
+ * that a hint leads to, into a slot of the table's own kind; its buffer is told.
+ * False: there is none.
+ */
+bool
+ds_hint_follow(DsHint *hint, Relation relation, Snapshot snapshot, TupleTableSlot *slot)
+{
+	static uint32 visits = 0;
+	HeapTuple row = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	BlockNumber block = ItemPointerGetBlockNumber(&hint->tid);
+	ItemPointerData tid = hint->tid;
+	Buffer buffer = hint->buffer;
+	bool found;
+
+	ExecClearTuple(slot);
+	/* now and then the long way: the short one does not tell the server that the page is in use */
+	if (!BufferIsValid(buffer) || visits++ % 8 == 0 ||
+		!ds_compat_read_recent_buffer(relation, block, buffer))
+	{
+		if (block >= ds_hint_blocks(relation))
+			return false;
+		buffer = ReadBuffer(relation, block);
+	}
+	/* to prune at each visit, as the server does in a table that keeps room for updates, costs more than a chain of a few versions */
+	if (PageGetHeapFreeSpace(BufferGetPage(buffer)) < CROWDED_PAGE)
+		heap_page_prune_opt(relation, buffer);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, relation, buffer, snapshot, row, NULL, true);
+	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	hint->buffer = buffer;
+	if (!found)
+	{
+		ReleaseBuffer(buffer);
+		return false;
+	}
+	row->t_self = tid;
+	row->t_tableOid = RelationGetRelid(relation);
+	ExecStorePinnedBufferHeapTuple(row, slot, buffer);
+	return true;
+}
+
+/* ds_hint_fits does the question whether a row has these keys, byte for byte. */
+bool
+ds_hint_fits(TupleTableSlot *slot, const AttrNumber *attnos, const Oid *types, const Datum *keys,
+			 int nkeys)
+{
+	for (int i = 0; i < nkeys; i++)
+	{
+		bool isnull;
+		Datum value = slot_getattr(slot, attnos[i], &isnull);
+
+		if (isnull || !datum_image_eq(value, keys[i], types[i] == INT8OID,
+									  types[i] == INT8OID ? sizeof(int64) : -1))
+			return false;
+	}
 	return true;
 }
 

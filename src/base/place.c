@@ -264,7 +264,9 @@ primary_fits(const DsRowsTable *table, DsRowsPlace *place, Relation index)
 			return false;
 		place->equal[i] = get_opcode(equal);
 		place->collations[i] = index->rd_indcollation[i];
+		place->keytypes[i] = table->columns[i].type;
 	}
+	place->whole = index->rd_index->indnkeyatts == table->keys;
 	return true;
 }
 

@@ -30,6 +30,8 @@ typedef struct DsRowsPlace
 	bool checked;					  /* there are CHECKs that the caller does not keep */
 	bool asked;	 /* and an error came while they were asked: they may be half ready */
 	Oid primary; /* its primary key */
+	bool whole;	 /* which has no more columns than ours */
+	Oid keytypes[DS_ROWS_MAX_KEYS];
 	RegProcedure equal[DS_ROWS_MAX_KEYS];
 	Oid collations[DS_ROWS_MAX_KEYS];
 	int nindexes;

@@ -35,7 +35,6 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "storage/smgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -46,6 +45,7 @@
 #include "base/compat.h"
 #include "base/errors.h"
 #include "base/guc.h"
+#include "base/hint.h"
 
 /* so often a table is looked up that changes all the time: then SQL reads it */
 #define MAX_LOOKS 4
@@ -518,19 +518,6 @@ ds_reader_next_tid(DsReader *reader, ItemPointer tid)
 }
 
 /*
- * ds_reader_blocks does the number of blocks that a table has at least. What
- * the storage manager remembers may be too small, which is no harm, but never
- * too large: truncation waits for our lock and tells everybody before it goes.
- */
-BlockNumber
-ds_reader_blocks(DsReader *reader)
-{
-	BlockNumber n = RelationGetSmgr(reader->relation)->smgr_cached_nblocks[MAIN_FORKNUM];
-
-	return n != InvalidBlockNumber ? n : RelationGetNumberOfBlocks(reader->relation);
-}
-
-/*
  * ds_reader_at does the reading of the row at a remembered place, in the place
  * of a look-up: false = no row that the snapshot sees is there. Another one
  * may be: the caller compares its columns. Only for a direct reader.
@@ -540,7 +527,7 @@ ds_reader_at(DsReader *reader, ItemPointer tid)
 {
 	Assert(reader->relation != NULL);
 	ds_reader_need_slot(reader);
-	if (ItemPointerGetBlockNumber(tid) >= ds_reader_blocks(reader) ||
+	if (ItemPointerGetBlockNumber(tid) >= ds_hint_blocks(reader->relation) ||
 		!table_tuple_fetch_row_version(reader->relation, tid, reader->snapshot, reader->slot))
 		return false;
 	ds_reader_take_row(reader);

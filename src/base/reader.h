@@ -81,7 +81,6 @@ extern bool ds_reader_next(DsReader *reader);
 extern bool ds_reader_find(DsReader *reader, const Datum *keys);
 extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
 extern bool ds_reader_text_is(const DsReader *reader, int column, const char *word);
-extern BlockNumber ds_reader_blocks(DsReader *reader);
 extern bool ds_reader_at(DsReader *reader, ItemPointer tid);
 extern void ds_reader_close(DsReader *reader);
 extern void ds_reader_need_slot(DsReader *reader);

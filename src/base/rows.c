@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "base/changed.h"
 #include "base/compat.h"
+#include "base/hint.h"
 #include "base/place.h"
 
 /* ds_rows_open_relation does the writer of a table or partition that is open and locked; NULL, and closed, where it is not plain. */
@@ -94,20 +95,45 @@ take_row(DsRows *w)
 }
 
 /*
- * ds_rows_find does the look-up of the row with this key that a snapshot
- * sees. Its columns are valid until the next look-up.
+ * name_of does the name under which it is kept where a row lies; 0 = it is
+ * not: a look that has to see what is not there needs the index.
  */
-bool
-ds_rows_find(DsRows *w, Snapshot snapshot, const Datum *keys)
+static uint64
+name_of(const DsRows *w, Snapshot snapshot, const Datum *keys)
+{
+	if (!w->place->whole || !IsMVCCSnapshot(snapshot) || IsolationIsSerializable())
+		return 0;
+	return ds_hint_name(w->place->relid, keys, w->place->keytypes, w->table->keys);
+}
+
+/* find_hinted does the look where the row was found before. */
+static bool
+find_hinted(DsRows *w, Snapshot snapshot, uint64 name, const Datum *keys)
+{
+	DsHint hint;
+	Buffer was;
+
+	if (!ds_hint_find(name, &hint))
+		return false;
+	was = hint.buffer;
+	if (!ds_hint_follow(&hint, w->relation, snapshot, w->found) ||
+		!ds_hint_fits(w->found, w->place->attnos, w->place->keytypes, keys, w->table->keys))
+	{
+		ExecClearTuple(w->found);
+		return false;
+	}
+	if (hint.buffer != was)
+		ds_hint_keep(name, &hint, false);
+	return true;
+}
+
+/* find_indexed does the look by the primary key; the beginning of the row's chain is told. */
+static bool
+find_indexed(DsRows *w, Snapshot snapshot, const Datum *keys, ItemPointer chain)
 {
 	ScanKeyData scankeys[DS_ROWS_MAX_KEYS];
-	MemoryContext old = MemoryContextSwitchTo(w->context);
-	bool found;
+	ItemPointer entry;
 
-	Assert(w->table->keys > 0);
-	need_found(w);
-	/* a look at a dead row overwrites what the slot holds, and not where it says it is from */
-	ExecClearTuple(w->found);
 	for (int i = 0; i < w->table->keys; i++)
 		ScanKeyEntryInitialize(&scankeys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid,
 							   w->place->collations[i], w->place->equal[i], keys[i]);
@@ -122,7 +148,42 @@ ds_rows_find(DsRows *w, Snapshot snapshot, const Datum *keys)
 		w->scan = ds_compat_index_beginscan(w->relation, w->primary, snapshot, w->table->keys);
 	w->scanned = snapshot;
 	index_rescan(w->scan, scankeys, w->table->keys, NULL, 0);
-	found = index_getnext_slot(w->scan, ForwardScanDirection, w->found);
+	while ((entry = index_getnext_tid(w->scan, ForwardScanDirection)) != NULL)
+	{
+		*chain = *entry;
+		if (index_fetch_heap(w->scan, w->found))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * ds_rows_find does the look-up of the row with this key that a snapshot
+ * sees. Its columns are valid until the next look-up.
+ */
+bool
+ds_rows_find(DsRows *w, Snapshot snapshot, const Datum *keys)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->context);
+	uint64 name = name_of(w, snapshot, keys);
+	DsHint hint;
+	bool found;
+
+	Assert(w->table->keys > 0);
+	need_found(w);
+	/* a look at a dead row overwrites what the slot holds, and not where it says it is from */
+	ExecClearTuple(w->found);
+	found = name != 0 && find_hinted(w, snapshot, name, keys);
+	if (!found)
+	{
+		found = find_indexed(w, snapshot, keys, &hint.tid);
+		if (found && name != 0)
+		{
+			hint.buffer = ((BufferHeapTupleTableSlot *) w->found)->buffer;
+			ds_hint_keep(name, &hint, false);
+			ds_hint_keep_page(w->place->relid, w->scan, w->place->keytypes, w->table->keys);
+		}
+	}
 	MemoryContextSwitchTo(old);
 	if (found)
 		take_row(w);

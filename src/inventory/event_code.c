@@ -262,8 +262,7 @@ find_code(struct DsEventCodes *codes, CodeKind kind, DsSlice code)
 
 		if (reader == NULL)
 			reader = codes->reader[kind] = ds_reader_open(&code_tables[kind]);
-		ds_reader_seek(reader, &value, 1);
-		known = ours = ds_reader_next(reader);
+		known = ours = ds_reader_find(reader, &value);
 		if (!known && kind != CODE_STATE && our_code(codes, kind, &value))
 		{
 			ds_reader_seek(reader, &value, 1);

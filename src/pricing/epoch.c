@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
+#include "base/hint.h"
 
 #define BUCKETS (DS_EPOCH_BUCKETS + 1)
 
@@ -133,7 +134,7 @@ read_row(DsCall *call, DsEpochDomain domain, int bucket)
 	{
 		call->epochs = ds_reader_open(&epoch_table);
 		if (call->epochs->relation != NULL)
-			call->epoch_blocks = ds_reader_blocks(call->epochs);
+			call->epoch_blocks = ds_hint_blocks(call->epochs->relation);
 	}
 	reader = call->epochs;
 	if (reader->relation != NULL && !IsolationIsSerializable())
