@@ -33,8 +33,10 @@ LANGUAGE sql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_kits_of(bigint[]) IS 'Kits in a channel that contain one of these items, directly or in a kit (16 deep at most).';
 
--- inventory_site_atp does what each site may sell of items and kits, now, in each mode. A kit is as many as the scarcest of its components
--- allows, where the site has all of them. Streams are doubtful when the clerk has said so.
+-- inventory_site_atp does what each site may sell of items and kits, now, in each mode that somebody asks for. A kit is as many as the
+-- scarcest of its components allows, where the site has all of them. Streams are doubtful when the clerk has said so. What a pool says
+-- is taken as it stands, as inventory_now() would, which has to be asked where it is hot or time has passed it: a courier on a busy
+-- server does this all the time.
 CREATE FUNCTION distsync_internal.inventory_site_atp(items bigint[], at timestamptz) RETURNS SETOF distsync_internal.inventory_offer
 LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -44,27 +46,34 @@ BEGIN
 		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit, 1::bigint AS parts FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
 		UNION ALL
 		SELECT i.item_id, c.item_id, c.per, true, count(*) OVER (PARTITION BY i.item_id) FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c WHERE i.item_id = ANY (items) AND i.kit
+	), asked AS MATERIALIZED (
+		SELECT u AS whole_id, 'conservative' AS mode FROM unnest(items) u
+		UNION SELECT c.item_id, c.mode FROM dist.channel_item c WHERE c.item_id = ANY (items)
+	), place AS MATERIALIZED (
+		SELECT s.site_id, s.code, s.company_id, EXISTS (SELECT FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.doubt_site IN (s.site_id, 0)) AS doubtful
+		FROM dist.site s WHERE s.can_promise AND s.status = 'active'
 	), pool AS MATERIALIZED (
-		SELECT x.item_id, s.site_id, s.code, s.company_id,
-			EXISTS (SELECT FROM dist.stock_stream v WHERE v.perspective = 'phys' AND v.doubt_site IN (s.site_id, 0)) AS doubtful
-		FROM (SELECT DISTINCT p.item_id FROM part p) k
-		JOIN dist.stock_pool x ON x.item_id = k.item_id JOIN dist.site s ON s.site_id = x.site_id AND s.can_promise AND s.status = 'active'
+		SELECT x.item_id, x.site_id, x.phys, x.book, x.low + x.backorder_cap - x.held - x.committed AS rest, x.changed_at, x.slots > 0 OR x.valid_until <= inventory_site_atp.at AS past
+		FROM (SELECT DISTINCT p.item_id FROM part p) k JOIN dist.stock_pool x ON x.item_id = k.item_id
 	), n AS MATERIALIZED (
-		SELECT p.item_id, p.site_id, p.code, p.company_id, m.known_at, o.mode,
-			greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, o.mode, CASE WHEN p.doubtful THEN 'stale' END) + m.low + m.backorder - m.held - m.committed) AS atp
-		FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM pool q) a
+		SELECT p.item_id, p.site_id, p.phys, p.book, p.rest, p.changed_at FROM pool p WHERE p.past IS NOT TRUE
+		UNION ALL
+		SELECT m.item_id, m.site_id, m.phys + m.outside, m.book + m.in_flight, m.low + m.backorder - m.held - m.committed, m.known_at
+		FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM pool q WHERE q.past HAVING count(*) > 0) a
 		CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_site_atp.at) m
-		JOIN pool p ON p.item_id = m.item_id AND p.site_id = m.site_id
-		CROSS JOIN (VALUES ('conservative'), ('physical'), ('book')) o(mode)
+	), o AS (
+		SELECT p.whole_id, p.parts, p.kit, p.per, l.site_id, l.code, l.company_id, a.mode, n.changed_at, greatest(0, n.rest + CASE a.mode
+			WHEN 'conservative' THEN COALESCE(least(n.phys, n.book), 0)
+			ELSE distsync_internal.inventory_base(n.phys, n.book, 0, 0, a.mode, CASE WHEN l.doubtful THEN 'stale' END) END) AS atp
+		FROM part p JOIN asked a ON a.whole_id = p.whole_id JOIN n ON n.item_id = p.item_id JOIN place l ON l.site_id = n.site_id
 	)
-	SELECT p.whole_id, n.site_id, n.code, n.company_id, n.mode, min(CASE WHEN p.kit THEN floor(n.atp / p.per) ELSE n.atp END), max(n.known_at)
-	FROM part p JOIN n ON n.item_id = p.item_id
-	GROUP BY p.whole_id, p.parts, n.site_id, n.code, n.company_id, n.mode
-	HAVING count(*) = p.parts;
+	SELECT o.whole_id, o.site_id, o.code, o.company_id, o.mode, min(CASE WHEN o.kit THEN floor(o.atp / o.per) ELSE o.atp END), max(o.changed_at)
+	FROM o GROUP BY o.whole_id, o.parts, o.site_id, o.code, o.company_id, o.mode
+	HAVING count(*) = o.parts;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_site_atp(bigint[], timestamptz) IS
-	'Availability of items and kits at each site that may promise them, at an instant that is now: base units (kits: whole ones) by mode physical | book | conservative, without quotas, as channels are told.';
+	'Availability of items and kits at each site that may promise them, at an instant that is now: base units (kits: whole ones), conservative and in the modes of the channels that sell them (physical | book), without quotas, as channels are told.';
 
 -- inventory_within_share does the cutting of what sites have to the share of a channel, as atp() with option channel does.
 CREATE FUNCTION distsync_internal.inventory_within_share(item_id bigint, channel_id bigint, site_ids bigint[], amounts numeric[], everywhere numeric, at timestamptz) RETURNS numeric
