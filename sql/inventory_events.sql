@@ -116,6 +116,16 @@ SELECT w.whole, v.told->0->>'event_id' AS event, pg_temp.refused(v.told, w.whole
 	('[{"event_id":"m5","kind":"transfer","sku":"INV-MUCH","site":"INV-1","state":"quality","to_state":"available","quantity":1,"event_at":"2024-01-02T00:00:00Z"}]'),
 	('[{"event_id":"m6","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":-90000000000000,"event_at":"2024-01-02T00:00:00Z"},{"event_id":"m7","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":90000000000000.000001,"event_at":"2024-01-02T00:00:00Z"}]'),
 	('[{"event_id":"m8","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":1,"event_at":"2024-01-02T00:00:00Z","lot":"more"}]')) v(told) ORDER BY 1, 2;
+-- so is what is in flight under one reference, although no balance is too large
+SELECT outcome FROM distsync.apply_all('item', '[{"sku":"INV-FAR","base_unit":"EA"}]', 'distsync');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"f1","kind":"count","sku":"INV-FAR","site":"INV-1","quantity":90000000000000,"event_at":"2024-01-01T00:00:00Z"}]', 'inv-erp');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"f1","kind":"count","sku":"INV-FAR","site":"INV-1","quantity":90000000000000,"event_at":"2024-01-01T00:00:00Z"},
+	{"event_id":"f2","kind":"ship","sku":"INV-FAR","site":"INV-1","quantity":90000000000000,"event_at":"2024-01-02T00:00:00Z","reference":"FAR"}]', 'inv-wms');
+SELECT outcome FROM distsync.apply_all('stock_event', '[{"event_id":"f3","kind":"count","sku":"INV-FAR","site":"INV-1","quantity":90000000000000,"event_at":"2024-01-03T00:00:00Z"}]', 'inv-wms');
+SELECT w.whole, v.told->0->>'event_id' AS event, pg_temp.refused(v.told, w.whole) FROM (VALUES (false), (true)) w(whole), (VALUES
+	('[{"event_id":"f4","kind":"ship","sku":"INV-FAR","site":"INV-1","quantity":90000000000000,"event_at":"2024-01-04T00:00:00Z","reference":"FAR"}]'::jsonb),
+	('[{"event_id":"f6","kind":"ship","sku":"INV-FAR","site":"INV-1","quantity":1,"event_at":"2024-01-04T00:00:00Z","reference":"FAR"}]')) v(told) ORDER BY 1, 2;
+SELECT w.reference, w.phys, w.book FROM dist.stock_in_flight w JOIN dist.item i USING (item_id) WHERE i.sku = 'INV-FAR';
 SELECT * FROM balance WHERE sku = 'INV-MUCH';
 SELECT pg_temp.refused('[{"event_id":"m9","kind":"delta","sku":"INV-MUCH","site":"INV-1","quantity":-0.5,"event_at":"2024-01-02T00:00:00Z"}]', false);
 SELECT * FROM broken;

@@ -152,7 +152,8 @@ ds_inventory_flight_add(DsEventPosting *posting, DsEventPool *pool, const DsLeg 
 	side = leg->event->book ? &flight->book : &flight->phys;
 	*side = OP(numeric_add, *side, change);
 	flight->event_at = Max(flight->event_at, leg->event->event_at);
-	return true;
+	/* what has no place in the books is for SQL to refuse */
+	return ds_inventory_number_fits(*side);
 }
 
 /* ds_inventory_flight_change does what the legs of a pool change in what waits for the book. */

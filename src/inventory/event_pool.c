@@ -95,9 +95,9 @@ same_number(Numeric a, Numeric b)
 			   DirectFunctionCall2(numeric_cmp, NumericGetDatum(a), NumericGetDatum(b))) == 0;
 }
 
-/* fits tells whether a number has a place in the books: fourteen digits before the point. */
-static bool
-fits(Numeric value)
+/* ds_inventory_number_fits tells whether a number has a place in the books: fourteen digits before the point. */
+bool
+ds_inventory_number_fits(Numeric value)
 {
 	static const int64 most = INT64CONST(100000000000000);
 
@@ -317,7 +317,8 @@ plan_balance(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, Bal
 		plan->changes[i] =
 			count ? OP(numeric_sub, leg->event->quantity, plan->quantity) : change_of(leg);
 		plan->quantity = OP(numeric_add, plan->quantity, plan->changes[i]);
-		if (!fits(plan->changes[i]) || !fits(plan->quantity))
+		if (!ds_inventory_number_fits(plan->changes[i]) ||
+			!ds_inventory_number_fits(plan->quantity))
 			return false;
 		plan->last_event_at = Max(plan->last_event_at, at);
 		if (count)
@@ -438,8 +439,8 @@ cap_of(const Terms *terms, Numeric *cap)
 	*cap = OP(numeric_add, base, terms->low);
 	shortfall = OP(numeric_larger, ZERO,
 				   OP(numeric_sub, OP(numeric_sub, terms->promised, *cap), terms->beyond));
-	return same_number(shortfall, terms->shortfall) && fits(terms->phys) && fits(terms->book) &&
-		   fits(*cap);
+	return same_number(shortfall, terms->shortfall) && ds_inventory_number_fits(terms->phys) &&
+		   ds_inventory_number_fits(terms->book) && ds_inventory_number_fits(*cap);
 }
 
 /* plan_pool does what becomes of the balances of a pool, and of its terms. False: it is not plain. */

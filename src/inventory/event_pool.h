@@ -82,6 +82,7 @@ extern bool ds_inventory_event_allocates(const DsEvent *event);
 extern bool ds_inventory_line_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_departure_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_leg_lands(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_number_fits(Numeric value);
 extern void ds_inventory_event_pools_begin(DsEventPosting *posting);
 extern void ds_inventory_event_stamp(DsEventPosting *posting);
 extern DsEventVerdict ds_inventory_event_pool_post(DsEventPosting *posting, DsEventPool *pool);

@@ -138,6 +138,15 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_outdone(distsync_internal.inventory_movement) IS 'Whether another count of the same key and instant goes before this one.';
 
+-- inventory_flight does the check that what one perspective tells of a movement has a place in the books.
+CREATE FUNCTION distsync_internal.inventory_flight(item_id bigint, site_id bigint, quantity numeric) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN abs(COALESCE(quantity, 0)) < 1e14 THEN COALESCE(quantity, 0) ELSE distsync_internal.inventory_too_large(item_id, site_id, quantity) END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_flight(bigint, bigint, numeric) IS 'The quantity (base units, NULL = 0) that is in flight of an item at a site. Errors: SD002 it is too large for the books.';
+
 -- inventory_net does the matching of movements that both perspectives will name: what the warehouse has told and the book has not is
 -- in flight. A count of the book ends the wait for everything before it: it has seen that, or the lower physical number protects us.
 -- What is in flight follows from what was told, not from the order: where order could matter, it is summed up anew.
@@ -166,7 +175,8 @@ BEGIN
 		WHERE NOT EXISTS (SELECT FROM unnest(anew.items, anew.sites) a(item_id, site_id) WHERE a.item_id = u.item_id AND a.site_id = u.site_id)
 	)
 	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
-	SELECT m.item_id, m.site_id, m.reference, COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'phys'), 0), COALESCE(sum(m.quantity) FILTER (WHERE m.perspective = 'book'), 0), max(m.event_at)
+	SELECT m.item_id, m.site_id, m.reference, distsync_internal.inventory_flight(m.item_id, m.site_id, sum(m.quantity) FILTER (WHERE m.perspective = 'phys')),
+		distsync_internal.inventory_flight(m.item_id, m.site_id, sum(m.quantity) FILTER (WHERE m.perspective = 'book')), max(m.event_at)
 	FROM unnest(movements) m JOIN dist.stock_state s ON s.state = m.state JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id AND m.event_at > k.since
 	WHERE m.reference IS NOT NULL AND m.kind NOT IN ('count', 'offset') AND (s.promisable OR m.kind = 'ship' OR m.kind = 'reverse' AND distsync_internal.inventory_undoes_ship(m.item_id, m.site_id, m.event_at, m.corrects_id))
 		AND (EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = m.item_id AND b.site_id = m.site_id AND b.perspective <> m.perspective)
@@ -174,7 +184,8 @@ BEGIN
 		-- what is set aside for a line is in the building
 		AND (m.kind NOT IN ('transfer', 'reverse') OR NOT EXISTS (SELECT FROM distsync_internal.inventory_allocation_legs(movements) a WHERE a.ordinal = m.ordinal AND a.site_id = m.site_id))
 	GROUP BY m.item_id, m.site_id, m.reference ORDER BY m.item_id, m.site_id, m.reference
-	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = w.phys + excluded.phys, book = w.book + excluded.book, event_at = greatest(w.event_at, excluded.event_at);
+	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = distsync_internal.inventory_flight(w.item_id, w.site_id, w.phys + excluded.phys), book = distsync_internal.inventory_flight(w.item_id, w.site_id, w.book + excluded.book),
+		event_at = greatest(w.event_at, excluded.event_at);
 	-- when both sides have told the same, there is nothing to wait for any more
 	DELETE FROM dist.stock_in_flight w
 	USING (SELECT DISTINCT m.item_id, m.site_id, m.reference FROM unnest(movements) m WHERE m.reference IS NOT NULL) n
@@ -283,7 +294,7 @@ BEGIN
 		DELETE FROM dist.stock_in_flight w USING n WHERE n.phys IS NULL AND w.item_id = n.item_id AND w.site_id = n.site_id AND w.reference = n.reference
 	)
 	INSERT INTO dist.stock_in_flight AS w (item_id, site_id, reference, phys, book, event_at)
-	SELECT n.item_id, n.site_id, n.reference, n.phys, n.book, n.event_at FROM n WHERE n.phys IS NOT NULL ORDER BY n.item_id, n.site_id, n.reference
+	SELECT n.item_id, n.site_id, n.reference, distsync_internal.inventory_flight(n.item_id, n.site_id, n.phys), distsync_internal.inventory_flight(n.item_id, n.site_id, n.book), n.event_at FROM n WHERE n.phys IS NOT NULL ORDER BY n.item_id, n.site_id, n.reference
 	ON CONFLICT ON CONSTRAINT stock_in_flight_pk DO UPDATE SET phys = excluded.phys, book = excluded.book, event_at = excluded.event_at;
 END
 $$;
@@ -296,7 +307,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO dist.stock_departure AS d (item_id, site_id, reference, quantity, event_at)
 	VALUES (inventory_fly.item_id, inventory_fly.site_id, inventory_fly.reference, inventory_fly.quantity, inventory_fly.event_at)
-	ON CONFLICT ON CONSTRAINT stock_departure_pk DO UPDATE SET quantity = d.quantity + excluded.quantity, event_at = greatest(d.event_at, excluded.event_at);
+	ON CONFLICT ON CONSTRAINT stock_departure_pk DO UPDATE SET quantity = distsync_internal.inventory_flight(d.item_id, d.site_id, d.quantity + excluded.quantity), event_at = greatest(d.event_at, excluded.event_at);
 	PERFORM distsync_internal.inventory_net_anew(ARRAY[inventory_fly.item_id], ARRAY[inventory_fly.site_id]);
 END
 $$;
