@@ -29,21 +29,16 @@ static DsTable demand_table = {
 	.columns = {"item_id"},
 };
 
-enum
-{
-	L_LOT,
-	L_EXPIRES_ON
-};
-
 static DsTable lot_table = {
 	.name = "stock_balance",
-	.index = "stock_balance_pk",
-	.keys = {"item_id"},
-	.columns = {"lot", "expires_on"},
+	.index = "stock_balance_lot_idx",
+	.keys = {"item_id", "lot"},
+	.columns = {"expires_on"},
+	.where = "lot <> ''",
 };
 
-/* so many balances of an item are looked through for a lot */
-#define MAX_LOTS 200
+/* so many balances of a lot are looked at */
+#define MAX_PLACES 200
 
 /* ds_inventory_reader_of does the opening of what is seldom read. */
 DsReader *
@@ -85,19 +80,13 @@ bool
 ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg)
 {
 	DsReader *reader = ds_inventory_reader_of(&posting->lots, &lot_table);
-	Datum key = Int64GetDatum(leg->item_id);
+	Datum keys[2] = {Int64GetDatum(leg->item_id), ds_inventory_slice_text(leg->event->lot)};
 
 	if (leg->event->item->serial)
 		return false;
-	ds_reader_seek(reader, &key, 1);
+	ds_reader_seek(reader, keys, lengthof(keys));
 	for (int n = 0; ds_reader_next(reader); n++)
-	{
-		const text *name = DatumGetTextPP(reader->values[L_LOT]);
-		DsSlice lot = {VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name)};
-
-		if (n == MAX_LOTS ||
-			(!reader->nulls[L_EXPIRES_ON] && ds_inventory_slice_compare(lot, leg->event->lot) == 0))
+		if (n == MAX_PLACES || !reader->nulls[0])
 			return false;
-	}
 	return true;
 }

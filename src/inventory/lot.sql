@@ -1,20 +1,27 @@
 -- Lots and serials: what is true of a lot wherever it lies.
 
 -- inventory_lots does the spreading of expiry: it is told once, where the lot came in, and holds for the lot in every state and for both
--- truths. Balances at other sites take it with their next movement, because only then is their pool locked.
+-- truths. Balances at other sites take it with their next movement, because only then is their pool locked. One lot after
+-- the other: a planner that has not heard of new lots yet would join them all with all.
 CREATE FUNCTION distsync_internal.inventory_lots(movements distsync_internal.inventory_movement[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record;
 BEGIN
 	IF NOT EXISTS (SELECT FROM unnest(movements) m WHERE m.lot <> '') THEN
 		RETURN;
 	END IF;
-	UPDATE dist.stock_balance b SET expires_on = t.expires_on
-	FROM (SELECT m.item_id, m.site_id, m.lot, max(m.expires_on) AS expires_on FROM unnest(movements) m WHERE m.lot <> '' AND m.expires_on IS NOT NULL GROUP BY m.item_id, m.site_id, m.lot) t
-	WHERE b.item_id = t.item_id AND b.site_id = t.site_id AND b.lot = t.lot AND b.expires_on IS DISTINCT FROM t.expires_on;
-	UPDATE dist.stock_balance b SET expires_on = t.expires_on
-	FROM (SELECT k.item_id, k.site_id, k.lot, (SELECT min(l.expires_on) FROM dist.stock_balance l WHERE l.item_id = k.item_id AND l.lot = k.lot) AS expires_on
-		FROM (SELECT DISTINCT m.item_id, m.site_id, m.lot FROM unnest(movements) m WHERE m.lot <> '') k) t
-	WHERE b.item_id = t.item_id AND b.site_id = t.site_id AND b.lot = t.lot AND b.expires_on IS NULL AND t.expires_on IS NOT NULL;
+	FOR k IN SELECT m.item_id, m.site_id, m.lot, max(m.expires_on) AS expires_on FROM unnest(movements) m WHERE m.lot <> '' AND m.expires_on IS NOT NULL GROUP BY m.item_id, m.site_id, m.lot LOOP
+		UPDATE dist.stock_balance b SET expires_on = k.expires_on
+		WHERE b.item_id = k.item_id AND b.site_id = k.site_id AND b.lot = k.lot AND b.lot <> '' AND b.expires_on IS DISTINCT FROM k.expires_on;
+	END LOOP;
+	FOR k IN
+		SELECT d.item_id, d.site_id, d.lot, l.expires_on FROM (SELECT DISTINCT m.item_id, m.site_id, m.lot FROM unnest(movements) m WHERE m.lot <> '') d
+		CROSS JOIN LATERAL (SELECT min(b.expires_on) AS expires_on FROM dist.stock_balance b WHERE b.item_id = d.item_id AND b.lot = d.lot AND b.lot <> '') l
+		WHERE l.expires_on IS NOT NULL
+	LOOP
+		UPDATE dist.stock_balance b SET expires_on = k.expires_on WHERE b.item_id = k.item_id AND b.site_id = k.site_id AND b.lot = k.lot AND b.lot <> '' AND b.expires_on IS NULL;
+	END LOOP;
 	PERFORM distsync_internal.inventory_serials(movements);
 END
 $$;
@@ -33,7 +40,7 @@ BEGIN
 		FROM (SELECT DISTINCT m.item_id, m.perspective, m.lot FROM unnest(movements) m WHERE m.lot <> '') k
 		JOIN dist.item i ON i.item_id = k.item_id AND i.serial_controlled
 		CROSS JOIN LATERAL (SELECT sum(greatest(0, x.quantity)) AS total, jsonb_agg(jsonb_build_object('site', y.code, 'state', x.state, 'quantity', x.quantity) ORDER BY y.code, x.state) FILTER (WHERE x.quantity > 0) AS places
-			FROM dist.stock_balance x JOIN dist.site y ON y.site_id = x.site_id WHERE x.item_id = k.item_id AND x.perspective = k.perspective AND x.lot = k.lot) b
+			FROM dist.stock_balance x JOIN dist.site y ON y.site_id = x.site_id WHERE x.item_id = k.item_id AND x.perspective = k.perspective AND x.lot = k.lot AND x.lot <> '') b
 		ORDER BY 1, 2, 3
 	LOOP
 		IF s.total > 1 THEN

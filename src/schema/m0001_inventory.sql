@@ -73,6 +73,7 @@ CREATE TABLE dist.stock_event (
 	CONSTRAINT stock_event_kind_chk CHECK (kind IN ('delta', 'count', 'transfer', 'ship', 'receive', 'reverse', 'offset') AND perspective IN ('book', 'phys')),
 	CONSTRAINT stock_event_quantity_chk CHECK (quantity < 'NaN' AND (counted IS NULL OR counted < 'NaN'))
 ) PARTITION BY RANGE (recorded_at);
+CREATE INDEX stock_event_reference_idx ON dist.stock_event (item_id, site_id, reference) WHERE reference IS NOT NULL;
 
 -- dist.stock_balance: what is there now: the fold of the events, once per perspective.
 CREATE TABLE dist.stock_balance (
@@ -90,6 +91,7 @@ CREATE TABLE dist.stock_balance (
 	CONSTRAINT stock_balance_pk PRIMARY KEY (item_id, site_id, perspective, state, lot, owner_id),
 	CONSTRAINT stock_balance_chk CHECK (quantity < 'NaN' AND perspective IN ('book', 'phys'))
 ) WITH (fillfactor = 70);
+CREATE INDEX stock_balance_lot_idx ON dist.stock_balance (item_id, lot) WHERE lot <> '';
 
 -- dist.stock_barrier: a snapshot that was told as a whole: what it did not list was 0 at its instant, also what we learn of later.
 CREATE TABLE dist.stock_barrier (
