@@ -174,6 +174,7 @@ SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":60},{"item":"RES-A","
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1000}]');
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1000,"site":"INV-1"}]', '{"mode":"take_up_to"}');
 SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"demand_key":"INV/O-9/1"}]');
+SELECT * FROM pg_temp.by_hand('[{"item":"RES-A","quantity":1,"demand_key":"INV/O-9/1"}]');
 SELECT * FROM broken;
 ROLLBACK;
 -- triggers and defaults of users are heard: the short way is closed to them

@@ -64,7 +64,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_allocate_stock(distsync_internal
 CREATE FUNCTION distsync_internal.inventory_note_ahead(item_id bigint, site_id bigint, demand_key text, quantity numeric) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, ahead, status) VALUES (item_id, demand_key, site_id, quantity, 'done')
+	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, ahead, status) VALUES (item_id, demand_key, site_id, quantity, 'cancelled')
 	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET ahead = d.ahead + excluded.ahead;
 END
 $$;

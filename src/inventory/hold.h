@@ -34,6 +34,7 @@ typedef struct DsHoldPool
 	int64 item_id;
 	int64 site_id;
 	HeapTuple row;
+	bool moves;				 /* a reservation of it changes */
 	Numeric held;			 /* that goes out of held */
 	Numeric taken;			 /* that comes into committed */
 	Numeric freed;			 /* that goes out of committed */
@@ -70,6 +71,7 @@ typedef struct DsHoldPart
 	const char *new_state;
 	TimestampTz new_expires_at;
 	bool ends;
+	bool stays;				/* as it is: something is wrong */
 	Numeric taken;			/* committed */
 	Numeric from_held;		/* given back */
 	Numeric from_committed; /* given back */
@@ -82,7 +84,9 @@ typedef struct DsHold
 	Numeric quantity; /* NULL = all of it; of a kit whole kits */
 	int64 head;		  /* number that stands for it */
 	int first;		  /* of its parts */
-	int nparts;
+	int nparts;		  /* 0: there is no such reservation */
+	Datum
+		*fault; /* what is wrong with it: SQLSTATE, field, message, detail, hint; NULL = nothing */
 } DsHold;
 
 typedef struct DsHoldCall
@@ -95,6 +99,7 @@ typedef struct DsHoldCall
 	char *holder; /* NULL = not said */
 	bool keep_rest;
 	bool voids;
+	bool collect; /* what is wrong is answered, and the others are done */
 	Interval ttl;
 
 	DsHold *holds;

@@ -89,8 +89,10 @@ read_option(DsHoldCall *call, const char *name, const JsonbValue *value)
 		return flag_of(value, &call->keep_rest);
 	if (strcmp(name, "void") == 0 && call->verb == DS_HOLD_RELEASE)
 		return flag_of(value, &call->voids);
-	return strcmp(name, "on_error") == 0 && call->many && text_of(value, &on_error) &&
-		   (strcmp(on_error, "abort") == 0 || strcmp(on_error, "collect") == 0);
+	if (strcmp(name, "on_error") != 0 || !call->many || !text_of(value, &on_error))
+		return false;
+	call->collect = strcmp(on_error, "collect") == 0;
+	return call->collect || strcmp(on_error, "abort") == 0;
 }
 
 /* ds_inventory_hold_options does the reading of the options of a call. */
@@ -294,9 +296,10 @@ read_hold(DsHoldCall *call, DsHold *hold, DsReader *numbers, DsReader **kits)
 
 	hold->first = call->nparts;
 	hold->nparts = 0;
+	hold->fault = NULL;
 	ds_reader_seek(numbers, &key, 1);
 	if (!ds_reader_next(numbers))
-		return false;
+		return call->collect;
 	group = read_part(call, hold, numbers);
 	hold->head = group == 0 ? hold->said : group;
 	if (group == 0)
@@ -336,10 +339,37 @@ sort_parts(DsHoldCall *call)
 	return true;
 }
 
+/* compare_missing does the order of numbers that stand for nothing. */
+static int
+compare_missing(const void *a, const void *b)
+{
+	int64 x = *(const int64 *) a;
+	int64 y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* repeats does the question whether one that is not there is named twice. */
+static bool
+repeats(const DsHoldCall *call)
+{
+	int64 *missing = palloc_array(int64, call->nholds);
+	int n = 0;
+	bool found = false;
+
+	for (int i = 0; i < call->nholds; i++)
+		if (call->holds[i].nparts == 0)
+			missing[n++] = call->holds[i].said;
+	qsort(missing, n, sizeof(int64), compare_missing);
+	for (int i = 1; i < n; i++)
+		found = found || missing[i - 1] == missing[i];
+	return found;
+}
+
 /*
  * ds_inventory_hold_read does the reading of the reservations of a call, as
- * the active snapshot sees them. False: one is not there, or named twice, or
- * tables cannot be read directly.
+ * the active snapshot sees them. False: one is not there, where that is not
+ * answered for, or named twice, or tables cannot be read directly.
  */
 bool
 ds_inventory_hold_read(DsHoldCall *call)
@@ -358,5 +388,5 @@ ds_inventory_hold_read(DsHoldCall *call)
 	ds_reader_close(numbers);
 	if (kits != NULL)
 		ds_reader_close(kits);
-	return good && sort_parts(call);
+	return good && sort_parts(call) && !repeats(call);
 }

@@ -16,9 +16,12 @@
  */
 #include "inventory/hold.h"
 
+#include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/reader.h"
+#include "base/verb.h"
 #include "inventory/reserve.h"
 
 enum
@@ -51,6 +54,9 @@ static DsTable demand_table = {
 	.keys = {"demand_key", "item_id", "site_id"},
 	.columns = {"reserved", "ordered", "allocated", "shipped"},
 };
+
+/* what inventory_hold_fault() says */
+#define FAULT_PARTS 5
 
 #define ZERO int64_to_numeric(0)
 #define PLUS(a, b) DS_NUMERIC(numeric_add, (a), (b))
@@ -130,6 +136,38 @@ is_right(const DsHoldCall *call, const DsHold *hold)
 	return !ABOVE(part->per == NULL ? asked : DS_NUMERIC(numeric_mul, asked, part->per), most);
 }
 
+/*
+ * ask_fault does what is wrong with the command on a reservation, as the whole
+ * path says it. False: it takes the whole path.
+ */
+static bool
+ask_fault(const DsHoldCall *call, DsHold *hold)
+{
+	static const Oid types[] = {TEXTOID, INT8OID, NUMERICOID, JSONBOID};
+	LOCAL_FCINFO(fcinfo, 4);
+	FmgrInfo flinfo;
+	Datum said;
+	int n;
+
+	if (!call->collect || (hold->nparts > 0 && call->parts[hold->first].per != NULL))
+		return false;
+	fmgr_info(ds_verb_behind("inventory_hold_fault", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
+	fcinfo->args[0].value =
+		CStringGetTextDatum(call->verb == DS_HOLD_COMMIT ? "commit" : "release");
+	fcinfo->args[1].value = Int64GetDatum(hold->said);
+	fcinfo->args[2].value = NumericGetDatum(hold->quantity);
+	fcinfo->args[3].value = JsonbPGetDatum(call->options_said);
+	for (int i = 0; i < lengthof(types); i++)
+		fcinfo->args[i].isnull = i == 2 && hold->quantity == NULL;
+	said = FunctionCallInvoke(fcinfo);
+	if (fcinfo->isnull)
+		return false;
+	deconstruct_array(DatumGetArrayTypePCopy(said), TEXTOID, -1, false, TYPALIGN_INT, &hold->fault,
+					  NULL, &n);
+	return n == FAULT_PARTS;
+}
+
 /* commit does what becomes of a part that is committed. */
 static void
 commit(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
@@ -176,20 +214,27 @@ give_back(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
 		part->new_expires_at = DT_NOEND;
 }
 
-/* plan does what becomes of a part. asked: base units, NULL = all of it. */
+/* leave does what becomes of a part of which something is wrong: nothing. */
 static void
-plan(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
+leave(DsHoldPart *part)
 {
 	part->new_quantity = part->quantity;
 	part->new_committed = part->committed;
 	part->new_state = part->state;
 	part->new_expires_at = part->expires_at;
 	part->ends = false;
+	part->stays = true;
+	part->taken = part->from_held = part->from_committed = ZERO;
+}
+
+/* plan does what becomes of a part. asked: base units, NULL = all of it. */
+static void
+plan(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
+{
+	leave(part);
+	part->stays = false;
 	if (call->verb == DS_HOLD_EXTEND)
-	{
-		part->taken = part->from_held = part->from_committed = ZERO;
 		part->new_expires_at = call->until;
-	}
 	else if (call->verb == DS_HOLD_COMMIT)
 		commit(call, part, asked);
 	else
@@ -204,12 +249,17 @@ plan_all(DsHoldCall *call)
 	{
 		DsHold *hold = &call->holds[i];
 
-		if (!is_right(call, hold))
+		if (!(hold->nparts > 0 && is_right(call, hold)) && !ask_fault(call, hold))
 			return false;
 		for (int n = 0; n < hold->nparts; n++)
 		{
 			DsHoldPart *part = &call->parts[hold->first + n];
 
+			if (hold->fault != NULL)
+			{
+				leave(part);
+				continue;
+			}
 			plan(call, part,
 				 hold->quantity == NULL || part->per == NULL
 					 ? hold->quantity
@@ -226,6 +276,7 @@ count(DsHoldCall *call)
 	for (int i = 0; i < call->npools; i++)
 	{
 		call->pools[i].held = call->pools[i].taken = call->pools[i].freed = ZERO;
+		call->pools[i].moves = false;
 		call->pools[i].first_gone = call->pools[i].first_stays = DT_NOEND;
 	}
 	for (int i = 0; i < call->nparts; i++)
@@ -234,6 +285,7 @@ count(DsHoldCall *call)
 		DsHoldPool *pool = part->pool;
 		bool stays = strcmp(part->new_state, "held") == 0;
 
+		pool->moves = pool->moves || !part->stays;
 		pool->held = PLUS(pool->held, PLUS(part->taken, part->from_held));
 		pool->taken = PLUS(pool->taken, part->taken);
 		pool->freed = PLUS(pool->freed, part->from_committed);

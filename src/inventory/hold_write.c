@@ -258,17 +258,20 @@ void
 ds_inventory_hold_write(DsHoldCall *call)
 {
 	int64 *items = palloc_extended(sizeof(int64) * call->npools, MCXT_ALLOC_HUGE);
+	int n = 0;
 
 	for (int i = 0; i < call->npools; i++)
 	{
 		change_pool(call, &call->pools[i]);
-		items[i] = call->pools[i].item_id;
+		if (call->pools[i].moves)
+			items[n++] = call->pools[i].item_id;
 	}
 	for (int i = 0; i < call->nparts; i++)
-		change_part(call, &call->parts[i]);
+		if (!call->parts[i].stays)
+			change_part(call, &call->parts[i]);
 	for (int i = 0; i < call->ndemands; i++)
 		change_demand(call, &call->demands[i]);
-	ds_rows_tell(call->hold_rows, call->npools, items);
+	ds_rows_tell(call->hold_rows, n, items);
 }
 
 /* trimmed does a number without zeros at its end. */
@@ -403,35 +406,52 @@ in_kits(const DsHoldPart *part, Numeric quantity)
 static void
 answer_line(DsJson *json, const DsHoldCall *call, int n, ReturnSetInfo *rows)
 {
+	/* of what is wrong, and the names of the columns */
+	static const struct
+	{
+		const char *name;
+		int part;
+	} faults[] = {{"sqlstate", 0}, {"field", 1}, {"message", 2}, {"hint", 4}};
+	static const char *const counted[] = {"quantity", "committed", "shipped"};
 	const DsHold *hold = &call->holds[n];
-	const DsHoldPart *part = &call->parts[hold->first];
+	const DsHoldPart *part = hold->nparts == 0 ? NULL : &call->parts[hold->first];
+	const char *outcome = hold->fault == NULL ? "done" : "rejected";
 	Datum values[T_COUNT] = {0};
 	bool nulls[T_COUNT] = {false};
-	Numeric numbers[] = {in_kits(part, part->new_quantity), in_kits(part, part->new_committed),
-						 in_kits(part, part->shipped)};
+	Numeric numbers[lengthof(counted)] = {NULL};
 
+	if (part != NULL)
+	{
+		numbers[0] = in_kits(part, part->new_quantity);
+		numbers[1] = in_kits(part, part->new_committed);
+		numbers[2] = in_kits(part, part->shipped);
+		values[T_STATE] = CStringGetTextDatum(part->new_state);
+	}
+	nulls[T_STATE] = part == NULL;
 	values[T_ORDINAL] = Int32GetDatum(n + 1);
-	values[T_OUTCOME] = CStringGetTextDatum("done");
+	values[T_OUTCOME] = CStringGetTextDatum(outcome);
 	values[T_RESERVATION] = Int64GetDatum(hold->said);
-	values[T_STATE] = CStringGetTextDatum(part->new_state);
-	for (int i = 0; i < lengthof(numbers); i++)
-		values[T_QUANTITY + i] = NumericGetDatum(numbers[i]);
-	nulls[T_SQLSTATE] = nulls[T_FIELD] = nulls[T_MESSAGE] = nulls[T_HINT] = true;
-	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
-
 	ds_json_open_object(json, NULL);
 	ds_json_integer(json, "ordinal", n + 1);
-	ds_json_text(json, "outcome", "done");
+	ds_json_text(json, "outcome", outcome);
 	ds_json_integer(json, "reservation_id", hold->said);
-	ds_json_text(json, "state", part->new_state);
-	ds_json_number(json, "quantity", numbers[0]);
-	ds_json_number(json, "committed", numbers[1]);
-	ds_json_number(json, "shipped", numbers[2]);
-	ds_json_text(json, "sqlstate", NULL);
-	ds_json_text(json, "field", NULL);
-	ds_json_text(json, "message", NULL);
-	ds_json_text(json, "hint", NULL);
+	ds_json_text(json, "state", part == NULL ? NULL : part->new_state);
+	for (int i = 0; i < lengthof(counted); i++)
+	{
+		values[T_QUANTITY + i] = NumericGetDatum(numbers[i]);
+		nulls[T_QUANTITY + i] = part == NULL;
+		ds_json_number(json, counted[i], numbers[i]);
+	}
+	for (int i = 0; i < lengthof(faults); i++)
+	{
+		nulls[T_SQLSTATE + i] = hold->fault == NULL;
+		if (hold->fault != NULL)
+			values[T_SQLSTATE + i] = hold->fault[faults[i].part];
+		ds_json_text(json, faults[i].name,
+					 hold->fault == NULL ? NULL : TextDatumGetCString(values[T_SQLSTATE + i]));
+	}
 	ds_json_close_object(json);
+	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
 }
 
 /* answer_many does the answer to a command on many reservations, and returns it as JSON. */
