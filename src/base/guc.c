@@ -34,6 +34,7 @@ int ds_guc_lease = 30;
 int ds_guc_notify = DS_NOTIFY_AUTO;
 int ds_guc_observed_price_retention = 576000;
 int ds_guc_on_promote = DS_ON_PROMOTE_PAUSE;
+int ds_guc_hold_retention = 129600;
 int ds_guc_hint_cache = 32768;
 int ds_guc_price_cache = 65536;
 int ds_guc_price_proof_retention = 1051200;
@@ -45,6 +46,7 @@ int ds_guc_reversals_waiting = 100000;
 int ds_guc_reallocate_at_once = 100;
 int ds_guc_slots_max = 64;
 int ds_guc_snapshot_zero_share = 30;
+int ds_guc_stock_retention = 576000;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -222,6 +224,24 @@ define_stock(void)
 		&ds_guc_snapshot_zero_share, 30, 0, 100, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
+/* define_stock_retention does the settings of how long what has ended is kept. */
+static void
+define_stock_retention(void)
+{
+	DefineCustomIntVariable(
+		"distsync.hold_retention",
+		"Sets how long reservations are kept after they were released, expired or void.",
+		"The clerk deletes older ones. -1 keeps them for ever.", &ds_guc_hold_retention, 129600, -1,
+		52560000, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"distsync.stock_retention",
+		"Sets how long lines of demand and supply that are closed, and what has shipped for them, "
+		"are kept.",
+		"Also empty lots, lists of stock and quotas that have ended. The clerk deletes what is "
+		"older; what is told of it later is taken as new. -1 keeps them for ever.",
+		&ds_guc_stock_retention, 576000, -1, 52560000, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+}
+
 /* define_hot does the settings of items that many clients promise from. */
 static void
 define_hot(void)
@@ -287,6 +307,7 @@ ds_guc_init(void)
 	define_courier_numbers();
 	define_prices();
 	define_stock();
+	define_stock_retention();
 	define_hot();
 	MarkGUCPrefixReserved("distsync");
 }

@@ -13,6 +13,7 @@
 
 #include "utils/builtins.h"
 #include "base/compat.h"
+#include "base/guc.h"
 #include "inventory/event_pool.h"
 
 static DsTable supply_table = {
@@ -88,5 +89,25 @@ ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg)
 	for (int n = 0; ds_reader_next(reader); n++)
 		if (n == MAX_PLACES || !reader->nulls[0])
 			return false;
+	return true;
+}
+
+/*
+ * ds_inventory_lot_is_fresh tells whether all that is told of a balance that is
+ * not there happened so lately that it was never there: one of a lot may have
+ * been cleared away.
+ */
+bool
+ds_inventory_lot_is_fresh(const DsEventPosting *posting, const DsLeg *legs, int n)
+{
+	TimestampTz kept = posting->now - (int64) ds_guc_stock_retention * USECS_PER_MINUTE;
+
+	if (legs->event->lot.len == 0 || ds_guc_stock_retention < 0)
+		return true;
+	for (int i = 0; i < n; i++)
+	{
+		if (legs[i].event->event_at < kept)
+			return false;
+	}
 	return true;
 }

@@ -201,7 +201,7 @@ read_balance(DsEventPosting *posting, BalancePlan *plan)
 	plan->counted_at = plan->last_event_at = DT_NOBEGIN;
 	plan->exists = ds_rows_find(w, GetActiveSnapshot(), keys);
 	if (!plan->exists)
-		return true;
+		return ds_inventory_lot_is_fresh(posting, plan->legs, plan->nlegs);
 	plan->tid = w->found->tts_tid;
 	plan->quantity = DatumGetNumericCopy(w->values[B_QUANTITY]);
 	plan->version = DatumGetInt64(w->values[B_VERSION]);

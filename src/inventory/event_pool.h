@@ -90,6 +90,7 @@ extern DsReader *ds_inventory_reader_of(DsReader **reader, DsTable *table);
 extern bool ds_inventory_supply_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_demand_is_named(DsEventPosting *posting, const DsLeg *leg);
 extern bool ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg);
+extern bool ds_inventory_lot_is_fresh(const DsEventPosting *posting, const DsLeg *legs, int n);
 extern bool ds_inventory_flight_add(DsEventPosting *posting, DsEventPool *pool, const DsLeg *leg,
 									Numeric change);
 extern Numeric ds_inventory_flight_change(const DsEventPosting *posting, const DsEventPool *pool);

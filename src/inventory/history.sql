@@ -96,12 +96,16 @@ CREATE FUNCTION distsync_internal.inventory_unfolded(first_item bigint, last_ite
 RETURNS TABLE (item_id bigint, site_id bigint, perspective text, state text, lot text, owner_id bigint, before numeric, after numeric, last_event_at timestamptz, counted_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off AS $$
 #variable_conflict use_column
+DECLARE
+	cleared timestamptz := distsync_internal.inventory_kept_until('distsync.stock_retention', statement_timestamp());
 BEGIN
 	RETURN QUERY
 	SELECT item_id, site_id, perspective, state, lot, owner_id, b.quantity, f.quantity, f.last_event_at, f.counted_at
 	FROM (SELECT * FROM dist.stock_balance x WHERE x.item_id BETWEEN first_item AND last_item AND (for_site IS NULL OR x.site_id = for_site)) b
 	FULL JOIN distsync_internal.inventory_folded(first_item, last_item, for_site, NULL, NULL) f USING (item_id, site_id, perspective, state, lot, owner_id)
-	WHERE b.quantity IS DISTINCT FROM f.quantity OR b.last_event_at IS DISTINCT FROM f.last_event_at OR b.counted_at IS DISTINCT FROM f.counted_at;
+	WHERE (b.quantity IS DISTINCT FROM f.quantity OR b.last_event_at IS DISTINCT FROM f.last_event_at OR b.counted_at IS DISTINCT FROM f.counted_at)
+		-- what was cleared away (retain.sql) is not missed
+		AND (b.quantity IS NOT NULL OR lot = '' OR f.quantity <> 0 OR f.last_event_at < cleared IS NOT TRUE);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_unfolded(bigint, bigint, bigint) IS

@@ -31,13 +31,15 @@ DECLARE
 	plain distsync_internal.inventory_movement[];
 	hard distsync_internal.inventory_movement[];
 	m distsync_internal.inventory_movement;
+	-- of what happened before it, a balance of a lot may not be kept any more (retain.sql)
+	gone_until timestamptz := distsync_internal.inventory_kept_until('distsync.stock_retention', clock_timestamp());
 BEGIN
 	SELECT array_agg(x.movement) FILTER (WHERE NOT x.hard), array_agg(x.movement ORDER BY x.event_at, x.is_count DESC, x.sequence, x.ordinal) FILTER (WHERE x.hard) INTO plain, hard
 	FROM (
 		SELECT ROW(u.ordinal, u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id, u.kind, CASE WHEN u.kind = 'count' THEN u.counted - COALESCE(b.quantity, 0) ELSE u.quantity END, u.counted,
 				u.event_at, u.source, u.stream, u.sequence, u.reference, u.event_key, u.corrects_id, u.expires_on, u.correlation_id)::distsync_internal.inventory_movement AS movement,
 			u.event_at, u.kind = 'count' AS is_count, u.sequence, u.ordinal,
-			bool_or(COALESCE(u.kind = 'count' AND (u.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at, false))
+			bool_or(COALESCE(u.kind = 'count' AND (u.many OR u.event_at <= b.last_event_at) OR u.event_at < b.counted_at, false) OR b.lot IS NULL AND u.lot <> '' AND u.event_at < COALESCE(gone_until, '-infinity'))
 				OVER (PARTITION BY u.item_id, u.site_id, u.perspective, u.state, u.lot, u.owner_id) AS hard
 		FROM (SELECT v.*, count(*) OVER (PARTITION BY v.item_id, v.site_id, v.perspective, v.state, v.lot, v.owner_id) > 1 AS many FROM unnest(movements || distsync_internal.inventory_barriers(movements)) v) u
 		LEFT JOIN dist.stock_balance b ON b.item_id = u.item_id AND b.site_id = u.site_id AND b.perspective = u.perspective AND b.state = u.state AND b.lot = u.lot AND b.owner_id = u.owner_id
@@ -90,6 +92,12 @@ BEGIN
 	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id;
 	SELECT x.last_event_at, x.counted_at INTO c FROM dist.stock_checkpoint x
 	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id;
+	-- the balance of a lot may have been cleared away since it was counted
+	IF b.quantity IS NULL AND m.lot <> '' THEN
+		SELECT max(e.event_at) AS counted_at, 0::numeric AS quantity INTO b FROM dist.stock_event e WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.kind = 'count'
+			AND e.perspective = m.perspective AND e.state = m.state AND e.lot = m.lot AND e.owner_id = m.owner_id;
+		b.counted_at := greatest(b.counted_at, c.counted_at);
+	END IF;
 	IF b.counted_at > m.event_at THEN
 		SELECT least(min(e.event_at), CASE WHEN c.counted_at > m.event_at THEN c.counted_at END) INTO next_count FROM dist.stock_event e
 		WHERE e.item_id = m.item_id AND e.site_id = m.site_id AND e.event_at > m.event_at AND e.kind = 'count'
@@ -108,6 +116,8 @@ BEGIN
 		o.sequence := NULL;
 		PERFORM distsync_internal.inventory_write(ARRAY[o]);
 	END IF;
+	UPDATE dist.stock_balance x SET counted_at = b.counted_at
+	WHERE x.item_id = m.item_id AND x.site_id = m.site_id AND x.perspective = m.perspective AND x.state = m.state AND x.lot = m.lot AND x.owner_id = m.owner_id AND x.counted_at IS NULL AND b.counted_at IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_fold(distsync_internal.inventory_movement) IS

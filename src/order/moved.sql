@@ -58,7 +58,27 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.order_clerk_moved_due() IS 'When the first line was noted whose date is to be brought in, NULL = none.';
 
+-- order_reservations_forgotten does the end of what lines say of reservations that are not kept any more.
+CREATE FUNCTION distsync_internal.order_reservations_forgotten(context jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	WITH n AS MATERIALIZED (
+		SELECT l.customer_id, l.order_id, l.line_no
+		FROM (SELECT regexp_match(p.value->>'demand_key', '^([^/]*)/([^/]*)/([0-9]{1,9})$') AS key, (p.value->>'reservation_id')::bigint AS reservation_id FROM jsonb_array_elements(context->'reservations') p) k
+		JOIN dist.company c ON c.code = k.key[1]
+		JOIN dist.sales_order o ON o.company_id = c.company_id AND o.kind = 'order' AND o.order_number = k.key[2]
+		JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.line_no = k.key[3]::integer AND l.reservation_id = k.reservation_id
+	), o AS MATERIALIZED (
+		SELECT s.customer_id, s.order_id FROM dist.sales_order s WHERE (s.customer_id, s.order_id) IN (SELECT n.customer_id, n.order_id FROM n) ORDER BY s.customer_id, s.order_id FOR NO KEY UPDATE
+	)
+	UPDATE dist.order_line l SET reservation_id = NULL FROM n JOIN o ON o.customer_id = n.customer_id AND o.order_id = n.order_id
+	WHERE l.customer_id = n.customer_id AND l.order_id = n.order_id AND l.line_no = n.line_no;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_reservations_forgotten(jsonb) IS 'Hook stock.reservations_forgotten: lines name none of the reservations [{"reservation_id", "demand_key": company/order/line}] any more. Locks their orders; the caller has no pools locked yet.';
+
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
+	('hook', 'stock.reservations_forgotten', 100, 'distsync_internal.order_reservations_forgotten'),
 	('hook', 'stock.promise_changed', 100, 'distsync_internal.order_promise_changed'),
 	('clerk', 'order_moved', 30, 'distsync_internal.order_clerk_moved'),
 	('clerk', 'order_moved.next_due', 30, 'distsync_internal.order_clerk_moved_due');

@@ -174,6 +174,7 @@ CREATE TABLE dist.supply (
 	status			text NOT NULL DEFAULT 'open',	-- open | done | cancelled
 	source			text NOT NULL,					-- code of the source
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	closed_since	timestamptz,					-- when the clerk first found it done or cancelled, NULL = it did not: distsync.stock_retention counts from it
 	CONSTRAINT supply_pk PRIMARY KEY (item_id, supply_id),
 	CONSTRAINT supply_reference_uq UNIQUE (item_id, source, kind, reference),
 	CONSTRAINT supply_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND received < 'NaN' AND confidence BETWEEN 0 AND 1 AND status IN ('open', 'done', 'cancelled') AND kind IN ('purchase', 'notice', 'transfer', 'work_order', 'return'))
@@ -200,6 +201,7 @@ CREATE TABLE dist.demand (
 	priority		integer NOT NULL DEFAULT 100,	-- lower is served first
 	status			text NOT NULL DEFAULT 'open',	-- open | done | cancelled
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
+	closed_since	timestamptz,					-- when the clerk first found it done or cancelled, NULL = it did not: distsync.stock_retention counts from it
 	CONSTRAINT demand_pk PRIMARY KEY (item_id, demand_id),
 	CONSTRAINT demand_key_uq UNIQUE (demand_key, item_id, site_id),
 	CONSTRAINT demand_chk CHECK (reserved >= 0 AND reserved < 'NaN' AND ordered >= 0 AND ordered < 'NaN' AND allocated < 'NaN' AND shipped >= 0 AND shipped < 'NaN' AND ahead >= 0 AND ahead < 'NaN' AND status IN ('open', 'done', 'cancelled'))

@@ -342,6 +342,24 @@ class Inventory(unittest.TestCase):
             self.assertIn("reserved", {line.split()[0] for line in out if line})
             self.assert_whole()
 
+    def test_zz_retention(self):
+        """What all the tests before have left is made two years older, and what has ended is cleared away: nothing is answered otherwise, and all of it is as it should be."""
+        answers = ("SELECT md5(string_agg(x, ',' ORDER BY x)) FROM (SELECT concat_ws('|', i.sku, s.code, a.atp, a.projected, a.atp_phys, a.atp_book, a.on_hand, a.basis, a.detail) AS x FROM (SELECT sku FROM dist.item WHERE sku LIKE 'PROP-%') i, "
+                   "(SELECT NULL AS code UNION ALL SELECT code FROM dist.site WHERE code LIKE 'PROP-S%') s, LATERAL distsync.atp(i.sku, 1, NULL, s.code) a "
+                   "UNION ALL SELECT concat_ws('|', i.sku, t.supply, t.demand, t.projected, t.atp, t.detail) FROM (SELECT sku FROM dist.item WHERE sku LIKE 'PROP-%') i, LATERAL distsync.atp_timeline(i.sku) t) u;")
+        old = "".join(f"UPDATE dist.{table} SET {column} = {column} - interval '2 years';" for table, column in (
+            ("reservation", "created_at"), ("reservation", "ended_at"), ("demand", "closed_since"), ("supply", "closed_since")))
+        clear = ("DELETE FROM sync.progress WHERE operation = 'stock rows';\nDO $$ DECLARE n integer := 1; BEGIN WHILE n > 0 LOOP n := distsync_internal.inventory_clear(100); END LOOP; END $$;\n")
+        self.assertEqual(psql("SELECT distsync_internal.inventory_sweep(100000) * 0;"), ["0"])
+        before = psql(answers)
+        self.assertGreater(int(psql("SELECT count(*) FROM dist.reservation;")[0]), 0)
+        self.assertEqual(psql(clear + "BEGIN;" + old + "COMMIT;" + clear), [])
+        self.assertEqual(psql(answers), before)
+        self.assertEqual(psql(BROKEN + ";"), [])
+        self.assertEqual(psql("SELECT count(*) FROM dist.reservation WHERE state IN ('released', 'expired', 'void');"), ["0"])
+        self.assertEqual(psql("SELECT count(*) FROM dist.reservation r WHERE r.state = 'shipped' AND r.quota_ids IS NULL AND r.kit_group IS NULL AND NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id AND d.status = 'open');"), ["0"])
+        self.assertEqual(psql("SELECT count(*) FROM distsync.rebuild_stock(NULL, NULL, '{\"dry_run\":true}');"), ["0"])
+
     def test_feeds_in_any_order(self):
         """Deltas, counts and reversals, permuted, told twice, in batches of any size: the same balance."""
         rng = random.Random(SEED)

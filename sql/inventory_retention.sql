@@ -1,0 +1,82 @@
+-- What has ended goes after its time, what is open stays, and nothing is answered otherwise.
+SET client_min_messages = warning;
+\set SHOW_CONTEXT never
+SET timezone = 'UTC';
+\o /dev/null
+SELECT * FROM distsync.apply('site', '{"code":"RET-1","name":"r","company":"INV"}', 'distsync');
+SELECT * FROM distsync.apply_all('item', '[{"sku":"RET-A","base_unit":"EA"},{"sku":"RET-B","base_unit":"EA"},{"sku":"RET-L","base_unit":"EA"}]', 'distsync');
+SELECT * FROM distsync.apply('item', '{"sku":"RET-K","base_unit":"EA","kit":true,"components":[{"sku":"RET-A","quantity":2},{"sku":"RET-B","quantity":1}]}', 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"ret1","kind":"count","sku":"RET-A","site":"RET-1","quantity":100,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"ret2","kind":"count","sku":"RET-B","site":"RET-1","quantity":100,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"ret3","kind":"count","sku":"RET-L","site":"RET-1","quantity":8,"lot":"L1","event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"ret4","kind":"receive","sku":"RET-L","site":"RET-1","quantity":5,"lot":"L2","event_at":"2024-01-11T10:00:00Z"},
+	{"event_id":"ret5","kind":"receive","sku":"RET-L","site":"RET-1","quantity":5,"lot":"L3","expires_on":"2999-01-01","event_at":"2024-01-11T10:00:00Z"},
+	{"event_id":"ret6","kind":"delta","sku":"RET-L","site":"RET-1","quantity":-5,"lot":"L2","event_at":"2024-01-12T10:00:00Z"},
+	{"event_id":"ret7","kind":"delta","sku":"RET-L","site":"RET-1","quantity":-5,"lot":"L3","event_at":"2024-01-12T10:00:00Z"},
+	{"event_id":"ret8","kind":"count","sku":"RET-L","site":"RET-1","quantity":0,"lot":"L1","event_at":"2024-01-13T10:00:00Z"},
+	{"event_id":"ret9","kind":"delta","sku":"RET-L","site":"RET-1","quantity":3,"lot":"L4","event_at":"2024-01-13T10:00:00Z"}]', 'inv-wms');
+SELECT * FROM distsync.apply_all('demand', '[{"demand_key":"INV/RET-1/1","sku":"RET-A","site":"RET-1","ordered":4},{"demand_key":"INV/RET-2/1","sku":"RET-A","site":"RET-1","ordered":5},{"demand_key":"INV/RET-3/1","sku":"RET-A","site":"RET-1","ordered":6}]', 'inv-erp');
+SELECT * FROM distsync.apply('demand', '{"demand_key":"INV/RET-3/1","sku":"RET-A","site":"RET-1"}', 'inv-erp', NULL, '{"operation":"deactivate"}');
+SELECT * FROM distsync.apply_all('supply', '[{"kind":"purchase","reference":"RET-P/1","sku":"RET-A","site":"RET-1","quantity":4,"received":4,"expected_at":"2024-02-01T00:00:00Z"},
+	{"kind":"purchase","reference":"RET-P/2","sku":"RET-A","site":"RET-1","quantity":4,"expected_at":"2024-02-01T00:00:00Z"}]', 'inv-erp');
+SELECT * FROM distsync.apply_all('stock_quota', '[{"sku":"RET-B","scope_kind":"collective","scope":"*","quantity":50,"from":"2024-01-01T00:00:00Z","to":"2999-01-01T00:00:00Z"}]', 'inv-erp');
+-- a line that has shipped, one that is half shipped, a cart that ended, one that holds, a kit that was given back and one that has shipped in part, and what a quota counts
+SELECT * FROM distsync.reserve('[{"item":"RET-A","quantity":4,"site":"RET-1","demand_key":"INV/RET-1/1"},{"item":"RET-A","quantity":5,"site":"RET-1","demand_key":"INV/RET-2/1"}]', '{"commit":true}');
+SELECT * FROM distsync.apply_all('stock_event', jsonb_build_array(jsonb_build_object('event_id', 'ret10', 'kind', 'ship', 'sku', 'RET-A', 'site', 'RET-1', 'quantity', 4, 'reference', 'INV/RET-1/1', 'event_at', now()),
+	jsonb_build_object('event_id', 'ret11', 'kind', 'ship', 'sku', 'RET-A', 'site', 'RET-1', 'quantity', 2, 'reference', 'INV/RET-2/1', 'event_at', now())), 'inv-wms');
+SELECT * FROM distsync.reserve('[{"item":"RET-A","quantity":1,"site":"RET-1"}]', '{"holder":"ret-cart","idempotency_key":"ret-key"}');
+SELECT * FROM distsync.release_reservations(NULL, '{"holder":"ret-cart"}');
+SELECT * FROM distsync.reserve('[{"item":"RET-A","quantity":1,"site":"RET-1"}]', '{"holder":"ret-holds"}');
+SELECT * FROM distsync.reserve('[{"item":"RET-K","quantity":1,"site":"RET-1"}]', '{"holder":"ret-kit"}');
+SELECT * FROM distsync.release_reservations(NULL, '{"holder":"ret-kit"}');
+\o
+CREATE VIEW pg_temp.kept AS SELECT i.sku, r.holder, r.demand_key, r.state, r.quantity, r.shipped FROM dist.reservation r JOIN dist.item i USING (item_id) WHERE i.sku LIKE 'RET-%';
+CREATE FUNCTION pg_temp.answers() RETURNS text LANGUAGE sql AS $$ SELECT md5(string_agg(x, E'\n' ORDER BY x)) FROM (
+	SELECT (to_jsonb(a) - '{as_of,available_at,ship_at,known_at}'::text[])::text AS x FROM dist.item i CROSS JOIN (VALUES (NULL::text), ('RET-1')) s(site) CROSS JOIN LATERAL distsync.atp(i.sku, 1, NULL, s.site) a WHERE i.sku LIKE 'RET-%'
+	UNION ALL SELECT concat_ws('|', i.sku, t.supply, t.demand, t.projected, t.atp, t.detail) FROM dist.item i CROSS JOIN LATERAL distsync.atp_timeline(i.sku, 'RET-1') t WHERE i.sku LIKE 'RET-%'
+	UNION ALL SELECT concat_ws('|', i.sku, a::text) FROM dist.item i CROSS JOIN LATERAL distsync.stock_as_of(i.sku, 'RET-1', '2024-01-12T00:00:00Z') a WHERE i.sku LIKE 'RET-%' AND i.sku <> 'RET-K') u $$;
+CREATE FUNCTION pg_temp.pass() RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	n integer := 0;
+BEGIN
+	DELETE FROM sync.progress WHERE operation = 'stock rows';
+	WHILE distsync_internal.inventory_clear(2) > 0 LOOP n := n + 1; END LOOP;
+	RETURN n;
+END $$;
+CREATE FUNCTION pg_temp.age(days integer) RETURNS void LANGUAGE sql AS $$
+	UPDATE dist.reservation r SET created_at = created_at - days * interval '1 day', ended_at = ended_at - days * interval '1 day';
+	UPDATE dist.demand SET closed_since = closed_since - days * interval '1 day';
+	UPDATE dist.supply SET closed_since = closed_since - days * interval '1 day'; $$;
+CREATE FUNCTION pg_temp.broken() RETURNS SETOF text LANGUAGE sql AS $$ SELECT x::text FROM distsync_internal.inventory_verify_stock() x UNION ALL SELECT x::text FROM distsync_internal.inventory_verify_promises() x $$;
+-- everybody else's rows are left alone here: this is undone in the end
+BEGIN;
+SELECT pg_temp.answers() AS before \gset
+-- nothing is old: a pass only notes what is closed; and an hour passes before the next
+SELECT pg_temp.pass() > 0 AS passed;
+SELECT distsync_internal.inventory_clear(2), phase FROM sync.progress WHERE operation = 'stock rows';
+SELECT * FROM pg_temp.kept ORDER BY 1, 2, 3, 4;
+SELECT d.demand_key, d.status, d.closed_since IS NOT NULL AS noted FROM dist.demand d WHERE d.demand_key LIKE 'INV/RET-%' ORDER BY 1;
+-- after a hundred days carts go
+SELECT pg_temp.age(100);
+SELECT ok, detail LIKE '%older than they are kept' AS late FROM distsync_internal.inventory_retention_doctor() WHERE check_name LIKE 'stock rows%';
+SELECT pg_temp.pass() > 0 AS passed;
+SELECT ok, detail LIKE '%older than they are kept' AS late FROM distsync_internal.inventory_retention_doctor() WHERE check_name LIKE 'stock rows%';
+SELECT * FROM pg_temp.kept ORDER BY 1, 2, 3, 4;
+-- the call that was answered is answered again, although nothing of it is kept
+SELECT outcome, quantity FROM distsync.reserve('[{"item":"RET-A","quantity":1,"site":"RET-1"}]', '{"holder":"ret-cart","idempotency_key":"ret-key"}');
+-- after more than a year what has shipped goes too, with its line; and empty lots but for one that is to expire
+SELECT pg_temp.age(400);
+SELECT pg_temp.pass() > 0 AS passed;
+SELECT * FROM pg_temp.kept ORDER BY 1, 2, 3, 4;
+SELECT d.demand_key, d.status, d.reserved, d.shipped FROM dist.demand d WHERE d.demand_key LIKE 'INV/RET-%' ORDER BY 1;
+SELECT s.reference, s.status FROM dist.supply s WHERE s.reference LIKE 'RET-P%';
+SELECT b.lot, b.quantity FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku = 'RET-L' ORDER BY 1;
+SELECT pg_temp.answers() = :'before' AS same;
+SELECT * FROM pg_temp.broken();
+SELECT * FROM distsync.rebuild_stock('RET-L', 'RET-1', '{"dry_run":true}');
+-- a count of a lot that is cleared away is still a barrier
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"ret12","kind":"delta","sku":"RET-L","site":"RET-1","quantity":2,"lot":"L1","event_at":"2024-01-12T10:00:00Z"}', 'inv-wms');
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"ret13","kind":"delta","sku":"RET-L","site":"RET-1","quantity":2,"lot":"L1","event_at":"2024-01-12T11:00:00Z"}', 'inv-wms');
+SELECT b.lot, b.quantity FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku = 'RET-L' ORDER BY 1;
+SELECT * FROM pg_temp.broken();
+ROLLBACK;
