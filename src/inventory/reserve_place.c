@@ -122,6 +122,15 @@ add_pool(Search *search, int64 item_id, const Site *site)
 	pool->rows = call->pool_rows;
 }
 
+/* ours does the question whether a site is of the company that is named, if one is. */
+static bool
+ours(const Search *search, const Site *site)
+{
+	int64 company_id = search->call->options.company_id;
+
+	return company_id == 0 || company_id == site->company_id;
+}
+
 /* find_named does the pool of an item at a named site that may promise. */
 static bool
 find_named(Search *search, const DsReserveLine *line)
@@ -129,7 +138,7 @@ find_named(Search *search, const DsReserveLine *line)
 	Datum keys[2] = {Int64GetDatum(line->item_id), Int64GetDatum(line->site_id)};
 	Site *site = find_site(search, line->site_id);
 
-	if (site == NULL || !site->may_promise)
+	if (site == NULL || !site->may_promise || !ours(search, site))
 		return false;
 	if (!ds_reader_find(search->pools, keys))
 		return false;
@@ -142,15 +151,13 @@ static bool
 find_all(Search *search, const DsReserveLine *line)
 {
 	Datum key = Int64GetDatum(line->item_id);
-	int64 company_id = search->call->options.company_id;
 
 	ds_reader_seek(search->pools, &key, 1);
 	while (ds_reader_next(search->pools))
 	{
 		Site *site = find_site(search, DatumGetInt64(search->pools->values[1]));
 
-		if (site != NULL && site->may_promise &&
-			(company_id == 0 || company_id == site->company_id))
+		if (site != NULL && site->may_promise && ours(search, site))
 			add_pool(search, line->item_id, site);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -199,7 +199,7 @@ LANGUAGE plpgsql STABLE ROWS 3 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT s.site_id, s.code, s.rank FROM dist.site s
-	WHERE s.site_id = for_site AND s.can_promise AND s.status = 'active'
+	WHERE s.site_id = for_site AND s.can_promise AND s.status = 'active' AND (for_company IS NULL OR s.company_id = for_company)
 	UNION ALL
 	SELECT s.site_id, s.code, s.rank FROM dist.stock_pool p JOIN dist.site s ON s.site_id = p.site_id
 	WHERE for_site IS NULL AND p.item_id = for_item AND s.can_promise AND s.status = 'active'
@@ -207,4 +207,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_sites(bigint, bigint, bigint) IS
-	'Sites that may promise the item: the named one, or all active ones (of a company) that ever had stock, supply or demand of it, with code and rank.';
+	'Sites that may promise the item: the named one, or all active ones that ever had stock, supply or demand of it, of a company if given, with code and rank.';
