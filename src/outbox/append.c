@@ -45,6 +45,8 @@
 #include "base/partition.h"
 #include "outbox/append.h"
 
+#define BATCH 64 /* markers that are formed before they are written */
+
 typedef enum Column
 {
 	COL_XID,
@@ -285,32 +287,70 @@ insert_entries(Relation rel, Relation *index, IndexInfo **info, int nindexes, Tu
 }
 
 /*
+ * form_markers does the rows of so many markers, from one on, in slots.
+ */
+static void
+form_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, int from, int n,
+			 Datum *values, bool *nulls, TupleTableSlot **slots)
+{
+	const int *column = o->column;
+
+	for (int i = 0; i < n; i++)
+	{
+		const DsOutboxMarker *marker = &markers->marker[from + i];
+		char key[MAXINT8LEN + 1];
+
+		pg_lltoa(marker->key, key);
+		values[column[COL_OUTBOX_ID]] = Int64GetDatum(nextval_internal(o->sequence, false));
+		values[column[COL_ENTITY_KEY]] = CStringGetTextDatum(key);
+		values[column[COL_GROUP]] = Int64GetDatum(marker->group);
+		ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(rel), values, nulls), slots[i], true);
+	}
+}
+
+/*
+ * insert_markers does the writing of rows that were formed, a page at a time
+ * where there are many.
+ */
+static void
+insert_markers(Relation rel, TupleTableSlot **slots, int n)
+{
+	if (n == 1)
+		table_tuple_insert(rel, slots[0], GetCurrentCommandId(true), 0, NULL);
+	else
+		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
+}
+
+/*
  * append_markers does the writing of all markers into one partition.
  */
 static void
 append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, TimestampTz at,
 			   const char *ring)
 {
-	TupleTableSlot *slot =
-		MakeSingleTupleTableSlot(RelationGetDescr(rel), table_slot_callbacks(rel));
-	TupleTableSlot *row = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
+	TupleTableSlot *slots[BATCH];
+	int nslots = Min(markers->n, BATCH);
 	List *indexes = RelationGetIndexList(rel);
 	int nindexes = list_length(indexes);
 	Relation *index = palloc(sizeof(Relation) * Max(nindexes, 1));
 	IndexInfo **info = palloc(sizeof(IndexInfo *) * Max(nindexes, 1));
 	const int *column = o->column;
-	Datum *values = row->tts_values;
+	int natts = RelationGetDescr(rel)->natts;
+	Datum *values = palloc(sizeof(Datum) * natts);
+	bool *nulls = palloc(sizeof(bool) * natts);
 	/* the router gives the event its own: a random one for each marker is dear */
 	pg_uuid_t nil = {{0}};
 
+	for (int i = 0; i < nslots; i++)
+		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
 	for (int i = 0; i < nindexes; i++)
 	{
 		index[i] = index_open(list_nth_oid(indexes, i), RowExclusiveLock);
 		info[i] = BuildIndexInfo(index[i]);
 	}
-	memset(row->tts_isnull, true, sizeof(bool) * RelationGetDescr(rel)->natts);
+	memset(nulls, true, sizeof(bool) * natts);
 	for (int c = 0; c < NCOLUMNS; c++)
-		row->tts_isnull[column[c]] =
+		nulls[column[c]] =
 			c == COL_BODY || c == COL_CORRELATION_ID || c == COL_CAUSATION_ID || c == COL_ORIGIN;
 	values[column[COL_XID]] = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	values[column[COL_AT]] = TimestampTzGetDatum(at);
@@ -319,25 +359,20 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 	values[column[COL_ENTITY]] = CStringGetTextDatum(markers->entity);
 	values[column[COL_RING]] = CStringGetTextDatum(ring);
 	values[column[COL_MESSAGE_ID]] = UUIDPGetDatum(&nil);
-	for (int i = 0; i < markers->n; i++)
+	for (int i = 0; i < markers->n; i += nslots)
 	{
-		char key[MAXINT8LEN + 1];
+		int n = Min(nslots, markers->n - i);
 
-		pg_lltoa(markers->marker[i].key, key);
-		values[column[COL_OUTBOX_ID]] = Int64GetDatum(nextval_internal(o->sequence, false));
-		values[column[COL_ENTITY_KEY]] = CStringGetTextDatum(key);
-		values[column[COL_GROUP]] = Int64GetDatum(markers->marker[i].group);
-		ExecStoreVirtualTuple(row);
-		ExecCopySlot(slot, row);
-		table_tuple_insert(rel, slot, GetCurrentCommandId(true), 0, NULL);
-		insert_entries(rel, index, info, nindexes, slot);
-		ExecClearTuple(row);
+		form_markers(o, rel, markers, i, n, values, nulls, slots);
+		insert_markers(rel, slots, n);
+		for (int s = 0; s < n; s++)
+			insert_entries(rel, index, info, nindexes, slots[s]);
 		CHECK_FOR_INTERRUPTS();
 	}
 	for (int i = 0; i < nindexes; i++)
 		index_close(index[i], NoLock);
-	ExecDropSingleTupleTableSlot(row);
-	ExecDropSingleTupleTableSlot(slot);
+	for (int i = 0; i < nslots; i++)
+		ExecDropSingleTupleTableSlot(slots[i]);
 }
 
 /*
