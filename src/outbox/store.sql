@@ -16,15 +16,16 @@ CREATE FUNCTION distsync_internal.outbox_news(drafts distsync_internal.outbox_dr
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
 DECLARE
 	types text[] := ARRAY(SELECT h.name FROM distsync_internal.handler h WHERE h.kind = 'told');
-	entities text[];
-	keys text[];
 BEGIN
-	SELECT array_agg(DISTINCT d.entity), array_agg(d.entity_key) INTO entities, keys FROM unnest(drafts) d WHERE d.state AND NOT d.again AND d.error IS NULL AND d.event_type = ANY (types);
-	IF keys IS NULL THEN
+	IF NOT EXISTS (SELECT FROM unnest(drafts) d WHERE d.state AND NOT d.again AND d.error IS NULL AND d.event_type = ANY (types)) THEN
 		RETURN drafts;
 	END IF;
+	-- each by its key: a plan that is kept would look for every entity in the list of all keys
 	RETURN ARRAY(
-		WITH c AS MATERIALIZED (SELECT y.entity, y.entity_key, y.said FROM sync.entity_clock y WHERE y.entity = ANY (entities) AND y.entity_key = ANY (keys) AND y.said IS NOT NULL)
+		WITH c AS MATERIALIZED (
+			SELECT k.entity, k.entity_key, y.said FROM (SELECT DISTINCT d.entity, d.entity_key FROM unnest(drafts) d WHERE d.state AND NOT d.again AND d.error IS NULL AND d.event_type = ANY (types)) k
+			CROSS JOIN LATERAL (SELECT z.said FROM sync.entity_clock z WHERE z.entity = k.entity AND z.entity_key = k.entity_key AND z.said IS NOT NULL OFFSET 0) y
+		)
 		SELECT x FROM unnest(drafts) x
 		LEFT JOIN c ON c.entity = x.entity AND c.entity_key = x.entity_key
 		WHERE c.said IS NULL OR NOT x.state OR x.again OR x.error IS NOT NULL OR NOT x.event_type = ANY (types) OR distsync_internal.outbox_said(outbox_news.incarnation, x.event_type, x.body) <> c.said);
