@@ -185,7 +185,7 @@ define_stock(void)
 	/* shared memory is asked for when the library is preloaded; where it is not, there is none */
 	DefineCustomIntVariable(
 		"distsync.hint_cache",
-		"Sets how much shared memory remembers where items, sites and pools of stock were found.",
+		"Sets how much shared memory remembers where items, sites, pools and balances were found.",
 		"Twelve bytes for each of them that is asked for often, so that it is found without its "
 		"index. Needs a restart, and distsync in shared_preload_libraries. 0 turns it off.",
 		&ds_guc_hint_cache, 32768, 0, 4194304,
