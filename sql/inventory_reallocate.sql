@@ -112,6 +112,25 @@ SELECT outcome FROM distsync.apply('reallocation_rule', '{"code":"win","strategy
 SELECT pg_temp.count('REA-U', 14), pg_temp.take('REA-U', 's4', 4, '{"kind":"soft","priority":400}');
 SELECT pg_temp.take('REA-U', 'win', 3, '{"customer":"REA-P2"}');
 SELECT holder, state, quantity, reason FROM held WHERE sku = 'REA-U' AND holder IN ('s4', 'win');
+-- by rule: what was lost comes back by itself, by priority, before anybody else is promised anything; who has no such rule waits for reallocate()
+SELECT outcome FROM distsync.apply('item', '{"sku":"REA-V","base_unit":"EA"}', 'distsync');
+SELECT outcome FROM distsync.apply('reallocation_rule', '{"code":"back","strategy":"redistribute","kind":"soft","sku":"REA-V","priority_to":250,"restores":true}', 'inv-erp');
+SELECT pg_temp.count('REA-V', 12), pg_temp.take('REA-V', 'v1', 4, '{"kind":"soft","priority":100,"site":"INV-1"}'), pg_temp.take('REA-V', 'v2', 4, '{"kind":"soft","priority":200,"site":"INV-1"}'), pg_temp.take('REA-V', 'v3', 4, '{"kind":"soft","priority":300,"site":"INV-1"}');
+SELECT pg_temp.take('REA-V', 'v0', 4, '{"priority":10,"take_over":true,"site":"INV-1"}'), pg_temp.count('REA-V', 7);
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V';
+SELECT pg_temp.count('REA-V', 9);
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V';
+SELECT outcome, quantity FROM distsync.release_reservations(NULL, '{"holder":"v0"}');
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V';
+SELECT pg_temp.take('REA-V', 'late', 2, '{"site":"INV-1"}'), pg_temp.take('REA-V', 'late', 1, '{"site":"INV-1"}');
+SELECT * FROM pg_temp.told() WHERE sku = 'REA-V';
+-- under a quota the clerk does it
+SELECT entity_key, outcome FROM distsync.apply('stock_quota', '{"sku":"REA-V","scope_kind":"customer","scope_key":"REA-P1","quantity":3,"from":"2024-01-01T00:00:00Z","to":"2999-01-01T00:00:00Z"}', 'inv-erp');
+SELECT pg_temp.count('REA-V', 12), pg_temp.take('REA-V', 'v4', 3, '{"kind":"soft","priority":240,"site":"INV-1","customer":"REA-P1"}'), pg_temp.count('REA-V', 8), pg_temp.count('REA-V', 12);
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V' AND holder = 'v4';
+SELECT distsync_internal.inventory_reallocate_sweep(100) > 0 AS swept;
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V' AND holder = 'v4';
+SELECT count(*) AS due FROM dist.reallocation_due;
 SELECT distsync_internal.inventory_reallocate_sweep(100) >= 0 AS swept;
 SELECT * FROM broken;
 \set VERBOSITY sqlstate

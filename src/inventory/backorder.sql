@@ -74,6 +74,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	i record;
 	late boolean;
+	waits boolean;
 	changes jsonb;
 BEGIN
 	WITH n AS MATERIALIZED (
@@ -97,7 +98,9 @@ BEGIN
 			-- who is promised something just now is answered, not told
 			FROM (SELECT a.* FROM a WHERE a.promised_at IS DISTINCT FROM a.was AND a.created_at < inventory_repromise.at ORDER BY a.later, a.place LIMIT 1000) m)
 	INTO late, changes;
-	UPDATE dist.stock_pool p SET waiting = COALESCE(late, false) WHERE p.item_id = inventory_repromise.item_id AND p.site_id = inventory_repromise.site_id AND p.waiting <> COALESCE(late, false);
+	-- so does who is to get something back: the next refresh sees to him
+	waits := COALESCE(late, false) OR EXISTS (SELECT FROM distsync_internal.inventory_restorable(inventory_repromise.item_id, inventory_repromise.site_id, inventory_repromise.at));
+	UPDATE dist.stock_pool p SET waiting = waits WHERE p.item_id = inventory_repromise.item_id AND p.site_id = inventory_repromise.site_id AND p.waiting <> waits;
 	SELECT x.sku, s.code AS site, y.code AS company INTO i FROM dist.item x, dist.site s JOIN dist.company y ON y.company_id = s.company_id WHERE x.item_id = inventory_repromise.item_id AND s.site_id = inventory_repromise.site_id;
 	IF told AND changes IS NOT NULL THEN
 		PERFORM distsync_internal.base_emit('item', inventory_repromise.item_id, 'stock.promise_changed', 'item', i.sku, jsonb_build_object('sku', i.sku, 'site', i.site, 'promises', changes), inventory_repromise.correlation_id);

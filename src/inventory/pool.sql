@@ -108,6 +108,7 @@ DECLARE
 	redated jsonb;
 	c record;
 	grown jsonb := '[]';
+	restores boolean := EXISTS (SELECT FROM dist.reallocation_rule r WHERE r.restores);
 BEGIN
 	dates := distsync_internal.inventory_expire(item_ids, site_ids, t) > 0 OR dates;
 	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
@@ -148,6 +149,15 @@ BEGIN
 			item_ids, site_ids, inventory_refresh.correlation_id);
 		PERFORM distsync_internal.inventory_shortfall(p.item_id, p.site_id, (g->>'was')::numeric, inventory_refresh.correlation_id)
 		FROM jsonb_array_elements(grown) WITH ORDINALITY x(g, n) JOIN dist.stock_pool p ON p.item_id = (g->>'item_id')::bigint AND p.site_id = (g->>'site_id')::bigint AND p.shortfall = (g->>'shortfall')::numeric;
+	END IF;
+	IF restores THEN
+		FOR c IN SELECT p.item_id, p.site_id FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
+			JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id AND p.waiting AND p.shortfall = 0 ORDER BY p.item_id, p.site_id
+		LOOP
+			IF distsync_internal.inventory_restore(c.item_id, c.site_id, false, inventory_refresh.correlation_id) THEN
+				PERFORM distsync_internal.inventory_refresh(ARRAY[c.item_id], ARRAY[c.site_id], inventory_refresh.correlation_id);
+			END IF;
+		END LOOP;
 	END IF;
 END
 $$;
@@ -205,10 +215,11 @@ CREATE FUNCTION distsync_internal.inventory_waits(item_id bigint, site_id bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN EXISTS (SELECT FROM dist.reservation r WHERE r.item_id = inventory_waits.item_id AND r.site_id = inventory_waits.site_id AND r.state IN ('held', 'committed')
-		AND (r.state = 'committed' OR r.committed > r.shipped OR r.expires_at IS NULL OR r.expires_at > inventory_waits.at) AND (r.kind IN ('inbound', 'planned') OR r.promised_at IS NULL OR r.promised_at > inventory_waits.at));
+		AND (r.state = 'committed' OR r.committed > r.shipped OR r.expires_at IS NULL OR r.expires_at > inventory_waits.at) AND (r.kind IN ('inbound', 'planned') OR r.promised_at IS NULL OR r.promised_at > inventory_waits.at))
+		OR EXISTS (SELECT FROM distsync_internal.inventory_restorable(inventory_waits.item_id, inventory_waits.site_id, inventory_waits.at));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_waits(bigint, bigint, timestamptz) IS 'Whether a live promise of an item at a site is inbound or planned, or has no date or one to come.';
+COMMENT ON FUNCTION distsync_internal.inventory_waits(bigint, bigint, timestamptz) IS 'Whether a live promise of an item at a site is inbound or planned, has no date or one to come, or has lost something that is to be given back by itself.';
 
 -- inventory_derive does the deriving of locked pools from the books: counters from the reservations, the rest from the terms.
 CREATE FUNCTION distsync_internal.inventory_derive(items bigint[], sites bigint[]) RETURNS void

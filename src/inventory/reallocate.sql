@@ -47,6 +47,8 @@ BEGIN
 	END IF;
 	UPDATE dist.reservation x SET reason = inventory_lose.reason, lost = CASE WHEN x.kit_group IS NULL AND x.state IN ('held', 'committed') THEN COALESCE(x.lost, 0) + got END
 	WHERE x.reservation_id = r.reservation_id AND x.item_id = r.item_id OR x.kit_group = r.kit_group;
+	-- who is to get it back waits for it
+	UPDATE dist.stock_pool p SET waiting = true WHERE p.item_id = r.item_id AND p.site_id = r.site_id AND NOT p.waiting AND EXISTS (SELECT FROM distsync_internal.inventory_restorable(r.item_id, r.site_id, clock_timestamp()));
 	RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('reservation_id', r.reservation_id, 'holder', r.holder, 'demand_key', r.demand_key, 'customer', (SELECT p.code FROM dist.party p WHERE p.party_id = r.customer_id),
 		'kit', (SELECT i.sku FROM dist.item i WHERE i.item_id = r.kit_id), 'was', trim_scale(r.quantity), 'quantity', CASE WHEN x.state = 'released' THEN 0 ELSE trim_scale(x.quantity) END, 'state', x.state))
 		FROM dist.reservation x WHERE x.reservation_id = r.reservation_id AND x.item_id = r.item_id);
@@ -82,6 +84,52 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_regain(bigint, bigint, numeric) IS
 	'Gives a live reservation back up to a quantity (base units) of what was taken from it, as far as its pool and its quotas have it; held or committed as the rest of it is. The caller holds the locks and refreshes the pool. Returns as inventory_lose().';
+
+-- inventory_restorable does the listing of those who lost something that is to be given back by itself, in the order of the claims.
+CREATE FUNCTION distsync_internal.inventory_restorable(item_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (place bigint, reservation_id bigint, missing numeric, quotas boolean)
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.reallocation_rule x WHERE x.restores) OR NOT EXISTS (SELECT FROM dist.reservation x WHERE x.item_id = inventory_restorable.item_id AND x.site_id = inventory_restorable.site_id AND x.state IN ('held', 'committed') AND x.lost > 0) THEN
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT c.place, c.reservation_id, c.missing, r.quota_ids IS NOT NULL FROM distsync_internal.inventory_claims(inventory_restorable.item_id, inventory_restorable.site_id, inventory_restorable.at) c
+	JOIN dist.reservation r ON r.item_id = inventory_restorable.item_id AND r.reservation_id = c.reservation_id
+	WHERE c.missing > 0 AND (distsync_internal.inventory_reallocation_of(inventory_restorable.item_id, r.kind, r.customer_id, r.channel_id, r.priority, inventory_restorable.at)).restores ORDER BY c.place;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_restorable(bigint, bigint, timestamptz) IS
+	'Live reservations of an item at a site that have lost something and whose rule restores it, in the order of the claims: base units, and whether they draw on quotas.';
+
+-- inventory_restore does the giving back of what stock has again: nobody loses for it. What draws on quotas needs their locks, which come
+-- before those of pools: that is for the clerk.
+CREATE FUNCTION distsync_internal.inventory_restore(item_id bigint, site_id bigint, with_quotas boolean, correlation_id uuid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	c record;
+	free numeric;
+	one jsonb;
+	changes jsonb := '[]';
+BEGIN
+	FOR c IN SELECT * FROM distsync_internal.inventory_restorable(inventory_restore.item_id, inventory_restore.site_id, clock_timestamp()) x ORDER BY x.place LOOP
+		free := (SELECT p.cap - p.held - p.committed - p.dealt FROM dist.stock_pool p WHERE p.item_id = inventory_restore.item_id AND p.site_id = inventory_restore.site_id AND p.shortfall = 0);
+		EXIT WHEN free IS NULL OR free <= 0;
+		IF c.quotas AND NOT with_quotas THEN
+			INSERT INTO dist.reallocation_due (item_id, site_id) VALUES (inventory_restore.item_id, inventory_restore.site_id) ON CONFLICT DO NOTHING;
+			PERFORM distsync_internal.worker_wake('clerk');
+			CONTINUE;
+		END IF;
+		one := distsync_internal.inventory_regain(inventory_restore.item_id, c.reservation_id, least(c.missing, free));
+		changes := CASE WHEN one IS NULL THEN changes ELSE changes || one END;
+	END LOOP;
+	PERFORM distsync_internal.inventory_tell_lost(inventory_restore.item_id, inventory_restore.site_id, 'restored', changes, inventory_restore.correlation_id);
+	RETURN changes <> '[]';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_restore(bigint, bigint, boolean, uuid) IS
+	'Gives back what stock has again to those of inventory_restorable(), in their order, those with quotas only if their quotas are locked (else the pool is left to the clerk); tells them, reason restored. Returns whether anybody got anything: then the caller, who holds the pool''s lock, refreshes it.';
 
 -- inventory_tell_lost does the telling of those who lost or got something back: one event a pool.
 CREATE FUNCTION distsync_internal.inventory_tell_lost(item_id bigint, site_id bigint, reason text, changes jsonb, correlation_id uuid) RETURNS void
@@ -199,6 +247,7 @@ BEGIN
 		RETURN 0;
 	END IF;
 	SELECT * INTO k FROM distsync_internal.inventory_with_kits(due.items, due.sites);
+	PERFORM distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u FROM unnest(k.items) u));
 	PERFORM distsync_internal.inventory_lock(k.items, k.sites);
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 	FOR p IN
@@ -208,6 +257,7 @@ BEGIN
 	LOOP
 		PERFORM distsync_internal.inventory_reallocate_pool(p.item_id, p.site_id, false, greatest(max_rows, 100), k.items, k.sites, NULL);
 	END LOOP;
+	PERFORM distsync_internal.inventory_restore(u.item_id, u.site_id, true, NULL) FROM unnest(due.items, due.sites) u(item_id, site_id);
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 	-- what cannot be taken now (a kit that was promised meanwhile) is for the next fact, or for people
 	DELETE FROM dist.reallocation_due d USING unnest(due.items, due.sites) u(item_id, site_id) WHERE d.item_id = u.item_id AND d.site_id = u.site_id

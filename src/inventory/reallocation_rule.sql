@@ -1,31 +1,40 @@
 -- Rules of reallocation: whose promise comes first where stock does not do for all, and who may be taken something away. docs/inventory.md
 -- says what each strategy means.
 
--- inventory_strategy does the look-up of the strategy of a claim: the most particular rule, otherwise gain for what is hard and
--- redistribute for what is soft. What is hard never loses: a rule that would take it something away leaves it at gain.
-CREATE FUNCTION distsync_internal.inventory_strategy(item_id bigint, kind text, customer_id bigint, channel_id bigint, priority integer, at timestamptz) RETURNS text
+-- inventory_reallocation_of does the look-up of what rules say of a claim: the most particular one.
+CREATE FUNCTION distsync_internal.inventory_reallocation_of(item_id bigint, kind text, customer_id bigint, channel_id bigint, priority integer, at timestamptz, OUT strategy text, OUT restores boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE
-	strategy text;
 BEGIN
 	WITH RECURSIVE up AS (
-		SELECT i.category_id, 0 AS depth FROM dist.item i WHERE i.item_id = inventory_strategy.item_id
+		SELECT i.category_id, 0 AS depth FROM dist.item i WHERE i.item_id = inventory_reallocation_of.item_id
 		UNION ALL
 		SELECT c.parent_id, u.depth + 1 FROM up u JOIN dist.category c ON c.category_id = u.category_id WHERE u.depth < 32
 	)
-	SELECT r.strategy INTO strategy
+	SELECT r.strategy, r.restores INTO strategy, restores
 	FROM dist.reallocation_rule r
 	LEFT JOIN up u ON u.category_id = r.category_id
-	LEFT JOIN dist.party_ancestor a ON a.party_id = inventory_strategy.customer_id AND a.ancestor_id = r.customer_id AND a.valid @> inventory_strategy.at
-	WHERE (r.item_id IS NULL OR r.item_id = inventory_strategy.item_id) AND (r.category_id IS NULL OR u.depth IS NOT NULL)
-		AND (r.kind IS NULL OR r.kind = CASE inventory_strategy.kind WHEN 'soft' THEN 'soft' ELSE 'hard' END) AND (r.channel_id IS NULL OR r.channel_id = inventory_strategy.channel_id)
+	LEFT JOIN dist.party_ancestor a ON a.party_id = inventory_reallocation_of.customer_id AND a.ancestor_id = r.customer_id AND a.valid @> inventory_reallocation_of.at
+	WHERE (r.item_id IS NULL OR r.item_id = inventory_reallocation_of.item_id) AND (r.category_id IS NULL OR u.depth IS NOT NULL)
+		AND (r.kind IS NULL OR r.kind = CASE inventory_reallocation_of.kind WHEN 'soft' THEN 'soft' ELSE 'hard' END) AND (r.channel_id IS NULL OR r.channel_id = inventory_reallocation_of.channel_id)
 		AND (r.customer_id IS NULL OR a.depth IS NOT NULL)
-		AND (r.group_id IS NULL OR EXISTS (SELECT FROM dist.party_member m WHERE m.party_id = inventory_strategy.customer_id AND m.group_id = r.group_id AND m.valid @> inventory_strategy.at AND upper_inf(m.known)))
-		AND inventory_strategy.priority BETWEEN COALESCE(r.priority_from, -2147483648) AND COALESCE(r.priority_to, 2147483647)
+		AND (r.group_id IS NULL OR EXISTS (SELECT FROM dist.party_member m WHERE m.party_id = inventory_reallocation_of.customer_id AND m.group_id = r.group_id AND m.valid @> inventory_reallocation_of.at AND upper_inf(m.known)))
+		AND inventory_reallocation_of.priority BETWEEN COALESCE(r.priority_from, -2147483648) AND COALESCE(r.priority_to, 2147483647)
 	ORDER BY r.item_id IS NULL, u.depth NULLS LAST, a.depth NULLS LAST, r.group_id IS NULL, r.channel_id IS NULL, r.kind IS NULL,
 		COALESCE(r.priority_to, 2147483647)::bigint - COALESCE(r.priority_from, -2147483648), r.code COLLATE "C" LIMIT 1;
-	RETURN CASE WHEN inventory_strategy.kind = 'soft' THEN COALESCE(strategy, 'redistribute') WHEN strategy IN ('win', 'improve') THEN strategy ELSE 'gain' END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_reallocation_of(bigint, text, bigint, bigint, integer, timestamptz) IS
+	'Strategy, and whether what was lost is given back by itself, of the most particular rule for a promise of an item of this kind (anything but soft is hard), customer, channel and priority: item, then nearest category, nearest customer, group, channel, kind, narrowest range of priorities, code; NULL = no rule fits.';
+
+-- inventory_strategy does the strategy of a claim, without a rule gain for what is hard and redistribute for what is soft. What is hard never
+-- loses: a rule that would take it something away leaves it at gain.
+CREATE FUNCTION distsync_internal.inventory_strategy(item_id bigint, kind text, customer_id bigint, channel_id bigint, priority integer, at timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	ruled text := (distsync_internal.inventory_reallocation_of(item_id, kind, customer_id, channel_id, priority, at)).strategy;
+BEGIN
+	RETURN CASE WHEN inventory_strategy.kind = 'soft' THEN COALESCE(ruled, 'redistribute') WHEN ruled IN ('win', 'improve') THEN ruled ELSE 'gain' END;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_strategy(bigint, text, bigint, bigint, integer, timestamptz) IS
@@ -86,13 +95,13 @@ BEGIN
 			l.fault := NULL;
 			DELETE FROM dist.reallocation_rule r WHERE r.code = l.doc->>'code';
 		ELSIF l.fault IS NULL AND NOT bad THEN
-			INSERT INTO dist.reallocation_rule AS r (code, strategy, kind, item_id, category_id, customer_id, group_id, channel_id, priority_from, priority_to)
-			VALUES (l.doc->>'code', l.doc->>'strategy', l.doc->>'kind', l.item_id, l.category_id, l.customer_id, l.group_id, l.channel_id, (l.doc->>'priority_from')::integer, (l.doc->>'priority_to')::integer)
+			INSERT INTO dist.reallocation_rule AS r (code, strategy, kind, item_id, category_id, customer_id, group_id, channel_id, priority_from, priority_to, restores)
+			VALUES (l.doc->>'code', l.doc->>'strategy', l.doc->>'kind', l.item_id, l.category_id, l.customer_id, l.group_id, l.channel_id, (l.doc->>'priority_from')::integer, (l.doc->>'priority_to')::integer, COALESCE((l.doc->>'restores')::boolean, false))
 			ON CONFLICT ON CONSTRAINT reallocation_rule_pk DO UPDATE SET strategy = COALESCE(excluded.strategy, r.strategy), kind = CASE WHEN l.doc ? 'kind' THEN excluded.kind ELSE r.kind END,
 				item_id = CASE WHEN l.doc ? 'sku' THEN excluded.item_id ELSE r.item_id END, category_id = CASE WHEN l.doc ? 'category' THEN excluded.category_id ELSE r.category_id END,
 				customer_id = CASE WHEN l.doc ? 'customer' THEN excluded.customer_id ELSE r.customer_id END, group_id = CASE WHEN l.doc ? 'customer_group' THEN excluded.group_id ELSE r.group_id END,
 				channel_id = CASE WHEN l.doc ? 'channel' THEN excluded.channel_id ELSE r.channel_id END, priority_from = CASE WHEN l.doc ? 'priority_from' THEN excluded.priority_from ELSE r.priority_from END,
-				priority_to = CASE WHEN l.doc ? 'priority_to' THEN excluded.priority_to ELSE r.priority_to END;
+				priority_to = CASE WHEN l.doc ? 'priority_to' THEN excluded.priority_to ELSE r.priority_to END, restores = CASE WHEN l.doc ? 'restores' THEN excluded.restores ELSE r.restores END;
 		END IF;
 		RETURN NEXT distsync_internal.inventory_result(l.ordinal, l.doc->>'code', l.fault);
 	END LOOP;
@@ -114,4 +123,5 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('reallocation_rule', 'group_kind', 'code', false, 'any', 'Kind of the group, where several have its code.', '{buying_group,price_class,segment,region}', false),
 	('reallocation_rule', 'channel', 'code', false, 'any', 'Channel it is for.', NULL, false),
 	('reallocation_rule', 'priority_from', 'integer', false, 'nonnegative', 'Lowest priority number it is for.', NULL, false),
-	('reallocation_rule', 'priority_to', 'integer', false, 'nonnegative', 'Highest priority number it is for.', NULL, false);
+	('reallocation_rule', 'priority_to', 'integer', false, 'nonnegative', 'Highest priority number it is for.', NULL, false),
+	('reallocation_rule', 'restores', 'boolean', false, 'any', 'What those have lost whom it decides for is given back by itself as stock returns, before anybody else is promised anything; default false.', NULL, false);

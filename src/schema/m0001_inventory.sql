@@ -259,6 +259,7 @@ CREATE TABLE dist.reallocation_rule (
 	channel_id		bigint,							-- channel, NULL = every one
 	priority_from	integer,						-- lowest priority, NULL = no limit
 	priority_to		integer,						-- highest priority, NULL = no limit
+	restores		boolean NOT NULL DEFAULT false,	-- what they have lost is given back by itself, before anybody else is promised anything
 	CONSTRAINT reallocation_rule_pk PRIMARY KEY (code),
 	CONSTRAINT reallocation_rule_category_fk FOREIGN KEY (category_id) REFERENCES dist.category,
 	CONSTRAINT reallocation_rule_group_fk FOREIGN KEY (group_id) REFERENCES dist.party_group,
