@@ -297,26 +297,33 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 /*
  * keeps tells whether the stock of a site stays what it is: no lot expires, for
  * what that leaves when depends on what goes before, and nothing waits for its
- * release.
+ * release. Either would turn the pool.
  */
 static bool
-keeps(DsReader *reader, DsReader *states, Datum *keys)
+keeps(DsReader *reader, const DsInventoryPool *pool, Datum *keys)
 {
+	bool same = true;
+	DsReader *states = NULL;
+
+	if (pool->valid_until == DT_NOEND)
+		return true;
 	ds_reader_seek(reader, keys, 2);
-	while (ds_reader_next(reader))
+	while (same && ds_reader_next(reader))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!reader->nulls[B_EXPIRES_ON])
-			return false;
-		if (ds_reader_text_is(reader, B_STATE, "available") ||
+		same = reader->nulls[B_EXPIRES_ON];
+		if (!same || ds_reader_text_is(reader, B_STATE, "available") ||
 			!DatumGetBool(DirectFunctionCall2(numeric_gt, reader->values[B_QUANTITY],
 											  NumericGetDatum(int64_to_numeric(0)))))
 			continue;
+		if (states == NULL)
+			states = ds_reader_open(&state_table);
 		ds_reader_seek(states, &reader->values[B_STATE], 1);
-		if (!ds_reader_next(states) || !states->nulls[A_AGES_INTO])
-			return false;
+		same = ds_reader_next(states) && states->nulls[A_AGES_INTO];
 	}
-	return true;
+	if (states != NULL)
+		ds_reader_close(states);
+	return same;
 }
 
 /* compare_changes does the order of a timeline: what is there first, then by moment, kind, document and amount. */
@@ -459,7 +466,6 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	DsReader *supply = ds_reader_open(&supply_table);
 	DsReader *demand = ds_reader_open(&demand_table);
 	DsReader *balance = ds_reader_open(&balance_table);
-	DsReader *states = ds_reader_open(&state_table);
 	bool fits = true;
 	int i;
 
@@ -470,10 +476,9 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 
 		t->places[i].low = PG_INT64_MAX;
 		t->places[i].seen = DT_NOBEGIN;
-		fits = stand(t, i, &pools[i], now) && keeps(balance, states, keys) &&
+		fits = stand(t, i, &pools[i], now) && keeps(balance, &pools[i], keys) &&
 			   read_supply(t, i, supply, keys) && read_demand(t, i, demand, keys);
 	}
-	ds_reader_close(states);
 	ds_reader_close(balance);
 	ds_reader_close(demand);
 	ds_reader_close(supply);
