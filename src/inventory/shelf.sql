@@ -49,51 +49,73 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_shelf_changed() IS 'Statement trigger on dist.item: pools follow min_shelf_days.';
 
--- inventory_days_changed does the deriving of pools anew when days are others: those of a site, on which lots expire, or the working days
--- after which what waits is released, or how many of them that takes.
-CREATE FUNCTION distsync_internal.inventory_days_changed() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_refresh_days does the deriving of pools anew where days or states mean something else.
+CREATE FUNCTION distsync_internal.inventory_refresh_days(of_sites bigint[], of_states text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	of_sites bigint[];
-	of_states text[];
 	items bigint[];
 	sites bigint[];
 BEGIN
-	IF TG_TABLE_NAME = 'site' THEN
-		of_sites := ARRAY(SELECT c.site_id FROM come c JOIN gone g ON g.site_id = c.site_id AND (g.tz, g.calendar_id) IS DISTINCT FROM (c.tz, c.calendar_id));
-	ELSIF TG_TABLE_NAME = 'stock_state' THEN
-		of_states := ARRAY(SELECT c.state FROM come c JOIN gone g ON g.state = c.state AND (g.promisable, g.ages_into, g.release_days, g.release_share) IS DISTINCT FROM (c.promisable, c.ages_into, c.release_days, c.release_share));
-	ELSIF TG_OP = 'DELETE' THEN
-		of_sites := ARRAY(SELECT s.site_id FROM dist.site s WHERE s.calendar_id IN (SELECT g.calendar_id FROM gone g));
-	ELSE
-		of_sites := ARRAY(SELECT s.site_id FROM dist.site s WHERE s.calendar_id IN (SELECT c.calendar_id FROM come c));
-	END IF;
-	IF of_sites = '{}' OR of_states = '{}' THEN
-		RETURN NULL;
-	END IF;
 	SELECT array_agg(b.item_id), array_agg(b.site_id) INTO items, sites
 	FROM (SELECT DISTINCT x.item_id, x.site_id FROM dist.stock_balance x LEFT JOIN dist.stock_state s ON s.state = x.state
-		WHERE (x.site_id = ANY (of_sites) OR of_sites IS NULL) AND CASE WHEN of_states IS NULL THEN x.expires_on IS NOT NULL OR s.ages_into IS NOT NULL AND x.quantity > 0 ELSE x.state = ANY (of_states) END) b;
+		WHERE x.site_id = ANY (of_sites) AND (x.expires_on IS NOT NULL OR s.ages_into IS NOT NULL AND x.quantity > 0) OR x.state = ANY (of_states)) b;
 	IF items IS NOT NULL THEN
 		PERFORM distsync_internal.inventory_lock(items, sites);
 		PERFORM distsync_internal.inventory_refresh(items, sites);
 	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_refresh_days(bigint[], text[]) IS 'Locks and derives anew the pools of these sites that have lots that expire or goods that wait, and those with stock in these states; NULL = none.';
+
+-- inventory_site_days_changed does that for sites whose day, on which lots expire, or whose working days are others.
+CREATE FUNCTION distsync_internal.inventory_site_days_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	changed bigint[] := ARRAY(SELECT c.site_id FROM come c JOIN gone g ON g.site_id = c.site_id AND (g.tz, g.calendar_id) IS DISTINCT FROM (c.tz, c.calendar_id));
+BEGIN
+	IF changed <> '{}' THEN
+		PERFORM distsync_internal.inventory_refresh_days(changed, NULL);
+	END IF;
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_days_changed() IS 'Statement trigger on dist.site, dist.calendar, dist.calendar_day and dist.stock_state: pools with lots that expire or with goods that wait follow time zones, working days, and what states mean.';
+COMMENT ON FUNCTION distsync_internal.inventory_site_days_changed() IS 'Statement trigger on dist.site: pools follow tz and calendar_id.';
+
+-- inventory_state_days_changed does it for states: whether what is in them may be promised, or when it will be.
+CREATE FUNCTION distsync_internal.inventory_state_days_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	changed text[] := ARRAY(SELECT c.state FROM come c JOIN gone g ON g.state = c.state AND (g.promisable, g.ages_into, g.release_days, g.release_share) IS DISTINCT FROM (c.promisable, c.ages_into, c.release_days, c.release_share));
+BEGIN
+	IF changed <> '{}' THEN
+		PERFORM distsync_internal.inventory_refresh_days(NULL, changed);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_state_days_changed() IS 'Statement trigger on dist.stock_state: pools follow what states mean.';
+
+-- inventory_calendar_changed does it for calendars and their special days.
+CREATE FUNCTION distsync_internal.inventory_calendar_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.inventory_refresh_days(ARRAY(SELECT s.site_id FROM dist.site s WHERE s.calendar_id IN (SELECT d.calendar_id FROM days d)), NULL);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_calendar_changed() IS 'Statement trigger on dist.calendar and dist.calendar_day: pools of sites follow working days.';
 
 -- inventory_triggers does the setting of the triggers of this room.
 CREATE FUNCTION distsync_internal.inventory_triggers() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CREATE OR REPLACE TRIGGER item_shelf_trg AFTER UPDATE ON dist.item REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_shelf_changed();
-	CREATE OR REPLACE TRIGGER site_days_trg AFTER UPDATE ON dist.site REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
-	CREATE OR REPLACE TRIGGER stock_state_days_trg AFTER UPDATE ON dist.stock_state REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
-	CREATE OR REPLACE TRIGGER calendar_days_trg AFTER UPDATE ON dist.calendar REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
-	CREATE OR REPLACE TRIGGER calendar_day_came_trg AFTER INSERT ON dist.calendar_day REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
-	CREATE OR REPLACE TRIGGER calendar_day_changed_trg AFTER UPDATE ON dist.calendar_day REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
-	CREATE OR REPLACE TRIGGER calendar_day_went_trg AFTER DELETE ON dist.calendar_day REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_days_changed();
+	CREATE OR REPLACE TRIGGER site_days_trg AFTER UPDATE ON dist.site REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_site_days_changed();
+	CREATE OR REPLACE TRIGGER stock_state_days_trg AFTER UPDATE ON dist.stock_state REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_state_days_changed();
+	CREATE OR REPLACE TRIGGER calendar_days_trg AFTER UPDATE ON dist.calendar REFERENCING NEW TABLE AS days FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_calendar_changed();
+	CREATE OR REPLACE TRIGGER calendar_day_came_trg AFTER INSERT ON dist.calendar_day REFERENCING NEW TABLE AS days FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_calendar_changed();
+	CREATE OR REPLACE TRIGGER calendar_day_changed_trg AFTER UPDATE ON dist.calendar_day REFERENCING NEW TABLE AS days FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_calendar_changed();
+	CREATE OR REPLACE TRIGGER calendar_day_went_trg AFTER DELETE ON dist.calendar_day REFERENCING OLD TABLE AS days FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.inventory_calendar_changed();
 	PERFORM distsync_internal.base_watch_codes('dist', 'stock_state');
 	PERFORM distsync_internal.base_watch_codes('dist', 'stock_barrier');
 END
