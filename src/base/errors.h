@@ -41,6 +41,7 @@
 #define DS_ERRCODE_RESERVATION_STATE MAKE_SQLSTATE('S', 'D', '0', '4', '1')
 #define DS_ERRCODE_RESERVATION_EXPIRED MAKE_SQLSTATE('S', 'D', '0', '4', '2')
 #define DS_ERRCODE_HISTORY_GONE MAKE_SQLSTATE('S', 'D', '0', '4', '3')
+#define DS_ERRCODE_ITEM_STATUS MAKE_SQLSTATE('S', 'D', '0', '4', '4')
 #define DS_ERRCODE_UNDONE MAKE_SQLSTATE('S', 'D', '0', '4', '5')
 
 /* pricing */

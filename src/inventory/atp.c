@@ -71,13 +71,13 @@ enum
 	A_COUNT
 };
 
-/* left does what may be promised of a stock: less what is promised, never below 0. */
+/* left does what may be promised of a stock: less what is promised, never below 0, in whole units. */
 static Numeric
-left(const DsInventoryPool *p, Numeric stock, Numeric promised)
+left(const DsInventoryPool *p, Datum unit, Numeric stock, Numeric promised)
 {
 	Numeric rest = OP(numeric_sub, OP(numeric_add, stock, p->low), promised);
 
-	return OP(numeric_larger, rest, int64_to_numeric(0));
+	return ds_inventory_in_units(OP(numeric_larger, rest, int64_to_numeric(0)), unit);
 }
 
 /* same does the question whether two numbers are the same in all their bytes; NULL is not. */
@@ -120,12 +120,12 @@ detail(const DsInventoryPool *p)
 
 /* reckon does the numbers of an answer. False: it takes what is to come to say when. */
 static bool
-reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampTz now,
+reckon(const DsInventoryPool *p, Datum unit, Numeric quantity, TimestampTz as_of, TimestampTz now,
 	   Datum *values, bool *nulls)
 {
 	Numeric promised = OP(numeric_sub, OP(numeric_add, p->held, p->committed), p->backorder);
 	Numeric base = ds_inventory_base(p);
-	Numeric atp = left(p, base, promised);
+	Numeric atp = left(p, unit, base, promised);
 	bool enough = DatumGetBool(
 		DirectFunctionCall2(numeric_ge, NumericGetDatum(atp), NumericGetDatum(quantity)));
 	if (p->ruled || (p->ahead && (as_of > now || !enough)))
@@ -138,11 +138,11 @@ reckon(const DsInventoryPool *p, Numeric quantity, TimestampTz as_of, TimestampT
 	nulls[A_ATP_BOOK] = p->book == NULL;
 	if (p->book != NULL)
 		values[A_ATP_BOOK] =
-			same(p->book, base) ? values[A_ATP] : trimmed(left(p, p->book, promised));
+			same(p->book, base) ? values[A_ATP] : trimmed(left(p, unit, p->book, promised));
 	nulls[A_ATP_PHYS] = p->phys == NULL;
 	if (p->phys != NULL)
 		values[A_ATP_PHYS] =
-			same(p->phys, base) ? values[A_ATP] : trimmed(left(p, p->phys, promised));
+			same(p->phys, base) ? values[A_ATP] : trimmed(left(p, unit, p->phys, promised));
 	values[A_AVAILABLE_AT] = TimestampTzGetDatum(as_of);
 	nulls[A_AVAILABLE_AT] = !enough;
 	nulls[A_SHIP_AT] = true;
@@ -204,6 +204,16 @@ may_ask_pool(FunctionCallInfo fcinfo)
 								   NumericGetDatum(int64_to_numeric(INT64CONST(100000000000000)))));
 }
 
+/* fits does the question whether a quantity is counted in whole units. */
+static bool
+fits(Numeric quantity, Datum unit)
+{
+	Numeric whole = ds_inventory_in_units(quantity, unit);
+
+	return whole == quantity || DatumGetBool(DirectFunctionCall2(
+									numeric_eq, NumericGetDatum(quantity), NumericGetDatum(whole)));
+}
+
 /* ask_pool does the answer from the pool. False: it takes more. */
 static bool
 ask_pool(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
@@ -217,9 +227,11 @@ ask_pool(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	if (!may_ask_pool(fcinfo) ||
 		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM),
 								PG_ARGISNULL(Q_UNIT) ? NULL : PG_GETARG_TEXT_PP(Q_UNIT), &item) ||
+		!fits(PG_GETARG_NUMERIC(Q_QUANTITY), PointerGetDatum(item.base_unit)) ||
 		!ds_inventory_find_site(PG_GETARG_DATUM(Q_SITE), &site) ||
 		!ds_inventory_find_pool(item.item_id, site.site_id, now, &pool) ||
-		!reckon(&pool, PG_GETARG_NUMERIC(Q_QUANTITY), as_of, now, values, nulls))
+		!reckon(&pool, PointerGetDatum(item.base_unit), PG_GETARG_NUMERIC(Q_QUANTITY), as_of, now,
+				values, nulls))
 		return false;
 	ship(&site, now, values, nulls);
 	values[A_ITEM] = PG_GETARG_DATUM(Q_ITEM);

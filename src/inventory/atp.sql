@@ -23,7 +23,7 @@ CREATE TYPE distsync_internal.inventory_atp AS (
 COMMENT ON TYPE distsync_internal.inventory_atp IS 'Answer of atp(): outcome available | later | short; quantities in unit; on_hand: promisable stock of the basis; projected: what the running sum says for as_of, may be below 0; atp_book, atp_phys: what either perspective alone would allow (NULL = it says nothing); atp: what may be promised (NULL = any quantity: as_of is beyond the time replenishment takes); available_at: first instant for the quantity asked (NULL = not foreseen); ship_at: when it can leave (the cut-off of that day, NULL = never or not foreseen); deliver_on: when it can arrive, if options say where to; basis physical | book | conservative | mixed | none | lead_time; valid_until: first instant at which time alone changes the answer; known_at: stamp of the last change of what was read.';
 
 -- inventory_viewed does the reading of how somebody looks at the stock of an item.
-CREATE FUNCTION distsync_internal.inventory_viewed(options jsonb, item_id bigint) RETURNS distsync_internal.inventory_view
+CREATE FUNCTION distsync_internal.inventory_viewed(options jsonb, item_id bigint, step numeric DEFAULT NULL) RETURNS distsync_internal.inventory_view
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	view distsync_internal.inventory_view;
@@ -33,23 +33,30 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('unknown mode "%s"', left(view.mode, 80)), COLUMN = 'options.mode',
 			DETAIL = 'Field: options.mode. Known: physical, book, conservative.', HINT = 'Use one of the known modes, or leave it out for conservative.';
 	END IF;
-	PERFORM distsync_internal.master_channel(options->>'channel', 'options.channel');
+	IF NOT options ? 'channel_id' THEN
+		PERFORM distsync_internal.master_channel(options->>'channel', 'options.channel');
+	END IF;
+	view.holder := options->>'holder';
+	view.step := inventory_viewed.step;
 	view.use_safety := COALESCE((options->>'use_safety')::boolean, false);
-	view.shelf_days := distsync_internal.inventory_shelf(inventory_viewed.item_id, distsync_internal.master_party(options->>'customer', 'options.customer'), (options->>'min_shelf_days')::integer);
+	view.shelf_days := distsync_internal.inventory_shelf(inventory_viewed.item_id, CASE WHEN options ? 'customer_id' THEN (options->>'customer_id')::bigint ELSE distsync_internal.master_party(options->>'customer', 'options.customer') END, (options->>'min_shelf_days')::integer);
 	RETURN view;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint) IS 'options.mode, use_safety, min_shelf_days and customer (its rules of shelf life) for an item; the options are checked already. Errors: SD001 unknown customer or channel, SD002 mode.';
+COMMENT ON FUNCTION distsync_internal.inventory_viewed(jsonb, bigint, numeric) IS 'options.mode, use_safety, min_shelf_days, holder and customer (its rules of shelf life; customer_id and channel_id are those who know ids) for an item; the options are checked already. Errors: SD001 unknown customer or channel, SD002 mode.';
 
 -- inventory_asked_any does the reading of what is asked: the item or kit, its unit and the quantity in base units, with every check.
 CREATE FUNCTION distsync_internal.inventory_asked_any(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
-	OUT numerator bigint, OUT denominator bigint, OUT kit boolean)
+	OUT numerator bigint, OUT denominator bigint, OUT kit boolean, OUT step numeric, OUT status text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	scale integer;
+	base_scale integer;
 BEGIN
-	SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, kit FROM dist.item i WHERE i.sku = inventory_asked_any.code;
+	SELECT i.item_id, i.sku, i.base_unit, i.kit, i.status INTO item_id, sku, base_unit, kit, status FROM dist.item i WHERE i.sku = inventory_asked_any.code;
 	IF NOT FOUND THEN
-		SELECT i.item_id, i.sku, i.base_unit, i.kit INTO item_id, sku, base_unit, kit FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked_any.code, within || 'item');
+		SELECT i.item_id, i.sku, i.base_unit, i.kit, i.status INTO item_id, sku, base_unit, kit, status FROM dist.item i WHERE i.item_id = distsync_internal.master_item(inventory_asked_any.code, within || 'item');
 		IF NOT FOUND THEN
 			PERFORM distsync_internal.base_required(within || 'item', NULL);
 		END IF;
@@ -65,10 +72,19 @@ BEGIN
 		SELECT f.numerator, f.denominator INTO numerator, denominator FROM distsync_internal.master_unit_factor(item_id, inventory_asked_any.unit, within || 'unit') f;
 		base_quantity := distsync_internal.master_to_base(item_id, inventory_asked_any.quantity, inventory_asked_any.unit, within || 'quantity');
 	END IF;
+	SELECT b.scale, u.scale INTO base_scale, scale FROM dist.unit b LEFT JOIN dist.unit u ON u.unit = COALESCE(inventory_asked_any.unit, base_unit) WHERE b.unit = base_unit;
+	IF scale < 6 OR base_scale < 6 OR kit THEN
+		step := distsync_internal.inventory_step(numerator, denominator, scale, CASE WHEN kit THEN 0 ELSE base_scale END);
+		IF min_scale(inventory_asked_any.quantity) > scale OR NOT kit AND mod(base_quantity, step) <> 0 THEN
+			RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('quantity %s is no whole number of what can be had of it', inventory_asked_any.quantity), COLUMN = within || 'quantity',
+				DETAIL = format('Field: %squantity. Item "%s" in "%s"; it is counted in steps of %s %s.', within, sku, COALESCE(inventory_asked_any.unit, base_unit), trim_scale(step), base_unit),
+				HINT = 'Ask for whole steps, or in another unit; dist.unit.scale says with how many decimals a unit is counted.';
+		END IF;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_asked_any(text, numeric, text, text) IS
-	'Item by code, quantity in base units and the factor of the unit (NULL = base unit), and whether it is a kit. within: what stands before the fields that errors name (lines[0]. or nothing). Errors: SD001 unknown item, SD002 quantity, SD004 unknown unit.';
+	'Item by code, quantity in base units and the factor of the unit (NULL = base unit), whether it is a kit, in which steps it is promised (base units, kits; NULL = in any), and its status. within: what stands before the fields that errors name (lines[0]. or nothing). Errors: SD001 unknown item, SD002 quantity, also one finer than its unit, SD004 unknown unit.';
 
 -- inventory_asked does the same for what has stock of its own.
 CREATE FUNCTION distsync_internal.inventory_asked(code text, quantity numeric, unit text, within text, OUT item_id bigint, OUT sku text, OUT base_unit text, OUT base_quantity numeric,
@@ -77,8 +93,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	is_kit boolean;
+	in_steps numeric;
+	its_status text;
 BEGIN
-	SELECT * INTO item_id, sku, base_unit, base_quantity, numerator, denominator, is_kit FROM distsync_internal.inventory_asked_any(code, quantity, unit, within);
+	SELECT * INTO item_id, sku, base_unit, base_quantity, numerator, denominator, is_kit, in_steps, its_status FROM distsync_internal.inventory_asked_any(code, quantity, unit, within);
 	IF is_kit THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD002', MESSAGE = format('item "%s" is a kit and has no stock of its own', sku), COLUMN = within || 'item',
 			DETAIL = format('Field: %sitem.', within), HINT = 'Ask for each of its components.';
@@ -107,17 +125,53 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_options(jsonb) IS 'Checks options that atp() takes. Errors: SD002, SD005.';
 
--- inventory_own_holds does the summing of what a holder holds already, for callers that must not stand in their own way.
-CREATE FUNCTION distsync_internal.inventory_own_holds(item_id bigint, site_ids bigint[], holder text, at timestamptz) RETURNS numeric
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+-- inventory_own_holds does the listing of what a holder holds already, for callers that must not stand in their own way: from now on, or from
+-- the date on for which it is promised. What counts on the time that replenishment takes is in no number before.
+CREATE FUNCTION distsync_internal.inventory_own_holds(item_id bigint, site_id bigint, holder text, at timestamptz) RETURNS TABLE (moment timestamptz, quantity numeric)
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 BEGIN
-	RETURN (SELECT COALESCE(sum(r.quantity - r.shipped), 0) FROM dist.reservation r
-		WHERE r.holder = inventory_own_holds.holder AND r.state IN ('held', 'committed') AND r.item_id = inventory_own_holds.item_id AND r.site_id = ANY (site_ids)
-			AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_own_holds.at)
-			AND NOT (r.kind IN ('inbound', 'planned') AND r.promised_at > inventory_own_holds.at));
+	RETURN QUERY
+	SELECT CASE WHEN r.kind = 'inbound' THEN greatest(r.promised_at, inventory_own_holds.at) ELSE inventory_own_holds.at END,
+		CASE WHEN r.state = 'held' AND r.expires_at <= inventory_own_holds.at THEN r.committed ELSE r.quantity END - r.shipped
+	FROM dist.reservation r
+	WHERE r.holder = inventory_own_holds.holder AND r.state IN ('held', 'committed') AND r.item_id = inventory_own_holds.item_id AND r.site_id = inventory_own_holds.site_id
+		AND NOT (r.kind = 'planned' AND r.promised_at > inventory_own_holds.at);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint[], text, timestamptz) IS 'Live reservations of a holder on an item at these sites, without those for a later date, base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_own_holds(bigint, bigint, text, timestamptz) IS 'Live reservations of a holder on an item at a site, base units, with the instant from which on each counts: the one given, or its date. Without those that count on replenishment.';
+
+-- inventory_own_part does the reckoning of what a holder has of a site: what counts now, and what his promises for later dates take from what
+-- may be promised now, because without them the lowest point to come would be higher.
+CREATE FUNCTION distsync_internal.inventory_own_part(item_id bigint, site_id bigint, phys numeric, book numeric, holder text, at timestamptz, OUT own numeric, OUT lift numeric)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	view distsync_internal.inventory_view;
+	dated boolean;
+BEGIN
+	SELECT COALESCE(sum(h.quantity) FILTER (WHERE h.moment = inventory_own_part.at), 0), COALESCE(bool_or(h.moment > inventory_own_part.at), false) INTO own, dated
+	FROM distsync_internal.inventory_own_holds(inventory_own_part.item_id, inventory_own_part.site_id, inventory_own_part.holder, inventory_own_part.at) h;
+	lift := 0;
+	IF dated THEN
+		view.holder := inventory_own_part.holder;
+		lift := (
+			WITH z AS (
+				SELECT w.counted, c.moment, sum(c.coming + c.going) OVER o AS running, min(c.own) OVER o AS own
+				FROM (VALUES (true, NULL::distsync_internal.inventory_view), (false, view)) w(counted, view)
+				CROSS JOIN LATERAL distsync_internal.inventory_course(inventory_own_part.item_id, inventory_own_part.site_id, inventory_own_part.at, inventory_own_part.phys, inventory_own_part.book, w.view) c
+				WINDOW o AS (PARTITION BY w.counted ORDER BY c.moment)
+			), low AS (
+				SELECT z.counted, least(0, min(CASE WHEN z.own IS NULL THEN z.running ELSE greatest(z.running, -z.own) END)) AS low FROM z
+				WHERE NOT EXISTS (SELECT FROM dist.item_site i WHERE i.item_id = inventory_own_part.item_id AND i.site_id = inventory_own_part.site_id AND z.moment > inventory_own_part.at + i.lead_days * interval '24 hours')
+				GROUP BY z.counted
+			)
+			SELECT COALESCE(sum(CASE WHEN l.counted THEN -l.low ELSE l.low END), 0) FROM low l);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_own_part(bigint, bigint, numeric, numeric, text, timestamptz) IS
+	'What a holder has of an item at a site, base units: own, of now, and lift, by how much the term low would be higher without what he is promised for later dates. phys, book: the stock that there is, with what is outside or in flight.';
 
 -- inventory_staleness does the look at when the warehouse was last heard of: the stream of these sites that has been silent longest.
 CREATE FUNCTION distsync_internal.inventory_staleness(site_ids bigint[], at timestamptz) RETURNS jsonb
@@ -186,14 +240,16 @@ DECLARE
 	company_id bigint;
 	a record;
 	n record;
+	w record;
 	answer distsync_internal.inventory_atp;
-	own numeric := 0;
+	quotas bigint[];
 BEGIN
 	SELECT * INTO a FROM distsync_internal.inventory_asked_any(inventory_atp_whole.item, inventory_atp_whole.quantity, inventory_atp_whole.unit, '');
 	IF options IS DISTINCT FROM '{}' THEN
 		PERFORM distsync_internal.inventory_options(options);
-		view := distsync_internal.inventory_viewed(options, a.item_id);
+		view := distsync_internal.inventory_viewed(options, a.item_id, a.step);
 	END IF;
+	view.step := a.step;
 	IF inventory_atp_whole.site IS NOT NULL THEN
 		site_id := distsync_internal.master_site(inventory_atp_whole.site, 'site');
 	END IF;
@@ -201,12 +257,9 @@ BEGIN
 		company_id := distsync_internal.master_company(options->>'company', 'options.company');
 	END IF;
 	IF a.kit THEN
-		SELECT * INTO n FROM distsync_internal.inventory_kit_sum(a.item_id, site_id, company_id, this_moment, options);
+		SELECT * INTO n FROM distsync_internal.inventory_kit_sum(a.item_id, site_id, company_id, this_moment, options, a.step);
 	ELSE
 		SELECT * INTO n FROM distsync_internal.inventory_sum(a.item_id, site_id, company_id, this_moment, view);
-		IF options ? 'holder' THEN
-			own := distsync_internal.inventory_own_holds(a.item_id, n.sites, options->>'holder', this_moment);
-		END IF;
 	END IF;
 	answer.item := a.sku;
 	answer.site := inventory_atp_whole.site;
@@ -214,27 +267,32 @@ BEGIN
 	answer.unit := COALESCE(inventory_atp_whole.unit, a.base_unit);
 	answer.as_of := greatest(inventory_atp_whole.at, this_moment);
 	answer.on_hand := n.on_hand;
-	answer.projected := n.projected + own;
+	answer.projected := n.projected;
 	answer.atp_book := n.atp_book;
 	answer.atp_phys := n.atp_phys;
-	answer.atp := n.atp + own;
+	answer.atp := n.atp;
 	answer.basis := n.basis;
 	answer.known_at := n.known_at;
 	answer.valid_until := n.moves_at;
-	answer.detail := n.detail;
-	IF n.moves AND answer.as_of > this_moment THEN
-		SELECT c.projected, c.atp INTO answer.projected, answer.atp
-		FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.moment <= answer.as_of ORDER BY c.moment DESC LIMIT 1;
+	answer.detail := n.detail || CASE WHEN a.status = 'active' THEN '{}' ELSE jsonb_build_object('status', a.status) END;
+	quotas := CASE WHEN n.sites IS NOT NULL THEN distsync_internal.inventory_shared(a.item_id, a.kit) ELSE '{}' END;
+	answer.available_at := CASE WHEN n.atp >= a.base_quantity THEN answer.as_of END;
+	IF quotas <> '{}' OR n.moves AND (answer.as_of > this_moment OR answer.available_at IS NULL) THEN
+		SELECT (array_agg(c.projected ORDER BY c.moment DESC) FILTER (WHERE c.moment <= answer.as_of))[1] AS projected, (array_agg(c.atp ORDER BY c.moment DESC) FILTER (WHERE c.moment <= answer.as_of))[1] AS atp,
+			(array_agg(c.binds ORDER BY c.moment DESC) FILTER (WHERE c.moment <= answer.as_of))[1] AS binds, min(c.moment) FILTER (WHERE c.moment > answer.as_of AND (c.atp >= a.base_quantity OR c.atp IS NULL)) AS later
+		INTO w FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options, a.step) c;
+		answer.projected := w.projected;
+		answer.atp := w.atp;
+		answer.available_at := CASE WHEN w.atp >= a.base_quantity OR w.atp IS NULL THEN answer.as_of ELSE w.later END;
+		answer.detail := answer.detail || CASE WHEN w.binds IS NULL THEN '{}' ELSE jsonb_build_object('quota', w.binds) END;
 	END IF;
 	IF answer.atp IS NULL THEN
 		answer.basis := 'lead_time';
 	END IF;
-	answer.available_at := CASE WHEN answer.atp >= a.base_quantity OR answer.atp IS NULL THEN answer.as_of
-		WHEN n.moves THEN (SELECT min(c.moment) FROM distsync_internal.inventory_walk(a.item_id, a.kit, n.sites, this_moment, options) c WHERE c.moment > answer.as_of AND (c.atp >= a.base_quantity OR c.atp IS NULL)) END;
-	IF n.sites IS NOT NULL AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = a.item_id) THEN
-		answer := distsync_internal.inventory_quota_limit(answer, a.item_id, n.sites, a.base_quantity, this_moment, options);
+	IF quotas <> '{}' THEN
+		answer.valid_until := least(answer.valid_until, (SELECT min(b.turn) FROM dist.stock_quota q CROSS JOIN LATERAL (VALUES (lower(q.period)), (upper(q.period))) b(turn) WHERE q.item_id = ANY (quotas) AND b.turn > this_moment));
 	END IF;
-	answer := distsync_internal.inventory_atp_more(answer, a.item_id, a.kit, a.base_quantity, n.sites, CASE WHEN options ? 'holder' THEN NULL ELSE n.amounts END, this_moment, options);
+	answer := distsync_internal.inventory_atp_more(answer, a.item_id, a.kit, a.base_quantity, n.sites, CASE WHEN quotas = '{}' THEN n.amounts END, this_moment, options);
 	IF a.numerator <> a.denominator THEN
 		answer := distsync_internal.inventory_in_unit(answer, a.numerator, a.denominator);
 	END IF;
@@ -253,7 +311,7 @@ CREATE FUNCTION distsync.atp(item text, quantity numeric DEFAULT 1, unit text DE
 RETURNS distsync_internal.inventory_atp
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
-	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (its own holds do not count against it), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail names what is not 0: held, committed, promised_later (of these, for a later date), demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
+	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (what it holds itself does not count, neither against stock nor against its quotas), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail.status: blocked | inactive, why nothing of it may be promised; detail names what is not 0: held, committed, promised_later (of these, for a later date), demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
 
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
@@ -271,10 +329,12 @@ DECLARE
 	one_basis text;
 	base numeric;
 	promised numeric;
+	active boolean := (SELECT i.status = 'active' FROM dist.item i WHERE i.item_id = inventory_sum.item_id);
 	held numeric := 0;
 	committed numeric := 0;
 	due numeric := 0;
 	inbound numeric := 0;
+	own numeric := 0;
 BEGIN
 	on_hand := 0;
 	projected := 0;
@@ -298,29 +358,26 @@ BEGIN
 			SELECT v.doubt, v.next_doubt INTO one_doubt, next_doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_sum.at) v;
 			doubt := COALESCE(doubt, one_doubt);
 		END IF;
+		IF view.holder IS NOT NULL THEN
+			SELECT o.own, m.low + o.lift INTO own, m.low FROM distsync_internal.inventory_own_part(inventory_sum.item_id, m.site_id, m.phys, m.book, view.holder, inventory_sum.at) o;
+		END IF;
 		IF view.shelf_days IS NOT NULL THEN
 			lost := distsync_internal.inventory_short_lived(inventory_sum.item_id, m.site_id, inventory_sum.at, view.shelf_days);
 			m.phys := m.phys - lost.phys;
 			m.book := m.book - lost.book;
 			m.turns_at := least(m.turns_at, lost.turns_at);
 		END IF;
-		IF view.use_safety THEN
-			m.low := m.low + m.safety;
-		END IF;
+		m.low := m.low + CASE WHEN view.use_safety THEN m.safety ELSE 0 END;
 		one_basis := distsync_internal.inventory_basis(mode, m.phys, m.book, one_doubt);
 		base := distsync_internal.inventory_base(m.phys, m.book, 0, 0, mode, one_doubt);
-		promised := m.held + m.committed - m.backorder;
+		promised := m.held + m.committed - own - m.backorder;
 		sites := sites || m.site_id;
-		amounts := amounts || greatest(0, base + m.low - promised);
+		amounts := amounts || CASE WHEN active THEN COALESCE(div(greatest(0, base + m.low - promised), view.step) * view.step, greatest(0, base + m.low - promised)) ELSE 0 END;
 		on_hand := on_hand + base;
-		projected := projected + base + m.due - m.held - m.committed + m.inbound;
+		projected := projected + base + m.due - m.held - m.committed + own + m.inbound;
 		atp := atp + amounts[cardinality(amounts)];
-		IF m.book IS NOT NULL THEN
-			atp_book := COALESCE(atp_book, 0) + greatest(0, m.book + m.low - promised);
-		END IF;
-		IF m.phys IS NOT NULL THEN
-			atp_phys := COALESCE(atp_phys, 0) + greatest(0, m.phys + m.low - promised);
-		END IF;
+		atp_book := CASE WHEN m.book IS NULL THEN atp_book ELSE COALESCE(atp_book, 0) + CASE WHEN active THEN COALESCE(div(greatest(0, m.book + m.low - promised), view.step) * view.step, greatest(0, m.book + m.low - promised)) ELSE 0 END END;
+		atp_phys := CASE WHEN m.phys IS NULL THEN atp_phys ELSE COALESCE(atp_phys, 0) + CASE WHEN active THEN COALESCE(div(greatest(0, m.phys + m.low - promised), view.step) * view.step, greatest(0, m.phys + m.low - promised)) ELSE 0 END END;
 		basis := CASE WHEN basis IS NULL OR basis = one_basis THEN one_basis ELSE 'mixed' END;
 		moves := moves OR m.future;
 		moves_at := least(moves_at, m.turns_at, next_doubt);

@@ -89,6 +89,12 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_quota_used(q.item_id, q.quota_id, statement_timestamp()) AS used) u
 	WHERE u.used > q.quantity;
 	RETURN QUERY
+	SELECT 'what has left of a quota is no less than its reservations have shipped', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('shipped', k.shipped, 'reservations', sum(u.shipped))
+	FROM (SELECT r.item_id, r.site_id, x AS quota_id, sum(r.shipped) AS shipped FROM dist.reservation r CROSS JOIN LATERAL unnest(r.quota_ids) x WHERE r.quota_ids IS NOT NULL AND r.shipped > 0 GROUP BY 1, 2, 3) u
+	JOIN dist.stock_quota q ON q.item_id = u.item_id AND q.quota_id = u.quota_id LEFT JOIN dist.item i ON i.item_id = q.item_id
+	CROSS JOIN LATERAL (SELECT COALESCE(sum(s.quantity), 0) AS shipped FROM dist.stock_quota_shipped s WHERE s.item_id = u.item_id AND s.quota_id = u.quota_id AND s.site_id = u.site_id) k
+	WHERE k.shipped < u.shipped GROUP BY i.sku, q.scope_kind, q.scope_key, q.quota_id, k.shipped;
+	RETURN QUERY
 	SELECT 'no more of a reservation is shipped than committed, and its state agrees', 'reservation', r.reservation_id::text, jsonb_build_object('state', r.state, 'quantity', r.quantity, 'committed', r.committed, 'shipped', r.shipped)
 	FROM dist.reservation r
 	WHERE r.shipped > r.committed OR r.committed > r.quantity

@@ -55,6 +55,9 @@ BEGIN
 			NULL::numeric AS rest, NULL::numeric AS own, NULL::text AS lots
 		FROM distsync_internal.inventory_changes(inventory_course.item_id, inventory_course.site_id, inventory_course.at, own_keys, own_quantities) x GROUP BY x.moment
 		UNION ALL
+		-- what the one who asks is promised for then is not in his way
+		SELECT h.moment, 0, h.quantity, -h.quantity, NULL, NULL, NULL FROM distsync_internal.inventory_own_holds(inventory_course.item_id, inventory_course.site_id, view.holder, inventory_course.at) h WHERE view.holder IS NOT NULL AND h.moment > inventory_course.at
+		UNION ALL
 		SELECT v.moment, 0, 0, 0, distsync_internal.inventory_base(inventory_course.phys - l.phys - v.phys, inventory_course.book - l.book - v.book, 0, 0, seen.mode, inventory_course.doubt), NULL, v.lots
 		FROM l CROSS JOIN distsync_internal.inventory_expiries(inventory_course.item_id, inventory_course.site_id, inventory_course.at, view.shelf_days) v
 		UNION ALL

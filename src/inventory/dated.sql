@@ -30,10 +30,10 @@ BEGIN
 			CROSS JOIN LATERAL distsync_internal.inventory_levels(a.items, a.sites, inventory_outlooks.at, options, own_keys, own_quantities) l
 			WINDOW w AS (PARTITION BY l.item_id, l.site_id ORDER BY l.moment)
 		), f AS (
-			SELECT l.*, CASE WHEN l.moment >= l.lead_at THEN 'Infinity' ELSE min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.run - l.kept END) OVER (PARTITION BY l.item_id, l.site_id ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) END AS free
-			FROM l
+			SELECT l.*, CASE WHEN i.status <> 'active' THEN '-Infinity' WHEN l.moment >= l.lead_at THEN 'Infinity' ELSE min(CASE WHEN l.moment > l.lead_at THEN NULL ELSE l.run - l.kept END) OVER (PARTITION BY l.item_id, l.site_id ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING) END AS free
+			FROM l JOIN dist.item i ON i.item_id = l.item_id
 		), o AS (
-			SELECT f.item_id, f.site_id, array_agg(f.moment ORDER BY f.moment) AS moments, array_agg(f.free ORDER BY f.moment) AS free, max(f.kept) AS kept, CASE WHEN count(f.rest) > 0 THEN ROW(array_agg(f.run ORDER BY f.moment), array_agg(f.rest ORDER BY f.moment),
+			SELECT f.item_id, f.site_id, array_agg(f.moment ORDER BY f.moment) AS moments, array_agg(f.free ORDER BY f.moment) AS free, max(f.kept) AS kept, CASE WHEN count(f.rest) > 0 AND min(f.free) > '-Infinity' THEN ROW(array_agg(f.run ORDER BY f.moment), array_agg(f.rest ORDER BY f.moment),
 				array_agg(f.own ORDER BY f.moment))::distsync_internal.inventory_course END AS course FROM f GROUP BY f.item_id, f.site_id
 		)
 		SELECT COALESCE(array_agg(CASE WHEN o.course IS NULL THEN ROW(o.item_id, o.site_id, o.moments, o.free, NULL, 0, NULL, NULL)::distsync_internal.inventory_outlook
@@ -114,7 +114,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_outlook_quotas(distsync_internal
 	'Outlooks as far as quotas go (of options.quotas if it says which are locked), budgets {item_id: what may be promised of it over all sites} and asides {item_id: what of the sum over its sites is for others}; base units. options: customer_id, channel_id. Items without quotas stay as they are.';
 
 -- inventory_rooms does the listing of what a line could get at each date: of a kit the scarcest component decides.
-CREATE FUNCTION distsync_internal.inventory_rooms(outlook distsync_internal.inventory_outlook[], line distsync_internal.inventory_line, parts jsonb, kit boolean, after timestamptz, budgets jsonb, asides jsonb)
+CREATE FUNCTION distsync_internal.inventory_rooms(outlook distsync_internal.inventory_outlook[], line distsync_internal.inventory_line, parts jsonb, kit boolean, after timestamptz, budgets jsonb, asides jsonb, step numeric)
 RETURNS TABLE (moment timestamptz, sites bigint[], amounts numeric[], most numeric, best numeric)
 LANGUAGE plpgsql STABLE ROWS 20 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -126,7 +126,7 @@ BEGIN
 			SELECT u.*, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e JOIN unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n) ON u.item_id = (e.value->>0)::bigint
 			WHERE line.site_id IS NULL OR u.site_id = line.site_id
 		), f AS (
-			SELECT m.moment, o.site_id, min(o.n) AS n, min(CASE WHEN kit THEN floor(least(x.free, o.rest) / o.per) ELSE least(x.free, o.rest) END) AS amount
+			SELECT m.moment, o.site_id, min(o.n) AS n, distsync_internal.inventory_in_steps(min(CASE WHEN kit THEN floor(least(x.free, o.rest) / o.per) ELSE least(x.free, o.rest) END), step) AS amount
 			FROM (SELECT inventory_rooms.after AS moment UNION SELECT t.moment FROM o CROSS JOIN unnest(o.moments) t(moment) WHERE t.moment > inventory_rooms.after) m
 			CROSS JOIN o CROSS JOIN LATERAL (SELECT o.free[greatest(1, width_bucket(m.moment, o.moments))] AS free) x
 			GROUP BY m.moment, o.site_id HAVING count(*) = pieces
@@ -141,12 +141,13 @@ BEGIN
 							- (asides->>p.item)::numeric)) AS amount) b));
 				END IF;
 			END LOOP;
+			most := distsync_internal.inventory_in_steps(most, step);
 		END IF;
 		RETURN NEXT;
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_rooms(distsync_internal.inventory_outlook[], distsync_internal.inventory_line, jsonb, boolean, timestamptz, jsonb, jsonb) IS
+COMMENT ON FUNCTION distsync_internal.inventory_rooms(distsync_internal.inventory_outlook[], distsync_internal.inventory_line, jsonb, boolean, timestamptz, jsonb, jsonb, numeric) IS
 	'For an instant and each later moment at which it changes: what each site that may serve a line could, in the order in which sites are tried, the sum as far as budgets and asides allow it, and the most that one has; base units, or whole kits, whose parts are [[item_id, base units in a kit], ...].';
 
 CREATE TYPE distsync_internal.inventory_plan AS (
@@ -180,10 +181,10 @@ BEGIN
 	plan.rest := line.quantity;
 	plan.available := 0;
 	plan.until := NULL;
-	FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, COALESCE(only_at, greatest(at, line.requested_at)), plan.budgets, asides) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
+	FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, COALESCE(only_at, greatest(at, line.requested_at)), plan.budgets, asides, (options->'steps'->>(line.ordinal::text))::numeric) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
 		IF lots AND plan.rest < line.quantity THEN
 			-- what was taken of a lot before it expires is not missing afterwards
-			SELECT * INTO m FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, m.moment, plan.budgets, asides) LIMIT 1;
+			SELECT * INTO m FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, m.moment, plan.budgets, asides, (options->'steps'->>(line.ordinal::text))::numeric) LIMIT 1;
 			plan.available := greatest(plan.available, line.quantity - plan.rest + m.most);
 		ELSE
 			plan.available := greatest(plan.available, m.most);

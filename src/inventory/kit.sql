@@ -72,26 +72,27 @@ LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	WITH c AS MATERIALIZED (SELECT * FROM distsync_internal.inventory_components(inventory_kit_parts.kit_id))
-	SELECT s.site_id, c.sku, c.per, n.on_hand, n.projected + o.own, n.atp_book, n.atp_phys, n.atp + o.own, n.basis, n.moves, n.moves_at, n.known_at
+	SELECT s.site_id, c.sku, c.per, n.on_hand, n.projected, n.atp_book, n.atp_phys, n.atp, n.basis, n.moves, n.moves_at, n.known_at
 	FROM c CROSS JOIN distsync_internal.inventory_kit_sites(inventory_kit_parts.kit_id, for_site, for_company) s
-	CROSS JOIN LATERAL distsync_internal.inventory_sum(c.item_id, s.site_id, NULL, inventory_kit_parts.at, distsync_internal.inventory_viewed(options, c.item_id)) n
-	CROSS JOIN LATERAL (SELECT CASE WHEN options->>'holder' IS NOT NULL THEN distsync_internal.inventory_own_holds(c.item_id, ARRAY[s.site_id], options->>'holder', inventory_kit_parts.at) ELSE 0 END AS own) o;
+	CROSS JOIN LATERAL distsync_internal.inventory_sum(c.item_id, s.site_id, NULL, inventory_kit_parts.at, distsync_internal.inventory_viewed(options, c.item_id)) n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_kit_parts(bigint, bigint, bigint, timestamptz, jsonb) IS
-	'The components of a kit at each site (NULL = all, of a company if given) that may promise all of them: base units in a kit, and the numbers of atp() for it in base units, with the own holds of options.holder.';
+	'The components of a kit at each site (NULL = all, of a company if given) that may promise all of them: base units in a kit, and the numbers of atp() for it in base units, without quotas.';
 
 -- inventory_kit_sum does for a kit what inventory_sum does for an item: at each site the component decides that there is least of.
-CREATE FUNCTION distsync_internal.inventory_kit_sum(kit_id bigint, site_id bigint, company_id bigint, at timestamptz, options jsonb, OUT sites bigint[], OUT amounts numeric[], OUT on_hand numeric, OUT projected numeric,
+CREATE FUNCTION distsync_internal.inventory_kit_sum(kit_id bigint, site_id bigint, company_id bigint, at timestamptz, options jsonb, step numeric, OUT sites bigint[], OUT amounts numeric[], OUT on_hand numeric, OUT projected numeric,
 	OUT atp_book numeric, OUT atp_phys numeric, OUT atp numeric, OUT basis text, OUT moves boolean, OUT moves_at timestamptz, OUT known_at timestamptz, OUT detail jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	active boolean := (SELECT i.status = 'active' FROM dist.item i WHERE i.item_id = inventory_kit_sum.kit_id);
 BEGIN
 	WITH p AS MATERIALIZED (
 		SELECT * FROM distsync_internal.inventory_kit_parts(inventory_kit_sum.kit_id, inventory_kit_sum.site_id, inventory_kit_sum.company_id, inventory_kit_sum.at, inventory_kit_sum.options)
 	), k AS (
-		SELECT p.site_id, min(floor(p.on_hand / p.per)) AS on_hand, min(floor(p.projected / p.per)) AS projected, min(floor(p.atp_book / p.per)) AS atp_book, min(floor(p.atp_phys / p.per)) AS atp_phys,
-			min(floor(p.atp / p.per)) AS atp
+		SELECT p.site_id, min(floor(p.on_hand / p.per)) AS on_hand, min(floor(p.projected / p.per)) AS projected, CASE WHEN active THEN distsync_internal.inventory_in_steps(min(floor(p.atp_book / p.per)), step) ELSE 0 END AS atp_book,
+			CASE WHEN active THEN distsync_internal.inventory_in_steps(min(floor(p.atp_phys / p.per)), step) ELSE 0 END AS atp_phys, CASE WHEN active THEN distsync_internal.inventory_in_steps(min(floor(p.atp / p.per)), step) ELSE 0 END AS atp
 		FROM p GROUP BY p.site_id
 	), sums AS (
 		SELECT array_agg(k.site_id ORDER BY k.site_id) AS sites, array_agg(k.atp ORDER BY k.site_id) AS amounts, COALESCE(sum(k.on_hand), 0) AS on_hand, COALESCE(sum(k.projected), 0) AS projected, sum(k.atp_book) AS atp_book, sum(k.atp_phys) AS atp_phys, COALESCE(sum(k.atp), 0) AS atp FROM k
@@ -105,58 +106,8 @@ BEGIN
 	FROM sums u LEFT JOIN p ON true GROUP BY u.sites, u.amounts, u.on_hand, u.projected, u.atp_book, u.atp_phys, u.atp;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_kit_sum(bigint, bigint, bigint, timestamptz, jsonb) IS
-	'The numbers of atp() for a kit, whole kits: at each site as many as the scarcest component allows, added up over the sites; detail: components with what may be promised of each. options as in atp().';
-
--- inventory_kit_curve does the timeline of a kit: at each instant at which a component changes, what all of them allow.
-CREATE FUNCTION distsync_internal.inventory_kit_curve(kit_id bigint, site_ids bigint[], at timestamptz, options jsonb) RETURNS TABLE (moment timestamptz, projected numeric, atp numeric)
-LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-BEGIN
-	RETURN QUERY
-	WITH c AS MATERIALIZED (
-		SELECT k.item_id, k.per, u.site_id, distsync_internal.inventory_viewed(options, k.item_id) AS view,
-			CASE WHEN options->>'holder' IS NOT NULL THEN distsync_internal.inventory_own_holds(k.item_id, ARRAY[u.site_id], options->>'holder', inventory_kit_curve.at) ELSE 0 END AS own
-		FROM distsync_internal.inventory_components(inventory_kit_curve.kit_id) k CROSS JOIN unnest(site_ids) u(site_id)
-	), part AS MATERIALIZED (
-		SELECT c.item_id, c.site_id, v.moment, floor((v.projected + c.own) / c.per) AS projected, v.atp IS NULL AS unlimited, floor((v.atp + c.own) / c.per) AS atp
-		FROM c CROSS JOIN LATERAL distsync_internal.inventory_curve(c.item_id, ARRAY[c.site_id], inventory_kit_curve.at, c.view) v
-	), filled AS (
-		-- each component is at each moment as it was after its last change
-		SELECT m.moment, c.item_id, c.site_id, p.projected, p.unlimited, p.atp, count(p.moment) OVER (PARTITION BY c.item_id, c.site_id ORDER BY m.moment) AS run
-		FROM (SELECT DISTINCT x.moment FROM part x) m CROSS JOIN c LEFT JOIN part p ON p.item_id = c.item_id AND p.site_id = c.site_id AND p.moment = m.moment
-	), now AS (
-		SELECT f.moment, f.site_id, max(f.projected) OVER w AS projected, bool_or(f.unlimited) OVER w AS unlimited, max(f.atp) OVER w AS atp FROM filled f WINDOW w AS (PARTITION BY f.item_id, f.site_id, f.run)
-	), site AS (
-		SELECT n.moment, n.site_id, min(COALESCE(n.projected, 0)) AS projected, bool_and(COALESCE(n.unlimited, false)) AS unlimited, min(CASE WHEN n.unlimited THEN NULL ELSE COALESCE(n.atp, 0) END) AS atp
-		FROM now n GROUP BY n.moment, n.site_id
-	)
-	SELECT s.moment, sum(s.projected), CASE WHEN NOT bool_or(s.unlimited) THEN sum(s.atp) END FROM site s GROUP BY s.moment;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_kit_curve(bigint, bigint[], timestamptz, jsonb) IS
-	'Timeline of a kit over sites, whole kits: what is projected and what may be promised from each instant on (NULL = any quantity). options as in atp().';
-
--- inventory_walk does the timeline of whatever is asked for, an item or a kit.
-CREATE FUNCTION distsync_internal.inventory_walk(item_id bigint, kit boolean, site_ids bigint[], at timestamptz, options jsonb) RETURNS TABLE (moment timestamptz, projected numeric, atp numeric)
-LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	own numeric := 0;
-BEGIN
-	IF inventory_walk.kit THEN
-		RETURN QUERY SELECT * FROM distsync_internal.inventory_kit_curve(inventory_walk.item_id, site_ids, inventory_walk.at, options);
-		RETURN;
-	END IF;
-	IF options->>'holder' IS NOT NULL THEN
-		own := distsync_internal.inventory_own_holds(inventory_walk.item_id, site_ids, options->>'holder', inventory_walk.at);
-	END IF;
-	RETURN QUERY SELECT c.moment, c.projected + own, c.atp + own
-	FROM distsync_internal.inventory_curve(inventory_walk.item_id, site_ids, inventory_walk.at, distsync_internal.inventory_viewed(options, inventory_walk.item_id)) c;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_walk(bigint, boolean, bigint[], timestamptz, jsonb) IS
-	'What is projected and what may be promised of an item (base units) or a kit from each instant on, over these sites, with the own holds of options.holder; options as in atp().';
+COMMENT ON FUNCTION distsync_internal.inventory_kit_sum(bigint, bigint, bigint, timestamptz, jsonb, numeric) IS
+	'The numbers of atp() for a kit, whole kits: at each site as many as the scarcest component allows, added up over the sites, without quotas; detail: components with what may be promised of each. options as in atp(); step: so many kits at a time (NULL = one).';
 
 -- inventory_substitutes does the listing of what may stand in for an item, by rank, with the same question asked of each.
 CREATE FUNCTION distsync_internal.inventory_substitutes(item_id bigint, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS jsonb

@@ -14,7 +14,7 @@ BEGIN
 	WITH site AS MATERIALIZED (
 		SELECT m.item_id, m.site_id, distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.due AS stock,
 			m.held + m.committed - m.inbound - COALESCE(t.quantity, 0) AS promised, m.safety, m.lead_at, m.phys + m.outside AS phys, m.book + m.in_flight AS book,
-			ROW('conservative', false, CASE WHEN shelf THEN distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer) END)::distsync_internal.inventory_view AS view
+			ROW('conservative', false, CASE WHEN shelf THEN distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer) END, NULL, NULL)::distsync_internal.inventory_view AS view
 		FROM (SELECT n.* FROM distsync_internal.inventory_now(item_ids, site_ids, inventory_levels.at) n WHERE own_keys IS NULL
 			UNION ALL SELECT t.* FROM distsync_internal.inventory_terms(item_ids, site_ids, inventory_levels.at, own_keys, own_quantities) t WHERE own_keys IS NOT NULL) m
 		LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_levels.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf

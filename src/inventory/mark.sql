@@ -34,15 +34,15 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_channel_marks() IS 'Statement trigger on dist.channel: items of channels that sell for another company are told anew.';
 
--- inventory_item_marks does the same for items that get another code or unit, or become kits.
+-- inventory_item_marks does the same for items that get another code or unit, become kits, or are blocked.
 CREATE FUNCTION distsync_internal.inventory_item_marks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.inventory_mark(ARRAY(SELECT c.item_id FROM come c JOIN gone g ON g.item_id = c.item_id AND (g.sku, g.base_unit, g.kit) IS DISTINCT FROM (c.sku, c.base_unit, c.kit)));
+	PERFORM distsync_internal.inventory_mark(ARRAY(SELECT c.item_id FROM come c JOIN gone g ON g.item_id = c.item_id AND (g.sku, g.base_unit, g.kit, g.status) IS DISTINCT FROM (c.sku, c.base_unit, c.kit, c.status)));
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_item_marks() IS 'Statement trigger on dist.item: items that are called or counted otherwise are told anew.';
+COMMENT ON FUNCTION distsync_internal.inventory_item_marks() IS 'Statement trigger on dist.item: items that are called or counted otherwise, or may be promised no longer or again, are told anew.';
 
 -- inventory_state_changed does the deriving of pools anew when stock in some state may be promised, or no longer may. Pools change, and
 -- that is captured.

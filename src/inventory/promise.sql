@@ -17,7 +17,7 @@ CREATE TYPE distsync_internal.inventory_free AS (
 	code		text,
 	free		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_free IS 'What may still be promised of an item at a site, base units, below 0 where more is wanted than there is; in the order in which sites are tried.';
+COMMENT ON TYPE distsync_internal.inventory_free IS 'What may still be promised of an item at a site, base units, below 0 where more is wanted than there is, -Infinity of an item that is not active; in the order in which sites are tried.';
 
 CREATE TYPE distsync_internal.inventory_grant AS (
 	ordinal		integer,
@@ -127,14 +127,14 @@ BEGIN
 		FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
 		CROSS JOIN LATERAL distsync_internal.inventory_sites(l.item_id, l.site_id, (options->>'company_id')::bigint) s
 	)
-	SELECT array_agg(ROW(k.item_id, k.site_id, k.code,
+	SELECT array_agg(ROW(k.item_id, k.site_id, k.code, CASE WHEN i.status <> 'active' THEN '-Infinity' ELSE
 			distsync_internal.inventory_base(m.phys - COALESCE(x.phys, 0), m.book - COALESCE(x.book, 0), m.in_flight, m.outside, 'conservative', NULL) + m.low + m.backorder - m.held - m.committed
-				+ CASE WHEN (options->>'use_safety')::boolean THEN m.safety ELSE 0 END + COALESCE(t.quantity, 0))::distsync_internal.inventory_free
+				+ CASE WHEN (options->>'use_safety')::boolean THEN m.safety ELSE 0 END + COALESCE(t.quantity, 0) END)::distsync_internal.inventory_free
 		ORDER BY k.item_id, k.rank, k.code COLLATE "C") INTO result
 	FROM (SELECT array_agg(item_id) AS items, array_agg(site_id) AS sites FROM k) a
 	CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_free.at) m
 	LEFT JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_free.at, distsync_internal.inventory_shelf(m.item_id, customer, (options->>'min_shelf_days')::integer)) x ON shelf
-	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id
+	JOIN k ON k.item_id = m.item_id AND k.site_id = m.site_id JOIN dist.item i ON i.item_id = k.item_id
 	LEFT JOIN jsonb_to_recordset(options->'taken') t(item_id bigint, site_id bigint, quantity numeric) ON t.item_id = m.item_id AND t.site_id = m.site_id;
 	RETURN result;
 END

@@ -43,9 +43,9 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	WITH part AS MATERIALIZED (
-		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit, 1::bigint AS parts FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
+		SELECT i.item_id AS whole_id, i.item_id, 1::numeric AS per, false AS kit, 1::bigint AS parts, i.status = 'active' AS active FROM dist.item i WHERE i.item_id = ANY (items) AND NOT i.kit
 		UNION ALL
-		SELECT i.item_id, c.item_id, c.per, true, count(*) OVER (PARTITION BY i.item_id) FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c WHERE i.item_id = ANY (items) AND i.kit
+		SELECT i.item_id, c.item_id, c.per, true, count(*) OVER (PARTITION BY i.item_id), i.status = 'active' AND x.status = 'active' FROM dist.item i CROSS JOIN LATERAL distsync_internal.inventory_components(i.item_id) c JOIN dist.item x ON x.item_id = c.item_id WHERE i.item_id = ANY (items) AND i.kit
 	), asked AS MATERIALIZED (
 		SELECT u AS whole_id, 'conservative' AS mode FROM unnest(items) u
 		UNION SELECT c.item_id, c.mode FROM dist.channel_item c WHERE c.item_id = ANY (items)
@@ -62,12 +62,12 @@ BEGIN
 		FROM (SELECT array_agg(q.item_id) AS items, array_agg(q.site_id) AS sites FROM pool q WHERE q.past HAVING count(*) > 0) a
 		CROSS JOIN LATERAL distsync_internal.inventory_now(a.items, a.sites, inventory_site_atp.at) m
 	), o AS (
-		SELECT p.whole_id, p.parts, p.kit, p.per, l.site_id, l.code, l.company_id, a.mode, n.changed_at, greatest(0, n.rest + CASE a.mode
+		SELECT p.whole_id, p.parts, p.kit, p.per, p.active, l.site_id, l.code, l.company_id, a.mode, n.changed_at, greatest(0, n.rest + CASE a.mode
 			WHEN 'conservative' THEN COALESCE(least(n.phys, n.book), 0)
 			ELSE distsync_internal.inventory_base(n.phys, n.book, 0, 0, a.mode, CASE WHEN l.doubtful THEN 'stale' END) END) AS atp
 		FROM part p JOIN asked a ON a.whole_id = p.whole_id JOIN n ON n.item_id = p.item_id JOIN place l ON l.site_id = n.site_id
 	)
-	SELECT o.whole_id, o.site_id, o.code, o.company_id, o.mode, min(CASE WHEN o.kit THEN floor(o.atp / o.per) ELSE o.atp END), max(o.changed_at)
+	SELECT o.whole_id, o.site_id, o.code, o.company_id, o.mode, min(CASE WHEN NOT o.active THEN 0 WHEN o.kit THEN floor(o.atp / o.per) ELSE o.atp END), max(o.changed_at)
 	FROM o GROUP BY o.whole_id, o.parts, o.site_id, o.code, o.company_id, o.mode
 	HAVING count(*) = o.parts;
 END
@@ -103,16 +103,19 @@ BEGIN
 	RETURN QUERY
 	WITH n AS MATERIALIZED (SELECT o.* FROM unnest(offers) o
 	), c AS MATERIALIZED (
-		SELECT ci.*, ch.code, ch.company_id, EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = ci.item_id) AS shares
-		FROM dist.channel_item ci JOIN dist.channel ch ON ch.channel_id = ci.channel_id WHERE ci.item_id = ANY (items)
+		SELECT ci.*, ch.code, ch.company_id, i.kit, distsync_internal.inventory_shared(ci.item_id, i.kit) <> '{}' AS shares
+		FROM dist.channel_item ci JOIN dist.channel ch ON ch.channel_id = ci.channel_id JOIN dist.item i ON i.item_id = ci.item_id WHERE ci.item_id = ANY (items)
 	), sums AS (
-		SELECT c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares, sum(n.atp) AS everywhere, sum(n.atp) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS atp,
+		SELECT c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares, c.kit, c.mode, sum(n.atp) AS everywhere, sum(n.atp) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS atp,
 			array_agg(n.site_id ORDER BY n.code) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS sites,
 			array_agg(n.atp ORDER BY n.code) FILTER (WHERE n.company_id = c.company_id OR c.company_id IS NULL) AS amounts
 		FROM c LEFT JOIN n ON n.item_id = c.item_id AND n.mode = c.mode
-		GROUP BY c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares
+		GROUP BY c.item_id, c.channel_id, c.code, c.buffer, c.cap, c.threshold, c.shares, c.kit, c.mode
 	)
-	SELECT s.item_id, s.channel_id, s.code, distsync_internal.inventory_shown(COALESCE(CASE WHEN s.shares AND s.sites IS NOT NULL
+	SELECT s.item_id, s.channel_id, s.code, distsync_internal.inventory_shown(COALESCE(CASE WHEN s.shares AND s.kit AND s.sites IS NOT NULL
+		-- what components have set aside is in no number of the kit: it is reckoned as atp() does
+		THEN (SELECT least(w.atp, s.atp) FROM distsync_internal.inventory_walk(s.item_id, true, s.sites, inventory_channels.at, jsonb_build_object('mode', s.mode, 'channel_id', s.channel_id, 'customer_id', NULL)) w ORDER BY w.moment LIMIT 1)
+		WHEN s.shares AND s.sites IS NOT NULL
 		THEN distsync_internal.inventory_within_share(s.item_id, s.channel_id, s.sites, s.amounts, s.everywhere, inventory_channels.at) ELSE s.atp END, 0), s.buffer, s.cap, s.threshold) FROM sums s;
 END
 $$;

@@ -4,18 +4,37 @@
 -- for that. Locks: quotas before demands and pools. Who promises writes the row of the quota, so that a transaction that does not see
 -- what another one has promised fails instead of overdrawing.
 
--- inventory_quota_used does the sum of what is promised from a quota.
-CREATE FUNCTION distsync_internal.inventory_quota_used(item_id bigint, quota_id bigint, at timestamptz) RETURNS numeric
+-- inventory_quota_used does the sum of what is promised from a quota: what has left, which is kept for each site, and what is live.
+CREATE FUNCTION distsync_internal.inventory_quota_used(item_id bigint, quota_id bigint, at timestamptz, but_holder text DEFAULT NULL) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN (SELECT COALESCE(sum(CASE WHEN r.state IN ('released', 'expired', 'void') THEN 0 WHEN r.state = 'held' AND r.expires_at <= inventory_quota_used.at THEN r.committed ELSE r.quantity END), 0)
-		FROM dist.reservation r WHERE r.item_id = inventory_quota_used.item_id AND r.quota_ids IS NOT NULL AND inventory_quota_used.quota_id = ANY (r.quota_ids));
+	RETURN COALESCE((SELECT sum(s.quantity) FROM dist.stock_quota_shipped s WHERE s.item_id = inventory_quota_used.item_id AND s.quota_id = inventory_quota_used.quota_id), 0)
+		+ COALESCE((SELECT sum(CASE WHEN r.state = 'held' AND r.expires_at <= inventory_quota_used.at THEN r.committed ELSE r.quantity END - r.shipped) FROM dist.reservation r
+			WHERE r.item_id = inventory_quota_used.item_id AND r.state IN ('held', 'committed') AND r.quota_ids IS NOT NULL AND inventory_quota_used.quota_id = ANY (r.quota_ids)
+				AND (but_holder IS NULL OR r.holder <> but_holder)), 0);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_used(bigint, bigint, timestamptz) IS 'What is promised from a quota as of an instant, with what has shipped, base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_used(bigint, bigint, timestamptz, text) IS 'What is promised from a quota as of an instant, with what has shipped, base units; but_holder: as if that one had no live reservations (NULL = all count).';
+
+-- inventory_quota_ship does the keeping of what has left of quotas, so that what is used of one is not summed up over all its history.
+CREATE FUNCTION distsync_internal.inventory_quota_ship(item_id bigint, site_id bigint, quota_ids bigint[], quantity numeric) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF inventory_quota_ship.quantity < 0 THEN
+		UPDATE dist.stock_quota_shipped s SET quantity = s.quantity + inventory_quota_ship.quantity
+		WHERE s.item_id = inventory_quota_ship.item_id AND s.site_id = inventory_quota_ship.site_id AND s.quota_id = ANY (quota_ids);
+		RETURN;
+	END IF;
+	INSERT INTO dist.stock_quota_shipped AS s (item_id, quota_id, site_id, quantity)
+	SELECT inventory_quota_ship.item_id, u, inventory_quota_ship.site_id, inventory_quota_ship.quantity FROM unnest(quota_ids) u
+	WHERE EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = inventory_quota_ship.item_id AND q.quota_id = u) ORDER BY u
+	ON CONFLICT ON CONSTRAINT stock_quota_shipped_pk DO UPDATE SET quantity = s.quantity + excluded.quantity;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_ship(bigint, bigint, bigint[], numeric) IS 'Adds what a reservation at a site has shipped (below 0: what has not left after all) to the quotas that it draws on (NULL = none), as far as they are there still, base units. The caller holds the pool''s lock.';
 
 -- inventory_quota_mine does the finding of the shares that somebody draws on: all that name him, or else the collective ones.
-CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL)
+CREATE FUNCTION distsync_internal.inventory_quota_mine(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL, used_at timestamptz DEFAULT NULL, but_holder text DEFAULT NULL)
 RETURNS TABLE (quota_id bigint, scope_kind text, scope_key text, rest numeric)
 LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -31,114 +50,28 @@ BEGIN
 		FROM dist.stock_quota s
 		WHERE s.item_id = inventory_quota_mine.item_id AND s.site_id = inventory_quota_mine.site_id AND s.period @> inventory_quota_mine.at AND (only_ids IS NULL OR s.quota_id = ANY (only_ids))
 	)
-	SELECT q.quota_id, q.scope_kind, q.scope_key, greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_mine.at)) FROM q
+	SELECT q.quota_id, q.scope_kind, q.scope_key, greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, COALESCE(used_at, inventory_quota_mine.at), but_holder)) FROM q
 	WHERE COALESCE(q.mine, false) OR q.scope_kind = 'collective' AND NOT EXISTS (SELECT FROM q o WHERE o.mine);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_mine(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS
-	'Quotas of an item at a site (0 = those over all sites) that a customer (or one above it, or its regions) and a channel draw on at an instant, with their rest in base units; the collective ones if none names them. only_ids: of these quotas (NULL = of all).';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_mine(bigint, bigint, bigint, bigint, timestamptz, bigint[], timestamptz, text) IS
+	'Quotas of an item at a site (0 = those over all sites) that a customer (or one above it, or its regions) and a channel draw on at an instant, with their rest in base units; the collective ones if none names them. only_ids: of these quotas (NULL = of all); used_at: as of when holds count (NULL = at); but_holder: whose do not.';
 
 -- inventory_quota_free does the rest of the shares that somebody draws on.
-CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL, OUT free numeric, OUT aside numeric, OUT binds jsonb)
+CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL, used_at timestamptz DEFAULT NULL, but_holder text DEFAULT NULL,
+	OUT free numeric, OUT aside numeric, OUT binds jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	SELECT m.rest, jsonb_build_object('kind', m.scope_kind, 'key', m.scope_key, 'free', trim_scale(m.rest)) INTO free, binds
-	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at, only_ids) m
+	FROM distsync_internal.inventory_quota_mine(inventory_quota_free.item_id, inventory_quota_free.site_id, inventory_quota_free.customer_id, inventory_quota_free.channel_id, inventory_quota_free.at, only_ids, used_at, but_holder) m
 	ORDER BY m.rest, m.scope_kind, m.scope_key COLLATE "C" LIMIT 1;
-	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, inventory_quota_free.at))), 0) FROM dist.stock_quota q
+	aside := CASE WHEN free IS NULL THEN (SELECT COALESCE(sum(greatest(0, q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, COALESCE(used_at, inventory_quota_free.at), but_holder))), 0) FROM dist.stock_quota q
 		WHERE q.item_id = inventory_quota_free.item_id AND q.site_id = inventory_quota_free.site_id AND q.period @> inventory_quota_free.at AND (only_ids IS NULL OR q.quota_id = ANY (only_ids))) ELSE 0 END;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS
-	'What a customer and channel may still take of an item at a site (0 = over all sites) by quota, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others. only_ids: of these quotas (NULL = of all).';
-
--- inventory_quota_offer does the availability of an item at an instant under quotas: of its own shares, those of each site and of all.
-CREATE FUNCTION distsync_internal.inventory_quota_offer(item_id bigint, site_ids bigint[], customer_id bigint, channel_id bigint, at timestamptz, as_of timestamptz, options jsonb, OUT offer numeric, OUT binds jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	s record;
-	q record;
-	here numeric;
-BEGIN
-	offer := 0;
-	FOR s IN
-		SELECT u.site_id, w.atp, x.code FROM unnest(site_ids) u(site_id) JOIN dist.site x ON x.site_id = u.site_id
-		LEFT JOIN LATERAL (SELECT c.atp FROM distsync_internal.inventory_walk(inventory_quota_offer.item_id, false, ARRAY[u.site_id], inventory_quota_offer.at, options) c
-			WHERE c.moment <= inventory_quota_offer.as_of ORDER BY c.moment DESC LIMIT 1) w ON true
-	LOOP
-		q := distsync_internal.inventory_quota_free(inventory_quota_offer.item_id, s.site_id, inventory_quota_offer.customer_id, inventory_quota_offer.channel_id, inventory_quota_offer.as_of);
-		here := CASE WHEN q.free IS NOT NULL THEN least(s.atp, q.free) ELSE greatest(0, s.atp - q.aside) END;
-		IF here IS DISTINCT FROM s.atp THEN
-			binds := COALESCE(q.binds, jsonb_build_object('kind', 'others', 'aside', trim_scale(q.aside))) || jsonb_build_object('site', s.code);
-		END IF;
-		offer := offer + here;
-	END LOOP;
-	q := distsync_internal.inventory_quota_free(inventory_quota_offer.item_id, 0, inventory_quota_offer.customer_id, inventory_quota_offer.channel_id, inventory_quota_offer.as_of);
-	IF q.free < offer OR q.free IS NOT NULL AND offer IS NULL THEN
-		offer := q.free;
-		binds := q.binds;
-	ELSIF q.aside > 0 THEN
-		-- what is set aside over all sites may lie at any of them
-		here := greatest(0, (SELECT c.atp FROM distsync_internal.inventory_walk(inventory_quota_offer.item_id, false, ARRAY(SELECT z.site_id FROM distsync_internal.inventory_sites(inventory_quota_offer.item_id) z),
-			inventory_quota_offer.at, options) c WHERE c.moment <= inventory_quota_offer.as_of ORDER BY c.moment DESC LIMIT 1) - q.aside);
-		IF here < offer THEN
-			offer := here;
-			binds := jsonb_build_object('kind', 'others', 'aside', trim_scale(q.aside));
-		END IF;
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_offer(bigint, bigint[], bigint, bigint, timestamptz, timestamptz, jsonb) IS
-	'What may be promised of an item over these sites as of an instant to a customer and channel (NULL = nobody in particular) under quotas, base units (NULL = any quantity), and the quota that binds: {"kind": customer | channel | region | collective | others, "key", "free" or "aside", "site"?}. options as in atp().';
-
--- inventory_quota_limit does the laying of quotas over an answer of atp().
-CREATE FUNCTION distsync_internal.inventory_quota_limit(answer distsync_internal.inventory_atp, item_id bigint, site_ids bigint[], base_quantity numeric, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	customer bigint := distsync_internal.master_party(options->>'customer', 'options.customer');
-	channel bigint := distsync_internal.master_channel(options->>'channel', 'options.channel');
-	o record;
-	moments timestamptz[];
-	lots boolean := EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = inventory_quota_limit.item_id AND b.expires_on IS NOT NULL AND b.quantity > 0);
-	low integer := 1;
-	high integer;
-	middle integer;
-BEGIN
-	o := distsync_internal.inventory_quota_offer(inventory_quota_limit.item_id, site_ids, customer, channel, inventory_quota_limit.at, answer.as_of, options);
-	answer.valid_until := least(answer.valid_until, (SELECT min(b.turn) FROM dist.stock_quota q CROSS JOIN LATERAL (VALUES (lower(q.period)), (upper(q.period))) b(turn)
-		WHERE q.item_id = inventory_quota_limit.item_id AND b.turn > inventory_quota_limit.at));
-	IF o.binds IS NULL THEN
-		RETURN answer;
-	END IF;
-	answer.atp := o.offer;
-	answer.detail := answer.detail || jsonb_build_object('quota', o.binds);
-	IF o.offer >= base_quantity OR o.offer IS NULL THEN
-		answer.available_at := answer.as_of;
-		RETURN answer;
-	END IF;
-	-- the offer never falls while time goes on within the same quotas: look for the first moment by halves
-	moments := ARRAY(SELECT c.moment FROM distsync_internal.inventory_walk(inventory_quota_limit.item_id, false, ARRAY(SELECT z.site_id FROM distsync_internal.inventory_sites(inventory_quota_limit.item_id) z),
-		inventory_quota_limit.at, options) c WHERE c.moment > answer.as_of ORDER BY c.moment);
-	high := cardinality(moments) + 1;
-	WHILE low < high LOOP
-		-- unless lots expire
-		middle := CASE WHEN lots THEN low ELSE (low + high) / 2 END;
-		o := distsync_internal.inventory_quota_offer(inventory_quota_limit.item_id, site_ids, customer, channel, inventory_quota_limit.at, moments[middle], options);
-		IF o.offer >= base_quantity OR o.offer IS NULL THEN
-			high := middle;
-		ELSE
-			low := middle + 1;
-		END IF;
-	END LOOP;
-	answer.available_at := moments[low];
-	RETURN answer;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_limit(distsync_internal.inventory_atp, bigint, bigint[], numeric, timestamptz, jsonb) IS
-	'An answer of atp() in base units under the quotas of the item: atp, available_at, valid_until and detail.quota. options: customer, channel and those of atp().';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz, bigint[], timestamptz, text) IS
+	'What a customer and channel may still take of an item at a site (0 = over all sites) by quota, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others. only_ids: of these quotas (NULL = of all); used_at: as of when holds count (NULL = at); but_holder: whose do not.';
 
 -- inventory_quota_lock does the locking of the quotas of items, before anything else of them is locked. What a promise may draw on are
 -- the quotas that it has locked: one that comes into being while it waits for a pool is not for it, because its row could only be had

@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT r.ordinal, r.doc, r.item_id, COALESCE(r.site_id, 0), k.key, CASE WHEN t.ends > t.starts OR t.ends IS NULL THEN tstzrange(t.starts, t.ends) END, q.quantity, COALESCE(r.fault, CASE
+	SELECT r.ordinal, r.doc, r.item_id, COALESCE(r.site_id, 0), k.key, CASE WHEN t.ends <= t.starts THEN NULL ELSE tstzrange(t.starts, t.ends) END, q.quantity, COALESCE(r.fault, CASE
 		WHEN k.key IS NULL THEN ARRAY['SD001', 'scope_key', format('unknown %s "%s"', r.doc->>'scope_kind', r.doc->>'scope_key'), 'Send it first, correct the code, or add a cross-reference for it.']
 		WHEN t.ends <= t.starts THEN ARRAY['SD002', 'valid_to', 'a quota ends after it begins', 'Correct valid_from or valid_to.']
 		WHEN r.doc->>'quantity' IS NOT NULL AND q.quantity IS NULL THEN ARRAY['SD002', 'quantity', 'quantity is no exact number of base units', 'Send the quantity in the base unit.']
@@ -33,6 +33,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	IF off THEN
+		DELETE FROM dist.stock_quota_shipped s USING dist.stock_quota q WHERE s.item_id = q.item_id AND s.quota_id = q.quota_id AND q.item_id = inventory_write_quota.item_id AND q.site_id = inventory_write_quota.site_id
+			AND q.scope_kind = doc->>'scope_kind' AND q.scope_key = inventory_write_quota.scope_key AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 		DELETE FROM dist.stock_quota q WHERE q.item_id = inventory_write_quota.item_id AND q.site_id = inventory_write_quota.site_id AND q.scope_kind = doc->>'scope_kind' AND q.scope_key = inventory_write_quota.scope_key
 			AND lower(q.period) IS NOT DISTINCT FROM lower(inventory_write_quota.period);
 		RETURN;

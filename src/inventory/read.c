@@ -25,14 +25,15 @@ enum
 {
 	I_ID,
 	I_BASE_UNIT,
-	I_KIT
+	I_KIT,
+	I_STATUS
 };
 
 static DsTable item_table = {
 	.name = "item",
 	.index = "item_sku_uq",
 	.keys = {"sku"},
-	.columns = {"item_id", "base_unit", "kit"},
+	.columns = {"item_id", "base_unit", "kit", "status"},
 };
 
 enum
@@ -42,14 +43,16 @@ enum
 	S_STATUS,
 	S_CODE,
 	S_CAN_SHIP,
-	S_CALENDAR
+	S_CALENDAR,
+	S_COMPANY
 };
 
 static DsTable site_table = {
 	.name = "site",
 	.index = "site_code_uq",
 	.keys = {"code"},
-	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id"},
+	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id",
+				"company_id"},
 };
 
 /* the same by its number */
@@ -57,7 +60,8 @@ static DsTable site_id_table = {
 	.name = "site",
 	.index = "site_pk",
 	.keys = {"site_id"},
-	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id"},
+	.columns = {"site_id", "can_promise", "status", "code", "can_ship", "calendar_id",
+				"company_id"},
 };
 
 enum
@@ -102,8 +106,8 @@ number(const DsReader *reader, int column)
 }
 
 /*
- * ds_inventory_find_item does the look-up of an item that has stock of its
- * own and is asked for in its base unit (NULL = that).
+ * ds_inventory_find_item does the look-up of an item that may be promised, has
+ * stock of its own, and is asked for in its base unit (NULL = that).
  */
 bool
 ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item)
@@ -111,7 +115,8 @@ ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item)
 	DsReader *reader = ds_reader_open(&item_table);
 	bool found;
 
-	found = ds_reader_find(reader, &sku) && !DatumGetBool(reader->values[I_KIT]);
+	found = ds_reader_find(reader, &sku) && !DatumGetBool(reader->values[I_KIT]) &&
+			ds_reader_text_is(reader, I_STATUS, "active");
 	if (found)
 	{
 		item->item_id = reader->values[I_ID];
@@ -204,11 +209,11 @@ ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now, DsInventor
 
 /*
  * ds_inventory_find_pools does the look-up of the pools of an item at all
- * sites that may promise it. Returns how many, -1 if one of them does not hold
- * at that instant any more.
+ * sites that may promise it, of a company (0 = any). Returns how many, -1 if
+ * one of them does not hold at that instant any more.
  */
 int
-ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools)
+ds_inventory_find_pools(Datum item_id, int64 company_id, TimestampTz now, DsInventoryPool **pools)
 {
 	DsReader *reader = ds_reader_open(&pool_table);
 	DsReader *sites = ds_reader_open(&site_id_table);
@@ -220,7 +225,8 @@ ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools)
 	while (n >= 0 && ds_reader_next(reader))
 	{
 		ds_reader_seek(sites, &reader->values[P_SITE], 1);
-		if (!ds_reader_next(sites) || !promises(sites))
+		if (!ds_reader_next(sites) || !promises(sites) ||
+			(company_id != 0 && DatumGetInt64(sites->values[S_COMPANY]) != company_id))
 			continue;
 		if (n == room)
 		{

@@ -13,6 +13,9 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+/* decimals of every quantity of stock */
+#define DS_INVENTORY_SCALE 6
+
 /* An item with stock of its own. */
 typedef struct DsInventoryItem
 {
@@ -51,9 +54,16 @@ extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem 
 extern bool ds_inventory_find_site(Datum code, DsInventorySite *site);
 extern bool ds_inventory_find_pool(Datum item_id, Datum site_id, TimestampTz now,
 								   DsInventoryPool *pool);
-extern int ds_inventory_find_pools(Datum item_id, TimestampTz now, DsInventoryPool **pools);
+extern int ds_inventory_find_pools(Datum item_id, int64 company_id, TimestampTz now,
+								   DsInventoryPool **pools);
 extern bool ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n,
-								  Numeric quantity, TimestampTz now, TimestampTz *moment);
+								  Numeric quantity, int64 step, TimestampTz now,
+								  TimestampTz *moment);
+extern int ds_inventory_scale(Datum unit);
+extern int64 ds_inventory_step(int64 numerator, int64 denominator, int scale, int base_scale);
+extern bool ds_inventory_is_whole(Numeric quantity);
+extern Numeric ds_inventory_in_steps(Numeric quantity, int64 step);
+extern Numeric ds_inventory_in_units(Numeric quantity, Datum base_unit);
 extern Numeric ds_inventory_base(const DsInventoryPool *pool);
 extern bool ds_inventory_no_options(Datum options);
 extern bool ds_inventory_ship_at(Datum calendar_id, TimestampTz available_at, TimestampTz *ship_at);

@@ -68,7 +68,11 @@ BEGIN
 				DETAIL = format('Field: %s.requested_at.', field), HINT = 'Send ISO 8601 with its zone, for example 2026-05-14T10:00:00Z.';
 		END IF;
 		SELECT * INTO a FROM distsync_internal.inventory_asked_any(l.line->>'item', number, l.line->>'unit', field || '.');
-		wants := array_append(wants, jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
+		IF a.status <> 'active' THEN
+			RAISE EXCEPTION USING ERRCODE = 'SD044', MESSAGE = format('item "%s" is %s', a.sku, a.status), COLUMN = field || '.item',
+				DETAIL = format('Field: %s.item. What is promised of it already stays.', field), HINT = 'Ask atp() with option substitutes what may stand in for it, or set its status to active.';
+		END IF;
+		wants := array_append(wants, jsonb_build_object('ordinal', l.n, 'item_id', a.item_id, 'base_quantity', a.base_quantity, 'unit', COALESCE(l.line->>'unit', a.base_unit), 'numerator', a.numerator, 'denominator', a.denominator, 'site_id', distsync_internal.master_site(l.line->>'site', field || '.site', source),
 			'demand_key', l.line->>'demand_key', 'requested_at', l.line->>'requested_at'));
 		asks := array_append(asks, jsonb_build_object('ordinal', l.n, 'sku', a.sku, 'unit', COALESCE(l.line->>'unit', a.base_unit), 'base_unit', a.base_unit, 'numerator', a.numerator, 'denominator', a.denominator));
 	END LOOP;
@@ -77,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_wanted(jsonb, text) IS
-	'Lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}] as inventory_reserve() takes them, and what was asked of each. Errors: SD001, SD002, SD004, SD005.';
+	'Lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}] as inventory_reserve() takes them, and what was asked of each. Errors: SD001, SD002, SD004, SD005, SD044.';
 
 -- inventory_ttl does the reading of how long a hold shall last.
 CREATE FUNCTION distsync_internal.inventory_ttl(said text, field text) RETURNS interval
@@ -148,7 +152,7 @@ BEGIN
 				r.detail - '{available,expires_at}'::text[] || jsonb_build_object('base_quantity', r.base_quantity, 'base_unit', a.base_unit)
 					|| CASE WHEN r.outcome = 'short' THEN jsonb_build_object('available_at', r.promised_at)
 						WHEN r.outcome IN ('reserved', 'partial') AND (distsync_internal.inventory_with_dates(settings) OR r.promised_at IS NULL OR r.promised_at > clock_timestamp()) THEN jsonb_build_object('promised_at', r.promised_at)
-						ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, CASE WHEN distsync_internal.inventory_with_dates(settings) THEN r.promised_at END, s.code)
+						ELSE '{}' END)::distsync_internal.inventory_reserved) ORDER BY r.ordinal, CASE WHEN distsync_internal.inventory_with_dates(settings) THEN r.promised_at END, s.code, r.promised_at)
 		INTO answer
 		FROM distsync_internal.inventory_promise_whole(w.wanted, settings) r
 		JOIN jsonb_to_recordset(w.asked) AS a(ordinal integer, sku text, unit text, base_unit text, numerator numeric, denominator numeric) ON a.ordinal = r.ordinal
@@ -167,7 +171,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_reserve_whole(jsonb, jsonb) IS '
 CREATE FUNCTION distsync.reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_reserved
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync.reserve(jsonb, jsonb) IS
-	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to | one_date (each line on the first date on which all of it can be had, at its requested_at or later) | complete (all lines on one common date) | schedule (each line in parts, the earliest first, at most max_parts dates (default 10, up to 100), the last of which waits for all the rest): these three promise on supply that is expected, all lines or none, detail.promised_at has the date of each row; split (default true: several sites may serve a line, each has its row), sourcing (rules that say which site comes first, the first rule before the second: whole (one that has all of it), preferred (in the order of option preferred, a list of site codes; with that option alone they come first), fewest_splits (who has most of what is missing), most_available, rank; then the code of the site; default as sourcing_rule documents say, otherwise whole, rank), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), take_over (true: where there is too little, soft holds of a higher priority number are taken, of others, in part or as a whole, and they are told; never more than is lacking; default false, or true where a reallocation_rule makes this one win), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002, SD004, SD005, SD010.';
+	'Promises stock: lines [{"item","quantity","unit"?,"site"?,"demand_key"?,"requested_at"?}], at most 10000; a kit (whole kits) is promised as its components, all at one site, with detail.components and a reservation for each; the number of any of them stands for the kit; options: holder, ttl (default 15 minutes), mode all_or_none (default) | take_up_to | one_date (each line on the first date on which all of it can be had, at its requested_at or later) | complete (all lines on one common date) | schedule (each line in parts, the earliest first, at most max_parts dates (default 10, up to 100), the last of which waits for all the rest): these three promise on supply that is expected, all lines or none, detail.promised_at has the date of each row; in the others what no stock covers is promised for the end of the lead time of a vendor that ships itself (a site of kind vendor, lead_days of item_site), with detail.promised_at; split (default true: several sites may serve a line, each has its row), sourcing (rules that say which site comes first, the first rule before the second: whole (one that has all of it), preferred (in the order of option preferred, a list of site codes; with that option alone they come first), fewest_splits (who has most of what is missing), most_available, rank; then the code of the site; default as sourcing_rule documents say, otherwise whole, rank), commit (true: no hold, committed at once), kind hard | soft, priority, customer, channel, company, use_safety (safety stock is for this one), min_shelf_days (days that lots must have left, default as the customer''s rules say), take_over (true: where there is too little, soft holds of a higher priority number are taken, of others, in part or as a whole, and they are told; never more than is lacking; default false, or true where a reallocation_rule makes this one win), idempotency_key, source. One row a line: reserved | partial | short | refused; a refused call changes nothing and does not burn its key. Errors: SD001, SD002 (also a quantity finer than its unit), SD004, SD005, SD010, SD044 an item that is blocked or inactive.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
 	('reserve', '{order_entry,integrator,admin}');

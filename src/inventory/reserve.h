@@ -37,6 +37,7 @@ typedef struct DsReserveLine
 	char *unit;			 /* in which it was asked */
 	Numeric numerator;	 /* base units ... */
 	Numeric denominator; /* ... per so many of the unit; both NULL: the base unit */
+	int64 step; /* in which it is promised at each site, millionths; 0 = not looked up yet */
 	Numeric quantity;
 	int64 site_id;			  /* 0 = choose */
 	char *site;				  /* its code as it was said */
@@ -120,6 +121,7 @@ typedef struct DsReserve
 /* what was asked: false = let the whole path see */
 extern bool ds_inventory_read_options(DsReserve *call);
 extern bool ds_inventory_read_lines(DsReserve *call);
+extern Numeric ds_inventory_whole_steps(DsReserveLine *line, Numeric quantity);
 extern void ds_inventory_usual_options(DsReserveOptions *o);
 extern bool ds_inventory_has_shelf_rules(int64 customer_id);
 extern bool ds_inventory_sort_lines(DsReserve *call);

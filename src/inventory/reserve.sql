@@ -60,7 +60,7 @@ DECLARE
 	t timestamptz;
 BEGIN
 	-- what kits are made of is read once: what is promised is what was locked
-	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted) || COALESCE(options->'parts', '{}'));
+	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted) || COALESCE(options->'parts', '{}'), 'steps', distsync_internal.inventory_steps(lines));
 	stock := distsync_internal.inventory_expanded(wanted, options->'parts');
 	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u))));
 	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint);
@@ -79,11 +79,14 @@ BEGIN
 	IF distsync_internal.inventory_fold_for(grants, k.items, k.sites) THEN
 		grants := distsync_internal.inventory_decide(wanted, options, t);
 	END IF;
+	IF EXISTS (SELECT FROM unnest(grants) g WHERE g.promised_at IS NOT NULL) THEN
+		PERFORM distsync_internal.inventory_fold(k.items, k.sites);
+	END IF;
 	IF EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome <> 'reserved') AND distsync_internal.inventory_takes_over(wanted, options, t) THEN
 		grants := distsync_internal.inventory_take_over(wanted, options, k.items, k.sites, grants, t);
 	END IF;
 	IF NOT EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) AND (wanted <> '{}' OR credits = '{}') THEN
-		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t, distsync_internal.inventory_with_dates(options));
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_refusal(grants, t, options);
 		RETURN;
 	END IF;
 	RETURN QUERY SELECT * FROM distsync_internal.inventory_take_credits(credits, options);
@@ -98,7 +101,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_promise_whole(jsonb, jsonb) IS '
 CREATE FUNCTION distsync_internal.inventory_reserve(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
 AS 'MODULE_PATHNAME', 'ds_sql_inventory_reserve_lines' LANGUAGE c ROWS 5;
 COMMENT ON FUNCTION distsync_internal.inventory_reserve(jsonb, jsonb) IS
-	'Promises lines [{"ordinal","item_id","base_quantity","site_id"?,"demand_key"?,"requested_at"?}] in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now), take_over (soft holds of a higher priority number may be taken where there is too little; default as rules say). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
+	'Promises lines [{"ordinal","item_id","base_quantity","unit"?,"numerator"?,"denominator"?,"site_id"?,"demand_key"?,"requested_at"?}] (in whole steps of the unit that is named with its factor, at each site) in the caller''s transaction; base units. options: holder, customer_id, channel_id, company_id, mode all_or_none | take_up_to | one_date | complete | schedule, max_parts (of a schedule, default 10), split (default true), commit (default false), ttl (interval, default 15 minutes, for holds), kind soft | hard, priority, kits (true: lines may be kits), parts ({kit: [[item_id, base units in a kit], ...]}, what kits are made of, default as they are now), take_over (soft holds of a higher priority number may be taken where there is too little; default as rules say). Refused calls change nothing. A line served by several sites or at several dates has a row for each. Errors: SD001, SD002.';
 
 -- inventory_preview does the same decision as a read.
 CREATE FUNCTION distsync_internal.inventory_preview(lines jsonb, options jsonb DEFAULT '{}') RETURNS SETOF distsync_internal.inventory_promise
@@ -107,12 +110,12 @@ DECLARE
 	at timestamptz := statement_timestamp();
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
 	credits distsync_internal.inventory_grant[] := distsync_internal.inventory_credits(wanted, distsync_internal.inventory_parts(wanted));
-	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(CASE WHEN credits = '{}' THEN wanted ELSE distsync_internal.inventory_uncredited(wanted, credits) END, options, at);
+	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(CASE WHEN credits = '{}' THEN wanted ELSE distsync_internal.inventory_uncredited(wanted, credits) END, options || jsonb_build_object('steps', distsync_internal.inventory_steps(lines)), at);
 BEGIN
 	RETURN QUERY
 	SELECT * FROM distsync_internal.inventory_answers(distsync_internal.inventory_preview_queue(CASE WHEN credits = '{}' OR EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')) AND COALESCE(options->>'mode', 'all_or_none') <> 'take_up_to' THEN grants ELSE credits || grants END, options, at), NULL, at)
 	UNION ALL
-	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, distsync_internal.inventory_with_dates(options))
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, options || jsonb_build_object('steps', distsync_internal.inventory_steps(lines)))
 	ORDER BY 1, 6, 4;
 END
 $$;
@@ -144,21 +147,24 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_preview_queue(distsync_internal.inventory_grant[], jsonb, timestamptz) IS
 	'The grants that give something, those beyond stock with the date at which stock and supply would reach their place in the queue (infinity = not foreseen).';
 
--- inventory_refusal does the answer to lines that get nothing: how much there is, and when there will be enough.
-CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz, dated boolean) RETURNS SETOF distsync_internal.inventory_promise
+-- inventory_refusal does the answer to lines that get nothing: how much there is, and when there will be enough, for who asks.
+CREATE FUNCTION distsync_internal.inventory_refusal(grants distsync_internal.inventory_grant[], at timestamptz, options jsonb) RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	dated boolean := distsync_internal.inventory_with_dates(options);
+	who jsonb := jsonb_build_object('customer_id', options->'customer_id', 'channel_id', options->'channel_id') || jsonb_strip_nulls(jsonb_build_object('use_safety', options->'use_safety', 'min_shelf_days', options->'min_shelf_days'));
 BEGIN
 	RETURN QUERY
 	SELECT g.ordinal, g.outcome, NULL::bigint, g.site_id, g.quantity,
-		CASE WHEN g.outcome = 'short' AND NOT dated AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = g.item_id) THEN
-			(SELECT min(c.moment) FROM distsync_internal.inventory_walk(g.item_id, i.kit, ARRAY(SELECT DISTINCT s.site_id FROM (SELECT g.item_id UNION SELECT p.item_id FROM distsync_internal.inventory_components(g.item_id) p) x(item_id)
-				CROSS JOIN LATERAL distsync_internal.inventory_sites(x.item_id, g.site_id) s), inventory_refusal.at, '{}') c WHERE c.atp >= g.quantity OR c.atp IS NULL) END,
+		CASE WHEN g.outcome = 'short' AND NOT dated THEN
+			(SELECT min(c.moment) FROM distsync_internal.inventory_walk(g.item_id, i.kit, distsync_internal.inventory_where(g.item_id, i.kit, g.site_id, (options->>'company_id')::bigint), inventory_refusal.at, who, (options->'steps'->>(g.ordinal::text))::numeric) c
+				WHERE c.atp >= g.quantity OR c.atp IS NULL) END,
 		jsonb_build_object('available', COALESCE(g.available, 0))
 			|| CASE WHEN g.outcome = 'refused' THEN '{"reason": "another line is short"}'::jsonb ELSE '{}' END
 	FROM unnest(grants) g JOIN dist.item i ON i.item_id = g.item_id ORDER BY g.ordinal;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz, boolean) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised, NULL = not foreseen, under a quota, or dated: no date was found.';
+COMMENT ON FUNCTION distsync_internal.inventory_refusal(distsync_internal.inventory_grant[], timestamptz, jsonb) IS 'Rows for lines that were not served: detail.available in base units; promised_at the first date at which the quantity could be promised to who asks (customer_id, channel_id, company_id, use_safety, min_shelf_days of options), NULL = not foreseen, or options want dates: none was found.';
 
 -- inventory_curve_sites does the timeline of each site: what is projected and what may be promised from each instant on. What may be
 -- promised looks ahead: nothing is given away that a later demand already needs. Who wants a lot before it expires takes nothing from a
@@ -167,11 +173,14 @@ CREATE FUNCTION distsync_internal.inventory_curve_sites(item_id bigint, site_ids
 RETURNS TABLE (site_id bigint, moment timestamptz, supply numeric, demand numeric, spoils numeric, lots text, change numeric, gain numeric, unlimited boolean)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
+DECLARE
+	active boolean := (SELECT i.status = 'active' FROM dist.item i WHERE i.item_id = inventory_curve_sites.item_id);
 BEGIN
 	RETURN QUERY
 	WITH site AS MATERIALIZED (
 		SELECT m.site_id, m.lead_at, m.backorder - CASE WHEN view.use_safety THEN 0 ELSE m.safety END AS allowance, m.phys + m.outside AS phys, m.book + m.in_flight AS book, u.doubt,
-			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'), u.doubt) + m.due - (m.held + m.committed - m.inbound) AS stand
+			distsync_internal.inventory_base(m.phys - x.phys, m.book - x.book, m.in_flight, m.outside, COALESCE(view.mode, 'conservative'), u.doubt) + m.due - (m.held + m.committed - m.inbound)
+				+ CASE WHEN view.holder IS NULL THEN 0 ELSE (SELECT COALESCE(sum(h.quantity), 0) FROM distsync_internal.inventory_own_holds(m.item_id, m.site_id, view.holder, inventory_curve_sites.at) h WHERE h.moment = inventory_curve_sites.at) END AS stand
 		FROM distsync_internal.inventory_now(array_fill(inventory_curve_sites.item_id, ARRAY[cardinality(site_ids)]), site_ids, inventory_curve_sites.at) m
 		CROSS JOIN LATERAL distsync_internal.inventory_short_lived(m.item_id, m.site_id, inventory_curve_sites.at, view.shelf_days) x
 		CROSS JOIN LATERAL (SELECT CASE WHEN view.mode = 'physical' THEN (SELECT v.doubt FROM distsync_internal.inventory_doubt(m.site_id, inventory_curve_sites.at) v) END AS doubt) u
@@ -188,15 +197,17 @@ BEGIN
 		SELECT p.*, s.stand, s.allowance, s.lead_at, sum(p.change) OVER w AS run, least(0, min(p.rest) OVER w - s.stand) AS spoilt, min(p.own) OVER w AS own_low
 		FROM step p JOIN site s ON s.site_id = p.site_id WINDOW w AS (PARTITION BY p.site_id ORDER BY p.moment)
 	), look AS (
-		SELECT r.*, COALESCE(r.moment >= r.lead_at, false) AS unlimited, CASE WHEN r.moment > r.lead_at THEN NULL ELSE r.run END AS binding FROM run r
+		SELECT r.*, active AND COALESCE(r.moment >= r.lead_at, false) AS unlimited, CASE WHEN r.moment > r.lead_at THEN NULL ELSE r.run END AS binding FROM run r
 	), low AS (
 		SELECT l.*, greatest(0, l.stand + l.allowance + COALESCE(l.spoilt, 0) + least(min(l.binding) OVER (PARTITION BY l.site_id, l.own_low ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING),
-				min(greatest(l.binding, -l.own_low) + CASE WHEN l.binding IS NULL THEN NULL ELSE 0 END) OVER (PARTITION BY l.site_id ORDER BY l.own_low DESC NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING))) AS atp
+				min(greatest(l.binding, -l.own_low) + CASE WHEN l.binding IS NULL THEN NULL ELSE 0 END) OVER (PARTITION BY l.site_id ORDER BY l.own_low DESC NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING))) AS raw
 		FROM look l
+	), cut AS (
+		SELECT l.*, CASE WHEN active THEN COALESCE(div(l.raw, view.step) * view.step, l.raw) ELSE 0 END AS atp FROM low l
 	)
 	SELECT l.site_id, l.moment, l.supply, l.demand, COALESCE(lag(l.spoilt) OVER w, 0) - COALESCE(l.spoilt, 0), l.lots,
 		l.change + COALESCE(l.spoilt, 0) - COALESCE(lag(l.spoilt) OVER w, 0) + CASE WHEN l.moment = inventory_curve_sites.at THEN l.stand ELSE 0 END, l.atp - COALESCE(lag(l.atp) OVER w, 0), l.unlimited
-	FROM low l WINDOW w AS (PARTITION BY l.site_id ORDER BY l.moment);
+	FROM cut l WINDOW w AS (PARTITION BY l.site_id ORDER BY l.moment);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_curve_sites(bigint, bigint[], timestamptz, distsync_internal.inventory_view) IS
@@ -214,7 +225,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestamptz, distsync_internal.inventory_view) IS
-	'Timeline of an item over sites from an instant on, base units: at each change the supply that falls due, demand and what expires, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then).';
+	'Timeline of an item over sites from an instant on, base units: at each change the supply that falls due, demand and what expires, the projected stock (may be below 0) and what may be promised from then on (looks ahead as far as replenishment takes, never below 0; NULL = any quantity, because it can be had by then; 0 where the item is not active).';
 
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
 -- the last word; under the locks they always agree with the decision.
@@ -282,7 +293,7 @@ BEGIN
 	SELECT a.ordinal, a.outcome, a.reservation_id, a.site_id, a.base_quantity, CASE WHEN r.dated THEN r.promised_at ELSE a.promised_at END, a.detail || jsonb_build_object('expires_at', ends_at) FROM distsync_internal.inventory_answers(grants, made, t) a
 	CROSS JOIN LATERAL (SELECT count(*) > 0 AS dated, CASE WHEN bool_and(x.promised_at IS NOT NULL) THEN max(x.promised_at) END AS promised_at FROM dist.reservation x WHERE x.reservation_id = a.reservation_id OR x.kit_group = a.reservation_id) r
 	UNION ALL
-	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t, distsync_internal.inventory_with_dates(options))
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), t, options)
 	ORDER BY 1, 6, 4;
 END
 $$;

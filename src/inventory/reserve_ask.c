@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/reader.h"
+#include "inventory/read.h"
 
 #define MAX_LINES 10000
 #define TTL_DIGITS 6
@@ -26,14 +27,15 @@ enum
 {
 	I_ID,
 	I_BASE_UNIT,
-	I_KIT
+	I_KIT,
+	I_STATUS
 };
 
 static DsTable item_table = {
 	.name = "item",
 	.index = "item_sku_uq",
 	.keys = {"sku"},
-	.columns = {"item_id", "base_unit", "kit"},
+	.columns = {"item_id", "base_unit", "kit", "status"},
 };
 
 enum
@@ -335,12 +337,40 @@ to_base(DsReserveLine *line)
 	return DS_NUMERIC_IS(numeric_gt, line->quantity, int64_to_numeric(0));
 }
 
+/*
+ * ds_inventory_whole_steps does the part of a quantity in base units that a
+ * site may promise to a line. What comes in whole base units needs no look at
+ * them, if the line is asked in them.
+ */
+Numeric
+ds_inventory_whole_steps(DsReserveLine *line, Numeric quantity)
+{
+	if (line->step == 0 && ds_inventory_is_whole(quantity))
+		return quantity;
+	if (line->step == 0)
+		line->step = ds_inventory_step(1, 1, DS_INVENTORY_SCALE,
+									   ds_inventory_scale(CStringGetTextDatum(line->base_unit)));
+	return ds_inventory_in_steps(quantity, line->step);
+}
+
+/* in_steps does the check that a line asks for whole steps. */
+static bool
+in_steps(DsReserveLine *line)
+{
+	Numeric whole = ds_inventory_whole_steps(line, line->quantity);
+
+	return whole == line->quantity || DS_NUMERIC_IS(numeric_eq, whole, line->quantity);
+}
+
 /* find_unit does the look-up of the unit of a line, which is not the base unit. */
 static bool
 find_unit(DsReserveLine *line)
 {
 	DsReader *reader = ds_reader_open(&unit_table);
 	Datum keys[2] = {Int64GetDatum(line->item_id), CStringGetTextDatum(line->unit)};
+	int decimals =
+		DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(line->quantity)));
+	int scale = ds_inventory_scale(keys[1]);
 	bool found;
 
 	ds_reader_seek(reader, keys, 2);
@@ -349,25 +379,29 @@ find_unit(DsReserveLine *line)
 	{
 		line->numerator = int64_to_numeric(DatumGetInt64(reader->values[U_NUMERATOR]));
 		line->denominator = int64_to_numeric(DatumGetInt64(reader->values[U_DENOMINATOR]));
+		line->step = ds_inventory_step(DatumGetInt64(reader->values[U_NUMERATOR]),
+									   DatumGetInt64(reader->values[U_DENOMINATOR]), scale,
+									   ds_inventory_scale(CStringGetTextDatum(line->base_unit)));
 	}
 	ds_reader_close(reader);
-	return found && to_base(line);
+	return found && decimals <= scale && line->step > 0 && to_base(line) && in_steps(line);
 }
 
-/* find_item does the look-up of the item of a line, with stock of its own. */
+/* find_item does the look-up of the item of a line, which may be promised and has stock of its own. */
 static bool
 find_item(DsReader *items, DsReserveLine *line)
 {
 	Datum sku = CStringGetTextDatum(line->sku);
 
-	if (!ds_reader_find(items, &sku) || DatumGetBool(items->values[I_KIT]))
+	if (!ds_reader_find(items, &sku) || DatumGetBool(items->values[I_KIT]) ||
+		!ds_reader_text_is(items, I_STATUS, "active"))
 		return false;
 	line->item_id = DatumGetInt64(items->values[I_ID]);
 	line->base_unit = TextDatumGetCString(items->values[I_BASE_UNIT]);
 	if (line->unit == NULL || strcmp(line->unit, line->base_unit) == 0)
 	{
 		line->unit = line->base_unit;
-		return true;
+		return in_steps(line);
 	}
 	return find_unit(line);
 }

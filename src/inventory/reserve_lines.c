@@ -16,12 +16,14 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/tuplestore.h"
 #include "base/compat.h"
 #include "base/export.h"
 #include "base/json.h"
 #include "base/reader.h"
 #include "base/verb.h"
+#include "inventory/read.h"
 
 #define MAX_LINES 10000
 #define MAX_DIGITS 18
@@ -32,7 +34,14 @@ static DsTable item_table = {
 	.name = "item",
 	.index = "item_pk",
 	.keys = {"item_id"},
-	.columns = {"kit"},
+	.columns = {"kit", "status", "base_unit"},
+};
+
+enum
+{
+	I_KIT,
+	I_STATUS,
+	I_BASE_UNIT
 };
 
 /* columns of distsync_internal.inventory_promise */
@@ -170,6 +179,41 @@ read_quantity(const JsonbValue *value, Numeric *quantity)
 		   DatumGetInt32(DirectFunctionCall1(numeric_min_scale, NumericGetDatum(*quantity))) <= 6;
 }
 
+/* read_factor does the reading of a part of the factor of a unit. */
+static bool
+read_factor(const JsonbValue *value, Numeric *factor)
+{
+	int64 number;
+
+	if (!read_id(value, &number))
+		return false;
+	*factor = number == 0 ? NULL : int64_to_numeric(number);
+	return true;
+}
+
+/* whole_number does a number that read_factor() has read; 1 where there is none. */
+static int64
+whole_number(Numeric factor)
+{
+	return factor == NULL
+			   ? 1
+			   : DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(factor)));
+}
+
+/* in_steps does the step of a line, and the check that it asks for whole ones. */
+static bool
+in_steps(DsReserveLine *line, Datum base_unit)
+{
+	int scale = line->unit == NULL ? DS_INVENTORY_SCALE
+								   : ds_inventory_scale(CStringGetTextDatum(line->unit));
+
+	line->step = ds_inventory_step(whole_number(line->numerator), whole_number(line->denominator),
+								   scale, ds_inventory_scale(base_unit));
+	return line->step > 0 &&
+		   DS_NUMERIC_IS(numeric_eq, ds_inventory_in_steps(line->quantity, line->step),
+						 line->quantity);
+}
+
 /* read_member does the reading of one member of a line. */
 static bool
 read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
@@ -190,6 +234,12 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 		return read_id(value, &line->site_id);
 	if (strcmp(name, "base_quantity") == 0)
 		return read_quantity(value, &line->quantity);
+	if (strcmp(name, "unit") == 0)
+		return read_text(value, &line->unit);
+	if (strcmp(name, "numerator") == 0)
+		return read_factor(value, &line->numerator);
+	if (strcmp(name, "denominator") == 0)
+		return read_factor(value, &line->denominator);
 	if (strcmp(name, "demand_key") == 0)
 		return read_text(value, &line->demand_key);
 	if (strcmp(name, "requested_at") == 0)
@@ -198,7 +248,7 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 	return false;
 }
 
-/* read_line does the reading of one line, of an item that is no kit. */
+/* read_line does the reading of one line, of an item that may be promised and is no kit. */
 static bool
 read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
 {
@@ -218,7 +268,8 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
 	}
 	key = Int64GetDatum(line->item_id);
 	return line->ordinal > 0 && line->quantity != NULL && ds_reader_find(items, &key) &&
-		   !DatumGetBool(items->values[0]);
+		   !DatumGetBool(items->values[I_KIT]) && ds_reader_text_is(items, I_STATUS, "active") &&
+		   in_steps(line, items->values[I_BASE_UNIT]);
 }
 
 /* read_lines does the reading of the lines of a call, which have ordinals that differ, and sorts them. */

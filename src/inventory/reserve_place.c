@@ -272,7 +272,7 @@ serves(const DsReservePool *pool, const DsReserveLine *line)
 	return line->site_id == 0 || line->site_id == pool->site_id;
 }
 
-/* grant_part does the giving of what there is, where no pool has the whole line, in the order of the pools. False: it is not enough. */
+/* grant_part does the giving of what there is in whole steps, where no pool has the whole line, in the order of the pools. False: it is not enough. */
 static bool
 grant_part(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
 {
@@ -282,7 +282,9 @@ grant_part(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
 	for (int i = 0; i < n; i++)
 	{
 		Numeric got =
-			serves(places[i], line) ? DS_NUMERIC(numeric_smaller, rest, places[i]->free) : zero;
+			serves(places[i], line)
+				? DS_NUMERIC(numeric_smaller, ds_inventory_whole_steps(line, places[i]->free), rest)
+				: zero;
 
 		if (!DS_NUMERIC_IS(numeric_gt, got, zero))
 			continue;
@@ -304,18 +306,25 @@ allocate_line(DsReserve *call, DsReserveLine *line, DsReservePool **places, int 
 	Numeric zero = int64_to_numeric(0);
 	DsReservePool *best = NULL;
 	DsReservePool *most = NULL;
+	Numeric at_most = zero;
 
 	line->available = zero;
 	for (int i = 0; i < n; i++)
 	{
+		Numeric free;
+
 		if (!serves(places[i], line))
 			continue;
-		line->available = DS_NUMERIC(numeric_add, line->available,
-									 DS_NUMERIC(numeric_larger, places[i]->free, zero));
-		if (best == NULL && DS_NUMERIC_IS(numeric_ge, places[i]->free, line->quantity))
+		free = ds_inventory_whole_steps(line, places[i]->free);
+		line->available =
+			DS_NUMERIC(numeric_add, line->available, DS_NUMERIC(numeric_larger, free, zero));
+		if (best == NULL && DS_NUMERIC_IS(numeric_ge, free, line->quantity))
 			best = places[i];
-		if (DS_NUMERIC_IS(numeric_gt, places[i]->free, most == NULL ? zero : most->free))
+		if (DS_NUMERIC_IS(numeric_gt, free, at_most))
+		{
 			most = places[i];
+			at_most = free;
+		}
 	}
 	line->lacking = false;
 	if (best != NULL)
@@ -326,7 +335,7 @@ allocate_line(DsReserve *call, DsReserveLine *line, DsReservePool **places, int 
 	{
 		line->lacking = true;
 		if (most != NULL)
-			grant(call, line, most, most->free, line->available);
+			grant(call, line, most, at_most, line->available);
 	}
 }
 

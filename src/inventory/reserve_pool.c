@@ -192,8 +192,9 @@ tell_again(DsReserve *call, const DsReservePool *pool)
 		DsReserveGrant *g = &call->grants[i];
 
 		if (g->pool == pool)
-			g->available =
-				g->before == NULL ? pool->free : DS_NUMERIC(numeric_sub, pool->free, g->before);
+			g->available = ds_inventory_whole_steps(
+				g->line,
+				g->before == NULL ? pool->free : DS_NUMERIC(numeric_sub, pool->free, g->before));
 	}
 }
 

@@ -50,7 +50,7 @@ may_take_over(void)
 
 /* foreseen does the moment at which a line that lacks something could be served; DT_NOEND = never. False: it takes more to say. */
 static bool
-foreseen(const DsReserveLine *line, TimestampTz now, TimestampTz *moment)
+foreseen(const DsReserve *call, DsReserveLine *line, TimestampTz now, TimestampTz *moment)
 {
 	Datum item_id = Int64GetDatum(line->item_id);
 	DsInventoryPool one;
@@ -58,10 +58,13 @@ foreseen(const DsReserveLine *line, TimestampTz now, TimestampTz *moment)
 	int n = 1;
 
 	if (line->site_id == 0)
-		n = ds_inventory_find_pools(item_id, now, &pools);
+		n = ds_inventory_find_pools(item_id, call->options.company_id, now, &pools);
 	else if (!ds_inventory_find_pool(item_id, Int64GetDatum(line->site_id), now, pools))
 		return false;
-	return n >= 0 && ds_inventory_foreseen(item_id, pools, n, line->quantity, now, moment);
+	/* the unit is looked up if it was not: what a site has may come in parts */
+	ds_inventory_whole_steps(line, int64_div_fast_to_numeric(1, DS_INVENTORY_SCALE));
+	return n >= 0 &&
+		   ds_inventory_foreseen(item_id, pools, n, line->quantity, line->step, now, moment);
 }
 
 /* compare_ordinals does the order of the answer. */
@@ -130,7 +133,7 @@ ds_inventory_refuse(DsReserve *call, TimestampTz now)
 		DsReserveLine *line = &call->lines[i];
 
 		line->moment = DT_NOEND;
-		if (line->lacking && !foreseen(line, now, &line->moment))
+		if (line->lacking && !foreseen(call, line, now, &line->moment))
 			return false;
 	}
 	return true;

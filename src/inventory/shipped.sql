@@ -12,7 +12,7 @@ DECLARE
 	from_held numeric;
 BEGIN
 	FOR r IN
-		SELECT x.reservation_id, x.site_id, x.quantity, x.committed, x.shipped FROM dist.reservation x
+		SELECT x.reservation_id, x.site_id, x.quantity, x.committed, x.shipped, x.quota_ids FROM dist.reservation x
 		WHERE x.demand_key = inventory_consume.demand_key AND x.item_id = inventory_consume.item_id AND x.state IN ('held', 'committed')
 		ORDER BY x.site_id <> inventory_consume.site_id, x.reservation_id
 	LOOP
@@ -24,6 +24,7 @@ BEGIN
 			expires_at = CASE WHEN x.committed + from_held < x.quantity THEN x.expires_at END,
 			ended_at = CASE WHEN x.shipped + got = x.quantity THEN clock_timestamp() END
 		WHERE x.item_id = inventory_consume.item_id AND x.reservation_id = r.reservation_id;
+		PERFORM distsync_internal.inventory_quota_ship(inventory_consume.item_id, r.site_id, r.quota_ids, got);
 		PERFORM distsync_internal.inventory_gather(inventory_consume.item_id, r.site_id, from_held, got - from_held);
 		UPDATE dist.stock_pool p SET held = p.held - from_held, committed = p.committed - (got - from_held)
 		WHERE p.item_id = inventory_consume.item_id AND p.site_id = r.site_id;
@@ -84,7 +85,7 @@ BEGIN
 	WHERE d.demand_key = inventory_unship.demand_key AND d.item_id = inventory_unship.item_id AND d.site_id = inventory_unship.site_id RETURNING l.got INTO got;
 	rest := rest - COALESCE(got, 0);
 	FOR r IN
-		SELECT x.reservation_id, x.site_id, x.shipped FROM dist.reservation x
+		SELECT x.reservation_id, x.site_id, x.shipped, x.quota_ids FROM dist.reservation x
 		WHERE x.demand_key = inventory_unship.demand_key AND x.item_id = inventory_unship.item_id AND x.shipped > 0
 		ORDER BY x.site_id = inventory_unship.site_id, x.reservation_id DESC
 	LOOP
@@ -92,6 +93,7 @@ BEGIN
 		got := least(rest, r.shipped);
 		UPDATE dist.reservation x SET shipped = x.shipped - got, state = CASE x.state WHEN 'shipped' THEN 'committed' ELSE x.state END, ended_at = NULL
 		WHERE x.item_id = inventory_unship.item_id AND x.reservation_id = r.reservation_id;
+		PERFORM distsync_internal.inventory_quota_ship(inventory_unship.item_id, r.site_id, r.quota_ids, -got);
 		-- it is owed whether stock covers it or not
 		UPDATE dist.stock_pool p SET committed = p.committed + got, shortfall = greatest(p.shortfall, p.held + p.committed + got + p.dealt - p.cap - p.safety - p.backorder_cap)
 		WHERE p.item_id = inventory_unship.item_id AND p.site_id = r.site_id;

@@ -29,9 +29,11 @@ COMMENT ON TYPE distsync_internal.inventory_terms IS 'Terms of availability of a
 CREATE TYPE distsync_internal.inventory_view AS (
 	mode		text,
 	use_safety	boolean,
-	shelf_days	integer
+	shelf_days	integer,
+	holder		text,
+	step		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_view IS 'How somebody looks at stock: mode physical | book | conservative, whether safety stock is for him, days that lots must have left (NULL = as the item says). A NULL view is conservative, without safety stock.';
+COMMENT ON TYPE distsync_internal.inventory_view IS 'How somebody looks at stock: mode physical | book | conservative, whether safety stock is for him, days that lots must have left (NULL = as the item says), holder whose reservations do not count (NULL = all count), in which steps it is promised at each site (base units, NULL = in any). A NULL view is conservative, without safety stock.';
 
 -- inventory_terms does the reading of all terms for pairs of item and site. Holds that are past their expiry do not count, whether
 -- or not somebody swept them. own_keys tell what would be if we had promised that much more of these demands.

@@ -122,8 +122,8 @@ static DsTable state_table = {
 	.columns = {"ages_into"},
 };
 
-/* millionths: the decimals of every quantity of stock */
-#define SCALE 6
+/* millionths */
+#define SCALE DS_INVENTORY_SCALE
 
 /* Where a site stands while the timeline is walked, in millionths of base units. */
 typedef struct Place
@@ -153,6 +153,7 @@ typedef struct Timeline
 	int n;
 	int room;
 	int64 total; /* of all amounts without their signs: no sum of some of them can be larger */
+	int64 step;	 /* what may be promised of a site comes in whole steps */
 } Timeline;
 
 /* amount_of does a quantity in millionths. False: it is beyond what we reckon with. */
@@ -348,8 +349,8 @@ compare_changes(const void *left, const void *right)
 
 /*
  * look_ahead does what each site may promise from each of its changes on: the
- * lowest point that is still to come, never below 0. A first pass adds up, a
- * second one looks back from the end.
+ * lowest point that is still to come, never below 0, in whole steps. A first
+ * pass adds up, a second one looks back from the end.
  */
 static void
 look_ahead(Timeline *t)
@@ -374,6 +375,7 @@ look_ahead(Timeline *t)
 			p->low = Min(p->low, c->atp);
 		p->seen = c->moment;
 		c->atp = Max(0, p->low + p->allowance);
+		c->atp -= c->atp % t->step;
 	}
 }
 
@@ -492,14 +494,14 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 
 /*
  * ds_inventory_foreseen does the first moment from which on sites may promise
- * a quantity of an item; DT_NOEND = none is foreseen. False: it takes more
- * than pools, supply and demand to say.
+ * a quantity of an item in whole steps; DT_NOEND = none is foreseen. False: it
+ * takes more than pools, supply and demand to say.
  */
 bool
 ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n, Numeric quantity,
-					  TimestampTz now, TimestampTz *moment)
+					  int64 step, TimestampTz now, TimestampTz *moment)
 {
-	Timeline t = {NULL};
+	Timeline t = {.step = step};
 	int64 wanted;
 	int64 atp = 0;
 	int i = 0;
@@ -542,7 +544,7 @@ ask_pools(FunctionCallInfo fcinfo)
 		!ds_inventory_find_item(PG_GETARG_DATUM(Q_ITEM), NULL, &item))
 		return false;
 	if (PG_ARGISNULL(Q_SITE))
-		n = ds_inventory_find_pools(item.item_id, now, &pools);
+		n = ds_inventory_find_pools(item.item_id, 0, now, &pools);
 	else
 	{
 		pools = palloc_object(DsInventoryPool);
@@ -550,6 +552,7 @@ ask_pools(FunctionCallInfo fcinfo)
 			!ds_inventory_find_pool(item.item_id, site.site_id, now, pools))
 			return false;
 	}
+	t.step = ds_inventory_step(1, 1, SCALE, ds_inventory_scale(PointerGetDatum(item.base_unit)));
 	if (n < 0 || !read_all(&t, item.item_id, pools, n, now))
 		return false;
 	InitMaterializedSRF(fcinfo, 0);

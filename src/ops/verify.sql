@@ -102,6 +102,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		('dist.dispute', ARRAY['customer_id', 'open_item_id'], 'dist.open_item', ARRAY['customer_id', 'open_item_id']),
 		('dist.instalment', ARRAY['customer_id', 'open_item_id'], 'dist.open_item', ARRAY['customer_id', 'open_item_id']),
 		('dist.reservation', ARRAY['kit_id'], 'dist.item', ARRAY['item_id']),
+		('dist.stock_quota_shipped', ARRAY['item_id', 'quota_id'], 'dist.stock_quota', ARRAY['item_id', 'quota_id']),
 		('dist.stock_event', ARRAY['state'], 'dist.stock_state', ARRAY['state']),
 		('dist.stock_balance', ARRAY['state'], 'dist.stock_state', ARRAY['state']),
 		('sync.feed', ARRAY['source'], 'sync.source', ARRAY['code'])

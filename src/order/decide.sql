@@ -49,7 +49,7 @@ LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (
-	SELECT COALESCE(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('ordinal', l -> 'ordinal', 'item_id', l -> 'item_id', 'base_quantity', l -> 'base_quantity', 'site_id', l -> 'site_id',
+	SELECT COALESCE(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('ordinal', l -> 'ordinal', 'item_id', l -> 'item_id', 'base_quantity', l -> 'base_quantity', 'unit', l -> 'unit', 'numerator', l -> 'numerator', 'denominator', l -> 'denominator', 'site_id', l -> 'site_id',
 		'demand_key', (o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'), 'requested_at', COALESCE(l ->> 'requested_at', o ->> 'requested_at'))) ORDER BY (l ->> 'ordinal')::integer), '[]')
 	FROM jsonb_array_elements(o -> 'lines') l WHERE l ->> 'disposition' <> 'reject');
 END

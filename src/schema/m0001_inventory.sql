@@ -338,6 +338,16 @@ CREATE TABLE dist.stock_quota (
 CREATE INDEX stock_quota_turns_idx ON dist.stock_quota (turns_at) WHERE turns_at IS NOT NULL;
 CREATE UNIQUE INDEX stock_quota_scope_uq ON dist.stock_quota (item_id, site_id, scope_kind, scope_key, (COALESCE(lower(period), '-infinity')));
 
+-- dist.stock_quota_shipped: what has left of a quota at a site, out of the reservations that draw on it. Changed under the pool's lock.
+CREATE TABLE dist.stock_quota_shipped (
+	item_id		bigint NOT NULL,					-- item
+	quota_id	bigint NOT NULL,					-- quota
+	site_id		bigint NOT NULL,					-- site that shipped
+	quantity	numeric(20,6) NOT NULL,				-- base units shipped, reversals taken off
+	CONSTRAINT stock_quota_shipped_pk PRIMARY KEY (item_id, quota_id, site_id),
+	CONSTRAINT stock_quota_shipped_quantity_chk CHECK (quantity >= 0 AND quantity < 'NaN')
+) WITH (fillfactor = 50);
+
 -- dist.reservation: a promise of stock. held → committed → shipped; held → released | expired | void. Ended ones never change.
 CREATE TABLE dist.reservation (
 	item_id			bigint NOT NULL,				-- item
@@ -373,7 +383,7 @@ CREATE TABLE dist.reservation (
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
-CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL;
+CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL AND state IN ('held', 'committed');
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
 
 CREATE INDEX reservation_kit_idx ON dist.reservation (kit_group) WHERE kit_group IS NOT NULL;

@@ -56,6 +56,7 @@ INSERT INTO damage VALUES
 	('what a pool has dealt out are the shares of its slots', $$UPDATE dist.stock_pool SET dealt = dealt - 1 WHERE item_id = pg_temp.item('DMG-H')$$),
 	('what a pool has dealt out are the shares of its slots', $$UPDATE dist.stock_pool SET slots = 0 WHERE item_id = pg_temp.item('DMG-H')$$),
 	('no more is promised from a quota than it has', $$UPDATE dist.stock_quota SET quantity = 1, consumed = 0 WHERE item_id = pg_temp.item('DMG-B')$$),
+	('what has left of a quota is no less than its reservations have shipped', $$UPDATE dist.reservation SET committed = quantity, shipped = 1, state = 'committed', expires_at = NULL WHERE item_id = pg_temp.item('DMG-B') AND kit_id IS NULL$$),
 	('no more of a reservation is shipped than committed, and its state agrees', $$UPDATE dist.reservation SET state = 'shipped', ended_at = now() WHERE item_id = pg_temp.item('DMG-A') AND shipped = 1$$),
 	('no more of a reservation is shipped than committed, and its state agrees', $$UPDATE dist.reservation SET ended_at = now() WHERE item_id = pg_temp.item('DMG-B') AND state = 'held'$$),
 	('no more of a reservation is shipped than committed, and its state agrees', $$UPDATE dist.reservation SET state = 'released', ended_at = now() WHERE item_id = pg_temp.item('DMG-A') AND shipped = 1$$),

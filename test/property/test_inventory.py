@@ -53,13 +53,13 @@ def reserve(lines, **options):
 
 
 # what the verb answers from one row and what it answers from everything is the same to the last digit, whatever the pools hold
-TWO_WAYS = """SELECT i.sku, s.code, q, t, a, w FROM dist.stock_pool p JOIN dist.item i USING (item_id) JOIN dist.site s USING (site_id),
-    unnest('{0,1,7.5,1000000}'::numeric[]) q, unnest(ARRAY[NULL, now() + interval '1 day', now() + interval '400 days', 'infinity']) t,
-    distsync.atp(i.sku, q, NULL, s.code, t) a, distsync_internal.inventory_atp_whole(i.sku, q, NULL, s.code, t, '{}') w
-    WHERE i.sku LIKE 'PROP-%' AND a::text IS DISTINCT FROM w::text LIMIT 5;
+TWO_WAYS = """SELECT k.sku, k.code, k.q, t, a, w FROM (SELECT i.sku, s.code, q FROM dist.stock_pool p JOIN dist.item i USING (item_id) JOIN dist.site s USING (site_id), unnest('{0,1,7.5,1000000}'::numeric[]) q
+    WHERE i.sku LIKE 'PROP-%' OR i.sku LIKE 'WAYS-%' AND q = trunc(q) OFFSET 0) k, unnest(ARRAY[NULL, now() + interval '1 day', now() + interval '400 days', 'infinity']) t,
+    distsync.atp(k.sku, k.q, NULL, k.code, t) a, distsync_internal.inventory_atp_whole(k.sku, k.q, NULL, k.code, t, '{}') w
+    WHERE a::text IS DISTINCT FROM w::text LIMIT 5;
 """
 # and so is a timeline, of a site as of all, to the last byte of what it names
-TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist.item WHERE sku LIKE 'PROP-%') i, (SELECT NULL AS code UNION ALL SELECT code FROM dist.site WHERE code LIKE 'PROP-S%') s,
+TIMELINE_TWO_WAYS = """SELECT i.sku, s.code, a.*, w.* FROM (SELECT sku FROM dist.item WHERE sku LIKE 'PROP-%' OR sku LIKE 'WAYS-%') i, (SELECT NULL AS code UNION ALL SELECT code FROM dist.site WHERE code LIKE 'PROP-S%') s,
     unnest(ARRAY[NULL, now() + interval '2 days']) t, LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync.atp_timeline(i.sku, s.code, t) x) a,
     LATERAL (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync_internal.inventory_timeline_whole(i.sku, s.code, t, '{}') x) w
     WHERE a.rows IS DISTINCT FROM w.rows LIMIT 2;
@@ -191,6 +191,13 @@ class Inventory(unittest.TestCase):
     def test_reserves_two_ways(self):
         """What reserve() does in C and what it does in SQL is the same, to the row, whatever is asked."""
         rng = random.Random(SEED)
+        # another company's site, an item that is counted in whole pieces and boxes, and one that is blocked
+        psql("".join(f"SELECT count(*) FROM distsync.apply_all('{entity}', {literal(documents)}, 'distsync');\n" for entity, documents in (
+            ("company", [{"code": "PROP-O", "name": "o", "currency": "USD"}]), ("site", [{"code": "PROP-O1", "name": "s", "company": "PROP-O", "rank": 0}]), ("unit", [{"unit": "WAYS-EA", "scale": 0}, {"unit": "WAYS-BX", "scale": 0}, {"unit": "WAYS-PK", "scale": 1}]),
+            ("item", [{"sku": sku, "base_unit": "WAYS-EA", "units": [{"unit": "WAYS-BX", "numerator": 6, "denominator": 1}, {"unit": "WAYS-PK", "numerator": 5, "denominator": 1}]} for sku in ("WAYS-15", "WAYS-16")])))
+             + events([{"event_id": f"ways{sku}-{site}", "kind": "count", "sku": sku, "site": site, "quantity": rng.choice((7.25, 8, 20.5)), "event_at": "2024-01-01T00:00:00Z"} for sku in ("WAYS-15", "WAYS-16", "PROP-12") for site in ("PROP-S1", "PROP-S2", "PROP-O1") if sku != "PROP-12" or site == "PROP-O1"])
+             + f"SELECT outcome FROM distsync.apply('supply', {literal({'kind': 'purchase', 'reference': 'ways15', 'sku': 'WAYS-15', 'site': 'PROP-S2', 'quantity': 4.75, 'expected_at': '2999-01-01T00:00:00Z'})}, 'prop-erp');\n"
+             + "SELECT outcome FROM distsync.apply('item', '{\"sku\":\"WAYS-16\",\"status\":\"blocked\"}', 'distsync');\n")
         psql(events([{"event_id": f"ways{i}-{s}", "kind": "count", "sku": f"PROP-{i}", "site": f"PROP-S{s}", "quantity": 3 if i == 13 else rng.choice((3, 20, 7.25)), "event_at": "2024-01-01T00:00:00Z"} for i in (12, 13, 14) for s in (1, 2)])
              # of two items more is to come, at instants that a refusal tells
              + f"SELECT outcome FROM distsync.apply_all('supply', {literal([{'kind': 'purchase', 'reference': f'ways{i}-{s}', 'sku': f'PROP-{i}', 'site': f'PROP-S{s}', 'quantity': rng.choice((4, 2.5, 50)), 'expected_at': f'2999-01-0{rng.choice((1, 2))}T00:00:00Z'} for i in (13, 14) for s in (1, 2)])}, 'prop-erp');\n"
@@ -198,16 +205,18 @@ class Inventory(unittest.TestCase):
              + "INSERT INTO dist.item_unit (item_id, unit, numerator, denominator) SELECT i.item_id, u.unit, u.n, u.d FROM dist.item i, (VALUES ('WAYS-CS', 12, 1), ('WAYS-TH', 1, 3)) u(unit, n, d) WHERE i.sku = 'PROP-12' ON CONFLICT DO NOTHING;\n")
 
         def line():
+            if rng.random() < 0.25:
+                return dict({"item": rng.choice(("WAYS-15", "WAYS-15", "WAYS-15", "WAYS-16")), "quantity": rng.choice((1, 2, 3, 1.2, 0.5, 9))}, **rng.choice(({}, {"unit": rng.choice(("WAYS-BX", "WAYS-PK", "WAYS-EA"))})), **rng.choice(({}, {"site": rng.choice(("PROP-S1", "PROP-O1"))})))
             return dict({"item": rng.choice(("PROP-12", "PROP-13", "PROP-14")), **rng.choice(({"quantity": rng.choice((1, 2, 0.5, 3.250, 5, 1.0))}, {}))},
                         **rng.choice(({}, {}, {"unit": rng.choice(("EA", "WAYS-CS", "WAYS-TH"))}, {"quantity": rng.choice((0, -1, "x", "2", 1e20, 0.1234567, None))}, {"note": 1}, {"item": "PROP-none"})) if rng.random() < 0.3 else {},
                         **{"demand_key": rng.choice(("PROP/W/1", "PROP/W/2", "W", "PROP/WAYS/1", None))} if rng.random() < 0.35 else {},
                         **{"requested_at": rng.choice(("2999-01-02T10:00:00Z", "2999-01-05T10:00:00.5+02:00", "2999-01-01", "2999-02-30T10:00:00Z", "x", None))} if rng.random() < 0.15 else {},
-                        **rng.choice(({}, {"site": f"PROP-S{rng.choice((1, 2))}"}, {"site": "PROP-S1"})))
+                        **rng.choice(({}, {"site": f"PROP-S{rng.choice((1, 2))}"}, {"site": rng.choice(("PROP-S1", "PROP-O1"))})))
 
         def options():
             return dict([pair for pair in (("holder", "ways"), ("ttl", rng.choice(("1 hour", "20 seconds", "1 minutes", "2 days", "0 hours", "x"))), ("mode", rng.choice(("all_or_none", "take_up_to", "y"))),
                                            ("split", rng.choice((True, False))), ("commit", rng.choice((True, False))), ("kind", rng.choice(("soft", "hard", "z"))), ("priority", rng.choice((1, 7, 10**10))),
-                                           ("company", rng.choice(("PROP", "nobody"))), ("idempotency_key", "ways"), ("source", "prop-erp"), ("reason", "because"), ("what", 1)) if rng.random() < 0.12])
+                                           ("company", rng.choice(("PROP", "PROP", "PROP-O", "nobody"))), ("idempotency_key", "ways"), ("source", "prop-erp"), ("reason", "because"), ("what", 1)) if rng.random() < 0.12])
 
         cases = [(literal([line() for _ in range(rng.choice((1, 1, 2, 4)))]), literal(options())) for _ in range(400)]
         self.compare(COLD + "SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) FROM dist.stock_pool;\nSELECT count(*) = 0 FROM dist.stock_pool WHERE slots > 0;\n", cases, LEFT)
@@ -246,7 +255,7 @@ class Inventory(unittest.TestCase):
         answers = self.both_ways(settings, [tuple(f"SELECT to_jsonb(r) - '{{reservation_id,expires_at}}'::text[] FROM {verb}({lines}, {options}) r;\n" for verb in ("distsync.reserve", "distsync_internal.inventory_reserve_whole"))
                                             for lines, options in cases], left)
         self.assertGreater(len([answer for answer in answers if '"outcome": "reserved"' in answer]), len(cases) / 8)
-        self.assertGreater(len([answer for answer in answers if '"available_at": "2999-' in answer]), len(cases) / 50)
+        self.assertGreater(len([answer for answer in answers if '"available_at": "2999-' in answer]), len(cases) / 100)
 
     def both_ways(self, settings, cases, left):
         """Makes each call of each pair in a transaction of its own that is rolled back; what is answered and what is left in it is the same. Returns the answers."""

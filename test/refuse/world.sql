@@ -2,7 +2,7 @@
 \set ON_ERROR_STOP 1
 SELECT distsync.add_system('erp', 'erp'), distsync.add_system('wms', 'wms'), distsync.add_system('desk', 'crm');
 SELECT * FROM distsync.apply('currency', '{"currency":"USD"}', 'distsync');
-SELECT * FROM distsync.apply_all('unit', '[{"unit":"EA"},{"unit":"BX"},{"unit":"TH"}]', 'distsync');
+SELECT * FROM distsync.apply_all('unit', '[{"unit":"EA"},{"unit":"BX"},{"unit":"TH"},{"unit":"PC","scale":0}]', 'distsync');
 SELECT * FROM distsync.apply('company', '{"code":"C","name":"c","currency":"USD"}', 'distsync');
 SELECT * FROM distsync.apply_all('site', '[{"code":"S1","name":"one","company":"C"},{"code":"S2","name":"two","company":"C"}]', 'distsync');
 SELECT * FROM distsync.apply('party', '{"code":"P1","name":"one","roles":["sold_to","payer"],"currency":"USD"}', 'distsync');
@@ -11,6 +11,7 @@ SELECT * FROM distsync.apply('carrier', '{"code":"VAN","name":"van"}', 'distsync
 SELECT * FROM distsync.apply_all('item', '[{"sku":"I1","base_unit":"EA","units":[{"unit":"BX","numerator":12,"denominator":1},{"unit":"TH","numerator":1,"denominator":3}]},{"sku":"I2","base_unit":"EA"},{"sku":"I3","base_unit":"EA"}]', 'distsync');
 SELECT * FROM distsync.apply('item', '{"sku":"KIT","base_unit":"EA","kit":true,"components":[{"sku":"I1","quantity":2},{"sku":"I2","quantity":1}]}', 'distsync');
 SELECT * FROM distsync.apply('item', '{"sku":"EMPTY","base_unit":"EA","kit":true}', 'distsync');
+SELECT * FROM distsync.apply_all('item', '[{"sku":"WHOLE","base_unit":"PC"},{"sku":"OFF","base_unit":"EA","status":"blocked"},{"sku":"OLD","base_unit":"EA","status":"inactive"}]', 'distsync');
 SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"1","kind":"count","sku":"I1","site":"S1","quantity":1000,"event_at":"2024-01-01T00:00:00Z"},
 	{"event_id":"2","kind":"count","sku":"I2","site":"S1","quantity":1000,"event_at":"2024-01-01T00:00:00Z"},{"event_id":"5","kind":"count","sku":"I3","site":"S1","quantity":1000,"event_at":"2024-01-01T00:00:00Z"},
 	{"event_id":"3","kind":"receive","sku":"I1","site":"S2","quantity":5,"event_at":"2024-01-01T00:00:00Z"}]', 'wms');
