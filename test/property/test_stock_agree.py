@@ -1,5 +1,5 @@
 """What availability, timeline, explanation and promise say of one question must be the same, in random worlds with companies, quotas, kits,
-units, holds of one's own, promises for later dates, shortfalls and items that are blocked.
+units, holds of one's own, lots that expire, promises for later dates, shortfalls and items that are blocked.
 
 Neither is an oracle of the other's arithmetic (test_inventory_rules.py is): this is about what only one of them knew.
 SEED=n repeats a run, WORLD=n plays one world, WORLDS=n (or TIMES=n as many as usual) says how many.
@@ -97,6 +97,9 @@ class Agree(unittest.TestCase):
             return events([{"event_id": f"agr{number}-{rng.randrange(10**9)}", "kind": "count", "sku": sku, "site": site, "quantity": quantity, "event_at": "2024-01-01T00:00:00Z"}], source)
 
         steps = [count(sku, site, source, rng.choice((0, 7, 13, 18.5, 30, 61))) for sku in (x, y) for site in SITES for source in ("prop-wms", "prop-erp") if rng.random() < 0.6]
+        for sku in (x, y):
+            if rng.random() < 0.5:
+                steps.append(events([{"event_id": f"agr{number}-{rng.randrange(10**9)}", "kind": "count", "sku": sku, "site": rng.choice(SITES), "lot": "L1", "expires_on": rng.choice(("2999-01-01", "2999-01-03")), "quantity": rng.choice((6, 20)), "event_at": "2024-01-01T00:00:00Z"}]))
         for n in range(rng.randrange(7)):
             steps.append(f"SELECT outcome FROM distsync.apply('supply', {literal({'kind': 'purchase', 'reference': f'AGR{number}-{n}', 'sku': rng.choice((x, y)), 'site': rng.choice(SITES), 'quantity': rng.choice((5, 12.25, 40)), 'expected_at': rng.choice(LATER)})}, 'prop-erp');\n")
         for n in range(rng.randrange(4)):
