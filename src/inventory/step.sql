@@ -29,7 +29,9 @@ BEGIN
 		SELECT COALESCE(jsonb_object_agg(s.ordinal, s.step) FILTER (WHERE s.step IS NOT NULL), '{}')
 		FROM (SELECT COALESCE(l.ordinal, l.n) AS ordinal, distsync_internal.inventory_step(COALESCE(l.numerator, 1), COALESCE(l.denominator, 1), COALESCE(u.scale, 6), CASE WHEN i.kit THEN 0 ELSE b.scale END) AS step
 			FROM ROWS FROM (jsonb_to_recordset(lines) AS (ordinal bigint, item_id bigint, unit text, numerator numeric, denominator numeric)) WITH ORDINALITY l(ordinal, item_id, unit, numerator, denominator, n)
-			JOIN dist.item i ON i.item_id = l.item_id JOIN dist.unit b ON b.unit = i.base_unit LEFT JOIN dist.unit u ON u.unit = l.unit
+			-- one by one: a guess of a hundred lines would be joined to all items there are
+			CROSS JOIN LATERAL (SELECT x.base_unit, x.kit FROM dist.item x WHERE x.item_id = l.item_id LIMIT 1) i
+			JOIN dist.unit b ON b.unit = i.base_unit LEFT JOIN dist.unit u ON u.unit = l.unit
 			WHERE u.scale < 6 OR b.scale < 6 OR i.kit) s);
 END
 $$;
