@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/reader.h"
+#include "inventory/read.h"
 
 enum
 {
@@ -272,6 +273,14 @@ serves(const DsReservePool *pool, const DsReserveLine *line)
 	return line->site_id == 0 || line->site_id == pool->site_id;
 }
 
+/* in_parts does what a line may get of what a pool has, written as steps are: the unit is looked up if it was not. */
+static Numeric
+in_parts(DsReserveLine *line, Numeric free)
+{
+	(void) ds_inventory_whole_steps(line, int64_div_fast_to_numeric(1, DS_INVENTORY_SCALE));
+	return ds_inventory_in_steps(free, line->step);
+}
+
 /* grant_part does the giving of what there is in whole steps, where no pool has the whole line, in the order of the pools. False: it is not enough. */
 static bool
 grant_part(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
@@ -281,10 +290,9 @@ grant_part(DsReserve *call, DsReserveLine *line, DsReservePool **places, int n)
 
 	for (int i = 0; i < n; i++)
 	{
-		Numeric got =
-			serves(places[i], line)
-				? DS_NUMERIC(numeric_smaller, ds_inventory_whole_steps(line, places[i]->free), rest)
-				: zero;
+		Numeric got = serves(places[i], line)
+						  ? DS_NUMERIC(numeric_smaller, in_parts(line, places[i]->free), rest)
+						  : zero;
 
 		if (!DS_NUMERIC_IS(numeric_gt, got, zero))
 			continue;

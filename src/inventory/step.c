@@ -88,7 +88,8 @@ ds_inventory_in_steps(Numeric quantity, int64 step)
 
 	if (step == 1)
 		return quantity;
-	size = NumericGetDatum(int64_div_fast_to_numeric(step, DS_INVENTORY_SCALE));
+	size = DirectFunctionCall1(
+		numeric_trim_scale, NumericGetDatum(int64_div_fast_to_numeric(step, DS_INVENTORY_SCALE)));
 	return DatumGetNumeric(DirectFunctionCall2(
 		numeric_mul, DirectFunctionCall2(numeric_div_trunc, NumericGetDatum(quantity), size),
 		size));
