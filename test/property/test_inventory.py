@@ -244,7 +244,7 @@ class Inventory(unittest.TestCase):
             return dict([pair for pair in (("holder", "PROP/OR"), ("customer_id", customer), ("channel_id", None), ("mode", rng.choice(("all_or_none", "take_up_to"))), ("split", rng.choice((True, False))), ("commit", True),
                                            ("priority", 50), ("kind", "hard"), ("kits", True), ("correlation_id", "00000000-0000-4000-8000-000000000001")) if rng.random() < (0.9 if pair[0] in ("kits", "commit") else 0.5)])
 
-        cases = [tuple(f"SELECT to_jsonb(r) - 'reservation_id' FROM distsync_internal.{verb}({lines}, {chosen}) r;\n" for verb in ("inventory_reserve", "inventory_promise_whole"))
+        cases = [tuple(f"SELECT regexp_replace(to_jsonb(r)::text, '\"reservation_id\": [0-9]+', '\"reservation_id\": 0', 'g') FROM distsync_internal.{verb}({lines}, {chosen}) r;\n" for verb in ("inventory_reserve", "inventory_promise_whole"))
                  for lines, chosen in ((literal([line(n + 1) for n in range(6) if rng.random() < 0.5] or [line(3)]), literal(options())) for _ in range(300))]
         answers = self.both_ways(COLD + "SELECT distsync_internal.inventory_fold(array_agg(item_id), array_agg(site_id)) FROM dist.stock_pool;\nSELECT count(*) = 0 FROM dist.stock_pool WHERE slots > 0;\n", cases, LEFT)
         for wanted in ('"outcome": "reserved"', '"outcome": "refused"', '"outcome": "short"', '"outcome": "partial"', '"demand_key": "PROP/OR'):
