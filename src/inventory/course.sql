@@ -41,7 +41,7 @@ DECLARE
 	seen distsync_internal.inventory_view := view;
 BEGIN
 	seen.mode := COALESCE(view.mode, 'conservative');
-	IF NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = inventory_course.item_id AND b.site_id = inventory_course.site_id AND b.expires_on IS NOT NULL) THEN
+	IF view.holder IS NULL AND NOT EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = inventory_course.item_id AND b.site_id = inventory_course.site_id AND b.expires_on IS NOT NULL) THEN
 		RETURN QUERY
 		SELECT x.moment, COALESCE(sum(x.change) FILTER (WHERE x.change > 0), 0), COALESCE(sum(x.change) FILTER (WHERE x.change < 0), 0), COALESCE(-sum(x.change) FILTER (WHERE x.kind = 'promise'), 0), NULL::numeric, NULL::numeric, NULL::text
 		FROM distsync_internal.inventory_changes(inventory_course.item_id, inventory_course.site_id, inventory_course.at, own_keys, own_quantities) x GROUP BY x.moment ORDER BY x.moment;

@@ -13,8 +13,8 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_kept_until(text, timestamptz) IS 'An instant less a setting in minutes; NULL = the setting is -1: for ever.';
 
--- inventory_is_over does the question whether a reservation may go. What has shipped stays as long as its demand, and as a quota counts it.
-CREATE FUNCTION distsync_internal.inventory_is_over(state text, ended_at timestamptz, demand_key text, item_id bigint, site_id bigint, quota_ids bigint[], holds_until timestamptz, until timestamptz) RETURNS boolean
+-- inventory_is_over does the question whether a reservation may go. What has shipped stays as long as its demand.
+CREATE FUNCTION distsync_internal.inventory_is_over(state text, ended_at timestamptz, demand_key text, item_id bigint, site_id bigint, holds_until timestamptz, until timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
@@ -22,12 +22,11 @@ BEGIN
 		WHEN inventory_is_over.state IN ('released', 'expired', 'void') THEN COALESCE(inventory_is_over.ended_at < holds_until, false)
 		WHEN inventory_is_over.state <> 'shipped' OR inventory_is_over.ended_at < until IS NOT TRUE THEN false
 		ELSE NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = inventory_is_over.demand_key AND d.item_id = inventory_is_over.item_id AND d.site_id = inventory_is_over.site_id
-				AND (d.status = 'open' OR d.closed_since < until IS NOT TRUE))
-			AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = inventory_is_over.item_id AND q.quota_id = ANY (inventory_is_over.quota_ids)) END;
+				AND (d.status = 'open' OR d.closed_since < until IS NOT TRUE)) END;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_is_over(text, timestamptz, text, bigint, bigint, bigint[], timestamptz, timestamptz) IS
-	'Whether a reservation (its state, end, demand, item, site and quotas) is kept no longer: released, expired or void before holds_until, or shipped before until with a demand that was closed before it, and drawing on no quota that is there (NULL = kept for ever).';
+COMMENT ON FUNCTION distsync_internal.inventory_is_over(text, timestamptz, text, bigint, bigint, timestamptz, timestamptz) IS
+	'Whether a reservation (its state, end, demand, item and site) is kept no longer: released, expired or void before holds_until, or shipped before until with a demand that was closed before it (NULL = kept for ever). What it took of quotas is kept in dist.stock_quota_shipped.';
 
 -- inventory_retain_reservations does one round of reservations: of the next ones by number. A kit goes as a whole, with its lowest number.
 CREATE FUNCTION distsync_internal.inventory_retain_reservations(INOUT after bigint, max_rows integer, t timestamptz, OUT more boolean, OUT gone integer)
@@ -45,7 +44,7 @@ BEGIN
 	gone := 0;
 	SELECT max(s.reservation_id) AS id, count(*) AS n, max(s.created_at) AS created_at, array_agg(s.reservation_id) FILTER (WHERE s.over) AS over INTO last
 	FROM (SELECT r.reservation_id, r.created_at, COALESCE(r.kit_group, r.reservation_id) = r.reservation_id
-			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, r.quota_ids, holds_until, until) AS over
+			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until) AS over
 		FROM dist.reservation r WHERE r.reservation_id > after ORDER BY r.reservation_id LIMIT max_rows) s;
 	more := last.n = max_rows AND last.created_at < greatest(holds_until, until);
 	after := COALESCE(last.id, after);
@@ -61,7 +60,7 @@ BEGIN
 	FROM (SELECT jsonb_agg(jsonb_build_object('reservation_id', u.id, 'demand_key', u.key)) AS named FROM unnest(ids, keys) u(id, key) WHERE u.key IS NOT NULL) x WHERE x.named IS NOT NULL;
 	PERFORM distsync_internal.inventory_lock_demand(keys, items, sites);
 	WITH o AS MATERIALIZED (
-		SELECT r.reservation_id, r.item_id, bool_and(distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, r.quota_ids, holds_until, until)) OVER (PARTITION BY COALESCE(r.kit_group, r.reservation_id)) AS over
+		SELECT r.reservation_id, r.item_id, bool_and(distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until)) OVER (PARTITION BY COALESCE(r.kit_group, r.reservation_id)) AS over
 		FROM dist.reservation r WHERE r.reservation_id = ANY (ids)
 	), d AS (
 		DELETE FROM dist.reservation r USING o WHERE o.over AND r.reservation_id = o.reservation_id AND r.item_id = o.item_id
@@ -174,8 +173,12 @@ DECLARE
 	n integer;
 	m integer;
 BEGIN
-	DELETE FROM dist.stock_quota q WHERE upper(q.period) < until AND NOT upper_inf(q.period);
-	GET DIAGNOSTICS n = ROW_COUNT;
+	WITH q AS (
+		DELETE FROM dist.stock_quota q WHERE upper(q.period) < until AND NOT upper_inf(q.period) RETURNING q.item_id, q.quota_id
+	), s AS (
+		DELETE FROM dist.stock_quota_shipped s USING q WHERE s.item_id = q.item_id AND s.quota_id = q.quota_id
+	)
+	SELECT count(*) INTO n FROM q;
 	DELETE FROM dist.stock_barrier b WHERE b.as_of < until AND EXISTS (SELECT FROM dist.stock_barrier o WHERE o.site_id = b.site_id AND o.perspective = b.perspective AND o.state = b.state AND o.as_of > b.as_of);
 	GET DIAGNOSTICS m = ROW_COUNT;
 	RETURN n + m;
@@ -232,7 +235,7 @@ DECLARE
 BEGIN
 	-- of the first ones: they are the oldest
 	SELECT count(*) INTO old FROM (SELECT * FROM dist.reservation x ORDER BY x.reservation_id LIMIT 10000) r
-	WHERE distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, r.quota_ids, holds_until - interval '1 day', until - interval '1 day')
+	WHERE distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until - interval '1 day', until - interval '1 day')
 		AND NOT EXISTS (SELECT FROM dist.reservation g WHERE g.kit_group = r.kit_group AND g.ended_at < least(holds_until, until) IS NOT TRUE);
 	RETURN QUERY SELECT 'stock rows that have ended are cleared away', old = 0,
 		CASE WHEN old = 0 THEN format('holds are kept until %s, what has shipped until %s', COALESCE(holds_until::text, 'ever'), COALESCE(until::text, 'ever')) ELSE format('%s of the first 10,000 reservations are older than they are kept', old) END,
