@@ -46,3 +46,12 @@ SELECT s, t.* FROM unnest('{INV-1,INV-2,NULL}'::text[]) s, distsync.atp_timeline
 SELECT t.moment, t.projected FROM (SELECT x.*, lag(x.projected) OVER (ORDER BY x.moment) + x.supply - x.demand AS summed FROM distsync.atp_timeline('KIT-A') x) t WHERE t.summed <> t.projected;
 SELECT count(*) FROM distsync.atp_timeline('KIT-NONE');
 SELECT jsonb_array_length(distsync.explain_atp('KIT-A', 1, NULL, 'INV-1')->'timeline') AS moments;
+-- who takes over kits takes as many as he lacks, though two components are lacking
+\o /dev/null
+SELECT * FROM distsync.apply_all('item', '[{"sku":"KIT-TX","base_unit":"EA"},{"sku":"KIT-TY","base_unit":"EA"},{"sku":"KIT-T","base_unit":"EA","kit":true,"components":[{"sku":"KIT-TX","quantity":2},{"sku":"KIT-TY","quantity":1}]}]', 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"kit6","kind":"count","sku":"KIT-TX","site":"INV-1","quantity":20,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"kit7","kind":"count","sku":"KIT-TY","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
+SELECT * FROM distsync.reserve('[{"item":"KIT-T","quantity":6,"site":"INV-1"}]', '{"holder":"kit soft","kind":"soft"}');
+\o
+SELECT outcome, quantity FROM distsync.reserve('[{"item":"KIT-T","quantity":8,"site":"INV-1"}]', '{"holder":"kit first","priority":1,"take_over":true}');
+SELECT i.sku, r.holder, r.quantity FROM dist.reservation r JOIN dist.item i USING (item_id) WHERE r.holder LIKE 'kit %' AND r.state = 'held' ORDER BY r.holder, i.sku;

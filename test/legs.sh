@@ -180,7 +180,7 @@ leg_property()
 		export PGDATABASE=distsync_property
 		cd test/property || exit 1
 		mapfile -t list < <(basename -s .py -a "${list[@]}")
-		timeout -k 30 "${LIMIT:-900}" python3 -m unittest -v "${list[@]}" 2>&1
+		timeout -k 30 "${LIMIT:-1500}" python3 -m unittest -v "${list[@]}" 2>&1
 	) | tee "$log"
 	ran=$(sed -nE 's/^Ran ([0-9]+) tests?.*/\1/p' "$log" | tail -1)
 	bad=$(sed -nE '/^FAILED/ { s/[^0-9]+/ /g; p }' "$log" | tail -1 | awk '{ for (i = 1; i <= NF; i++) n += $i; print n + 0 }')

@@ -95,6 +95,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take_plan(distsync_internal.inventory_line[], jsonb, jsonb, timestamptz) IS
 	'[{"item_id","site_id","quantity"}]: what has to be taken of takeable (the same form) so that lines get what they lack, base units; an empty list where all of it does not do. Reads only.';
 
+-- inventory_promised_at does the sum of what is promised in a pool, wherever it is counted.
+CREATE FUNCTION distsync_internal.inventory_promised_at(item_id bigint, site_id bigint) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT p.held + p.committed + COALESCE((SELECT sum(s.held + s.committed) FROM dist.stock_pool_slot s WHERE s.item_id = p.item_id AND s.site_id = p.site_id), 0)
+		FROM dist.stock_pool p WHERE p.item_id = inventory_promised_at.item_id AND p.site_id = inventory_promised_at.site_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_promised_at(bigint, bigint) IS 'Held and committed of an item at a site, in the row of its pool and in its slots, base units.';
+
 -- inventory_take_over does the taking and the decision anew. Kits lose all their components or none, so that the plan may not hold: then
 -- everything is put back.
 CREATE FUNCTION distsync_internal.inventory_take_over(wanted distsync_internal.inventory_line[], options jsonb, items bigint[], sites bigint[], without distsync_internal.inventory_grant[], at timestamptz) RETURNS distsync_internal.inventory_grant[]
@@ -112,9 +123,11 @@ BEGIN
 	IF plan = '[]' THEN
 		RETURN without;
 	END IF;
+	plan := (SELECT jsonb_agg(x.value || jsonb_build_object('had', distsync_internal.inventory_promised_at((x.value->>'item_id')::bigint, (x.value->>'site_id')::bigint))) FROM jsonb_array_elements(plan) x);
 	BEGIN
-		FOR p IN SELECT x.* FROM jsonb_to_recordset(plan) x(item_id bigint, site_id bigint, quantity numeric) ORDER BY x.item_id, x.site_id LOOP
-			PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity, important, who, items, sites, (options->>'correlation_id')::uuid);
+		FOR p IN SELECT x.* FROM jsonb_to_recordset(plan) x(item_id bigint, site_id bigint, quantity numeric, had numeric) ORDER BY x.item_id, x.site_id LOOP
+			-- what a kit has lost in another pool it has lost here
+			PERFORM distsync_internal.inventory_take_soft(p.item_id, p.site_id, p.quantity - (p.had - distsync_internal.inventory_promised_at(p.item_id, p.site_id)), important, who, items, sites, (options->>'correlation_id')::uuid);
 		END LOOP;
 		-- as of an instant before the pools catch up, as inventory_reserve() decides: a hold that ends meanwhile is in their rows
 		t := clock_timestamp();
