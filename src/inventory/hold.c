@@ -71,8 +71,8 @@ list_pools(DsHoldCall *call)
 	call->npools = kept;
 }
 
-/* place_parts does the finding of the pool of each part. */
-static void
+/* place_parts does the finding of the pool of each part. False: one stands in a pool that is none of the call's. */
+static bool
 place_parts(DsHoldCall *call)
 {
 	for (int i = 0; i < call->nparts; i++)
@@ -81,7 +81,20 @@ place_parts(DsHoldCall *call)
 
 		call->parts[i].pool =
 			bsearch(&key, call->pools, call->npools, sizeof(DsHoldPool), compare_pools);
+		if (call->parts[i].pool == NULL)
+			return false;
 	}
+	return true;
+}
+
+/* lacks_some does the question whether one of the reservations that were named is not there. */
+static bool
+lacks_some(const DsHoldCall *call)
+{
+	for (int i = 0; i < call->nholds; i++)
+		if (call->holds[i].nparts == 0)
+			return true;
+	return false;
 }
 
 /*
@@ -124,20 +137,25 @@ find_pools(DsHoldCall *call)
 	return true;
 }
 
-/* decide does the locking, and the plan of what becomes of everything. */
+/*
+ * decide does the locking, and the plan of what becomes of everything. What
+ * was not there may be there by now: it is looked for under the snapshot that
+ * says what is wrong with it, and its pool may be one that is not locked.
+ */
 static bool
 decide(void *what)
 {
 	DsHoldCall *call = what;
 
-	if (!lock_pools(call))
+	if (!lock_pools(call) || lacks_some(call))
 	{
 		PopActiveSnapshot();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		if (!ds_inventory_hold_read(call))
 			return false;
 	}
-	place_parts(call);
+	if (!place_parts(call))
+		return false;
 	call->at = GetCurrentTimestamp();
 	call->until = DatumGetTimestampTz(DirectFunctionCall2(
 		timestamptz_pl_interval, TimestampTzGetDatum(call->at), IntervalPGetDatum(&call->ttl)));
@@ -157,8 +175,8 @@ settle(DsHoldCall *call, Jsonb *lines, FunctionCallInfo fcinfo)
 	list_pools(call);
 	if (!find_pools(call))
 		return false;
-	/* the whole path reads anew what a holder has, and may lock pools that come before ours */
-	apart = call->many && lines == NULL;
+	/* the whole path reads anew what a holder has, and what was not there: it may lock pools that come before ours */
+	apart = call->many && (lines == NULL || lacks_some(call));
 	if (apart)
 		ds_rows_ready(call->pool_rows);
 	if (!(apart ? ds_inventory_apart(decide, call) : decide(call)))
