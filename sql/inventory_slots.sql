@@ -132,6 +132,15 @@ SELECT outcome FROM distsync.reserve('[{"item":"SLT-A","quantity":0.250000000000
 SELECT DISTINCT scale(committed) FROM dist.stock_pool_slot JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
 SELECT DISTINCT scale(committed), scale(held) FROM dist.stock_pool JOIN dist.item USING (item_id) WHERE sku = 'SLT-A';
 ROLLBACK;
+-- what was committed of a hold that is over can be given back, also of a hot pool that has not noticed it
+BEGIN;
+SELECT count(*) FROM distsync.reserve('[{"item":"SLT-A","quantity":3,"site":"SLT-1"}]', '{"holder":"over","ttl":"100 milliseconds"}');
+SELECT state FROM distsync.commit_reservation(pg_temp.of('over'), 1, '{"keep_rest":true}');
+SELECT slots > 0 AS slots FROM pool WHERE sku = 'SLT-A' AND site = 'SLT-1';
+SELECT pg_sleep(0.11);
+SELECT outcome, state, quantity, committed, sqlstate FROM distsync.release_reservations(jsonb_build_array(jsonb_build_object('reservation_id', pg_temp.of('over'))), '{"on_error":"collect","void":true}');
+SELECT * FROM broken;
+ROLLBACK;
 -- a channel is told what the row and its slots may promise together: from wherever somebody promises, commits, gives back, and when slots are taken back
 CREATE FUNCTION pg_temp.told() RETURNS TABLE (told numeric, would_be numeric, atp numeric, versions bigint) LANGUAGE plpgsql AS $$
 BEGIN

@@ -168,6 +168,25 @@ ask_fault(const DsHoldCall *call, DsHold *hold)
 	return n == FAULT_PARTS;
 }
 
+/*
+ * ends_partly does the question whether a reservation is over that is
+ * committed in part: the whole path ends it first, and what was committed can
+ * be given back then. Of a hot pool that is not seen by the pool.
+ */
+static bool
+ends_partly(const DsHoldCall *call, const DsHold *hold)
+{
+	for (int i = 0; i < hold->nparts; i++)
+	{
+		const DsHoldPart *part = &call->parts[hold->first + i];
+
+		if (strcmp(part->state, "held") == 0 && part->expires_at <= call->at &&
+			ABOVE(part->committed, ZERO))
+			return true;
+	}
+	return false;
+}
+
 /* commit does what becomes of a part that is committed. */
 static void
 commit(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
@@ -241,7 +260,7 @@ plan(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
 		give_back(call, part, asked);
 }
 
-/* plan_all does the same for all parts of all reservations. False: something is wrong with one. */
+/* plan_all does the same for all parts of all reservations. False: something is wrong with one, or one is to end first. */
 static bool
 plan_all(DsHoldCall *call)
 {
@@ -249,7 +268,8 @@ plan_all(DsHoldCall *call)
 	{
 		DsHold *hold = &call->holds[i];
 
-		if (!(hold->nparts > 0 && is_right(call, hold)) && !ask_fault(call, hold))
+		if (ends_partly(call, hold) ||
+			(!(hold->nparts > 0 && is_right(call, hold)) && !ask_fault(call, hold)))
 			return false;
 		for (int n = 0; n < hold->nparts; n++)
 		{
