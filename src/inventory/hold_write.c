@@ -194,7 +194,7 @@ change_pool(const DsHoldCall *call, DsHoldPool *pool)
 	static const int columns[] = {DS_POOL_VERSION, DS_POOL_CHANGED_AT, DS_POOL_VALID_UNTIL,
 								  DS_POOL_HELD, DS_POOL_COMMITTED};
 	DsRows *w = call->pool_rows;
-	TimestampTz until = ds_inventory_hold_until(call, pool);
+	TimestampTz until;
 	Datum values[lengthof(columns)];
 	bool nulls[lengthof(columns)] = {false};
 	TransactionId other;
@@ -202,6 +202,8 @@ change_pool(const DsHoldCall *call, DsHoldPool *pool)
 
 	if (DatumGetInt16(ds_inventory_whole(w, pool->row, DS_POOL_SLOTS)) > 0)
 		gather(call, pool);
+	/* slots that were taken back may have told the row of holds that end sooner */
+	until = ds_inventory_hold_until(call, pool);
 	committed =
 		DS_NUMERIC(numeric_add, ds_inventory_number(w, pool->row, DS_POOL_COMMITTED), pool->taken);
 	values[0] = Int64GetDatum(DatumGetInt64(ds_inventory_whole(w, pool->row, DS_POOL_VERSION)) + 1);
