@@ -36,6 +36,15 @@ static DsTable quota_table = {
 	.columns = {"item_id"},
 };
 
+/* is_passed does the question whether time has passed a pool: of a hot one holds may be over. */
+static bool
+is_passed(const DsReservePool *pool)
+{
+	return ds_inventory_instant(pool->rows, pool->row,
+								pool->dealt ? DS_POOL_CAP_UNTIL : DS_POOL_VALID_UNTIL) <=
+		   GetCurrentTimestamp();
+}
+
 /*
  * look does the reckoning of what may be promised of a pool. False: time has
  * passed it, or promises may go beyond stock: then they have a place in a
@@ -60,15 +69,14 @@ look(DsReservePool *pool)
 					   int64_to_numeric(0)))
 		return false;
 	if (!pool->dealt)
-		return ds_inventory_instant(pool->rows, pool->row, DS_POOL_VALID_UNTIL) >
-			   GetCurrentTimestamp();
+		return !is_passed(pool);
 	ds_inventory_slots_read(pool->item_id, pool->site_id, &pool->slots);
 	/* what is dealt out is what slots may promise in all */
 	pool->free = DS_NUMERIC(
 		numeric_sub,
 		DS_NUMERIC(numeric_sub, DS_NUMERIC(numeric_sub, most, promised), pool->slots.held),
 		pool->slots.committed);
-	return ds_inventory_instant(pool->rows, pool->row, DS_POOL_CAP_UNTIL) > GetCurrentTimestamp();
+	return !is_passed(pool);
 }
 
 /*
@@ -198,11 +206,14 @@ tell_again(DsReserve *call, const DsReservePool *pool)
 	}
 }
 
-/* take_one does the taking from one pool. False: it has not enough any more, or needs more than this. */
+/*
+ * take_one does the taking from one pool. False: it has not enough any more, or
+ * needs more than this: time may have passed it while we waited for another one.
+ */
 static bool
 take_one(DsReserve *call, DsReservePool *pool)
 {
-	if (DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
+	if (is_passed(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 		return false;
 	while (!try(call, pool))
 	{
