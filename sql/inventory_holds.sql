@@ -64,6 +64,8 @@ SELECT ordinal, outcome, state, quantity, committed, sqlstate, field, hint FROM 
 SELECT ordinal, outcome, state FROM distsync.commit_reservations(pg_temp.lines(1, 99, NULL) || '[{"reservation_id":-5},{"reservation_id":0,"quantity":"x"},7]', '{"on_error":"collect","keep_rest":true,"source":"inv-wms","idempotency_key":"many"}');
 SELECT held, committed FROM pool WHERE sku = 'HLD-Z';
 SELECT ordinal, outcome, sqlstate FROM distsync.release_reservations(pg_temp.lines(1) || pg_temp.lines(1), '{"on_error":"collect"}');
+-- a quantity has at most twenty digits before the point and after it
+SELECT ordinal, outcome, sqlstate, field FROM distsync.release_reservations((SELECT jsonb_agg(jsonb_build_object('reservation_id', l->'reservation_id', 'quantity', q)) FROM (SELECT l, CASE row_number() OVER () WHEN 1 THEN 1.000000000000000000000 ELSE 1e20 END AS q FROM jsonb_array_elements(pg_temp.lines(NULL, NULL)) l) x), '{"on_error":"collect"}');
 \set VERBOSITY sqlstate
 SELECT * FROM distsync.release_reservations(pg_temp.lines(1), '{"holder":"somebody"}');
 \echo :LAST_ERROR_SQLSTATE

@@ -21,6 +21,8 @@
 
 #define MAX_LINES 10000
 #define MAX_DIGITS 18
+/* of a quantity, before the point and after it: the whole path says what is wrong with more */
+#define MAX_QUANTITY_DIGITS 20
 
 static DsTable by_number = {
 	.name = "reservation",
@@ -131,6 +133,22 @@ number_of(const JsonbValue *value, int64 *number)
 	return true;
 }
 
+/* quantity_of does the reading of a quantity, of as many digits as the whole path takes. */
+static bool
+quantity_of(const JsonbValue *value, Numeric *quantity)
+{
+	char *said;
+	size_t whole;
+
+	if (value->type != jbvNumeric)
+		return false;
+	said = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
+	said += *said == '-';
+	whole = strspn(said, "0123456789");
+	*quantity = DatumGetNumericCopy(NumericGetDatum(value->val.numeric));
+	return whole <= MAX_QUANTITY_DIGITS && strlen(said + whole) <= MAX_QUANTITY_DIGITS + 1;
+}
+
 /* read_line does the reading of one line. */
 static bool
 read_line(DsHold *hold, JsonbContainer *said)
@@ -151,9 +169,8 @@ read_line(DsHold *hold, JsonbContainer *said)
 			numbered = number_of(&value, &hold->said);
 		else if (strcmp(name, "quantity") == 0 && value.type != jbvNull)
 		{
-			if (value.type != jbvNumeric)
+			if (!quantity_of(&value, &hold->quantity))
 				return false;
-			hold->quantity = DatumGetNumericCopy(NumericGetDatum(value.val.numeric));
 		}
 	}
 	return numbered;
