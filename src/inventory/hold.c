@@ -146,8 +146,12 @@ static bool
 decide(void *what)
 {
 	DsHoldCall *call = what;
+	bool same = lock_pools(call);
 
-	if (!lock_pools(call) || lacks_some(call))
+	/* the holder may have others by now */
+	if (!same && call->listed)
+		return false;
+	if (!same || lacks_some(call))
 	{
 		PopActiveSnapshot();
 		PushActiveSnapshot(GetTransactionSnapshot());
@@ -176,7 +180,8 @@ settle(DsHoldCall *call, Jsonb *lines, FunctionCallInfo fcinfo)
 	if (!find_pools(call))
 		return false;
 	/* the whole path reads anew what a holder has, and what was not there: it may lock pools that come before ours */
-	apart = call->many && (lines == NULL || lacks_some(call));
+	call->listed = call->many && lines == NULL;
+	apart = call->listed || (call->many && lacks_some(call));
 	if (apart)
 		ds_rows_ready(call->pool_rows);
 	if (!(apart ? ds_inventory_apart(decide, call) : decide(call)))

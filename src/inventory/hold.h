@@ -102,6 +102,7 @@ typedef struct DsHoldCall
 	bool collect; /* what is wrong is answered, and the others are done */
 	Interval ttl;
 
+	bool listed; /* none was named: all that the holder has */
 	DsHold *holds;
 	int nholds;
 	DsHoldPart *parts;
