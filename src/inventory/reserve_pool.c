@@ -287,6 +287,8 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 		return DS_SLOT_SHORT;
 	for (int round = 0; round < MAX_ROUNDS; round++)
 	{
+		HeapTuple row;
+
 		result = ds_inventory_slots_take(slots, &take, &pool->slots,
 										 wait || pool->slots.n >= ds_guc_slots_max);
 		if (result != DS_SLOT_CHANGED)
@@ -295,8 +297,12 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 		/* time, or somebody, may have changed what may be promised of the pool */
 		PopActiveSnapshot();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if ((pool->row = ds_inventory_pool_row(pool->item_id, pool->site_id)) == NULL ||
-			!suffices(pool) || !pool->dealt)
+		row = ds_inventory_pool_row(pool->item_id, pool->site_id);
+		/* who locks it later on finds it by the row that was read before */
+		if (row == NULL)
+			break;
+		pool->row = row;
+		if (!suffices(pool) || !pool->dealt)
 			break;
 	}
 	ds_rows_close(slots);
