@@ -64,7 +64,7 @@ UPDATE dist.stock_state SET release_share = 0.5 WHERE state = 'returns';
 SELECT * FROM pg_temp.ahead('REL-C', 'REL-1');
 SELECT * FROM pg_temp.broken();
 ROLLBACK;
--- the warehouse leads where it has any in the state, else the book
+-- the warehouse leads where one tells stock of the item, else the book
 \o /dev/null
 SELECT * FROM pg_temp.tell('REL-D', 'REL-1', 'receive', 9, 'quality', '{}', 'inv-erp');
 SELECT * FROM pg_temp.tell('REL-D', 'REL-1', 'receive', 1, 'available', '{}', 'inv-erp');
@@ -72,6 +72,33 @@ SELECT * FROM pg_temp.tell('REL-D', 'REL-1', 'receive', 1, 'available', '{}', 'i
 SELECT * FROM pg_temp.ahead('REL-D', 'REL-1');
 SELECT * FROM pg_temp.tell('REL-D', 'REL-1', 'receive', 7, 'quality', jsonb_build_object('lot', 'L', 'expires_on', (now() AT TIME ZONE 'UTC')::date + 400));
 SELECT * FROM pg_temp.ahead('REL-D', 'REL-1');
+SELECT * FROM pg_temp.broken();
+-- also where it has released all of it under a name that the book has not told yet, scrapped it, or counted none
+\o /dev/null
+SELECT * FROM distsync.apply('item', '{"sku":"REL-E","base_unit":"EA"}', 'distsync');
+SELECT t FROM unnest(ARRAY['inv-wms', 'inv-erp']) s, pg_temp.tell('REL-E', 'REL-1', 'receive', 10, 'quality', '{"reference":"R10"}', s) t;
+\o
+SELECT * FROM pg_temp.ahead('REL-E', 'REL-1');
+BEGIN;
+SELECT * FROM pg_temp.tell('REL-E', 'REL-1', 'transfer', 10, 'quality', '{"reference":"T10"}');
+SELECT * FROM pg_temp.ahead('REL-E', 'REL-1');
+SELECT outcome, quantity FROM distsync.reserve('[{"item":"REL-E","quantity":15,"site":"REL-1"}]', '{"mode":"one_date"}');
+ROLLBACK;
+BEGIN;
+SELECT * FROM pg_temp.tell('REL-E', 'REL-1', 'delta', -10, 'quality');
+SELECT * FROM pg_temp.ahead('REL-E', 'REL-1');
+ROLLBACK;
+SELECT * FROM pg_temp.tell('REL-E', 'REL-1', 'count', 0, 'quality');
+SELECT * FROM pg_temp.ahead('REL-E', 'REL-1');
+SELECT * FROM pg_temp.broken();
+-- and from its first word on, whatever that is about
+\o /dev/null
+SELECT * FROM distsync.apply('item', '{"sku":"REL-F","base_unit":"EA"}', 'distsync');
+SELECT * FROM pg_temp.tell('REL-F', 'REL-1', 'receive', 9, 'quality', '{}', 'inv-erp');
+\o
+SELECT supply, atp FROM pg_temp.ahead('REL-F', 'REL-1');
+SELECT * FROM pg_temp.tell('REL-F', 'REL-1', 'receive', 2);
+SELECT supply, atp FROM pg_temp.ahead('REL-F', 'REL-1');
 SELECT * FROM pg_temp.broken();
 -- working days of the site, at the same time of day: over a weekend, a holiday, and where it is never open
 SELECT d AS days, distsync_internal.inventory_released_at(s.site_id, '2998-12-21 20:30:00Z', d) AT TIME ZONE 'America/New_York' AS at FROM dist.site s, unnest(ARRAY[0, 1, 2, 3, 4]) d WHERE s.code = 'REL-2';

@@ -66,6 +66,7 @@ typedef struct Terms
 	Numeric low, promised, beyond, shortfall;
 	int64 version;
 	TimestampTz changed_at;
+	bool turns; /* time will change it */
 } Terms;
 
 /* ds_inventory_leg_compare_balances does the order of what legs change: by pool, then by balance. */
@@ -148,6 +149,8 @@ read_terms(const DsEventPosting *posting, const DsRows *w, Terms *terms)
 	terms->shortfall = DatumGetNumericCopy(w->values[P_SHORTFALL]);
 	terms->version = DatumGetInt64(w->values[P_VERSION]);
 	terms->changed_at = DatumGetTimestampTz(w->values[P_CHANGED_AT]);
+	terms->turns = !w->nulls[P_VALID_UNTIL] &&
+				   !TIMESTAMP_IS_NOEND(DatumGetTimestampTz(w->values[P_VALID_UNTIL]));
 	return true;
 }
 
@@ -160,6 +163,9 @@ is_plain(DsEventPosting *posting, DsEventPool *pool, const Terms *terms, const D
 	/* when it will be promisable is a term of the pool */
 	if (leg->ages || event->expires ||
 		(event->lot.len > 0 && (posting->expiring || !ds_inventory_lot_is_plain(posting, leg))))
+		return false;
+	/* where the warehouse speaks for the first time, what the book has waiting counts no more */
+	if (!event->book && terms->phys == NULL && terms->turns)
 		return false;
 	/* a count of the book ends the wait for what the warehouse has told */
 	if (event->kind == DS_EVENT_COUNT)

@@ -30,7 +30,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_released_at(bigint, timestamptz, integer) IS
 	'So many open days of the calendar of a site after an instant, at the same time of day; without a calendar times 24 hours. NULL = there is no open day in a year.';
 
--- inventory_waiting does the listing of what waits in such states. The warehouse leads where it has any in the state, else the book.
+-- inventory_waiting does the listing of what waits in such states. The warehouse leads where one tells stock of the item at all, else the
+-- book: what the book has there still, the warehouse has released, or it never came.
 CREATE FUNCTION distsync_internal.inventory_waiting(item_id bigint, site_id bigint) RETURNS TABLE (perspective text, state text, kind text, lot text, owner_id bigint, quantity numeric, expires_on date, days integer, share numeric)
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -39,14 +40,14 @@ BEGIN
 	SELECT x.perspective, x.state, x.kind, x.lot, x.owner_id, x.quantity, x.expires_on, x.days, x.release_share
 	FROM (
 		SELECT b.*, s.release_share, CASE b.state WHEN 'quality' THEN 'inspection' WHEN 'in_transit' THEN 'transit' ELSE b.state END AS kind,
-			COALESCE(CASE b.state WHEN 'quality' THEN r.inspection_days WHEN 'returns' THEN r.returns_days WHEN 'in_transit' THEN r.transit_days END, s.release_days, -1) AS days,
-			max(b.perspective) OVER (PARTITION BY b.state) AS leads
+			COALESCE(CASE b.state WHEN 'quality' THEN r.inspection_days WHEN 'returns' THEN r.returns_days WHEN 'in_transit' THEN r.transit_days END, s.release_days, -1) AS days
 		FROM dist.stock_balance b
 		JOIN dist.stock_state s ON s.state = b.state AND NOT s.promisable
 		JOIN dist.stock_state a ON a.state = s.ages_into AND a.promisable
 		LEFT JOIN dist.item_site r ON r.item_id = b.item_id AND r.site_id = b.site_id
-		WHERE b.item_id = inventory_waiting.item_id AND b.site_id = inventory_waiting.site_id AND b.quantity > 0) x
-	WHERE x.perspective = x.leads AND x.days >= 0;
+		WHERE b.item_id = inventory_waiting.item_id AND b.site_id = inventory_waiting.site_id AND b.quantity > 0
+			AND (b.perspective = 'phys' OR NOT EXISTS (SELECT FROM dist.stock_balance p WHERE p.item_id = b.item_id AND p.site_id = b.site_id AND p.perspective = 'phys'))) x
+	WHERE x.days >= 0;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_waiting(bigint, bigint) IS
