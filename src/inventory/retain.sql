@@ -76,54 +76,62 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_reservations(bigint, integer, timestamptz) IS
 	'Deletes those of the next max_rows reservations after a number that are over as of t, kits as a whole; what they shipped is taken off reserved of their closed demands. Calls the hook stock.reservations_forgotten with {"reservations": [{"reservation_id", "demand_key"}]} first. Returns the last number looked at, whether there are more, and how many went.';
 
--- inventory_retain_lines does one round of demand or supply: notes which are closed, and deletes those that have been for long enough.
+-- inventory_note_closed does the noting of which demand or supply is closed. Rows of pools that nobody here has locked are noted: it waits
+-- for none of them, and comes last, so that nothing is waited for with them in hand.
+CREATE FUNCTION distsync_internal.inventory_note_closed(what text, after_item bigint, after_id bigint, to_item bigint, to_id bigint, t timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	-- somebody who has the row changes it: the next round is early enough
+	IF what = 'demand' THEN
+		UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END
+		FROM (SELECT x.item_id, x.demand_id FROM dist.demand x WHERE (x.item_id, x.demand_id) > (after_item, after_id) AND (x.item_id, x.demand_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL) FOR NO KEY UPDATE OF x SKIP LOCKED) k
+		WHERE d.item_id = k.item_id AND d.demand_id = k.demand_id;
+	ELSE
+		UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END
+		FROM (SELECT x.item_id, x.supply_id FROM dist.supply x WHERE (x.item_id, x.supply_id) > (after_item, after_id) AND (x.item_id, x.supply_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL) FOR NO KEY UPDATE OF x SKIP LOCKED) k
+		WHERE s.item_id = k.item_id AND s.supply_id = k.supply_id;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_note_closed(text, bigint, bigint, bigint, bigint, timestamptz) IS
+	'Notes of the rows of demand or supply after a key and up to another which are closed as of t, in closed_since; rows that somebody has locked are left out.';
+
+-- inventory_retain_lines does one round of demand or supply: deletes those that have been closed for long enough, and notes which are closed.
 CREATE FUNCTION distsync_internal.inventory_retain_lines(what text, INOUT after_item bigint, INOUT after_id bigint, max_rows integer, t timestamptz, OUT more boolean, OUT gone integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
 	until timestamptz := distsync_internal.inventory_kept_until('distsync.stock_retention', t);
+	from_item bigint := after_item;
+	from_id bigint := after_id;
 	l record;
 BEGIN
 	gone := 0;
-	-- somebody who has the row changes it: the next round is early enough
 	IF what = 'demand' THEN
-		WITH n AS MATERIALIZED (
-			SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, (d.status = 'open') = (d.closed_since IS NOT NULL) AS noted, d.status <> 'open' AND d.closed_since < until AND d.reserved = 0 AS over
-			FROM dist.demand d WHERE (d.item_id, d.demand_id) > (after_item, after_id) ORDER BY d.item_id, d.demand_id LIMIT max_rows
-		), u AS (
-			UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END
-			FROM (SELECT x.item_id, x.demand_id FROM dist.demand x JOIN n ON n.noted AND x.item_id = n.item_id AND x.demand_id = n.id FOR NO KEY UPDATE OF x SKIP LOCKED) k
-			WHERE d.item_id = k.item_id AND d.demand_id = k.demand_id
-		)
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
-			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l FROM n;
+			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l
+		FROM (SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, d.status <> 'open' AND d.closed_since < until AND d.reserved = 0 AS over
+			FROM dist.demand d WHERE (d.item_id, d.demand_id) > (after_item, after_id) ORDER BY d.item_id, d.demand_id LIMIT max_rows) n;
 	ELSE
-		WITH n AS MATERIALIZED (
-			SELECT s.item_id, s.supply_id AS id, s.site_id, concat_ws('/', s.source, s.kind, s.reference) AS name, (s.status = 'open') = (s.closed_since IS NOT NULL) AS noted, s.status <> 'open' AND s.closed_since < until AS over
-			FROM dist.supply s WHERE (s.item_id, s.supply_id) > (after_item, after_id) ORDER BY s.item_id, s.supply_id LIMIT max_rows
-		), u AS (
-			UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END
-			FROM (SELECT x.item_id, x.supply_id FROM dist.supply x JOIN n ON n.noted AND x.item_id = n.item_id AND x.supply_id = n.id FOR NO KEY UPDATE OF x SKIP LOCKED) k
-			WHERE s.item_id = k.item_id AND s.supply_id = k.supply_id
-		)
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
-			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l FROM n;
+			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l
+		FROM (SELECT s.item_id, s.supply_id AS id, s.site_id, concat_ws('/', s.source, s.kind, s.reference) AS name, s.status <> 'open' AND s.closed_since < until AS over
+			FROM dist.supply s WHERE (s.item_id, s.supply_id) > (after_item, after_id) ORDER BY s.item_id, s.supply_id LIMIT max_rows) n;
 	END IF;
 	more := l.n = max_rows;
 	after_item := COALESCE(l.item_id, after_item);
 	after_id := COALESCE(l.id, after_id);
-	IF l.ids IS NULL THEN
-		RETURN;
-	END IF;
-	IF what = 'demand' THEN
+	IF l.ids IS NOT NULL AND what = 'demand' THEN
 		PERFORM distsync_internal.inventory_lock_demand(l.names, l.items, l.sites);
 		DELETE FROM dist.demand d USING unnest(l.items, l.ids) u(item_id, id) WHERE d.item_id = u.item_id AND d.demand_id = u.id AND d.status <> 'open' AND d.closed_since < until AND d.reserved = 0;
-	ELSE
+		GET DIAGNOSTICS gone = ROW_COUNT;
+	ELSIF l.ids IS NOT NULL THEN
 		PERFORM pg_advisory_xact_lock(hashtext('distsync.supply'), c.class) FROM (SELECT DISTINCT hashtext(u) & 4095 AS class FROM unnest(l.names) u ORDER BY 1) c;
 		PERFORM distsync_internal.inventory_lock(l.items, l.sites);
 		DELETE FROM dist.supply s USING unnest(l.items, l.ids) u(item_id, id) WHERE s.item_id = u.item_id AND s.supply_id = u.id AND s.status <> 'open' AND s.closed_since < until;
+		GET DIAGNOSTICS gone = ROW_COUNT;
 	END IF;
-	GET DIAGNOSTICS gone = ROW_COUNT;
+	PERFORM distsync_internal.inventory_note_closed(what, from_item, from_id, after_item, after_id, t);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_lines(text, bigint, bigint, integer, timestamptz) IS
@@ -207,13 +215,14 @@ BEGIN
 		next_phase := 'demand';
 	ELSIF p.phase = 'lots' THEN
 		SELECT x.after_item AS done, x.after_site AS total, x.more, x.gone INTO r FROM distsync_internal.inventory_retain_lots(p.done, p.total, n, t) x;
+		next_phase := 'rest';
+	ELSIF p.phase = 'rest' THEN
+		-- quotas are locked before pools: a round of their own
+		SELECT 0::bigint AS done, 0::bigint AS total, false AS more, x AS gone INTO r FROM distsync_internal.inventory_retain_rest(t) x;
 		next_phase := 'waiting';
 	ELSE
 		SELECT x.after_item AS done, x.after_id AS total, x.more, x.gone INTO r FROM distsync_internal.inventory_retain_lines(p.phase, p.done, p.total, n, t) x;
 		next_phase := CASE p.phase WHEN 'demand' THEN 'supply' ELSE 'lots' END;
-	END IF;
-	IF r.more IS NOT TRUE AND next_phase = 'waiting' THEN
-		PERFORM distsync_internal.inventory_retain_rest(t);
 	END IF;
 	INSERT INTO sync.progress AS x (operation, phase, done, total, started_at, updated_at)
 	VALUES ('stock rows', CASE WHEN r.more THEN p.phase ELSE next_phase END, CASE WHEN r.more THEN r.done ELSE 0 END, CASE WHEN r.more THEN r.total ELSE 0 END, t, clock_timestamp())
