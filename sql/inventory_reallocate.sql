@@ -132,6 +132,17 @@ SELECT distsync_internal.inventory_reallocate_sweep(100) > 0 AS swept;
 SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-V' AND holder = 'v4';
 SELECT count(*) AS due FROM dist.reallocation_due;
 SELECT distsync_internal.inventory_reallocate_sweep(100) >= 0 AS swept;
+-- what is promised just now is not given back meanwhile: to a line that its owner has told, and to who takes over
+SELECT outcome FROM distsync.apply('item', '{"sku":"REA-W","base_unit":"EA"}', 'distsync');
+SELECT outcome FROM distsync.apply('reallocation_rule', '{"code":"back-w","strategy":"redistribute","kind":"soft","sku":"REA-W","restores":true}', 'inv-erp');
+SELECT pg_temp.count('REA-W', 10), pg_temp.take('REA-W', 'w1', 10, '{"kind":"soft","site":"INV-1"}');
+SELECT outcome FROM distsync.apply('demand', '{"demand_key":"INV/REA-W/1","sku":"REA-W","site":"INV-1","ordered":4}', 'inv-erp');
+SELECT pg_temp.take('REA-W', 'line', 4, '{"demand_key":"INV/REA-W/1","site":"INV-1","commit":true}');
+SELECT pg_temp.take('REA-W', 'stronger', 3, '{"priority":1,"take_over":true,"site":"INV-1"}');
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-W';
+SELECT * FROM pool WHERE sku = 'REA-W' AND site = 'INV-1';
+SELECT outcome, quantity FROM distsync.release_reservations(NULL, '{"holder":"stronger"}');
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-W';
 SELECT * FROM broken;
 \set VERBOSITY sqlstate
 SELECT * FROM distsync.reallocate('REA-NOT');

@@ -100,7 +100,7 @@ COMMENT ON FUNCTION distsync_internal.inventory_too_large(bigint, bigint, numeri
 
 -- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
 -- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
-CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true, restores boolean DEFAULT true) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	-- one instant for all: a hold that ends between two readings of the clock would be neither ended nor watched for
@@ -108,7 +108,6 @@ DECLARE
 	redated jsonb;
 	c record;
 	grown jsonb := '[]';
-	restores boolean := EXISTS (SELECT FROM dist.reallocation_rule r WHERE r.restores);
 BEGIN
 	dates := distsync_internal.inventory_expire(item_ids, site_ids, t) > 0 OR dates;
 	PERFORM distsync_internal.inventory_fold_tight(item_ids, site_ids, t);
@@ -150,7 +149,7 @@ BEGIN
 		PERFORM distsync_internal.inventory_shortfall(p.item_id, p.site_id, (g->>'was')::numeric, inventory_refresh.correlation_id)
 		FROM jsonb_array_elements(grown) WITH ORDINALITY x(g, n) JOIN dist.stock_pool p ON p.item_id = (g->>'item_id')::bigint AND p.site_id = (g->>'site_id')::bigint AND p.shortfall = (g->>'shortfall')::numeric;
 	END IF;
-	IF restores THEN
+	IF restores AND EXISTS (SELECT FROM dist.reallocation_rule r WHERE r.restores) THEN
 		FOR c IN SELECT p.item_id, p.site_id FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(item_ids, site_ids) AS x(item_id, site_id)) u
 			JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id AND p.waiting AND p.shortfall = 0 ORDER BY p.item_id, p.site_id
 		LOOP
@@ -161,8 +160,8 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean) IS
-	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; where less is left than is promised it takes from soft promises (inventory_cure), opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other). The caller holds the pools'' locks.';
+COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean, boolean) IS
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; where less is left than is promised it takes from soft promises (inventory_cure), opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other), and gives back what rules restore (restores false: not; for who is promised what is free now). The caller holds the pools'' locks.';
 
 -- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
 CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void

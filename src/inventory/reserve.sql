@@ -247,7 +247,8 @@ DECLARE
 BEGIN
 	moved := distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
 	IF moved THEN
-		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false);
+		-- what the line has left free is what it is promised: nobody is given it back before
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false, false);
 	END IF;
 	WITH g AS MATERIALIZED (
 		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id, distsync_internal.inventory_grant_key(u) AS key,

@@ -131,7 +131,8 @@ BEGIN
 		END LOOP;
 		-- as of an instant before the pools catch up, as inventory_reserve() decides: a hold that ends meanwhile is in their rows
 		t := clock_timestamp();
-		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);
+		-- what was taken is not given back to who has lost it just now
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, true, false);
 		grants := distsync_internal.inventory_decide(wanted, options, t);
 		IF (SELECT COALESCE(sum(g.quantity), 0) FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial')) > had THEN
 			RETURN grants;
