@@ -143,6 +143,15 @@ SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-W';
 SELECT * FROM pool WHERE sku = 'REA-W' AND site = 'INV-1';
 SELECT outcome, quantity FROM distsync.release_reservations(NULL, '{"holder":"stronger"}');
 SELECT holder, state, quantity, lost, reason FROM held WHERE sku = 'REA-W';
+-- what its holder gives back himself does not come back, nor what its order does not want any more
+SELECT outcome FROM distsync.apply_all('item', '[{"sku":"REA-X","base_unit":"EA"},{"sku":"REA-Y","base_unit":"EA"},{"sku":"REA-Z","base_unit":"EA"}]', 'distsync');
+SELECT outcome FROM distsync.apply_all('reallocation_rule', '[{"code":"back-x","strategy":"redistribute","kind":"soft","sku":"REA-X","restores":true},{"code":"back-y","strategy":"redistribute","kind":"soft","sku":"REA-Y","restores":true},{"code":"back-z","strategy":"redistribute","kind":"soft","sku":"REA-Z","restores":true}]', 'inv-erp');
+SELECT pg_temp.count(x, 10), pg_temp.take(x, x, 10, jsonb_build_object('kind', 'soft', 'site', 'INV-1') || CASE x WHEN 'REA-Z' THEN '{"demand_key":"INV/REA-Z/1"}' ELSE '{}' END::jsonb), pg_temp.count(x, 6) FROM unnest(ARRAY['REA-X', 'REA-Y', 'REA-Z']) x;
+SELECT c.quantity, c.committed FROM dist.reservation r, distsync.commit_reservation(r.reservation_id, 4) c WHERE r.holder = 'REA-X';
+SELECT c.quantity, c.committed FROM dist.reservation r, distsync.release_reservation(r.reservation_id, 2) c WHERE r.holder = 'REA-Y';
+SELECT outcome FROM distsync.apply('demand', '{"demand_key":"INV/REA-Z/1","sku":"REA-Z","site":"INV-1","ordered":7}', 'inv-erp');
+SELECT pg_temp.count(x, 10) FROM unnest(ARRAY['REA-X', 'REA-Y', 'REA-Z']) x;
+SELECT holder, state, quantity, committed, lost, reason FROM held WHERE sku IN ('REA-X', 'REA-Y', 'REA-Z');
 SELECT * FROM broken;
 \set VERBOSITY sqlstate
 SELECT * FROM distsync.reallocate('REA-NOT');

@@ -1,6 +1,16 @@
 -- Claims: who wants what of an item at a site, in the order in which it is served where it does not do for all. A claim is a promise of
 -- ours, or demand that is due and that nobody has promised.
 
+-- inventory_unpromised does the question how much of a line of an order is left to promise. Where nobody has said what is ordered, nobody knows.
+CREATE FUNCTION distsync_internal.inventory_unpromised(item_id bigint, demand_key text) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+	RETURN (SELECT CASE WHEN bool_or(d.ordered > 0 OR d.allocated > 0) THEN greatest(0, sum(greatest(d.ordered, d.allocated)) - sum(greatest(d.reserved, d.shipped))) END
+		FROM dist.demand d WHERE d.demand_key = inventory_unpromised.demand_key AND d.item_id = inventory_unpromised.item_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_unpromised(bigint, text) IS 'What others say is ordered or allocated of a demand at all sites, less what is promised or has shipped, base units; NULL = there is no demand, or nobody says.';
+
 -- inventory_claims does the listing of all claims on a pool with what each has, and what may be taken from it: only what is soft, under a
 -- strategy that may lose, and not what the order of the line wants anyway.
 CREATE FUNCTION distsync_internal.inventory_claims(item_id bigint, site_id bigint, at timestamptz, only_soft boolean DEFAULT false)
@@ -16,7 +26,7 @@ BEGIN
 	END IF;
 	RETURN QUERY
 	WITH c AS MATERIALIZED (
-		SELECT r.reservation_id, r.demand_key, r.holder, r.customer_id, r.channel_id, r.kind, r.priority, d.required_at, r.created_at, r.quantity - r.shipped AS has, COALESCE(r.lost, 0) AS missing,
+		SELECT r.reservation_id, r.demand_key, r.holder, r.customer_id, r.channel_id, r.kind, r.priority, d.required_at, r.created_at, r.quantity - r.shipped AS has, CASE WHEN r.lost > 0 THEN least(r.lost, distsync_internal.inventory_unpromised(r.item_id, r.demand_key)) ELSE 0 END AS missing,
 			d.reserved - greatest(d.ordered, d.allocated, d.shipped) AS beyond
 		FROM dist.reservation r LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
 		WHERE r.item_id = inventory_claims.item_id AND r.site_id = inventory_claims.site_id AND r.state IN ('held', 'committed') AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_claims.at)
@@ -42,7 +52,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_claims(bigint, bigint, timestamptz, boolean) IS
-	'Claims on an item at a site as of an instant, in the order in which they are served: strategy, priority, when wanted, demand or holder. Live reservations (kind soft | hard | inbound), and due demand that no reservation covers (kind order, reservation_id NULL); base units: what it has, what of that may be taken, what it misses (was taken before; of an order: all of it). only_soft: what is soft, and other promises of the same lines, not the rest; places among those. Under the pool''s lock it is exact.';
+	'Claims on an item at a site as of an instant, in the order in which they are served: strategy, priority, when wanted, demand or holder. Live reservations (kind soft | hard | inbound), and due demand that no reservation covers (kind order, reservation_id NULL); base units: what it has, what of that may be taken, what it misses (was taken before, and its order still wants; of an order: all of it). only_soft: what is soft, and other promises of the same lines, not the rest; places among those. Under the pool''s lock it is exact.';
 
 -- inventory_room does the sum of what the claims on a pool may have together.
 CREATE FUNCTION distsync_internal.inventory_room(item_id bigint, site_id bigint) RETURNS numeric

@@ -65,6 +65,7 @@ typedef struct DsHoldPart
 	Numeric shipped;
 	const char *state;
 	TimestampTz expires_at; /* DT_NOEND = never */
+	bool lost;				/* something of it was taken away: who gives back waives it */
 	/* what becomes of it */
 	Numeric new_quantity;
 	Numeric new_committed;
@@ -139,6 +140,7 @@ enum
 	DS_HOLD_GROUP,
 	DS_HOLD_PER,
 	DS_HOLD_EXPIRES_AT,
+	DS_HOLD_LOST,
 	DS_HOLD_PROMISED_AT,
 	DS_HOLD_REASON,
 	DS_HOLD_CREATED_AT,

@@ -113,6 +113,7 @@ DECLARE
 	head bigint := (distsync_internal.inventory_hold(inventory_hold_do.reservation_id)).head;
 	m record;
 	part numeric;
+	gives boolean := verb = 'release';
 BEGIN
 	FOR m IN SELECT r.* FROM dist.reservation r WHERE r.reservation_id = head OR r.kit_group = head ORDER BY r.reservation_id LOOP
 		CONTINUE WHEN m.state NOT IN ('held', 'committed');
@@ -130,12 +131,17 @@ BEGIN
 		UPDATE dist.stock_pool p SET held = p.held - part, committed = p.committed + part WHERE p.item_id = m.item_id AND p.site_id = m.site_id;
 		IF m.committed + part < m.quantity AND NOT COALESCE((options->>'keep_rest')::boolean, false) THEN
 			PERFORM distsync_internal.inventory_give_back(m.item_id, m.reservation_id, m.quantity - m.committed - part, 'released');
+			gives := true;
 		END IF;
 	END LOOP;
+	-- who gives back of what he has, does not want back what he had lost
+	IF gives THEN
+		UPDATE dist.reservation x SET lost = NULL, reason = NULL WHERE (x.reservation_id = head OR x.kit_group = head) AND x.state IN ('held', 'committed') AND x.lost > 0;
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_hold_do(text, bigint, numeric, jsonb) IS
-	'commit (the rest is given back unless option keep_rest) or release (option void: also what is committed and not shipped) of a reservation; base units, of a kit whole kits, NULL = all. The caller holds the pools'' locks, has checked, and refreshes the pools.';
+	'commit (the rest is given back unless option keep_rest) or release (option void: also what is committed and not shipped) of a reservation; base units, of a kit whole kits, NULL = all. Who gives back waives what he has lost before. The caller holds the pools'' locks, has checked, and refreshes the pools.';
 
 -- inventory_reservations does the showing of reservations.
 CREATE FUNCTION distsync_internal.inventory_reservations(ids bigint[]) RETURNS SETOF distsync_internal.inventory_reservation

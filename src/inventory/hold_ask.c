@@ -288,6 +288,8 @@ read_part(DsHoldCall *call, DsHold *hold, DsReader *reader)
 	part->expires_at = ds_inventory_instant(call->hold_rows, part->row, DS_HOLD_EXPIRES_AT);
 	part->state = ds_inventory_hold_text(call, part, DS_HOLD_STATE);
 	part->demand_key = ds_inventory_hold_text(call, part, DS_HOLD_DEMAND);
+	ds_inventory_hold_value(call, part, DS_HOLD_LOST, &isnull);
+	part->lost = !isnull;
 	value = ds_inventory_hold_value(call, part, DS_HOLD_PER, &isnull);
 	part->per = isnull ? NULL : DatumGetNumeric(value);
 	value = ds_inventory_hold_value(call, part, DS_HOLD_GROUP, &isnull);

@@ -260,7 +260,10 @@ plan(const DsHoldCall *call, DsHoldPart *part, Numeric asked)
 		give_back(call, part, asked);
 }
 
-/* plan_all does the same for all parts of all reservations. False: something is wrong with one, or one is to end first. */
+/*
+ * plan_all does the same for all parts of all reservations. False: something is
+ * wrong with one, one is to end first, or it waives what it has lost.
+ */
 static bool
 plan_all(DsHoldCall *call)
 {
@@ -280,6 +283,8 @@ plan_all(DsHoldCall *call)
 				leave(part);
 				continue;
 			}
+			if (part->lost && call->verb != DS_HOLD_EXTEND)
+				return false;
 			plan(call, part,
 				 hold->quantity == NULL || part->per == NULL
 					 ? hold->quantity

@@ -41,6 +41,7 @@ static DsRowsTable hold_rows = {
 				{"kit_group", INT8OID},
 				{"kit_per", NUMERICOID},
 				{"expires_at", TIMESTAMPTZOID},
+				{"lost", NUMERICOID},
 				{"promised_at", TIMESTAMPTZOID},
 				{"reason", TEXTOID},
 				{"created_at", TIMESTAMPTZOID},

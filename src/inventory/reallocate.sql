@@ -67,7 +67,7 @@ DECLARE
 	more numeric;
 BEGIN
 	SELECT x.* INTO r FROM dist.reservation x WHERE x.item_id = inventory_regain.item_id AND x.reservation_id = inventory_regain.reservation_id AND x.state IN ('held', 'committed');
-	SELECT least(inventory_regain.quantity, r.lost, p.cap + p.backorder_cap - p.held - p.committed - p.dealt,
+	SELECT least(inventory_regain.quantity, r.lost, distsync_internal.inventory_unpromised(r.item_id, r.demand_key), p.cap + p.backorder_cap - p.held - p.committed - p.dealt,
 		(SELECT min(q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, t)) FROM dist.stock_quota q WHERE q.item_id = r.item_id AND q.quota_id = ANY (r.quota_ids) AND q.period @> t)) INTO more
 	FROM dist.stock_pool p WHERE p.item_id = r.item_id AND p.site_id = r.site_id;
 	IF more IS NULL OR more <= 0 THEN
@@ -83,7 +83,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_regain(bigint, bigint, numeric) IS
-	'Gives a live reservation back up to a quantity (base units) of what was taken from it, as far as its pool and its quotas have it; held or committed as the rest of it is. The caller holds the locks and refreshes the pool. Returns as inventory_lose().';
+	'Gives a live reservation back up to a quantity (base units) of what was taken from it, as far as its pool and its quotas have it, and its order still wants it; held or committed as the rest of it is. The caller holds the locks and refreshes the pool. Returns as inventory_lose().';
 
 -- inventory_restorable does the listing of those who lost something that is to be given back by itself, in the order of the claims.
 CREATE FUNCTION distsync_internal.inventory_restorable(item_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (place bigint, reservation_id bigint, missing numeric, quotas boolean)
