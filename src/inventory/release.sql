@@ -84,7 +84,7 @@ BEGIN
 		at_last := NULL;
 		FOR e IN
 			SELECT x.event_at, x.quantity, x.reference FROM dist.stock_event x
-			WHERE x.item_id = inventory_releases.item_id AND x.site_id = inventory_releases.site_id AND x.perspective = w.perspective AND x.state = w.state AND x.lot = w.lot AND x.owner_id = w.owner_id AND (x.quantity > 0 OR x.kind = 'reverse')
+			WHERE x.item_id = inventory_releases.item_id AND x.site_id = inventory_releases.site_id AND x.perspective = w.perspective AND x.state = w.state AND x.lot = w.lot AND x.owner_id = w.owner_id AND x.state <> 'available' AND (x.quantity > 0 OR x.kind = 'reverse')
 			ORDER BY x.event_at DESC, x.quantity, x.reference COLLATE "C"
 		LOOP
 			EXIT WHEN rest <= 0;

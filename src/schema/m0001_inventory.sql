@@ -74,6 +74,8 @@ CREATE TABLE dist.stock_event (
 	CONSTRAINT stock_event_quantity_chk CHECK (quantity < 'NaN' AND (counted IS NULL OR counted < 'NaN'))
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX stock_event_reference_idx ON dist.stock_event (item_id, site_id, reference) WHERE reference IS NOT NULL;
+-- what came last of what waits to be released: most events are of what is available, and have no entry here
+CREATE INDEX stock_event_waiting_idx ON dist.stock_event (item_id, site_id, perspective, state, lot, owner_id, event_at) WHERE state <> 'available';
 
 -- dist.stock_balance: what is there now: the fold of the events, once per perspective.
 CREATE TABLE dist.stock_balance (
