@@ -127,6 +127,20 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_abandon(text, bigint[]) IS
 	'Gives up what is owed of a demand in these items: reservations are released, ordered becomes what has left. Returns how much has left of them, base units.';
 
+-- inventory_demand_again does the making of a demand whose row is not kept any more, with what had shipped of it.
+CREATE FUNCTION distsync_internal.inventory_demand_again(item_id bigint, site_id bigint, demand_key text, shipped numeric, parts jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM distsync_internal.inventory_lock_demand(ARRAY[inventory_demand_again.demand_key], array_agg(p.item_id), array_agg(inventory_demand_again.site_id)) FROM distsync_internal.inventory_taken_from(inventory_demand_again.item_id, parts) p;
+	INSERT INTO dist.demand (item_id, demand_key, site_id, shipped, status)
+	SELECT p.item_id, inventory_demand_again.demand_key, inventory_demand_again.site_id, inventory_demand_again.shipped * p.per, 'done' FROM distsync_internal.inventory_taken_from(inventory_demand_again.item_id, parts) p
+	ORDER BY p.item_id ON CONFLICT ON CONSTRAINT demand_key_uq DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_demand_again(bigint, bigint, text, numeric, jsonb) IS
+	'Makes the demand of a line that retention has deleted, done, with what had shipped of it (base units, of a kit whole kits; parts as inventory_made_of() says). Nothing is owed of it until inventory_demand() says so.';
+
 -- inventory_demand does the noting of what the order's owner says of a line. It is a fact: if stock does not cover it, the shortfall
 -- says so. What we reserved for the same line is the same demand, whichever came first.
 CREATE FUNCTION distsync_internal.inventory_demand(item_id bigint, site_id bigint, demand_key text, customer_id bigint, ordered numeric, required_at timestamptz, source text DEFAULT NULL, parts jsonb DEFAULT NULL) RETURNS void

@@ -59,6 +59,11 @@ BEGIN
 				FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p)));
 		END IF;
 		CONTINUE WHEN l.site_id IS NULL;
+		-- a demand that is not kept any more had shipped what the line says: it is not owed again
+		IF l.shipped_quantity > 0 AND NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = key) THEN
+			CONTINUE WHEN wanted <= l.shipped_quantity;
+			PERFORM distsync_internal.inventory_demand_again(l.item_id, l.site_id, key, l.shipped_quantity, l.components);
+		END IF;
 		SELECT max(CASE WHEN l.components IS NULL THEN r.reserved ELSE ceil(r.reserved / p.per) END) INTO reserved FROM distsync_internal.inventory_taken_from(l.item_id, l.components) p
 		CROSS JOIN LATERAL (SELECT sum(d.reserved) AS reserved FROM dist.demand d WHERE d.item_id = p.item_id AND d.demand_key = key) r;
 		IF reserved > wanted THEN
