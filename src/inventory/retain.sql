@@ -44,7 +44,8 @@ BEGIN
 	gone := 0;
 	SELECT max(s.reservation_id) AS id, count(*) AS n, max(s.created_at) AS created_at, array_agg(s.reservation_id) FILTER (WHERE s.over) AS over INTO last
 	FROM (SELECT r.reservation_id, r.created_at, COALESCE(r.kit_group, r.reservation_id) = r.reservation_id
-			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until) AS over
+			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until)
+			AND NOT EXISTS (SELECT FROM dist.reservation g WHERE g.kit_group = r.kit_group AND NOT distsync_internal.inventory_is_over(g.state, g.ended_at, g.demand_key, g.item_id, g.site_id, holds_until, until)) AS over
 		FROM dist.reservation r WHERE r.reservation_id > after ORDER BY r.reservation_id LIMIT max_rows) s;
 	more := last.n = max_rows AND last.created_at < greatest(holds_until, until);
 	after := COALESCE(last.id, after);
