@@ -23,8 +23,8 @@ CREATE VIEW fire.promise AS
 CREATE VIEW fire.line AS
 	SELECT c.id, l.n AS ordinal, COALESCE(p.sku, l.line->>'item') AS sku, (l.line->>'quantity')::numeric * COALESCE(p.per, CASE WHEN l.line->>'unit' = 'BX' THEN 12 ELSE 1 END) AS quantity, COALESCE(c.asked->'options'->>'mode', 'all_or_none') AS mode
 	FROM fire.call c CROSS JOIN jsonb_array_elements(c.asked->'lines') WITH ORDINALITY l(line, n) LEFT JOIN fire.part p ON p.kit = l.line->>'item' WHERE c.verb = 'reserve';
--- ordered is each reservation of an order of the ERP, which may lower it whenever it likes
-CREATE VIEW fire.ordered AS SELECT r.reservation_id FROM dist.reservation r WHERE EXISTS (SELECT FROM fire.told t WHERE t.verb = 'order' AND split_part(r.demand_key, '/', 2) = t.asked->>'order_number');
+-- ordered is each reservation of an order of the ERP, or of a line that it wants no more: it may lower them whenever it likes
+CREATE VIEW fire.ordered AS SELECT r.reservation_id FROM dist.reservation r WHERE EXISTS (SELECT FROM fire.told t WHERE t.verb = 'order' AND split_part(r.demand_key, '/', 2) = t.asked->>'order_number' OR t.verb = 'demand' AND r.demand_key = t.asked->>'demand_key' AND t.asked->>'ordered' = '0');
 -- taken is each reservation that somebody else got something of, as its holder was told
 CREATE VIEW fire.taken AS
 	WITH t AS (SELECT (x->>'reservation_id')::bigint AS reservation_id, a.reason FROM sync.audit a CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(a.after) WHEN 'array' THEN a.after ELSE '[]' END) x WHERE a.verb = 'reallocate' AND a.entity = 'item_site')
