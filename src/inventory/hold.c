@@ -361,7 +361,7 @@ do_many(FunctionCallInfo fcinfo, DsHoldVerb verb)
 	return ask_whole(fcinfo, "inventory_hold_many", types, lengthof(types), args);
 }
 
-/* quantity_args does the arguments of a command on one reservation that takes a quantity. */
+/* with_quantity does the call of a command on one reservation that takes a quantity. */
 static Datum
 with_quantity(FunctionCallInfo fcinfo, DsHoldVerb verb)
 {

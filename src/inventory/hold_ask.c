@@ -18,6 +18,7 @@
 #include "base/compat.h"
 #include "base/reader.h"
 #include "inventory/reserve.h"
+#include "inventory/said.h"
 
 #define MAX_LINES 10000
 #define MAX_DIGITS 18
@@ -65,18 +66,11 @@ text_of(const JsonbValue *value, char **text)
 	return true;
 }
 
-/* flag_of does the reading of a truth value. */
-static bool
-flag_of(const JsonbValue *value, bool *flag)
-{
-	*flag = value->type == jbvBool && value->val.boolean;
-	return value->type == jbvBool;
-}
-
 /* read_option does the reading of one option. */
 static bool
-read_option(DsHoldCall *call, const char *name, const JsonbValue *value)
+read_option(void *into, const char *name, const JsonbValue *value)
 {
+	DsHoldCall *call = into;
 	char *on_error;
 
 	if (strcmp(name, "holder") == 0)
@@ -88,9 +82,9 @@ read_option(DsHoldCall *call, const char *name, const JsonbValue *value)
 	if (strcmp(name, "reason") == 0)
 		return text_of(value, &call->command.reason);
 	if (strcmp(name, "keep_rest") == 0 && call->verb == DS_HOLD_COMMIT)
-		return flag_of(value, &call->keep_rest);
+		return ds_inventory_said_flag(value, &call->keep_rest);
 	if (strcmp(name, "void") == 0 && call->verb == DS_HOLD_RELEASE)
-		return flag_of(value, &call->voids);
+		return ds_inventory_said_flag(value, &call->voids);
 	if (strcmp(name, "on_error") != 0 || !call->many || !text_of(value, &on_error))
 		return false;
 	call->collect = strcmp(on_error, "collect") == 0;
@@ -101,21 +95,8 @@ read_option(DsHoldCall *call, const char *name, const JsonbValue *value)
 bool
 ds_inventory_hold_options(DsHoldCall *call)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(&call->options_said->root);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	char *name = NULL;
-
-	if (!JB_ROOT_IS_OBJECT(call->options_said))
-		return false;
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && !read_option(call, name, &value))
-			return false;
-	}
-	return true;
+	return JB_ROOT_IS_OBJECT(call->options_said) &&
+		   ds_inventory_said_members(&call->options_said->root, read_option, call);
 }
 
 /* number_of does the reading of the number of a reservation. */
@@ -149,31 +130,33 @@ quantity_of(const JsonbValue *value, Numeric *quantity)
 	return whole <= MAX_QUANTITY_DIGITS && strlen(said + whole) <= MAX_QUANTITY_DIGITS + 1;
 }
 
+/* What a line says. */
+typedef struct Line
+{
+	DsHold *hold;
+	bool numbered;
+} Line;
+
+/* read_member does the reading of one member of a line; of the others the whole path takes no notice either. */
+static bool
+read_member(void *into, const char *name, const JsonbValue *value)
+{
+	Line *line = into;
+
+	if (strcmp(name, "reservation_id") == 0)
+		line->numbered = number_of(value, &line->hold->said);
+	else if (strcmp(name, "quantity") == 0 && value->type != jbvNull)
+		return quantity_of(value, &line->hold->quantity);
+	return true;
+}
+
 /* read_line does the reading of one line. */
 static bool
 read_line(DsHold *hold, JsonbContainer *said)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(said);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	bool numbered = false;
-	char *name = NULL;
+	Line line = {hold, false};
 
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token != WJB_VALUE)
-			continue;
-		else if (strcmp(name, "reservation_id") == 0)
-			numbered = number_of(&value, &hold->said);
-		else if (strcmp(name, "quantity") == 0 && value.type != jbvNull)
-		{
-			if (!quantity_of(&value, &hold->quantity))
-				return false;
-		}
-	}
-	return numbered;
+	return ds_inventory_said_members(said, read_member, &line) && line.numbered;
 }
 
 /* compare_said does the order of numbers. */

@@ -19,6 +19,7 @@
 #include "base/compat.h"
 #include "base/reader.h"
 #include "inventory/read.h"
+#include "inventory/said.h"
 
 #define MAX_LINES 10000
 #define TTL_DIGITS 6
@@ -168,14 +169,6 @@ read_integer(const JsonbValue *value, int *result)
 	return true;
 }
 
-/* read_flag does the reading of a truth value. */
-static bool
-read_flag(const JsonbValue *value, bool *result)
-{
-	*result = value->type == jbvBool && value->val.boolean;
-	return value->type == jbvBool;
-}
-
 /* read_word does the choice of one of two words; which says which. */
 static bool
 read_word(const JsonbValue *value, const char *first, const char *second, const char **word)
@@ -190,8 +183,9 @@ read_word(const JsonbValue *value, const char *first, const char *second, const 
 
 /* read_option does the reading of one option. */
 static bool
-read_option(DsReserve *call, const char *name, const JsonbValue *value)
+read_option(void *into, const char *name, const JsonbValue *value)
 {
+	DsReserve *call = into;
 	DsReserveOptions *o = &call->options;
 	DsCommand *c = &call->command;
 	struct
@@ -224,9 +218,9 @@ read_option(DsReserve *call, const char *name, const JsonbValue *value)
 	if (strcmp(name, "priority") == 0)
 		return read_integer(value, &o->priority);
 	if (strcmp(name, "split") == 0)
-		return read_flag(value, &o->split);
+		return ds_inventory_said_flag(value, &o->split);
 	if (strcmp(name, "commit") == 0)
-		return read_flag(value, &o->commit);
+		return ds_inventory_said_flag(value, &o->commit);
 	return false;
 }
 
@@ -282,22 +276,11 @@ bool
 ds_inventory_read_options(DsReserve *call)
 {
 	DsReserveOptions *o = &call->options;
-	JsonbIterator *iterator = JsonbIteratorInit(&call->options_said->root);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	char *name = NULL;
 
 	ds_inventory_usual_options(o);
-	if (!JB_ROOT_IS_OBJECT(call->options_said))
-		return false;
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = copy(&value);
-		else if (token == WJB_VALUE && !read_option(call, name, &value))
-			return false;
-	}
-	return find_id(&party_table, o->customer, &o->customer_id) &&
+	return JB_ROOT_IS_OBJECT(call->options_said) &&
+		   ds_inventory_said_members(&call->options_said->root, read_option, call) &&
+		   find_id(&party_table, o->customer, &o->customer_id) &&
 		   !ds_inventory_has_shelf_rules(o->customer_id) &&
 		   find_id(&channel_table, o->channel, &o->channel_id) &&
 		   find_id(&company_table, o->company, &o->company_id);
@@ -422,8 +405,10 @@ find_site(LastSite *last, const char *code, int64 *id)
 
 /* read_member does the reading of one member of a line. */
 static bool
-read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
+read_member(void *into, const char *name, const JsonbValue *value)
 {
+	DsReserveLine *line = into;
+
 	if (strcmp(name, "item") == 0)
 		return (line->sku = code_of(value)) != NULL;
 	if (strcmp(name, "unit") == 0)
@@ -449,21 +434,10 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 static bool
 read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, LastSite *last)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(said);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	char *name = NULL;
-
 	line->quantity = int64_to_numeric(1);
 	line->requested_at = DT_NOEND;
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = copy(&value);
-		else if (token == WJB_VALUE && !read_member(line, name, &value))
-			return false;
-	}
-	return line->sku != NULL && find_item(items, line) &&
+	return ds_inventory_said_members(said, read_member, line) && line->sku != NULL &&
+		   find_item(items, line) &&
 		   (line->site == NULL || find_site(last, line->site, &line->site_id));
 }
 

@@ -24,6 +24,7 @@
 #include "base/reader.h"
 #include "base/verb.h"
 #include "inventory/read.h"
+#include "inventory/said.h"
 
 #define MAX_LINES 10000
 #define MAX_DIGITS 18
@@ -111,8 +112,9 @@ read_mode(DsReserveOptions *o, const JsonbValue *value)
 
 /* read_option does the reading of one option. */
 static bool
-read_option(DsReserveOptions *o, const char *name, const JsonbValue *value)
+read_option(void *into, const char *name, const JsonbValue *value)
 {
+	DsReserveOptions *o = into;
 	int64 number;
 
 	if (strcmp(name, "holder") == 0)
@@ -148,21 +150,10 @@ static bool
 read_options(DsReserve *call)
 {
 	DsReserveOptions *o = &call->options;
-	JsonbIterator *iterator = JsonbIteratorInit(&call->options_said->root);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	char *name = NULL;
 
-	if (!JB_ROOT_IS_OBJECT(call->options_said))
-		return false;
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && !read_option(o, name, &value))
-			return false;
-	}
-	return !ds_inventory_has_shelf_rules(o->customer_id);
+	return JB_ROOT_IS_OBJECT(call->options_said) &&
+		   ds_inventory_said_members(&call->options_said->root, read_option, o) &&
+		   !ds_inventory_has_shelf_rules(o->customer_id);
 }
 
 /* read_quantity does the reading of a quantity that columns can keep. */
@@ -216,8 +207,9 @@ in_steps(DsReserveLine *line, Datum base_unit)
 
 /* read_member does the reading of one member of a line. */
 static bool
-read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
+read_member(void *into, const char *name, const JsonbValue *value)
 {
+	DsReserveLine *line = into;
 	char *said;
 	int64 number;
 
@@ -252,20 +244,11 @@ read_member(DsReserveLine *line, const char *name, const JsonbValue *value)
 static bool
 read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(said);
-	JsonbIteratorToken token;
-	JsonbValue value;
-	char *name = NULL;
 	Datum key;
 
 	line->requested_at = DT_NOEND;
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE && !read_member(line, name, &value))
-			return false;
-	}
+	if (!ds_inventory_said_members(said, read_member, line))
+		return false;
 	key = Int64GetDatum(line->item_id);
 	return line->ordinal > 0 && line->quantity != NULL && ds_reader_find(items, &key) &&
 		   !DatumGetBool(items->values[I_KIT]) && ds_reader_text_is(items, I_STATUS, "active") &&
