@@ -88,4 +88,8 @@ SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"ret12","kind":"d
 SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"ret13","kind":"delta","sku":"RET-L","site":"RET-1","quantity":2,"lot":"L1","event_at":"2024-01-12T11:00:00Z"}', 'inv-wms');
 SELECT b.lot, b.quantity FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku = 'RET-L' ORDER BY 1;
 SELECT * FROM pg_temp.broken();
+-- where no list was overtaken, backends keep what they remember
+SELECT e.n AS codes FROM dist.epoch e WHERE e.domain = 'codes' \gset
+SELECT distsync_internal.inventory_retain_rest(clock_timestamp()) AS gone;
+SELECT e.n - :codes AS moved FROM dist.epoch e WHERE e.domain = 'codes';
 ROLLBACK;

@@ -180,7 +180,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	until timestamptz := distsync_internal.inventory_kept_until('distsync.stock_retention', t);
 	n integer;
-	m integer;
+	b record;
 BEGIN
 	WITH q AS (
 		DELETE FROM dist.stock_quota q WHERE upper(q.period) < until AND NOT upper_inf(q.period) RETURNING q.item_id, q.quota_id
@@ -188,9 +188,14 @@ BEGIN
 		DELETE FROM dist.stock_quota_shipped s USING q WHERE s.item_id = q.item_id AND s.quota_id = q.quota_id
 	)
 	SELECT count(*) INTO n FROM q;
-	DELETE FROM dist.stock_barrier b WHERE b.as_of < until AND EXISTS (SELECT FROM dist.stock_barrier o WHERE o.site_id = b.site_id AND o.perspective = b.perspective AND o.state = b.state AND o.as_of > b.as_of);
-	GET DIAGNOSTICS m = ROW_COUNT;
-	RETURN n + m;
+	-- one by one: whoever deletes barriers, also none, makes all backends read their codes anew
+	FOR b IN SELECT x.site_id, x.perspective, x.state, x.as_of FROM dist.stock_barrier x
+		WHERE x.as_of < until AND EXISTS (SELECT FROM dist.stock_barrier o WHERE o.site_id = x.site_id AND o.perspective = x.perspective AND o.state = x.state AND o.as_of > x.as_of)
+	LOOP
+		DELETE FROM dist.stock_barrier x WHERE x.site_id = b.site_id AND x.perspective = b.perspective AND x.state = b.state AND x.as_of = b.as_of;
+		n := n + 1;
+	END LOOP;
+	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_rest(timestamptz) IS 'Deletes quotas that ended, and barriers of lists that were overtaken, before distsync.stock_retention as of t. Returns how many.';
