@@ -138,9 +138,10 @@ find_pools(DsHoldCall *call)
 }
 
 /*
- * decide does the locking, and the plan of what becomes of everything. What
- * was not there may be there by now: it is looked for under the snapshot that
- * says what is wrong with it, and its pool may be one that is not locked.
+ * decide does the locking, and the plan of what becomes of everything, as a
+ * snapshot sees it that is younger than the locks: who had them before may have
+ * laid a demand over other sites, and changed nothing of its pools. What was
+ * not there may be there by now, and its pool may be one that is not locked.
  */
 static bool
 decide(void *what)
@@ -151,13 +152,10 @@ decide(void *what)
 	/* the holder may have others by now */
 	if (!same && call->listed)
 		return false;
-	if (!same || lacks_some(call))
-	{
-		PopActiveSnapshot();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!ds_inventory_hold_read(call))
-			return false;
-	}
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if ((!same || lacks_some(call)) && !ds_inventory_hold_read(call))
+		return false;
 	if (!place_parts(call))
 		return false;
 	call->at = GetCurrentTimestamp();
@@ -186,9 +184,12 @@ settle(DsHoldCall *call, Jsonb *lines, FunctionCallInfo fcinfo)
 		ds_rows_ready(call->pool_rows);
 	if (!(apart ? ds_inventory_apart(decide, call) : decide(call)))
 		return false;
-	/* what was committed while we waited is to be seen */
-	PopActiveSnapshot();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	/* the work apart had a snapshot of its own: what was committed while it waited is to be seen */
+	if (apart)
+	{
+		PopActiveSnapshot();
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
 	ds_inventory_hold_write(call);
 	InitMaterializedSRF(fcinfo, 0);
 	ds_inventory_hold_answer(call, (ReturnSetInfo *) fcinfo->resultinfo);

@@ -45,6 +45,8 @@ typedef struct DsHoldPool
 /* A demand that reservations of the call serve, and what it has less. */
 typedef struct DsHoldDemand
 {
+	const DsHoldPool *pool;
+	const char *key;
 	HeapTuple row;
 	Numeric reserved; /* as it will be */
 	const char *status;

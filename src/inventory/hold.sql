@@ -66,6 +66,27 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_hold_lock(bigint[]) IS 'Locks the pools of these reservations and of the kits they belong to, until the end of the transaction, and ends those that are over; returns the pools as pairs of item and site, NULL if there is none.';
 
+-- inventory_hold_unknown does the saying that there is no such reservation.
+CREATE FUNCTION distsync_internal.inventory_hold_unknown(reservation_id bigint) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN ARRAY['SD001', 'reservation_id', format('unknown reservation %s', COALESCE(reservation_id::text, 'NULL')), 'Field: reservation_id.', 'Use a number that reserve() has given.'];
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_hold_unknown(bigint) IS '{sqlstate, field, message, detail, hint} of a command on a reservation that is not there: SD001.';
+
+-- inventory_hold_strays does the question whether a reservation stands in a pool that is not locked: it was made while the caller waited for
+-- those that he has, and nobody has told him its number before.
+CREATE FUNCTION distsync_internal.inventory_hold_strays(reservation_id bigint, items bigint[], sites bigint[]) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN EXISTS (SELECT FROM (SELECT r.item_id, r.site_id FROM dist.reservation r WHERE r.reservation_id = inventory_hold_strays.reservation_id
+			UNION ALL SELECT k.item_id, k.site_id FROM dist.reservation r JOIN dist.reservation k ON k.kit_group = r.kit_group WHERE r.reservation_id = inventory_hold_strays.reservation_id) m
+		WHERE NOT EXISTS (SELECT FROM unnest(items, sites) u(item_id, site_id) WHERE u.item_id = m.item_id AND u.site_id = m.site_id));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_hold_strays(bigint, bigint[], bigint[]) IS 'Whether a reservation, or a component of its kit, stands in a pool that is none of these (arrays of equal length, NULL = none); false of one that is not there.';
+
 -- inventory_hold_fault does the finding of what is wrong with a command on one reservation: clock_timestamp() under the lock decides.
 CREATE FUNCTION distsync_internal.inventory_hold_fault(verb text, reservation_id bigint, quantity numeric, options jsonb) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -75,7 +96,7 @@ DECLARE
 	most numeric := r.quantity - CASE WHEN void THEN r.shipped ELSE r.committed END;
 BEGIN
 	RETURN CASE
-		WHEN r.head IS NULL THEN ARRAY['SD001', 'reservation_id', format('unknown reservation %s', COALESCE(reservation_id::text, 'NULL')), 'Field: reservation_id.', 'Use a number that reserve() has given.']
+		WHEN r.head IS NULL THEN distsync_internal.inventory_hold_unknown(reservation_id)
 		WHEN options->>'holder' <> r.holder THEN ARRAY['SD041', 'options.holder', format('reservation %s belongs to another holder', reservation_id), format('Field: options.holder. It is "%s".', left(options->>'holder', 80)),
 			'Use the holder that reserved, or leave the option out if you may decide for others.']
 		WHEN r.state = 'expired' OR r.state = 'held' AND r.expires_at <= clock_timestamp() THEN ARRAY['SD042', 'reservation_id', format('reservation %s has expired', reservation_id), format('Field: reservation_id. It was held until %s.', r.expires_at),
@@ -180,7 +201,8 @@ BEGIN
 		options := distsync_internal.base_options(options, CASE verb WHEN 'commit' THEN '{keep_rest:boolean,holder:text,idempotency_key:text,source:text,reason:text}'::text[]
 			WHEN 'release' THEN '{void:boolean,holder:text,idempotency_key:text,source:text,reason:text}' ELSE '{holder:text,idempotency_key:text,source:text,reason:text}' END);
 		SELECT * INTO k FROM distsync_internal.inventory_hold_lock(ARRAY[inventory_hold_one.reservation_id]);
-		PERFORM distsync_internal.inventory_hold_raise(distsync_internal.inventory_hold_fault(verb, inventory_hold_one.reservation_id, inventory_hold_one.quantity, options), '');
+		PERFORM distsync_internal.inventory_hold_raise(CASE WHEN distsync_internal.inventory_hold_strays(inventory_hold_one.reservation_id, k.items, k.sites) THEN distsync_internal.inventory_hold_unknown(inventory_hold_one.reservation_id)
+			ELSE distsync_internal.inventory_hold_fault(verb, inventory_hold_one.reservation_id, inventory_hold_one.quantity, options) END, '');
 		head := (distsync_internal.inventory_hold(inventory_hold_one.reservation_id)).head;
 		IF verb = 'extend' THEN
 			t := clock_timestamp() + ttl;

@@ -387,6 +387,8 @@ read_demand(DsReader *reader, const DsHoldPart *part, Numeric less, DsHoldDemand
 	if (!ds_reader_next(reader) || reader->slot == NULL)
 		return false;
 	reserved = DatumGetNumeric(reader->values[D_RESERVED]);
+	demand->pool = part->pool;
+	demand->key = part->demand_key;
 	demand->row = ExecCopySlotHeapTuple(reader->slot);
 	demand->reserved = LESS(reserved, less);
 	demand->status = status_of(reader->values, demand->reserved);

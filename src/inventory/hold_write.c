@@ -149,15 +149,40 @@ ds_inventory_hold_close(DsHoldCall *call)
 		ds_rows_close(call->hold_rows);
 }
 
-/* expect does the check that a row was changed: who has the pool's lock is the only one who may. */
-static void
-expect(bool changed)
+/* code_of does the code of an item or site; its number, if it is not to be found. */
+static char *
+code_of(DsTable *table, int64 id)
 {
-	if (!changed)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("a reservation was changed by somebody who does not hold its lock"),
-				 errhint("Call again. Change the books through the verbs of distsync only.")));
+	DsReader *reader = ds_reader_open(table);
+	Datum key = Int64GetDatum(id);
+	char *code = ds_reader_find(reader, &key) ? TextDatumGetCString(reader->values[0])
+											  : psprintf(INT64_FORMAT, id);
+
+	ds_reader_close(reader);
+	return code;
+}
+
+/*
+ * refuse does the error where a row of a pool that is locked is not as it was
+ * read: who has the lock is the only one who may change it. where: the table,
+ * and the row in it.
+ */
+static void
+refuse(const DsHoldPool *pool, const char *where)
+{
+	char *detail =
+		psprintf("Table: %s. Item \"%s\" at site \"%s\".", where,
+				 code_of(&item_table, pool->item_id), code_of(&site_table, pool->site_id));
+
+	/* what an old snapshot does not see is nobody's fault */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("stock changed since this transaction began"),
+						errdetail_internal("%s", detail), errhint("Run the transaction again.")));
+	ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+					errmsg("a reservation was changed by somebody who does not hold its lock"),
+					errdetail_internal("%s", detail),
+					errhint("Call again. Change the books through the verbs of distsync only.")));
 }
 
 /*
@@ -185,7 +210,8 @@ gather(const DsHoldCall *call, DsHoldPool *pool)
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	pool->row = ds_inventory_pool_row(pool->item_id, pool->site_id);
-	expect(pool->row != NULL);
+	if (pool->row == NULL)
+		refuse(pool, "dist.stock_pool, after its slots were taken back");
 }
 
 /* change_pool does the counters of a pool. */
@@ -216,8 +242,9 @@ change_pool(const DsHoldCall *call, DsHoldPool *pool)
 		DS_NUMERIC(numeric_sub, ds_inventory_number(w, pool->row, DS_POOL_HELD), pool->held)));
 	values[4] =
 		NumericGetDatum(ds_inventory_as_kept(DS_NUMERIC(numeric_sub, committed, pool->freed)));
-	expect(ds_rows_try(w, pool->row, true, call->verb == DS_HOLD_EXTEND ? 3 : lengthof(columns),
-					   columns, values, nulls, &other));
+	if (!ds_rows_try(w, pool->row, true, call->verb == DS_HOLD_EXTEND ? 3 : lengthof(columns),
+					 columns, values, nulls, &other))
+		refuse(pool, "dist.stock_pool");
 }
 
 /* change_part does the row of a reservation. */
@@ -236,11 +263,12 @@ change_part(const DsHoldCall *call, const DsHoldPart *part)
 	values[2] = NumericGetDatum(ds_inventory_as_kept(part->new_committed));
 	values[3] = CStringGetTextDatum(part->new_state);
 	values[4] = TimestampTzGetDatum(call->at);
-	expect(ds_rows_try(call->hold_rows, part->row, true,
-					   call->verb == DS_HOLD_EXTEND ? 1
-					   : part->ends					? lengthof(columns)
-													: lengthof(columns) - 1,
-					   columns, values, nulls, &other));
+	if (!ds_rows_try(call->hold_rows, part->row, true,
+					 call->verb == DS_HOLD_EXTEND ? 1
+					 : part->ends				  ? lengthof(columns)
+												  : lengthof(columns) - 1,
+					 columns, values, nulls, &other))
+		refuse(part->pool, psprintf("dist.reservation, number " INT64_FORMAT, part->id));
 }
 
 /* change_demand does the row of a demand. */
@@ -252,8 +280,9 @@ change_demand(const DsHoldCall *call, const DsHoldDemand *demand)
 					  CStringGetTextDatum(demand->status)};
 	TransactionId other;
 
-	expect(ds_rows_try(call->demand_rows, demand->row, true, lengthof(columns), columns, values,
-					   NULL, &other));
+	if (!ds_rows_try(call->demand_rows, demand->row, true, lengthof(columns), columns, values, NULL,
+					 &other))
+		refuse(demand->pool, psprintf("dist.demand, line \"%s\"", demand->key));
 }
 
 /* ds_inventory_hold_write does the writing of what was planned. */

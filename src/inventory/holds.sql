@@ -57,10 +57,11 @@ BEGIN
 		IF lines IS NULL THEN
 			-- what the holder had when its pools were locked; what it reserves meanwhile is not meant
 			lines := (SELECT COALESCE(jsonb_agg(jsonb_build_object('reservation_id', x.reservation_id) ORDER BY x.ordinal), '[]') FROM distsync_internal.inventory_hold_lines(NULL, options) x
-				WHERE NOT EXISTS (SELECT FROM dist.reservation m WHERE (m.reservation_id = x.reservation_id OR m.kit_group = x.reservation_id) AND NOT EXISTS (SELECT FROM unnest(k.items, k.sites) y(item_id, site_id) WHERE y.item_id = m.item_id AND y.site_id = m.site_id)));
+				WHERE NOT distsync_internal.inventory_hold_strays(x.reservation_id, k.items, k.sites));
 		END IF;
 		FOR l IN SELECT x.* FROM distsync_internal.inventory_hold_lines(lines, options) x WHERE lines <> '[]' LOOP
-			fault := COALESCE(l.fault, distsync_internal.inventory_hold_fault(verb, l.reservation_id, l.quantity, options));
+			fault := COALESCE(l.fault, CASE WHEN distsync_internal.inventory_hold_strays(l.reservation_id, k.items, k.sites) THEN distsync_internal.inventory_hold_unknown(l.reservation_id)
+				ELSE distsync_internal.inventory_hold_fault(verb, l.reservation_id, l.quantity, options) END);
 			IF NOT collect THEN
 				PERFORM distsync_internal.inventory_hold_raise(fault, format('lines[%s].', l.ordinal - 1));
 			END IF;
@@ -70,7 +71,7 @@ BEGIN
 			IF faults[l.ordinal] IS NULL THEN
 				PERFORM distsync_internal.inventory_hold_do(verb, l.reservation_id, l.quantity, options);
 			END IF;
-			r := distsync_internal.inventory_hold(l.reservation_id);
+			r := distsync_internal.inventory_hold(CASE WHEN faults[l.ordinal]->>0 IS DISTINCT FROM 'SD001' THEN l.reservation_id END);
 			rows := array_append(rows, to_jsonb(ROW(l.ordinal, CASE WHEN faults[l.ordinal] IS NULL THEN 'done' ELSE 'rejected' END, l.reservation_id, r.state, trim_scale(r.quantity), trim_scale(r.committed), trim_scale(r.shipped),
 				faults[l.ordinal]->>0, faults[l.ordinal]->>1, faults[l.ordinal]->>2, faults[l.ordinal]->>4)::distsync_internal.inventory_settled));
 		END LOOP;

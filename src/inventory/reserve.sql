@@ -377,7 +377,8 @@ BEGIN
 		SELECT k.site_id, k.share + k.kept + CASE WHEN k.site_id = k.home THEN k.rest - sum(k.kept) OVER () ELSE 0 END AS ordered FROM k
 	)
 	UPDATE dist.demand d SET ordered = n.ordered, status = distsync_internal.inventory_demand_status(d.reserved, n.ordered, d.allocated, d.shipped)
-	FROM n WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id AND d.site_id = n.site_id;
+	FROM n WHERE d.demand_key = inventory_spread.demand_key AND d.item_id = inventory_spread.item_id AND d.site_id = n.site_id
+		AND (d.ordered, d.status) IS DISTINCT FROM (n.ordered, distsync_internal.inventory_demand_status(d.reserved, n.ordered, d.allocated, d.shipped));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_spread(bigint, text, numeric, bigint) IS
