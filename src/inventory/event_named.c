@@ -38,6 +38,14 @@ static DsTable lot_table = {
 	.where = "lot <> ''",
 };
 
+/* of lots whose balances were cleared away */
+static DsTable kept_lot_table = {
+	.name = "stock_lot",
+	.index = "stock_lot_pk",
+	.keys = {"item_id", "lot"},
+	.columns = {"expires_on"},
+};
+
 /* so many balances of a lot are looked at */
 #define MAX_PLACES 200
 
@@ -89,7 +97,9 @@ ds_inventory_lot_is_plain(DsEventPosting *posting, const DsLeg *leg)
 	for (int n = 0; ds_reader_next(reader); n++)
 		if (n == MAX_PLACES || !reader->nulls[0])
 			return false;
-	return true;
+	reader = ds_inventory_reader_of(&posting->kept_lots, &kept_lot_table);
+	ds_reader_seek(reader, keys, lengthof(keys));
+	return !ds_reader_next(reader);
 }
 
 /*

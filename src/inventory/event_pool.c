@@ -574,6 +574,7 @@ ds_inventory_event_pools_rest(DsEventPosting *posting)
 	close_reader(&posting->supplies);
 	close_reader(&posting->demands);
 	close_reader(&posting->lots);
+	close_reader(&posting->kept_lots);
 	close_reader(&posting->counts);
 	close_reader(&posting->barriers);
 	close_reader(&posting->companies);

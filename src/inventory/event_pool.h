@@ -67,6 +67,7 @@ typedef struct DsEventPosting
 	DsReader *departures;
 	DsReader *transits;
 	DsReader *lots;
+	DsReader *kept_lots;
 	DsReader *counts;
 	DsReader *barriers;
 	bool barred; /* snapshots have been taken */

@@ -131,7 +131,7 @@ BEGIN
 	), put AS (
 		INSERT INTO dist.stock_balance AS b (item_id, site_id, perspective, state, lot, owner_id, quantity, last_event_at, counted_at, expires_on)
 		SELECT d.item_id, d.site_id, d.perspective, d.state, d.lot, d.owner_id, d.after, d.last_event_at, d.counted_at,
-			CASE WHEN d.before IS NULL AND d.lot <> '' THEN (SELECT min(l.expires_on) FROM dist.stock_balance l WHERE l.item_id = d.item_id AND l.lot = d.lot AND l.lot <> '') END
+			CASE WHEN d.before IS NULL AND d.lot <> '' THEN distsync_internal.inventory_lot_expiry(d.item_id, d.lot) END
 		FROM d WHERE d.after IS NOT NULL
 		ON CONFLICT ON CONSTRAINT stock_balance_pk DO UPDATE SET quantity = excluded.quantity, version = b.version + 1, last_event_at = excluded.last_event_at, counted_at = excluded.counted_at
 	)

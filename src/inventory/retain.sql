@@ -13,20 +13,29 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_kept_until(text, timestamptz) IS 'An instant less a setting in minutes; NULL = the setting is -1: for ever.';
 
--- inventory_is_over does the question whether a reservation may go. What has shipped stays as long as its demand.
-CREATE FUNCTION distsync_internal.inventory_is_over(state text, ended_at timestamptz, demand_key text, item_id bigint, site_id bigint, holds_until timestamptz, until timestamptz) RETURNS boolean
+-- inventory_line_over does the question whether a line is over everywhere: at each site, and in each item that it was of or is made of.
+CREATE FUNCTION distsync_internal.inventory_line_over(demand_key text, until timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN until IS NOT NULL AND NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = inventory_line_over.demand_key AND (d.status = 'open' OR d.closed_since < until IS NOT TRUE));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_over(text, timestamptz) IS 'Whether all rows of a demand were closed before an instant (NULL = they are kept for ever); true where there is none.';
+
+-- inventory_is_over does the question whether a reservation may go. What has shipped stays as long as its line.
+CREATE FUNCTION distsync_internal.inventory_is_over(state text, ended_at timestamptz, demand_key text, holds_until timestamptz, until timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN CASE
 		WHEN inventory_is_over.state IN ('released', 'expired', 'void') THEN COALESCE(inventory_is_over.ended_at < holds_until, false)
 		WHEN inventory_is_over.state <> 'shipped' OR inventory_is_over.ended_at < until IS NOT TRUE THEN false
-		ELSE NOT EXISTS (SELECT FROM dist.demand d WHERE d.demand_key = inventory_is_over.demand_key AND d.item_id = inventory_is_over.item_id AND d.site_id = inventory_is_over.site_id
-				AND (d.status = 'open' OR d.closed_since < until IS NOT TRUE)) END;
+		ELSE distsync_internal.inventory_line_over(inventory_is_over.demand_key, until) END;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_is_over(text, timestamptz, text, bigint, bigint, timestamptz, timestamptz) IS
-	'Whether a reservation (its state, end, demand, item and site) is kept no longer: released, expired or void before holds_until, or shipped before until with a demand that was closed before it (NULL = kept for ever). What it took of quotas is kept in dist.stock_quota_shipped.';
+COMMENT ON FUNCTION distsync_internal.inventory_is_over(text, timestamptz, text, timestamptz, timestamptz) IS
+	'Whether a reservation (its state, end and demand) is kept no longer: released, expired or void before holds_until, or shipped before until with a demand that was closed before it at all its sites (NULL = kept for ever). What it took of quotas is kept in dist.stock_quota_shipped.';
 
 -- inventory_retain_reservations does one round of reservations: of the next ones by number. A kit goes as a whole, with its lowest number.
 CREATE FUNCTION distsync_internal.inventory_retain_reservations(INOUT after bigint, max_rows integer, t timestamptz, OUT more boolean, OUT gone integer)
@@ -44,8 +53,8 @@ BEGIN
 	gone := 0;
 	SELECT max(s.reservation_id) AS id, count(*) AS n, max(s.created_at) AS created_at, array_agg(s.reservation_id) FILTER (WHERE s.over) AS over INTO last
 	FROM (SELECT r.reservation_id, r.created_at, COALESCE(r.kit_group, r.reservation_id) = r.reservation_id
-			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until)
-			AND NOT EXISTS (SELECT FROM dist.reservation g WHERE g.kit_group = r.kit_group AND NOT distsync_internal.inventory_is_over(g.state, g.ended_at, g.demand_key, g.item_id, g.site_id, holds_until, until)) AS over
+			AND distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, holds_until, until)
+			AND NOT EXISTS (SELECT FROM dist.reservation g WHERE g.kit_group = r.kit_group AND NOT distsync_internal.inventory_is_over(g.state, g.ended_at, g.demand_key, holds_until, until)) AS over
 		FROM dist.reservation r WHERE r.reservation_id > after ORDER BY r.reservation_id LIMIT max_rows) s;
 	more := last.n = max_rows AND last.created_at < greatest(holds_until, until);
 	after := COALESCE(last.id, after);
@@ -61,7 +70,7 @@ BEGIN
 	FROM (SELECT jsonb_agg(jsonb_build_object('reservation_id', u.id, 'demand_key', u.key)) AS named FROM unnest(ids, keys) u(id, key) WHERE u.key IS NOT NULL) x WHERE x.named IS NOT NULL;
 	PERFORM distsync_internal.inventory_lock_demand(keys, items, sites);
 	WITH o AS MATERIALIZED (
-		SELECT r.reservation_id, r.item_id, bool_and(distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until, until)) OVER (PARTITION BY COALESCE(r.kit_group, r.reservation_id)) AS over
+		SELECT r.reservation_id, r.item_id, bool_and(distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, holds_until, until)) OVER (PARTITION BY COALESCE(r.kit_group, r.reservation_id)) AS over
 		FROM dist.reservation r WHERE r.reservation_id = ANY (ids)
 	), d AS (
 		DELETE FROM dist.reservation r USING o WHERE o.over AND r.reservation_id = o.reservation_id AND r.item_id = o.item_id
@@ -77,25 +86,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_reservations(bigint, integer, timestamptz) IS
 	'Deletes those of the next max_rows reservations after a number that are over as of t, kits as a whole; what they shipped is taken off reserved of their closed demands. Calls the hook stock.reservations_forgotten with {"reservations": [{"reservation_id", "demand_key"}]} first. Returns the last number looked at, whether there are more, and how many went.';
 
--- inventory_note_closed does the noting of which demand or supply is closed. Rows of pools that nobody here has locked are noted: it waits
--- for none of them, and comes last, so that nothing is waited for with them in hand.
+-- inventory_note_closed does the noting of which demand or supply is closed, under the locks of their pools like any change of theirs: it takes
+-- those that nobody has, waits for none, and comes last, so that nothing is waited for with them in hand.
 CREATE FUNCTION distsync_internal.inventory_note_closed(what text, after_item bigint, after_id bigint, to_item bigint, to_id bigint, t timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	items bigint[];
+	sites bigint[];
 BEGIN
-	-- somebody who has the row changes it: the next round is early enough
-	IF what = 'demand' THEN
-		UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END
-		FROM (SELECT x.item_id, x.demand_id FROM dist.demand x WHERE (x.item_id, x.demand_id) > (after_item, after_id) AND (x.item_id, x.demand_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL) FOR NO KEY UPDATE OF x SKIP LOCKED) k
-		WHERE d.item_id = k.item_id AND d.demand_id = k.demand_id;
-	ELSE
-		UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END
-		FROM (SELECT x.item_id, x.supply_id FROM dist.supply x WHERE (x.item_id, x.supply_id) > (after_item, after_id) AND (x.item_id, x.supply_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL) FOR NO KEY UPDATE OF x SKIP LOCKED) k
-		WHERE s.item_id = k.item_id AND s.supply_id = k.supply_id;
+	-- where somebody is at a pool the next round is early enough
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
+	FROM (SELECT p.item_id, p.site_id FROM dist.stock_pool p WHERE (p.item_id, p.site_id) IN (
+			SELECT x.item_id, x.site_id FROM dist.demand x WHERE what = 'demand' AND (x.item_id, x.demand_id) > (after_item, after_id) AND (x.item_id, x.demand_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL)
+			UNION ALL
+			SELECT x.item_id, x.site_id FROM dist.supply x WHERE what = 'supply' AND (x.item_id, x.supply_id) > (after_item, after_id) AND (x.item_id, x.supply_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL))
+		ORDER BY p.item_id, p.site_id FOR NO KEY UPDATE OF p SKIP LOCKED) k;
+	-- statements of their own, so that they see what was committed before the locks
+	IF items IS NOT NULL AND what = 'demand' THEN
+		UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END FROM unnest(items, sites) k(item_id, site_id)
+		WHERE d.item_id = k.item_id AND d.site_id = k.site_id AND (d.item_id, d.demand_id) > (after_item, after_id) AND (d.item_id, d.demand_id) <= (to_item, to_id) AND (d.status = 'open') = (d.closed_since IS NOT NULL);
+	ELSIF items IS NOT NULL THEN
+		UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END FROM unnest(items, sites) k(item_id, site_id)
+		WHERE s.item_id = k.item_id AND s.site_id = k.site_id AND (s.item_id, s.supply_id) > (after_item, after_id) AND (s.item_id, s.supply_id) <= (to_item, to_id) AND (s.status = 'open') = (s.closed_since IS NOT NULL);
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_note_closed(text, bigint, bigint, bigint, bigint, timestamptz) IS
-	'Notes of the rows of demand or supply after a key and up to another which are closed as of t, in closed_since; rows that somebody has locked are left out.';
+	'Notes of the rows of demand or supply after a key and up to another which are closed as of t, in closed_since; those of pools that somebody has locked are left out.';
 
 -- inventory_retain_lines does one round of demand or supply: deletes those that have been closed for long enough, and notes which are closed.
 CREATE FUNCTION distsync_internal.inventory_retain_lines(what text, INOUT after_item bigint, INOUT after_id bigint, max_rows integer, t timestamptz, OUT more boolean, OUT gone integer)
@@ -111,7 +128,7 @@ BEGIN
 	IF what = 'demand' THEN
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
 			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l
-		FROM (SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, d.status <> 'open' AND d.closed_since < until AND d.reserved = 0 AS over
+		FROM (SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, d.reserved = 0 AND distsync_internal.inventory_line_over(d.demand_key, until) AS over
 			FROM dist.demand d WHERE (d.item_id, d.demand_id) > (after_item, after_id) ORDER BY d.item_id, d.demand_id LIMIT max_rows) n;
 	ELSE
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
@@ -124,7 +141,7 @@ BEGIN
 	after_id := COALESCE(l.id, after_id);
 	IF l.ids IS NOT NULL AND what = 'demand' THEN
 		PERFORM distsync_internal.inventory_lock_demand(l.names, l.items, l.sites);
-		DELETE FROM dist.demand d USING unnest(l.items, l.ids) u(item_id, id) WHERE d.item_id = u.item_id AND d.demand_id = u.id AND d.status <> 'open' AND d.closed_since < until AND d.reserved = 0;
+		DELETE FROM dist.demand d USING unnest(l.items, l.ids) u(item_id, id) WHERE d.item_id = u.item_id AND d.demand_id = u.id AND d.reserved = 0 AND distsync_internal.inventory_line_over(d.demand_key, until);
 		GET DIAGNOSTICS gone = ROW_COUNT;
 	ELSIF l.ids IS NOT NULL THEN
 		PERFORM pg_advisory_xact_lock(hashtext('distsync.supply'), c.class) FROM (SELECT DISTINCT hashtext(u) & 4095 AS class FROM unnest(l.names) u ORDER BY 1) c;
@@ -136,10 +153,49 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_lines(text, bigint, bigint, integer, timestamptz) IS
-	'Of the next max_rows rows of demand or supply after a key notes as of t which are closed, in closed_since, and deletes those that have been since before distsync.stock_retention; of demand those that no reservation is kept for. Returns the last key looked at, whether there are more, and how many went.';
+	'Of the next max_rows rows of demand or supply after a key notes as of t which are closed, in closed_since, and deletes those that have been since before distsync.stock_retention; of demand those that no reservation is kept for, and only where the whole line is closed for as long. Returns the last key looked at, whether there are more, and how many went.';
 
--- inventory_retain_lots does one round of empty lots of the next pools. What a perspective was last counted at, and that it speaks at all,
--- is kept; so is a lot whose expiry is to come.
+-- inventory_keep_lots does the keeping of when lots expire whose balances go, so that goods of them that turn up again are not taken for fresh.
+-- Of an item the 10,000 that expired last are kept.
+CREATE FUNCTION distsync_internal.inventory_keep_lots(items bigint[], lots text[], expiries date[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO dist.stock_lot AS k (item_id, lot, expires_on)
+	SELECT u.item_id, u.lot, min(u.expires_on) FROM unnest(items, lots, expiries) u(item_id, lot, expires_on) WHERE u.expires_on IS NOT NULL GROUP BY u.item_id, u.lot ORDER BY u.item_id, u.lot COLLATE "C"
+	ON CONFLICT ON CONSTRAINT stock_lot_pk DO UPDATE SET expires_on = least(k.expires_on, excluded.expires_on);
+	DELETE FROM dist.stock_lot k USING (
+		SELECT x.item_id, x.lot FROM (SELECT DISTINCT u.item_id FROM unnest(items) u(item_id)) i
+		CROSS JOIN LATERAL (SELECT o.item_id, o.lot FROM dist.stock_lot o WHERE o.item_id = i.item_id ORDER BY o.expires_on DESC, o.lot COLLATE "C" OFFSET 10000) x) o
+	WHERE k.item_id = o.item_id AND k.lot = o.lot;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_keep_lots(bigint[], text[], date[]) IS
+	'Keeps in dist.stock_lot when these lots expire (arrays of equal length, NULL = not at all; of a lot the earliest), at most 10,000 lots of an item: those that expire first go.';
+
+-- inventory_retain_flights does the clearing of movements in flight that nothing waits for, where nothing is kept any more of what was told of
+-- them: what one side told alone goes with its events, or it would be told anew of them.
+CREATE FUNCTION distsync_internal.inventory_retain_flights(items bigint[], sites bigint[], max_rows integer, until timestamptz) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	n integer;
+BEGIN
+	WITH w AS MATERIALIZED (
+		SELECT x.item_id, x.site_id, x.reference FROM unnest(items, sites) u(item_id, site_id) JOIN dist.stock_in_flight x ON x.item_id = u.item_id AND x.site_id = u.site_id
+		WHERE x.event_at < until AND (x.phys = 0 OR x.phys < 0 AND x.phys >= x.book OR x.phys > 0 AND x.phys <= x.book)
+			AND NOT EXISTS (SELECT FROM dist.stock_event e WHERE e.item_id = x.item_id AND e.site_id = x.site_id AND e.reference = x.reference)
+			AND NOT EXISTS (SELECT FROM dist.stock_departure d WHERE d.item_id = x.item_id AND d.site_id = x.site_id AND d.reference = x.reference)
+		ORDER BY x.item_id, x.site_id, x.reference COLLATE "C" LIMIT max_rows
+	)
+	DELETE FROM dist.stock_in_flight x USING w WHERE x.item_id = w.item_id AND x.site_id = w.site_id AND x.reference = w.reference;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_retain_flights(bigint[], bigint[], integer, timestamptz) IS
+	'Deletes at most max_rows movements in flight of these pools that the book has posted in full or alone, that nobody has told of since an instant, and whose events and departures are not kept any more. The caller holds the pools'' locks. Returns how many.';
+
+-- inventory_retain_lots does one round of the next pools: empty lots, and movements that nothing waits for. What a perspective was last counted
+-- at, and that it speaks at all, is kept; so is a lot whose expiry is to come, and of one that is past, when that was.
 CREATE FUNCTION distsync_internal.inventory_retain_lots(INOUT after_item bigint, INOUT after_site bigint, max_rows integer, t timestamptz, OUT more boolean, OUT gone integer)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
@@ -147,6 +203,7 @@ DECLARE
 	until timestamptz := distsync_internal.inventory_kept_until('distsync.stock_retention', t);
 	p record;
 	w record;
+	lots record;
 BEGIN
 	gone := 0;
 	SELECT count(*) AS n, array_agg(x.item_id ORDER BY x.item_id, x.site_id) AS items, array_agg(x.site_id ORDER BY x.item_id, x.site_id) AS sites INTO p
@@ -155,7 +212,8 @@ BEGIN
 	after_item := COALESCE(p.items[p.n], after_item);
 	after_site := COALESCE(p.sites[p.n], after_site);
 	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO w FROM unnest(p.items, p.sites) u(item_id, site_id)
-	WHERE EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.lot <> '' AND b.quantity = 0 AND b.last_event_at < until);
+	WHERE EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.lot <> '' AND b.quantity = 0 AND b.last_event_at < until)
+		OR EXISTS (SELECT FROM dist.stock_in_flight f WHERE f.item_id = u.item_id AND f.site_id = u.site_id AND f.event_at < until);
 	IF w.items IS NULL THEN
 		RETURN;
 	END IF;
@@ -163,16 +221,22 @@ BEGIN
 	WITH b AS MATERIALIZED (
 		SELECT x.*, s.promisable, x.lot <> '' AND x.quantity = 0 AND x.last_event_at < until AND (x.expires_on IS NULL OR x.expires_on < (t AT TIME ZONE 'UTC')::date - 1) AS empty
 		FROM unnest(w.items, w.sites) u(item_id, site_id) JOIN dist.stock_balance x ON x.item_id = u.item_id AND x.site_id = u.site_id JOIN dist.stock_state s ON s.state = x.state
+	), g AS (
+		DELETE FROM dist.stock_balance x USING b
+		WHERE b.empty AND x.item_id = b.item_id AND x.site_id = b.site_id AND x.perspective = b.perspective AND x.state = b.state AND x.lot = b.lot AND x.owner_id = b.owner_id
+			AND EXISTS (SELECT FROM b y WHERE y.item_id = b.item_id AND y.site_id = b.site_id AND y.perspective = b.perspective AND NOT y.empty
+				AND (b.perspective = 'phys' OR b.counted_at IS NULL OR y.promisable AND y.counted_at >= b.counted_at))
+		RETURNING x.item_id, x.lot, x.expires_on
 	)
-	DELETE FROM dist.stock_balance x USING b
-	WHERE b.empty AND x.item_id = b.item_id AND x.site_id = b.site_id AND x.perspective = b.perspective AND x.state = b.state AND x.lot = b.lot AND x.owner_id = b.owner_id
-		AND EXISTS (SELECT FROM b y WHERE y.item_id = b.item_id AND y.site_id = b.site_id AND y.perspective = b.perspective AND NOT y.empty
-			AND (b.perspective = 'phys' OR b.counted_at IS NULL OR y.promisable AND y.counted_at >= b.counted_at));
-	GET DIAGNOSTICS gone = ROW_COUNT;
+	SELECT count(*) AS n, array_agg(g.item_id) AS items, array_agg(g.lot) AS lots, array_agg(g.expires_on) AS expiries INTO lots FROM g;
+	IF lots.n > 0 THEN
+		PERFORM distsync_internal.inventory_keep_lots(lots.items, lots.lots, lots.expiries);
+	END IF;
+	gone := lots.n + distsync_internal.inventory_retain_flights(w.items, w.sites, max_rows, until);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_lots(bigint, bigint, integer, timestamptz) IS
-	'Deletes balances of lots of the next max_rows pools after a key that are 0 and have not moved since before distsync.stock_retention, as of t, where another balance says that the perspective speaks, and of the book when it counted. Returns the last key looked at, whether there are more, and how many went.';
+	'Of the next max_rows pools after a key deletes balances of lots that are 0 and have not moved since before distsync.stock_retention, as of t, where another balance says that the perspective speaks, and of the book when it counted (when such a lot expired is kept in dist.stock_lot), and movements in flight as inventory_retain_flights() says. Returns the last key looked at, whether there are more, and how many went.';
 
 -- inventory_retain_rest does what is little: lists of stock that a later one has overtaken, and quotas that have ended.
 CREATE FUNCTION distsync_internal.inventory_retain_rest(t timestamptz) RETURNS integer
@@ -237,7 +301,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_clear(integer) IS
-	'Clerk task: deletes what has ended for longer than distsync.hold_retention and distsync.stock_retention keep it, at most max_rows at once (1,000): reservations, demand, supply, empty lots, at the end of a pass barriers and quotas. sync.progress (stock rows) says how far it is; an hour after a pass the next one begins. Returns 0 when the pass is at its end.';
+	'Clerk task: deletes what has ended for longer than distsync.hold_retention and distsync.stock_retention keep it, at most max_rows at once (1,000): reservations, demand, supply, empty lots, movements that nothing waits for, at the end of a pass barriers and quotas. sync.progress (stock rows) says how far it is; an hour after a pass the next one begins. Returns 0 when the pass is at its end.';
 
 -- inventory_retention_doctor does the look at whether the clerk keeps up, and at what only people can end.
 CREATE FUNCTION distsync_internal.inventory_retention_doctor() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
@@ -250,7 +314,7 @@ DECLARE
 BEGIN
 	-- of the first ones: they are the oldest
 	SELECT count(*) INTO old FROM (SELECT * FROM dist.reservation x ORDER BY x.reservation_id LIMIT 10000) r
-	WHERE distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, r.item_id, r.site_id, holds_until - interval '1 day', until - interval '1 day')
+	WHERE distsync_internal.inventory_is_over(r.state, r.ended_at, r.demand_key, holds_until - interval '1 day', until - interval '1 day')
 		AND NOT EXISTS (SELECT FROM dist.reservation g WHERE g.kit_group = r.kit_group AND g.ended_at < least(holds_until, until) IS NOT TRUE);
 	RETURN QUERY SELECT 'stock rows that have ended are cleared away', old = 0,
 		CASE WHEN old = 0 THEN format('holds are kept until %s, what has shipped until %s', COALESCE(holds_until::text, 'ever'), COALESCE(until::text, 'ever')) ELSE format('%s of the first 10,000 reservations are older than they are kept', old) END,

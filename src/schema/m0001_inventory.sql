@@ -95,6 +95,15 @@ CREATE TABLE dist.stock_balance (
 ) WITH (fillfactor = 70);
 CREATE INDEX stock_balance_lot_idx ON dist.stock_balance (item_id, lot) WHERE lot <> '';
 
+-- dist.stock_lot: when a lot expires of which no balance is kept any more: goods of it that turn up again are as old as they are. Of an item
+-- the 10,000 lots that expire last.
+CREATE TABLE dist.stock_lot (
+	item_id		bigint NOT NULL,					-- item
+	lot			text NOT NULL,						-- lot or serial
+	expires_on	date NOT NULL,						-- expiry of the lot
+	CONSTRAINT stock_lot_pk PRIMARY KEY (item_id, lot)
+);
+
 -- dist.stock_barrier: a snapshot that was told as a whole: what it did not list was 0 at its instant, also what we learn of later.
 CREATE TABLE dist.stock_barrier (
 	site_id		bigint NOT NULL,					-- site that was listed
