@@ -128,6 +128,7 @@ extern bool ds_inventory_sort_lines(DsReserve *call);
 
 /* where it comes from */
 extern bool ds_inventory_list_pools(DsReserve *call);
+extern bool ds_inventory_still_promises(const DsReservePool *pool);
 extern bool ds_inventory_allocate(DsReserve *call);
 extern DsReservePool *ds_inventory_only_pool(const DsReserve *call);
 

@@ -44,6 +44,13 @@ static DsTable pool_table = {
 	.columns = {"item_id", "site_id"},
 };
 
+static DsTable item_table = {
+	.name = "item",
+	.index = "item_pk",
+	.keys = {"item_id"},
+	.columns = {"status"},
+};
+
 /* A site that this call has met. */
 typedef struct Site
 {
@@ -65,6 +72,34 @@ typedef struct Search
 	int last;
 	int pool_room;
 } Search;
+
+/* promises does the question whether the site that a reader stands on may promise. */
+static bool
+promises(const DsReader *sites)
+{
+	return DatumGetBool(sites->values[S_CAN_PROMISE]) &&
+		   ds_reader_text_is(sites, S_STATUS, "active");
+}
+
+/*
+ * ds_inventory_still_promises does the question whether site and item of a pool
+ * that somebody else was at may be promised: as the active snapshot says, which
+ * is younger than the wait.
+ */
+bool
+ds_inventory_still_promises(const DsReservePool *pool)
+{
+	DsReader *sites = ds_reader_open(&site_table);
+	DsReader *items = ds_reader_open(&item_table);
+	Datum site = Int64GetDatum(pool->site_id);
+	Datum item = Int64GetDatum(pool->item_id);
+	bool still = ds_reader_find(sites, &site) && promises(sites) && ds_reader_find(items, &item) &&
+				 ds_reader_text_is(items, 0, "active");
+
+	ds_reader_close(items);
+	ds_reader_close(sites);
+	return still;
+}
 
 /* find_site does the look-up of a site, once a call; NULL = there is none. */
 static Site *
@@ -92,8 +127,7 @@ find_site(Search *search, int64 id)
 	site = &search->known[search->last = search->nknown++];
 	site->id = id;
 	site->company_id = DatumGetInt64(search->sites->values[S_COMPANY]);
-	site->may_promise = DatumGetBool(search->sites->values[S_CAN_PROMISE]) &&
-						ds_reader_text_is(search->sites, S_STATUS, "active");
+	site->may_promise = promises(search->sites);
 	site->code = TextDatumGetCString(search->sites->values[S_CODE]);
 	site->rank = DatumGetInt32(search->sites->values[S_RANK]);
 	return site;

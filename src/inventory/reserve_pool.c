@@ -112,6 +112,13 @@ suffices(DsReservePool *pool)
 						  !has_quotas(pool->item_id));
 }
 
+/* still_suffices does the same of a pool that somebody else was at: its site may have been closed meanwhile. */
+static bool
+still_suffices(DsReservePool *pool)
+{
+	return ds_inventory_still_promises(pool) && suffices(pool);
+}
+
 /* ds_inventory_read_pools does the look at all pools as they were read. False: one of them needs more. */
 bool
 ds_inventory_read_pools(DsReserve *call)
@@ -149,12 +156,16 @@ lock(DsReservePool *pool, LockWaitPolicy wait)
 	return true;
 }
 
-/* lock_all does the locking of all pools, in their order. */
-static void
+/* lock_all does the locking of all pools, in their order. False: one of them needs more. */
+static bool
 lock_all(DsReserve *call)
 {
 	for (int i = 0; i < call->npools; i++)
 		lock(&call->pools[i], LockWaitBlock);
+	for (int i = 0; i < call->npools; i++)
+		if (!still_suffices(&call->pools[i]))
+			return false;
+	return true;
 }
 
 /* new_wait does the moving average of waits for a pool, with ours. */
@@ -218,7 +229,7 @@ take_one(DsReserve *call, DsReservePool *pool)
 	while (!try(call, pool))
 	{
 		lock(pool, LockWaitBlock);
-		if (!suffices(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
+		if (!still_suffices(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 			return false;
 		tell_again(call, pool);
 	}
@@ -302,7 +313,7 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 		if (row == NULL)
 			break;
 		pool->row = row;
-		if (!suffices(pool) || !pool->dealt)
+		if (!still_suffices(pool) || !pool->dealt)
 			break;
 	}
 	ds_rows_close(slots);
@@ -323,15 +334,14 @@ take_locked(DsReserve *call, bool wait)
 
 	if (call->choose && call->npools > 1)
 	{
-		lock_all(call);
-		if (!ds_inventory_read_pools(call) || !ds_inventory_allocate(call))
+		if (!lock_all(call) || !ds_inventory_allocate(call))
 			return DS_SLOT_SHORT;
 	}
 	else if (call->npools == 1)
 	{
 		if (!lock(call->pools, wait ? LockWaitBlock : LockWaitSkip))
 			return DS_SLOT_BUSY;
-		if (!suffices(call->pools))
+		if (!still_suffices(call->pools))
 			return DS_SLOT_SHORT;
 		tell_again(call, call->pools);
 	}
