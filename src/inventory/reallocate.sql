@@ -29,6 +29,8 @@ DECLARE
 	m record;
 	kits numeric;
 	got numeric;
+	-- what of a kit has ended before is in pools that may not be locked
+	ids bigint[] := ARRAY[inventory_lose.reservation_id];
 BEGIN
 	SELECT x.* INTO r FROM dist.reservation x WHERE x.reservation_id = inventory_lose.reservation_id;
 	IF r.kit_group IS NULL THEN
@@ -41,12 +43,13 @@ BEGIN
 			RETURN NULL;
 		END IF;
 		FOR m IN SELECT k.* FROM dist.reservation k WHERE k.kit_group = r.kit_group AND k.state IN ('held', 'committed') ORDER BY k.reservation_id LOOP
+			ids := ids || m.reservation_id;
 			PERFORM distsync_internal.inventory_give_back(m.item_id, m.reservation_id, kits * m.kit_per, 'released');
 		END LOOP;
 		got := kits * r.kit_per;
 	END IF;
 	UPDATE dist.reservation x SET reason = inventory_lose.reason, lost = CASE WHEN x.kit_group IS NULL AND x.state IN ('held', 'committed') THEN COALESCE(x.lost, 0) + got END
-	WHERE x.reservation_id = r.reservation_id AND x.item_id = r.item_id OR x.kit_group = r.kit_group;
+	WHERE x.reservation_id = ANY (ids);
 	-- who is to get it back waits for it
 	UPDATE dist.stock_pool p SET waiting = true WHERE p.item_id = r.item_id AND p.site_id = r.site_id AND NOT p.waiting AND EXISTS (SELECT FROM distsync_internal.inventory_restorable(r.item_id, r.site_id, clock_timestamp()));
 	RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('reservation_id', r.reservation_id, 'holder', r.holder, 'demand_key', r.demand_key, 'customer', (SELECT p.code FROM dist.party p WHERE p.party_id = r.customer_id),
@@ -78,6 +81,9 @@ BEGIN
 	UPDATE dist.stock_pool p SET held = p.held + CASE r.state WHEN 'held' THEN more ELSE 0 END, committed = p.committed + CASE r.state WHEN 'committed' THEN more ELSE 0 END WHERE p.item_id = r.item_id AND p.site_id = r.site_id;
 	UPDATE dist.demand d SET reserved = d.reserved + more, status = distsync_internal.inventory_demand_status(d.reserved + more, d.ordered, d.allocated, d.shipped)
 	WHERE d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id;
+	IF r.quota_ids IS NOT NULL THEN
+		PERFORM distsync_internal.inventory_quota_take(ARRAY[r.item_id], r.quota_ids, t);
+	END IF;
 	RETURN jsonb_strip_nulls(jsonb_build_object('reservation_id', r.reservation_id, 'holder', r.holder, 'demand_key', r.demand_key, 'customer', (SELECT p.code FROM dist.party p WHERE p.party_id = r.customer_id),
 		'was', trim_scale(r.quantity), 'quantity', trim_scale(r.quantity + more), 'state', r.state));
 END
