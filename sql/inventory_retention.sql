@@ -162,8 +162,7 @@ SELECT * FROM pg_temp.flights;
 INSERT INTO dist.stock_checkpoint (item_id, site_id, perspective, state, lot, owner_id, as_of, quantity, last_event_at, counted_at)
 SELECT e.item_id, e.site_id, e.perspective, e.state, e.lot, e.owner_id, max(e.recorded_at), sum(e.quantity), max(e.event_at), max(e.event_at) FILTER (WHERE e.kind = 'count') FROM dist.stock_event e JOIN dist.item i USING (item_id) WHERE i.sku = 'RET-F' GROUP BY 1, 2, 3, 4, 5, 6;
 DELETE FROM dist.stock_event e USING dist.item i WHERE i.item_id = e.item_id AND i.sku = 'RET-F';
-SELECT distsync_internal.inventory_retain_flights(array_agg(i.item_id), array_agg(s.site_id), 1, now() - interval '400 days') AS at_most_one FROM dist.item i, dist.site s WHERE i.sku = 'RET-F' AND s.code = 'RET-1';
-SELECT * FROM pg_temp.flights;
+SELECT f.reference AS the_oldest FROM (SELECT array_agg(i.item_id) AS items, array_agg(s.site_id) AS sites FROM dist.item i, dist.site s WHERE i.sku = 'RET-F' AND s.code = 'RET-1') k CROSS JOIN LATERAL distsync_internal.inventory_idle_flights(k.items, k.sites, 1, now() - interval '400 days') f;
 SELECT pg_temp.pass() > 0 AS passed;
 SELECT * FROM pg_temp.flights;
 SELECT * FROM pg_temp.broken();

@@ -91,23 +91,28 @@ COMMENT ON FUNCTION distsync_internal.inventory_retain_reservations(bigint, inte
 CREATE FUNCTION distsync_internal.inventory_note_closed(what text, after_item bigint, after_id bigint, to_item bigint, to_id bigint, t timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
+	l record;
 	items bigint[];
 	sites bigint[];
 BEGIN
+	IF what = 'demand' THEN
+		SELECT array_agg(x.item_id) AS items, array_agg(x.site_id) AS sites, array_agg(x.demand_id) AS ids INTO l FROM dist.demand x
+		WHERE (x.item_id, x.demand_id) > (after_item, after_id) AND (x.item_id, x.demand_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL);
+	ELSE
+		SELECT array_agg(x.item_id) AS items, array_agg(x.site_id) AS sites, array_agg(x.supply_id) AS ids INTO l FROM dist.supply x
+		WHERE (x.item_id, x.supply_id) > (after_item, after_id) AND (x.item_id, x.supply_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL);
+	END IF;
 	-- where somebody is at a pool the next round is early enough
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT p.item_id, p.site_id FROM dist.stock_pool p WHERE (p.item_id, p.site_id) IN (
-			SELECT x.item_id, x.site_id FROM dist.demand x WHERE what = 'demand' AND (x.item_id, x.demand_id) > (after_item, after_id) AND (x.item_id, x.demand_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL)
-			UNION ALL
-			SELECT x.item_id, x.site_id FROM dist.supply x WHERE what = 'supply' AND (x.item_id, x.supply_id) > (after_item, after_id) AND (x.item_id, x.supply_id) <= (to_item, to_id) AND (x.status = 'open') = (x.closed_since IS NOT NULL))
+	FROM (SELECT p.item_id, p.site_id FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(l.items, l.sites) u(item_id, site_id)) u JOIN dist.stock_pool p ON p.item_id = u.item_id AND p.site_id = u.site_id
 		ORDER BY p.item_id, p.site_id FOR NO KEY UPDATE OF p SKIP LOCKED) k;
 	-- statements of their own, so that they see what was committed before the locks
 	IF items IS NOT NULL AND what = 'demand' THEN
-		UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END FROM unnest(items, sites) k(item_id, site_id)
-		WHERE d.item_id = k.item_id AND d.site_id = k.site_id AND (d.item_id, d.demand_id) > (after_item, after_id) AND (d.item_id, d.demand_id) <= (to_item, to_id) AND (d.status = 'open') = (d.closed_since IS NOT NULL);
+		UPDATE dist.demand d SET closed_since = CASE WHEN d.status <> 'open' THEN t END FROM unnest(l.items, l.ids) u(item_id, id)
+		WHERE d.item_id = u.item_id AND d.demand_id = u.id AND (d.status = 'open') = (d.closed_since IS NOT NULL) AND EXISTS (SELECT FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id = d.item_id AND k.site_id = d.site_id);
 	ELSIF items IS NOT NULL THEN
-		UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END FROM unnest(items, sites) k(item_id, site_id)
-		WHERE s.item_id = k.item_id AND s.site_id = k.site_id AND (s.item_id, s.supply_id) > (after_item, after_id) AND (s.item_id, s.supply_id) <= (to_item, to_id) AND (s.status = 'open') = (s.closed_since IS NOT NULL);
+		UPDATE dist.supply s SET closed_since = CASE WHEN s.status <> 'open' THEN t END FROM unnest(l.items, l.ids) u(item_id, id)
+		WHERE s.item_id = u.item_id AND s.supply_id = u.id AND (s.status = 'open') = (s.closed_since IS NOT NULL) AND EXISTS (SELECT FROM unnest(items, sites) k(item_id, site_id) WHERE k.item_id = s.item_id AND k.site_id = s.site_id);
 	END IF;
 END
 $$;
@@ -128,7 +133,7 @@ BEGIN
 	IF what = 'demand' THEN
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
 			array_agg(n.site_id) FILTER (WHERE n.over) AS sites, array_agg(n.name) FILTER (WHERE n.over) AS names, array_agg(n.id) FILTER (WHERE n.over) AS ids INTO l
-		FROM (SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, d.reserved = 0 AND distsync_internal.inventory_line_over(d.demand_key, until) AS over
+		FROM (SELECT d.item_id, d.demand_id AS id, d.site_id, d.demand_key AS name, d.status <> 'open' AND d.closed_since < until AND d.reserved = 0 AND distsync_internal.inventory_line_over(d.demand_key, until) AS over
 			FROM dist.demand d WHERE (d.item_id, d.demand_id) > (after_item, after_id) ORDER BY d.item_id, d.demand_id LIMIT max_rows) n;
 	ELSE
 		SELECT count(*) AS n, (array_agg(n.item_id ORDER BY n.item_id DESC, n.id DESC))[1] AS item_id, (array_agg(n.id ORDER BY n.item_id DESC, n.id DESC))[1] AS id, array_agg(n.item_id) FILTER (WHERE n.over) AS items,
@@ -172,27 +177,27 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_keep_lots(bigint[], text[], date[]) IS
 	'Keeps in dist.stock_lot when these lots expire (arrays of equal length, NULL = not at all; of a lot the earliest), at most 10,000 lots of an item: those that expire first go.';
 
--- inventory_retain_flights does the clearing of movements in flight that nothing waits for, where nothing is kept any more of what was told of
--- them: what one side told alone goes with its events, or it would be told anew of them.
-CREATE FUNCTION distsync_internal.inventory_retain_flights(items bigint[], sites bigint[], max_rows integer, until timestamptz) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	n integer;
+-- inventory_idle_flights does the finding of movements in flight that nothing waits for, where nothing is kept any more of what was told of them:
+-- what one side told alone goes with its events, or it would be summed up anew. So where events are kept for ever there is nothing to look for.
+CREATE FUNCTION distsync_internal.inventory_idle_flights(items bigint[], sites bigint[], max_rows integer, until timestamptz) RETURNS TABLE (item_id bigint, site_id bigint, reference text)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
 BEGIN
+	RETURN QUERY
 	WITH w AS MATERIALIZED (
-		SELECT x.item_id, x.site_id, x.reference FROM unnest(items, sites) u(item_id, site_id) JOIN dist.stock_in_flight x ON x.item_id = u.item_id AND x.site_id = u.site_id
+		SELECT x.item_id, x.site_id, x.reference FROM unnest(items, sites) u(item_id, site_id)
+		CROSS JOIN LATERAL (SELECT max(c.last_event_at) AS last_event_at FROM dist.stock_checkpoint c WHERE c.item_id = u.item_id AND c.site_id = u.site_id) c
+		JOIN dist.stock_in_flight x ON x.item_id = u.item_id AND x.site_id = u.site_id AND x.event_at <= c.last_event_at
 		WHERE x.event_at < until AND (x.phys = 0 OR x.phys < 0 AND x.phys >= x.book OR x.phys > 0 AND x.phys <= x.book)
-			AND NOT EXISTS (SELECT FROM dist.stock_event e WHERE e.item_id = x.item_id AND e.site_id = x.site_id AND e.reference = x.reference)
-			AND NOT EXISTS (SELECT FROM dist.stock_departure d WHERE d.item_id = x.item_id AND d.site_id = x.site_id AND d.reference = x.reference)
-		ORDER BY x.item_id, x.site_id, x.reference COLLATE "C" LIMIT max_rows
+		ORDER BY x.event_at, x.item_id, x.site_id, x.reference COLLATE "C" LIMIT max_rows
 	)
-	DELETE FROM dist.stock_in_flight x USING w WHERE x.item_id = w.item_id AND x.site_id = w.site_id AND x.reference = w.reference;
-	GET DIAGNOSTICS n = ROW_COUNT;
-	RETURN n;
+	SELECT w.item_id, w.site_id, w.reference FROM w
+	WHERE NOT EXISTS (SELECT FROM dist.stock_event e WHERE e.item_id = w.item_id AND e.site_id = w.site_id AND e.reference = w.reference)
+		AND NOT EXISTS (SELECT FROM dist.stock_departure d WHERE d.item_id = w.item_id AND d.site_id = w.site_id AND d.reference = w.reference);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_retain_flights(bigint[], bigint[], integer, timestamptz) IS
-	'Deletes at most max_rows movements in flight of these pools that the book has posted in full or alone, that nobody has told of since an instant, and whose events and departures are not kept any more. The caller holds the pools'' locks. Returns how many.';
+COMMENT ON FUNCTION distsync_internal.inventory_idle_flights(bigint[], bigint[], integer, timestamptz) IS
+	'Movements in flight of these pools that the book has posted in full or alone, that nobody has told of since an instant, and whose events and departures are not kept any more; of the oldest max_rows that may be such.';
 
 -- inventory_retain_lots does one round of the next pools: empty lots, and movements that nothing waits for. What a perspective was last counted
 -- at, and that it speaks at all, is kept; so is a lot whose expiry is to come, and of one that is past, when that was.
@@ -213,7 +218,7 @@ BEGIN
 	after_site := COALESCE(p.sites[p.n], after_site);
 	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO w FROM unnest(p.items, p.sites) u(item_id, site_id)
 	WHERE EXISTS (SELECT FROM dist.stock_balance b WHERE b.item_id = u.item_id AND b.site_id = u.site_id AND b.lot <> '' AND b.quantity = 0 AND b.last_event_at < until)
-		OR EXISTS (SELECT FROM dist.stock_in_flight f WHERE f.item_id = u.item_id AND f.site_id = u.site_id AND f.event_at < until);
+		OR (u.item_id, u.site_id) IN (SELECT f.item_id, f.site_id FROM distsync_internal.inventory_idle_flights(p.items, p.sites, max_rows, until) f);
 	IF w.items IS NULL THEN
 		RETURN;
 	END IF;
@@ -232,11 +237,13 @@ BEGIN
 	IF lots.n > 0 THEN
 		PERFORM distsync_internal.inventory_keep_lots(lots.items, lots.lots, lots.expiries);
 	END IF;
-	gone := lots.n + distsync_internal.inventory_retain_flights(w.items, w.sites, max_rows, until);
+	DELETE FROM dist.stock_in_flight x USING distsync_internal.inventory_idle_flights(w.items, w.sites, max_rows, until) f WHERE x.item_id = f.item_id AND x.site_id = f.site_id AND x.reference = f.reference;
+	GET DIAGNOSTICS gone = ROW_COUNT;
+	gone := gone + lots.n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_retain_lots(bigint, bigint, integer, timestamptz) IS
-	'Of the next max_rows pools after a key deletes balances of lots that are 0 and have not moved since before distsync.stock_retention, as of t, where another balance says that the perspective speaks, and of the book when it counted (when such a lot expired is kept in dist.stock_lot), and movements in flight as inventory_retain_flights() says. Returns the last key looked at, whether there are more, and how many went.';
+	'Of the next max_rows pools after a key deletes balances of lots that are 0 and have not moved since before distsync.stock_retention, as of t, where another balance says that the perspective speaks, and of the book when it counted (when such a lot expired is kept in dist.stock_lot), and movements in flight as inventory_idle_flights() says, as many at most. Returns the last key looked at, whether there are more, and how many went.';
 
 -- inventory_retain_rest does what is little: lists of stock that a later one has overtaken, and quotas that have ended.
 CREATE FUNCTION distsync_internal.inventory_retain_rest(t timestamptz) RETURNS integer
