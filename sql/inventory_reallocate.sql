@@ -152,6 +152,18 @@ SELECT c.quantity, c.committed FROM dist.reservation r, distsync.release_reserva
 SELECT outcome FROM distsync.apply('demand', '{"demand_key":"INV/REA-Z/1","sku":"REA-Z","site":"INV-1","ordered":7}', 'inv-erp');
 SELECT pg_temp.count(x, 10) FROM unnest(ARRAY['REA-X', 'REA-Y', 'REA-Z']) x;
 SELECT holder, state, quantity, committed, lost, reason FROM held WHERE sku IN ('REA-X', 'REA-Y', 'REA-Z');
+-- a rule that is told after something was lost: the clerk looks where it was, and what stock does not cover yet comes back with it
+SELECT outcome FROM distsync.apply_all('item', '[{"sku":"REA-LA","base_unit":"EA"},{"sku":"REA-LB","base_unit":"EA"},{"sku":"REA-LC","base_unit":"EA"}]', 'distsync');
+SELECT pg_temp.count(x, 10), pg_temp.take(x, x, 10, '{"kind":"soft","site":"INV-1"}'), pg_temp.count(x, 6) FROM unnest(ARRAY['REA-LA', 'REA-LB', 'REA-LC']) x;
+SELECT pg_temp.count('REA-LA', 10);
+SELECT outcome FROM distsync.apply_all('reallocation_rule', '[{"code":"late-a","strategy":"redistribute","kind":"soft","sku":"REA-LA","restores":true},{"code":"late-b","strategy":"redistribute","kind":"soft","sku":"REA-LB","restores":true}]', 'inv-erp');
+SELECT i.sku FROM dist.reallocation_due d JOIN dist.item i USING (item_id) WHERE i.sku LIKE 'REA-L%' ORDER BY 1;
+SELECT distsync_internal.inventory_reallocate_sweep(100) > 0 AS swept;
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku LIKE 'REA-L%';
+SELECT pg_temp.count(x, 9) FROM unnest(ARRAY['REA-LB', 'REA-LC']) x;
+SELECT holder, state, quantity, lost, reason FROM held WHERE sku LIKE 'REA-L%';
+SELECT * FROM pg_temp.told() WHERE sku LIKE 'REA-L%' AND reason = 'restored';
+SELECT count(*) AS due FROM dist.reallocation_due;
 SELECT * FROM broken;
 \set VERBOSITY sqlstate
 SELECT * FROM distsync.reallocate('REA-NOT');

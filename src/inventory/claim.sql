@@ -37,9 +37,13 @@ BEGIN
 		LEFT JOIN dist.item_site s ON s.item_id = d.item_id AND s.site_id = d.site_id
 		WHERE NOT only_soft AND d.item_id = inventory_claims.item_id AND d.site_id = inventory_claims.site_id AND d.status = 'open' AND e.external > 0
 			AND (d.required_at IS NULL OR d.required_at <= inventory_claims.at AND (s.demand_fence_days IS NULL OR d.required_at + s.demand_fence_days * interval '24 hours' > inventory_claims.at))
+	), k AS MATERIALIZED (
+		-- rules are looked up once for all whom they do not tell apart
+		SELECT y.*, distsync_internal.inventory_strategy(inventory_claims.item_id, y.kind, NULLIF(y.customer, 0), NULLIF(y.channel, 0), y.priority, inventory_claims.at) AS strategy
+		FROM (SELECT DISTINCT c.kind, COALESCE(c.customer_id, 0) AS customer, COALESCE(c.channel_id, 0) AS channel, c.priority FROM c WHERE ruled) y
 	), s AS MATERIALIZED (
-		SELECT c.*, CASE WHEN ruled THEN distsync_internal.inventory_strategy(inventory_claims.item_id, c.kind, c.customer_id, c.channel_id, c.priority, inventory_claims.at)
-			WHEN c.kind = 'soft' THEN 'redistribute' ELSE 'gain' END AS strategy FROM c
+		SELECT c.*, CASE WHEN ruled THEN k.strategy WHEN c.kind = 'soft' THEN 'redistribute' ELSE 'gain' END AS strategy
+		FROM c LEFT JOIN k ON k.kind = c.kind AND k.customer = COALESCE(c.customer_id, 0) AND k.channel = COALESCE(c.channel_id, 0) AND k.priority = c.priority
 	), o AS (
 		SELECT s.*, row_number() OVER (ORDER BY distsync_internal.inventory_strategy_rank(s.strategy), s.priority, s.required_at NULLS FIRST, COALESCE(s.demand_key, s.holder) COLLATE "C", s.created_at, s.has DESC, s.reservation_id) AS place FROM s
 	)

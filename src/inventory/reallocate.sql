@@ -48,10 +48,12 @@ BEGIN
 		END LOOP;
 		got := kits * r.kit_per;
 	END IF;
+	-- whoever tells a rule that restores waits until it is known who has lost something, or we wait and know the rule
+	PERFORM pg_advisory_xact_lock_shared(hashtext('distsync.reallocation_rule'), 0);
 	UPDATE dist.reservation x SET reason = inventory_lose.reason, lost = CASE WHEN x.kit_group IS NULL AND x.state IN ('held', 'committed') THEN COALESCE(x.lost, 0) + got END
 	WHERE x.reservation_id = ANY (ids);
 	-- who is to get it back waits for it
-	UPDATE dist.stock_pool p SET waiting = true WHERE p.item_id = r.item_id AND p.site_id = r.site_id AND NOT p.waiting AND EXISTS (SELECT FROM distsync_internal.inventory_restorable(r.item_id, r.site_id, clock_timestamp()));
+	UPDATE dist.stock_pool p SET waiting = true WHERE p.item_id = r.item_id AND p.site_id = r.site_id AND NOT p.waiting AND EXISTS (SELECT FROM distsync_internal.inventory_restorable(r.item_id, r.site_id, clock_timestamp(), r.reservation_id));
 	RETURN (SELECT jsonb_strip_nulls(jsonb_build_object('reservation_id', r.reservation_id, 'holder', r.holder, 'demand_key', r.demand_key, 'customer', (SELECT p.code FROM dist.party p WHERE p.party_id = r.customer_id),
 		'kit', (SELECT i.sku FROM dist.item i WHERE i.item_id = r.kit_id), 'was', trim_scale(r.quantity), 'quantity', CASE WHEN x.state = 'released' THEN 0 ELSE trim_scale(x.quantity) END, 'state', x.state))
 		FROM dist.reservation x WHERE x.reservation_id = r.reservation_id AND x.item_id = r.item_id);
@@ -91,22 +93,35 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_regain(bigint, bigint, numeric) IS
 	'Gives a live reservation back up to a quantity (base units) of what was taken from it, as far as its pool and its quotas have it, and its order still wants it; held or committed as the rest of it is. The caller holds the locks and refreshes the pool. Returns as inventory_lose().';
 
--- inventory_restorable does the listing of those who lost something that is to be given back by itself, in the order of the claims.
-CREATE FUNCTION distsync_internal.inventory_restorable(item_id bigint, site_id bigint, at timestamptz) RETURNS TABLE (place bigint, reservation_id bigint, missing numeric, quotas boolean)
+-- inventory_restorable does the listing of those who lost something that is to be given back by itself, in the order of the claims. Of all
+-- that is promised in a pool it looks at nothing else.
+CREATE FUNCTION distsync_internal.inventory_restorable(item_id bigint, site_id bigint, at timestamptz, only_id bigint DEFAULT NULL) RETURNS TABLE (place bigint, reservation_id bigint, missing numeric, quotas boolean)
 LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
-	IF NOT EXISTS (SELECT FROM dist.reallocation_rule x WHERE x.restores) OR NOT EXISTS (SELECT FROM dist.reservation x WHERE x.item_id = inventory_restorable.item_id AND x.site_id = inventory_restorable.site_id AND x.state IN ('held', 'committed') AND x.lost > 0) THEN
+	IF NOT EXISTS (SELECT FROM dist.reservation x WHERE x.item_id = inventory_restorable.item_id AND x.site_id = inventory_restorable.site_id AND x.lost > 0 AND x.state IN ('held', 'committed'))
+		OR NOT EXISTS (SELECT FROM dist.reallocation_rule x WHERE x.restores) THEN
 		RETURN;
 	END IF;
 	RETURN QUERY
-	SELECT c.place, c.reservation_id, c.missing, r.quota_ids IS NOT NULL FROM distsync_internal.inventory_claims(inventory_restorable.item_id, inventory_restorable.site_id, inventory_restorable.at) c
-	JOIN dist.reservation r ON r.item_id = inventory_restorable.item_id AND r.reservation_id = c.reservation_id
-	WHERE c.missing > 0 AND (distsync_internal.inventory_reallocation_of(inventory_restorable.item_id, r.kind, r.customer_id, r.channel_id, r.priority, inventory_restorable.at)).restores ORDER BY c.place;
+	WITH c AS MATERIALIZED (
+		SELECT r.*, d.required_at, least(r.lost, distsync_internal.inventory_unpromised(r.item_id, r.demand_key)) AS missing, COALESCE(r.customer_id, 0) AS customer, COALESCE(r.channel_id, 0) AS channel
+		FROM dist.reservation r LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
+		WHERE r.item_id = inventory_restorable.item_id AND r.site_id = inventory_restorable.site_id AND r.lost > 0 AND r.state IN ('held', 'committed')
+			AND (r.state = 'committed' OR r.expires_at IS NULL OR r.expires_at > inventory_restorable.at) AND (only_id IS NULL OR r.reservation_id = only_id)
+	), k AS MATERIALIZED (
+		-- rules are looked up once for all whom they do not tell apart
+		SELECT y.*, (distsync_internal.inventory_reallocation_of(inventory_restorable.item_id, y.kind, NULLIF(y.customer, 0), NULLIF(y.channel, 0), y.priority, inventory_restorable.at)).restores,
+			distsync_internal.inventory_strategy_rank(distsync_internal.inventory_strategy(inventory_restorable.item_id, y.kind, NULLIF(y.customer, 0), NULLIF(y.channel, 0), y.priority, inventory_restorable.at)) AS rank
+		FROM (SELECT DISTINCT c.kind, c.customer, c.channel, c.priority FROM c WHERE c.missing > 0) y
+	)
+	SELECT row_number() OVER (ORDER BY k.rank, c.priority, c.required_at NULLS FIRST, COALESCE(c.demand_key, c.holder) COLLATE "C", c.created_at, c.quantity - c.shipped DESC, c.reservation_id), c.reservation_id, c.missing, c.quota_ids IS NOT NULL
+	FROM c JOIN k ON k.kind = c.kind AND k.customer = c.customer AND k.channel = c.channel AND k.priority = c.priority
+	WHERE c.missing > 0 AND k.restores ORDER BY 1;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_restorable(bigint, bigint, timestamptz) IS
-	'Live reservations of an item at a site that have lost something and whose rule restores it, in the order of the claims: base units, and whether they draw on quotas.';
+COMMENT ON FUNCTION distsync_internal.inventory_restorable(bigint, bigint, timestamptz, bigint) IS
+	'Live reservations of an item at a site that have lost something and whose rule restores it, in the order of the claims: base units, and whether they draw on quotas. only_id: of this one (NULL = of all).';
 
 -- inventory_restore does the giving back of what stock has again: nobody loses for it. What draws on quotas needs their locks, which come
 -- before those of pools: that is for the clerk.
@@ -255,6 +270,9 @@ BEGIN
 	SELECT * INTO k FROM distsync_internal.inventory_with_kits(due.items, due.sites);
 	PERFORM distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u FROM unnest(k.items) u));
 	PERFORM distsync_internal.inventory_lock(k.items, k.sites);
+	-- a rule that is told later finds pools that do not know of it
+	UPDATE dist.stock_pool q SET waiting = true FROM unnest(due.items, due.sites) u(item_id, site_id)
+	WHERE q.item_id = u.item_id AND q.site_id = u.site_id AND NOT q.waiting AND EXISTS (SELECT FROM distsync_internal.inventory_restorable(q.item_id, q.site_id, clock_timestamp()));
 	PERFORM distsync_internal.inventory_refresh(k.items, k.sites);
 	FOR p IN
 		SELECT u.item_id, u.site_id FROM unnest(due.items, due.sites) u(item_id, site_id) JOIN dist.item i ON i.item_id = u.item_id JOIN dist.site s ON s.site_id = u.site_id
@@ -272,7 +290,7 @@ BEGIN
 	RETURN cardinality(due.items);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_reallocate_sweep(integer) IS 'Clerk task: reallocates pools in dist.reallocation_due, at most 20 a call. Returns how many it looked at.';
+COMMENT ON FUNCTION distsync_internal.inventory_reallocate_sweep(integer) IS 'Clerk task: reallocates pools in dist.reallocation_due, at most 20 a call, and gives back there what rules restore. Returns how many it looked at.';
 
 -- inventory_reallocate_due does the answer to "when is there work again".
 CREATE FUNCTION distsync_internal.inventory_reallocate_due() RETURNS timestamptz

@@ -81,7 +81,25 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_check_reallocation_rule(jsonb, text) IS 'Documents of reallocation_rule with ids and {sqlstate, field, message, hint} of what is wrong with each.';
 
--- inventory_apply_reallocation_rule does the entity handler of reallocation_rule. It moves nothing: the next reallocation goes by it.
+-- inventory_restore_later does the leaving of pools to the clerk where somebody has lost something: rules may have it given back now.
+CREATE FUNCTION distsync_internal.inventory_restore_later() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.reallocation_rule r WHERE r.restores) THEN
+		RETURN;
+	END IF;
+	INSERT INTO dist.reallocation_due (item_id, site_id)
+	SELECT DISTINCT r.item_id, r.site_id FROM dist.reservation r WHERE r.lost > 0 AND r.state IN ('held', 'committed')
+		AND EXISTS (SELECT FROM dist.reallocation_rule x WHERE x.restores AND (x.item_id IS NULL OR x.item_id = r.item_id)) ORDER BY 1, 2 ON CONFLICT DO NOTHING;
+	IF FOUND THEN
+		PERFORM distsync_internal.worker_wake('clerk');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_restore_later() IS 'Notes the pools in which live reservations have lost something that rules may restore in dist.reallocation_due, and wakes the clerk.';
+
+-- inventory_apply_reallocation_rule does the entity handler of reallocation_rule. It moves nothing by itself: the next reallocation goes by
+-- it, and what was lost before is for the clerk.
 CREATE FUNCTION distsync_internal.inventory_apply_reallocation_rule(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -90,6 +108,8 @@ DECLARE
 	bad boolean := ctx->>'on_error' IS DISTINCT FROM 'collect' AND ctx->>'operation' IS DISTINCT FROM 'deactivate'
 		AND EXISTS (SELECT FROM distsync_internal.inventory_check_reallocation_rule(docs, ctx->>'source') c WHERE c.fault IS NOT NULL);
 BEGIN
+	-- who takes something away meanwhile knows the rules, or is known here
+	PERFORM pg_advisory_xact_lock(hashtext('distsync.reallocation_rule'), 0);
 	FOR l IN SELECT * FROM distsync_internal.inventory_check_reallocation_rule(docs, ctx->>'source') c ORDER BY c.doc->>'code' COLLATE "C", c.ordinal LOOP
 		IF ctx->>'operation' = 'deactivate' THEN
 			l.fault := NULL;
@@ -105,6 +125,9 @@ BEGIN
 		END IF;
 		RETURN NEXT distsync_internal.inventory_result(l.ordinal, l.doc->>'code', l.fault);
 	END LOOP;
+	IF NOT bad THEN
+		PERFORM distsync_internal.inventory_restore_later();
+	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_apply_reallocation_rule(jsonb, jsonb) IS 'Entity handler of reallocation_rule: whose promise comes first where stock does not do for all; operation deactivate takes the rule away.';

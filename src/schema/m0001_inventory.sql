@@ -277,7 +277,8 @@ CREATE TABLE dist.reallocation_rule (
 	CONSTRAINT reallocation_rule_chk CHECK (strategy IN ('win', 'improve', 'gain', 'redistribute', 'fill', 'lose') AND kind IN ('soft', 'hard'))
 );
 
--- dist.reallocation_due: pools that a fact has left short, where more is to be taken than it could take at once: for the clerk.
+-- dist.reallocation_due: pools that a fact has left short, where more is to be taken than it could take at once, and those where somebody
+-- has lost something that a rule told later may give back: for the clerk.
 CREATE TABLE dist.reallocation_due (
 	item_id		bigint NOT NULL,					-- item
 	site_id		bigint NOT NULL,					-- site
@@ -341,7 +342,7 @@ CREATE TABLE dist.stock_quota (
 	scope_key	text NOT NULL,						-- code, '*' for collective
 	period		tstzrange NOT NULL,					-- when, half-open
 	quantity	numeric(20,6) NOT NULL,				-- base units set aside
-	consumed	numeric(20,6) NOT NULL DEFAULT 0,	-- base units promised from it, as of the last promise: later releases are not in it
+	consumed	numeric(20,6) NOT NULL DEFAULT 0,	-- base units promised from it, as of the last promise that drew on it: later releases are not in it
 	turns_at	timestamptz DEFAULT '-infinity',	-- when it next begins or ends, as far as channels were told, NULL = never; kept by the clerk
 	CONSTRAINT stock_quota_pk PRIMARY KEY (item_id, quota_id),
 	CONSTRAINT stock_quota_chk CHECK (quantity >= 0 AND quantity < 'NaN' AND consumed >= 0 AND consumed <= quantity AND NOT isempty(period) AND scope_kind IN ('customer', 'channel', 'region', 'collective'))
@@ -396,6 +397,7 @@ CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires
 CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
 CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL AND state IN ('held', 'committed');
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
+CREATE INDEX reservation_lost_idx ON dist.reservation (item_id, site_id) WHERE lost > 0 AND state IN ('held', 'committed');
 
 CREATE INDEX reservation_kit_idx ON dist.reservation (kit_group) WHERE kit_group IS NOT NULL;
 
