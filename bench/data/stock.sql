@@ -2,7 +2,7 @@
 --
 -- Everything is arithmetic, nothing is random. The rows are what the doors would have written: an opening count for each truth, the
 -- balance and the pool that follow; every tenth item-site has an order of somebody else's to come and a purchase that covers it, so that
--- its pool looks ahead. It wants a superuser: triggers are off while it runs.
+-- its pool looks ahead, until the order falls due. It wants a superuser: triggers are off while it runs.
 \set ON_ERROR_STOP on
 SET session_replication_role = replica;
 SET synchronous_commit = off;
@@ -29,7 +29,7 @@ SELECT o.item_id, concat_ws('/', 'B', o.item_id, o.site_id), o.site_id, 5, date_
 INSERT INTO dist.supply (item_id, site_id, kind, reference, quantity, expected_at, source)
 SELECT o.item_id, o.site_id, 'purchase', 'PO-' || o.site_id, 100, date_trunc('day', now()) + interval '9 days', 'bench-erp' FROM opening o WHERE o.ahead;
 INSERT INTO dist.stock_pool (item_id, site_id, cap, phys, book, low, ahead, valid_until, cap_until)
-SELECT o.item_id, o.site_id, CASE WHEN o.ahead THEN 995 ELSE 1000 END, 1000, 1000, CASE WHEN o.ahead THEN -5 ELSE 0 END, o.ahead, t.at, t.at FROM opening o, LATERAL (SELECT CASE WHEN o.ahead THEN date_trunc('day', now()) + interval '9 days' END AS at) t;
+SELECT o.item_id, o.site_id, CASE WHEN o.ahead THEN 995 ELSE 1000 END, 1000, 1000, CASE WHEN o.ahead THEN -5 ELSE 0 END, o.ahead, t.at, t.at FROM opening o, LATERAL (SELECT CASE WHEN o.ahead THEN date_trunc('day', now()) + interval '5 days' END AS at) t;
 
 SELECT setval('dist.item_item_id_seq', max(item_id)) FROM dist.item \g /dev/null
 SELECT setval('dist.site_site_id_seq', max(site_id)) FROM dist.site \g /dev/null
