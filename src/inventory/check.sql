@@ -85,8 +85,8 @@ BEGIN
 	WHERE x.dealt <> x.cap OR x.slots = 0 AND x.cap > 0;
 	RETURN QUERY
 	SELECT 'no more is promised from a quota than it has', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('quantity', q.quantity, 'promised', u.used)
-	FROM dist.stock_quota q LEFT JOIN dist.item i ON i.item_id = q.item_id
-	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_quota_used(q.item_id, q.quota_id, statement_timestamp()) AS used) u
+	FROM (SELECT k.item_id, x.* FROM (SELECT DISTINCT y.item_id FROM dist.stock_quota y) k CROSS JOIN LATERAL distsync_internal.inventory_quota_uses(k.item_id, NULL, statement_timestamp()) x OFFSET 0) u
+	JOIN dist.stock_quota q ON q.item_id = u.item_id AND q.quota_id = u.quota_id LEFT JOIN dist.item i ON i.item_id = q.item_id
 	WHERE u.used > q.quantity;
 	RETURN QUERY
 	SELECT 'what has left of a quota is no less than its reservations have shipped', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('shipped', k.shipped, 'reservations', sum(u.shipped))

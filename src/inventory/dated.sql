@@ -83,30 +83,34 @@ DECLARE
 	channel bigint := (options->>'channel_id')::bigint;
 	locked bigint[] := CASE WHEN options ? 'quotas' THEN ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e) END;
 	o distsync_internal.inventory_outlook;
-	known bigint[] := ARRAY(SELECT DISTINCT s.item_id FROM unnest(outlook) u JOIN dist.stock_quota s ON s.item_id = u.item_id WHERE locked IS NULL OR s.quota_id = ANY (locked));
 	q record;
 BEGIN
 	budgets := '{}';
 	asides := '{}';
-	FOR n IN 1 .. CASE WHEN known = '{}' THEN 0 ELSE cardinality(outlook) END LOOP
-		o := outlook[n];
-		CONTINUE WHEN o.item_id <> ALL (known);
-		IF NOT budgets || asides ? o.item_id::text THEN
-			q := distsync_internal.inventory_quota_free(o.item_id, 0, customer, channel, inventory_outlook_quotas.at, locked);
-			IF q.free IS NOT NULL THEN
-				budgets := budgets || jsonb_build_object(o.item_id::text, q.free);
-			ELSE
-				-- what is set aside over all sites may lie at those that the call does not ask
-				asides := asides || jsonb_build_object(o.item_id::text, q.aside - (SELECT COALESCE(sum(greatest(0, f.free)), 0)
-					FROM unnest(distsync_internal.inventory_free(ARRAY[ROW(1, o.item_id, 1, NULL, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', inventory_outlook_quotas.at)) f
-					WHERE q.aside > 0 AND NOT EXISTS (SELECT FROM unnest(outlook) u WHERE u.item_id = f.item_id AND u.site_id = f.site_id)));
-			END IF;
+	FOR q IN
+		WITH k AS (
+			SELECT u.item_id, array_agg(u.site_id) AS sites, array_agg(u.n::integer) AS places FROM unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n)
+			WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id AND (locked IS NULL OR s.quota_id = ANY (locked))) GROUP BY u.item_id
+		), f AS MATERIALIZED (
+			SELECT k.item_id, x.* FROM k CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(k.item_id, 0::bigint || k.sites, customer, channel, ARRAY[inventory_outlook_quotas.at], locked, inventory_outlook_quotas.at) x
+		)
+		SELECT k.item_id, p.n, f.free, COALESCE(f.aside, 0) AS aside
+		FROM k CROSS JOIN LATERAL (SELECT 0::bigint AS site_id, 0 AS n UNION ALL SELECT * FROM unnest(k.sites, k.places)) p LEFT JOIN f ON f.item_id = k.item_id AND f.site_id = p.site_id
+	LOOP
+		IF q.n > 0 THEN
+			o := outlook[q.n];
+			o.rest := q.free;
+			o.aside := q.aside;
+			o.free := ARRAY(SELECT u.free - q.aside FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
+			outlook[q.n] := o;
+		ELSIF q.free IS NOT NULL THEN
+			budgets := budgets || jsonb_build_object(q.item_id::text, q.free);
+		ELSE
+			-- what is set aside over all sites may lie at those that the call does not ask
+			asides := asides || jsonb_build_object(q.item_id::text, q.aside - (SELECT COALESCE(sum(greatest(0, f.free)), 0)
+				FROM unnest(distsync_internal.inventory_free(ARRAY[ROW(1, q.item_id, 1, NULL, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', inventory_outlook_quotas.at)) f
+				WHERE q.aside > 0 AND NOT EXISTS (SELECT FROM unnest(outlook) u WHERE u.item_id = f.item_id AND u.site_id = f.site_id)));
 		END IF;
-		q := distsync_internal.inventory_quota_free(o.item_id, o.site_id, customer, channel, inventory_outlook_quotas.at, locked);
-		o.rest := q.free;
-		o.aside := q.aside;
-		o.free := ARRAY(SELECT u.free - q.aside FROM unnest(o.free) WITH ORDINALITY u(free, n) ORDER BY u.n);
-		outlook[n] := o;
 	END LOOP;
 END
 $$;

@@ -79,17 +79,14 @@ COMMENT ON FUNCTION distsync_internal.inventory_site_atp(bigint[], timestamptz) 
 CREATE FUNCTION distsync_internal.inventory_within_share(item_id bigint, channel_id bigint, site_ids bigint[], amounts numeric[], everywhere numeric, at timestamptz) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
-DECLARE
-	s record;
-	q record;
-	offer numeric := 0;
 BEGIN
-	FOR s IN SELECT * FROM unnest(site_ids, amounts) u(site_id, atp) LOOP
-		q := distsync_internal.inventory_quota_free(inventory_within_share.item_id, s.site_id, NULL, inventory_within_share.channel_id, inventory_within_share.at);
-		offer := offer + CASE WHEN q.free IS NOT NULL THEN least(s.atp, q.free) ELSE greatest(0, s.atp - q.aside) END;
-	END LOOP;
-	q := distsync_internal.inventory_quota_free(inventory_within_share.item_id, 0, NULL, inventory_within_share.channel_id, inventory_within_share.at);
-	RETURN least(offer, CASE WHEN q.free IS NOT NULL THEN q.free ELSE greatest(0, everywhere - q.aside) END);
+	RETURN (
+		WITH q AS MATERIALIZED (
+			SELECT * FROM distsync_internal.inventory_quota_frees(inventory_within_share.item_id, 0::bigint || site_ids, NULL, inventory_within_share.channel_id, ARRAY[inventory_within_share.at], NULL, inventory_within_share.at) f
+		)
+		SELECT least((SELECT COALESCE(sum(CASE WHEN q.free IS NOT NULL THEN least(s.atp, q.free) ELSE greatest(0, s.atp - COALESCE(q.aside, 0)) END), 0) FROM unnest(site_ids, amounts) s(site_id, atp) LEFT JOIN q ON q.site_id = s.site_id),
+			COALESCE(z.free, greatest(0, everywhere - COALESCE(z.aside, 0))))
+		FROM (SELECT) o LEFT JOIN q z ON z.site_id = 0);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_within_share(bigint, bigint, bigint[], numeric[], numeric, timestamptz) IS

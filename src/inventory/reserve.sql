@@ -244,16 +244,19 @@ DECLARE
 	items_later bigint[];
 	sites_later bigint[];
 	quotas bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e);
+	drawn bigint[];
 BEGIN
 	moved := distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
 	IF moved THEN
 		-- what the line has left free is what it is promised: nobody is given it back before
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false, false);
 	END IF;
-	WITH g AS MATERIALIZED (
-		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id, distsync_internal.inventory_grant_key(u) AS key,
-			CASE WHEN quotas <> '{}' THEN distsync_internal.inventory_quota_drawn(u.item_id, u.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) END AS quota_ids
-		FROM (SELECT * FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal, x.promised_at NULLS FIRST) u
+	WITH d AS MATERIALIZED (
+		SELECT k.item_id, k.site_id, distsync_internal.inventory_quota_drawn(k.item_id, k.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) AS quota_ids
+		FROM (SELECT DISTINCT x.item_id, x.site_id FROM unnest(grants) x WHERE x.outcome IN ('reserved', 'partial') AND quotas <> '{}') k
+	), g AS MATERIALIZED (
+		SELECT u.*, nextval('dist.reservation_reservation_id_seq') AS reservation_id, distsync_internal.inventory_grant_key(ROW(u.ordinal, u.outcome, u.item_id, u.site_id, u.quantity, u.available, u.demand_key, u.requested_at, u.kit_id, u.kit_per, u.promised_at, u.wanted_at, u.kind)::distsync_internal.inventory_grant) AS key
+		FROM (SELECT x.*, d.quota_ids FROM unnest(grants) x LEFT JOIN d ON d.item_id = x.item_id AND d.site_id = x.site_id WHERE x.outcome IN ('reserved', 'partial') ORDER BY x.item_id, x.site_id, x.ordinal, x.promised_at NULLS FIRST) u
 	), r AS (
 		INSERT INTO dist.reservation (item_id, reservation_id, request_id, site_id, holder, demand_key, customer_id, channel_id, quantity, committed, kind, state, priority, quota_ids, kit_id, kit_group, kit_per, expires_at, promised_at, wanted_at, created_at)
 		SELECT g.item_id, g.reservation_id, request, g.site_id, COALESCE(options->>'holder', g.demand_key, session_user), g.demand_key,
@@ -262,7 +265,7 @@ BEGIN
 			g.kit_id, CASE WHEN g.kit_id IS NOT NULL THEN min(g.reservation_id) OVER (PARTITION BY g.key) END, g.kit_per, ends_at, greatest(g.promised_at, t), g.wanted_at, t
 		FROM g
 	)
-	SELECT jsonb_object_agg(k.key, k.ids) INTO made FROM (SELECT g.key, jsonb_agg(jsonb_build_array(g.item_id, g.reservation_id) ORDER BY g.reservation_id) AS ids FROM g GROUP BY g.key) k;
+	SELECT (SELECT jsonb_object_agg(k.key, k.ids) FROM (SELECT g.key, jsonb_agg(jsonb_build_array(g.item_id, g.reservation_id) ORDER BY g.reservation_id) AS ids FROM g GROUP BY g.key) k), ARRAY(SELECT DISTINCT unnest(d.quota_ids) FROM d) INTO made, drawn;
 	WITH p AS (
 		SELECT g.item_id, g.site_id, sum(g.quantity) AS quantity, COALESCE(sum(g.quantity) FILTER (WHERE g.promised_at > t), 0) AS later FROM unnest(grants) g WHERE g.outcome IN ('reserved', 'partial') GROUP BY g.item_id, g.site_id
 	), u AS (
@@ -279,8 +282,8 @@ BEGIN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
 	END IF;
-	IF quotas <> '{}' THEN
-		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), quotas, t);
+	IF drawn <> '{}' THEN
+		PERFORM distsync_internal.inventory_quota_take(ARRAY(SELECT DISTINCT u.item_id FROM unnest(grants) u), drawn, t);
 	END IF;
 	IF moved AND EXISTS (SELECT FROM unnest(items, sites) AS k(item_id, site_id) JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND p.waiting) THEN
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid);

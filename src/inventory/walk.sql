@@ -47,14 +47,19 @@ DECLARE
 	channel bigint := CASE WHEN options ? 'channel_id' THEN (options->>'channel_id')::bigint ELSE distsync_internal.master_channel(options->>'channel', 'options.channel') END;
 BEGIN
 	RETURN QUERY
-	SELECT k.item_id, k.site_id, e.moment, f.free, f.aside, COALESCE(f.binds, jsonb_build_object('kind', 'others', 'aside', trim_scale(f.aside)))
-	FROM (SELECT DISTINCT q.item_id, q.site_id FROM dist.stock_quota q WHERE q.item_id = ANY (items)) k
-	CROSS JOIN (SELECT inventory_quota_epochs.at AS moment UNION SELECT t.moment FROM distsync_internal.inventory_quota_turns(items, inventory_quota_epochs.at) t) e
-	CROSS JOIN LATERAL distsync_internal.inventory_quota_free(k.item_id, k.site_id, customer, channel, e.moment, NULL, inventory_quota_epochs.at, options->>'holder') f;
+	WITH e AS (
+		SELECT inventory_quota_epochs.at AS moment UNION SELECT t.moment FROM distsync_internal.inventory_quota_turns(items, inventory_quota_epochs.at) t
+	), i AS (
+		SELECT q.item_id, array_agg(DISTINCT q.site_id) AS sites FROM dist.stock_quota q WHERE q.item_id = ANY (items) GROUP BY q.item_id
+	), f AS MATERIALIZED (
+		SELECT i.item_id, x.* FROM i CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(i.item_id, i.sites, customer, channel, ARRAY(SELECT e.moment FROM e), NULL, inventory_quota_epochs.at, options->>'holder') x
+	)
+	SELECT i.item_id, k.site_id, e.moment, f.free, COALESCE(f.aside, 0), COALESCE(f.binds, jsonb_build_object('kind', 'others', 'aside', trim_scale(COALESCE(f.aside, 0))))
+	FROM i CROSS JOIN unnest(i.sites) k(site_id) CROSS JOIN e LEFT JOIN f ON f.item_id = i.item_id AND f.site_id = k.site_id AND f.moment = e.moment;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_epochs(bigint[], timestamptz, jsonb) IS
-	'Where items have quotas, what inventory_quota_free() says for who asks (customer or customer_id, channel or channel_id, holder of options) from each epoch on, as of now: what is promised until then is not known.';
+	'Where items have quotas, what inventory_quota_frees() says for who asks (customer or customer_id, channel or channel_id, holder of options) from each epoch on, as of now: what is promised until then is not known.';
 
 -- inventory_walk_shared does the walk where several things decide: the components of a kit at each site, and quotas.
 CREATE FUNCTION distsync_internal.inventory_walk_shared(item_id bigint, kit boolean, site_ids bigint[], shared bigint[], at timestamptz, options jsonb, step numeric DEFAULT NULL) RETURNS TABLE (moment timestamptz, projected numeric, atp numeric, binds jsonb)
