@@ -68,3 +68,13 @@ SELECT * FROM pg_temp.broken();
 SELECT t AS at, atp, projected FROM unnest(ARRAY['2998-10-31', '2998-11-30', '2999-01-15']::timestamptz[]) t, distsync.atp('EXP-A', 1, NULL, 'EXP-1', t, '{"min_shelf_days":30}');
 SELECT count(*) FROM (VALUES ('b1'), ('b3'), ('b4')) h(holder) CROSS JOIN LATERAL distsync.release_reservations(NULL, jsonb_build_object('holder', h.holder));
 SELECT * FROM pg_temp.broken();
+-- several lots that go on one day go once, and each is named; who comes before is promised all of them
+\o /dev/null
+SELECT * FROM distsync.apply('item', '{"sku":"EXP-D","base_unit":"EA"}', 'distsync');
+SELECT pg_temp.tell('EXP-D', 'EXP-1', 'receive', 10, jsonb_build_object('lot', 'D' || n, 'expires_on', CASE WHEN n < 4 THEN '2998-12-10' ELSE '2999-03-31' END)) FROM generate_series(1, 6) n;
+SELECT * FROM distsync.apply('demand', '{"demand_key":"INV/EXP/D","sku":"EXP-D","site":"EXP-1","ordered":50,"required_at":"2999-02-15T00:00:00Z"}', 'inv-erp');
+\o
+SELECT moment, supply, demand, projected, atp, what FROM pg_temp.ahead WHERE sku = 'EXP-D' ORDER BY at;
+SELECT p.cap, p.low, p.ruled FROM dist.stock_pool p JOIN dist.item i USING (item_id) WHERE i.sku = 'EXP-D';
+SELECT outcome, quantity FROM distsync.reserve('[{"item":"EXP-D","quantity":30,"site":"EXP-1"}]');
+SELECT * FROM pg_temp.broken();

@@ -25,9 +25,9 @@ BEGIN
 			AND (r.state = 'committed' OR r.state = 'held' AND (r.expires_at IS NULL OR r.expires_at > inventory_explain_ahead.at))), 0),
 		COALESCE(o.spoils, 0), (SELECT min(r.moment) FROM r WHERE o.spoils < 0 AND r.rest - stand = o.spoils), COALESCE((SELECT l.amount FROM lowest l), 0), COALESCE((SELECT sum(c.change) FROM c WHERE c.moment <= inventory_explain_ahead.as_of AND c.kind = 'own_hold'), 0), (SELECT l.moment FROM lowest l),
 		(SELECT jsonb_agg(jsonb_build_object('kind', c.kind, 'reference', c.reference, 'change', trim_scale(c.change), 'at', c.moment) ORDER BY c.moment, c.kind COLLATE "C", c.reference COLLATE "C")
-			FROM (SELECT k.* FROM c k, lowest l WHERE k.change < 0 AND k.moment > inventory_explain_ahead.as_of AND k.moment <= l.moment ORDER BY k.moment DESC, k.change, k.reference COLLATE "C" LIMIT 20) c)
-	INTO supply, demand, later, spoils, spoils_at, gap, own, binds_at, documents FROM o;
-	lots := (SELECT e.lots FROM distsync_internal.inventory_expiries(m.item_id, m.site_id, inventory_explain_ahead.at, view.shelf_days) e WHERE e.moment = spoils_at);
+			FROM (SELECT k.* FROM c k, lowest l WHERE k.change < 0 AND k.moment > inventory_explain_ahead.as_of AND k.moment <= l.moment ORDER BY k.moment DESC, k.change, k.reference COLLATE "C" LIMIT 20) c),
+		(SELECT r.lots FROM r WHERE o.spoils < 0 AND r.rest - stand = o.spoils ORDER BY r.moment LIMIT 1)
+	INTO supply, demand, later, spoils, spoils_at, gap, own, binds_at, documents, lots FROM o;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_explain_ahead(distsync_internal.inventory_terms, numeric, timestamptz, timestamptz, distsync_internal.inventory_view) IS

@@ -200,7 +200,7 @@ BEGIN
 		SELECT r.*, active AND COALESCE(r.moment >= r.lead_at, false) AS unlimited, CASE WHEN r.moment > r.lead_at THEN NULL ELSE r.run END AS binding FROM run r
 	), low AS (
 		SELECT l.*, greatest(0, l.stand + l.allowance + COALESCE(l.spoilt, 0) + least(min(l.binding) OVER (PARTITION BY l.site_id, l.own_low ORDER BY l.moment DESC ROWS UNBOUNDED PRECEDING),
-				min(greatest(l.binding, -l.own_low) + CASE WHEN l.binding IS NULL THEN NULL ELSE 0 END) OVER (PARTITION BY l.site_id ORDER BY l.own_low DESC NULLS FIRST GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING))) AS raw
+				min(greatest(l.binding, -l.own_low) + CASE WHEN l.binding IS NULL THEN NULL ELSE 0 END) OVER (PARTITION BY l.site_id ORDER BY l.own_low NULLS LAST GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING))) AS raw
 		FROM look l
 	), cut AS (
 		SELECT l.*, CASE WHEN active THEN COALESCE(div(l.raw, view.step) * view.step, l.raw) ELSE 0 END AS atp FROM low l

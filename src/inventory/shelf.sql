@@ -20,12 +20,17 @@ DECLARE
 	today date := (at AT TIME ZONE zone)::date;
 	first date := today + COALESCE((SELECT i.min_shelf_days FROM dist.item i WHERE i.item_id = inventory_short_lived.item_id), 0);
 BEGIN
+	phys := 0;
+	book := 0;
+	IF shelf_days IS NULL THEN
+		RETURN;
+	END IF;
 	SELECT COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'phys' AND b.expires_on < today + shelf_days), 0),
 		COALESCE(sum(b.quantity) FILTER (WHERE b.perspective = 'book' AND b.expires_on < today + shelf_days), 0),
 		(min(b.expires_on) FILTER (WHERE b.expires_on >= today + shelf_days) + 1 - shelf_days)::timestamp AT TIME ZONE zone
 	INTO phys, book, turns_at
 	FROM dist.stock_balance b JOIN dist.stock_state s ON s.state = b.state AND s.promisable
-	WHERE b.item_id = inventory_short_lived.item_id AND b.site_id = inventory_short_lived.site_id AND b.expires_on >= first AND b.quantity > 0 AND shelf_days IS NOT NULL;
+	WHERE b.item_id = inventory_short_lived.item_id AND b.site_id = inventory_short_lived.site_id AND b.expires_on >= first AND b.quantity > 0;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_short_lived(bigint, bigint, timestamptz, integer) IS

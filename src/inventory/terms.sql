@@ -88,7 +88,7 @@ BEGIN
 		FROM (SELECT inventory_terms.at + r.lead_days * interval '24 hours' AS lead_at) l
 		CROSS JOIN LATERAL (SELECT s.moment, s.coming > 0 AS supply, s.own IS NULL OR s.coming > 0 OR s.going < 0 AS changes, s.moment <= l.lead_at OR l.lead_at IS NULL AS binds,
 				sum(s.coming + s.going) OVER w AS running, min(s.own) OVER w AS own
-			FROM distsync_internal.inventory_course(k.item_id, k.site_id, inventory_terms.at, b.phys + COALESCE(d.outside, 0), b.book + COALESCE(f.waiting, 0), NULL, NULL, own_keys, own_quantities) s
+			FROM distsync_internal.inventory_course(k.item_id, k.site_id, inventory_terms.at, b.phys + COALESCE(d.outside, 0), b.book + COALESCE(f.waiting, 0), NULL, NULL, own_keys, own_quantities, true) s
 			WHERE b.aging OR d.next_due IS NOT NULL OR i.inbound > 0 OR EXISTS (SELECT FROM dist.supply u WHERE u.item_id = k.item_id AND u.site_id = k.site_id AND u.status = 'open')
 			WINDOW w AS (ORDER BY s.moment)) z) t
 	CROSS JOIN LATERAL (
@@ -150,35 +150,48 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_now(bigint[], bigint[], timestamptz) IS
 	'Terms for pairs of item and site as their pools keep them, base units: in_flight and outside are in book and phys already; without doubt about streams. Pairs without a pool give no row. Reads only.';
 
--- inventory_changes does the listing of what will come and go: open supply, demand that we do not hold ourselves, what we have promised
--- for a later date, and what is to be released. Supply that is
+-- inventory_changes_told does the listing of what will come and go by what we were told: open supply, demand that we do not hold ourselves,
+-- and what we have promised for a later date. Supply that is
 -- overdue counts for nothing until its owner gives a new date, because nobody can ship what has not come; unless the item has a time of
 -- grace at the site: then it is expected at the end of that.
+CREATE FUNCTION distsync_internal.inventory_changes_told(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
+RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
+LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT CASE WHEN s.expected_at > inventory_changes_told.at THEN s.expected_at ELSE s.expected_at + g.grace END, round((s.quantity - s.received) * s.confidence, 6), s.kind, s.reference
+	FROM (SELECT COALESCE((SELECT r.supply_grace_days FROM dist.item_site r WHERE r.item_id = inventory_changes_told.item_id AND r.site_id = inventory_changes_told.site_id), 0) * interval '24 hours') g(grace)
+	JOIN dist.supply s ON s.item_id = inventory_changes_told.item_id AND s.site_id = inventory_changes_told.site_id AND s.status = 'open' AND s.expected_at > inventory_changes_told.at - g.grace AND s.quantity > s.received
+	UNION ALL
+	SELECT d.required_at, -e.external, 'demand', d.demand_key
+	FROM dist.demand d
+	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(d.demand_key, own_keys, own_quantities) END, d.shipped))) e(external)
+	WHERE d.item_id = inventory_changes_told.item_id AND d.site_id = inventory_changes_told.site_id AND d.status = 'open' AND d.required_at > inventory_changes_told.at AND e.external > 0
+	UNION ALL
+	SELECT r.promised_at, -(q.quantity - r.shipped), 'promise', COALESCE(r.demand_key, r.holder)
+	FROM dist.stock_pool p JOIN dist.reservation r ON r.item_id = p.item_id AND r.site_id = p.site_id AND r.state IN ('held', 'committed') AND r.kind = 'inbound' AND r.promised_at > inventory_changes_told.at
+	CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_changes_told.at THEN r.committed ELSE r.quantity END) q(quantity)
+	WHERE p.item_id = inventory_changes_told.item_id AND p.site_id = inventory_changes_told.site_id AND p.waiting AND q.quantity > r.shipped;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_changes_told(bigint, bigint, timestamptz, text[], numeric[]) IS
+	'Future changes of an item at a site after an instant, base units: supply (positive), demand that no reservation of ours covers and what we promise for then (kind promise, with demand or holder; both negative). own_keys, own_quantities: as if that much more were reserved for these demands.';
+
+-- inventory_changes does the same with what is to be released.
 CREATE FUNCTION distsync_internal.inventory_changes(item_id bigint, site_id bigint, at timestamptz, own_keys text[] DEFAULT NULL, own_quantities numeric[] DEFAULT NULL)
 RETURNS TABLE (moment timestamptz, change numeric, kind text, reference text)
 LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	SELECT CASE WHEN s.expected_at > inventory_changes.at THEN s.expected_at ELSE s.expected_at + g.grace END, round((s.quantity - s.received) * s.confidence, 6), s.kind, s.reference
-	FROM (SELECT COALESCE((SELECT r.supply_grace_days FROM dist.item_site r WHERE r.item_id = inventory_changes.item_id AND r.site_id = inventory_changes.site_id), 0) * interval '24 hours') g(grace)
-	JOIN dist.supply s ON s.item_id = inventory_changes.item_id AND s.site_id = inventory_changes.site_id AND s.status = 'open' AND s.expected_at > inventory_changes.at - g.grace AND s.quantity > s.received
-	UNION ALL
-	SELECT d.required_at, -e.external, 'demand', d.demand_key
-	FROM dist.demand d
-	CROSS JOIN LATERAL (SELECT greatest(0, greatest(d.ordered, d.allocated) - greatest(d.reserved + CASE WHEN own_keys IS NULL THEN 0 ELSE distsync_internal.inventory_more(d.demand_key, own_keys, own_quantities) END, d.shipped))) e(external)
-	WHERE d.item_id = inventory_changes.item_id AND d.site_id = inventory_changes.site_id AND d.status = 'open' AND d.required_at > inventory_changes.at AND e.external > 0
-	UNION ALL
-	SELECT r.promised_at, -(q.quantity - r.shipped), 'promise', COALESCE(r.demand_key, r.holder)
-	FROM dist.stock_pool p JOIN dist.reservation r ON r.item_id = p.item_id AND r.site_id = p.site_id AND r.state IN ('held', 'committed') AND r.kind = 'inbound' AND r.promised_at > inventory_changes.at
-	CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_changes.at THEN r.committed ELSE r.quantity END) q(quantity)
-	WHERE p.item_id = inventory_changes.item_id AND p.site_id = inventory_changes.site_id AND p.waiting AND q.quantity > r.shipped
+	SELECT c.* FROM distsync_internal.inventory_changes_told(inventory_changes.item_id, inventory_changes.site_id, inventory_changes.at, own_keys, own_quantities) c
 	UNION ALL
 	SELECT w.moment, w.quantity, w.kind, w.reference FROM distsync_internal.inventory_releases(inventory_changes.item_id, inventory_changes.site_id, inventory_changes.at) w WHERE w.moment IS NOT NULL AND w.quantity > 0;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_changes(bigint, bigint, timestamptz, text[], numeric[]) IS
-	'Future changes of an item at a site after an instant, base units: supply and goods that are to be released (positive), demand that no reservation of ours covers and what we promise for then (kind promise, with demand or holder; both negative).';
+	'Future changes of an item at a site after an instant, base units: those of inventory_changes_told(), and goods that are to be released (positive).';
 
 -- inventory_base does the choice between the perspectives: physical or book only where that one speaks and is asked for, and for
 -- physical nothing casts doubt on its stream; otherwise the lower of the two.
