@@ -101,20 +101,23 @@ INSERT INTO dist.credit_account (code, customer_id, company_id, currency) SELECT
 INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_total, account_amount, posted_at, due_on)
 SELECT c.customer_id, c.account_id, c.company, x.kind, x.number, 'EUR', x.amount, x.amount, x.total, x.total, now(), x.due
 FROM crd c, (VALUES ('invoice', 'CRD-E1', 100, 108.33, '2026-05-01'::date), ('invoice', 'CRD-E2', 50, 54.10, '2026-04-01'), ('payment', 'CRD-EP', 120, 130.01, NULL)) x(kind, number, amount, total, due) WHERE c.code = 'CRD-C';
-UPDATE dist.credit_account SET receivable = 162.43, unapplied = 130.01 WHERE code = 'CRD-C';
+INSERT INTO dist.open_due (account_id, due_on, amount) SELECT account_id, due_on, account_total FROM dist.open_item WHERE document_number IN ('CRD-E1', 'CRD-E2');
+UPDATE dist.credit_account SET receivable = 162.43, unapplied = 130.01, oldest_due_on = '2026-04-01', next_due_on = '2026-04-01' WHERE code = 'CRD-C';
 SELECT distsync_internal.credit_apply_oldest(customer_id, open_item_id, '{}') FROM dist.open_item WHERE document_number = 'CRD-EP';
 SELECT document_number, open_amount, account_amount FROM dist.open_item WHERE document_number LIKE 'CRD-E%' ORDER BY 1;
 SELECT receivable, unapplied FROM crd WHERE code = 'CRD-C';
 SELECT distsync_internal.credit_unapply(customer_id, open_item_id, '{}') FROM dist.open_item WHERE document_number = 'CRD-EP';
 SELECT document_number, open_amount, account_amount FROM dist.open_item WHERE document_number LIKE 'CRD-E%' ORDER BY 1;
 SELECT receivable, unapplied FROM crd WHERE code = 'CRD-C';
+SELECT d.due_on, d.amount FROM dist.open_due d JOIN crd c USING (account_id) WHERE c.code = 'CRD-C' ORDER BY 1;
 SELECT amount, reverses_id IS NOT NULL AS reversal FROM dist.application a WHERE a.currency = 'EUR' AND customer_id = (SELECT id FROM who WHERE code = 'CRD-C') ORDER BY application_id;
 -- more than is open, and unlike currencies, are refused
 SELECT distsync_internal.credit_apply(f.customer_id, f.open_item_id, t.open_item_id, 50.0001, '{}') FROM dist.open_item f, dist.open_item t WHERE f.document_number = 'CRD-EP' AND t.document_number = 'CRD-E2';
 \echo :LAST_ERROR_SQLSTATE
 DELETE FROM dist.application WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
 DELETE FROM dist.open_item WHERE customer_id = (SELECT id FROM who WHERE code = 'CRD-C');
-UPDATE dist.credit_account SET receivable = 0, unapplied = 0 WHERE code = 'CRD-C';
+DELETE FROM dist.open_due WHERE account_id = (SELECT account_id FROM crd WHERE code = 'CRD-C');
+UPDATE dist.credit_account SET receivable = 0, unapplied = 0, late_amount = 0, oldest_due_on = NULL, next_due_on = NULL WHERE code = 'CRD-C';
 -- these holds and amounts belong to no order
 DELETE FROM dist.hold WHERE order_number LIKE 'CRD-O%';
 DELETE FROM dist.credit_decision WHERE order_id < 0 OR account_id IN (SELECT account_id FROM crd);

@@ -74,24 +74,93 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_lock(bigint[]) IS
 	'Locks the rows of these accounts and of all above them until the end of the transaction, leaves first. Everything that moves a counter calls it first.';
 
--- credit_add does the moving of counters of an account and of all above it: a group owes what its members owe.
-CREATE FUNCTION distsync_internal.credit_add(account_id bigint, receivable numeric DEFAULT 0, credits numeric DEFAULT 0, unapplied numeric DEFAULT 0,
-	deposits numeric DEFAULT 0, disputed numeric DEFAULT 0, unbilled numeric DEFAULT 0, open_orders numeric DEFAULT 0, held_demand numeric DEFAULT 0,
-	due_at timestamptz DEFAULT NULL) RETURNS void
+-- credit_part is what of an item is due on one day; credit_due what an account keeps of its days.
+CREATE TYPE distsync_internal.credit_part AS (due_on date, amount numeric, disputed numeric);
+COMMENT ON TYPE distsync_internal.credit_part IS 'What is open of an item on one due day, and what of that is in dispute, in the account''s currency.';
+CREATE TYPE distsync_internal.credit_due AS (late_on date, late_amount numeric, late_disputed numeric, oldest_due_on date, next_due_on date);
+COMMENT ON TYPE distsync_internal.credit_due IS 'What an account keeps of its due days, as the columns of dist.credit_account with these names.';
+
+-- credit_due_at does the reckoning of what an account keeps of its due days, rolled forward to a day. Days are added up once, as they pass.
+CREATE FUNCTION distsync_internal.credit_due_at(account_id bigint, today date, moved numeric DEFAULT 0, moved_disputed numeric DEFAULT 0) RETURNS distsync_internal.credit_due
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	kept distsync_internal.credit_due;
+BEGIN
+	SELECT greatest(a.late_on, credit_due_at.today), a.late_amount + moved + COALESCE(s.amount, 0), a.late_disputed + moved_disputed + COALESCE(s.disputed, 0),
+		(SELECT d.due_on FROM dist.open_due d WHERE d.account_id = a.account_id ORDER BY d.due_on LIMIT 1),
+		(SELECT d.due_on FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= greatest(a.late_on, credit_due_at.today) ORDER BY d.due_on LIMIT 1)
+	INTO kept
+	FROM dist.credit_account a
+	CROSS JOIN LATERAL (SELECT sum(d.amount) AS amount, sum(d.disputed) AS disputed FROM dist.open_due d
+		WHERE d.account_id = a.account_id AND d.due_on >= a.late_on AND d.due_on < credit_due_at.today) s
+	WHERE a.account_id = credit_due_at.account_id;
+	RETURN kept;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_due_at(bigint, date, numeric, numeric) IS
+	'What is to be kept of an account''s due days on a day (never before the day it has): amounts due before it, oldest and next due day. moved: what has changed of days before the one it has. The caller holds the account''s lock and writes it.';
+
+-- credit_due_move does the moving of what is due from the days of an item to others, or on the same: rows of dist.open_due follow at once.
+CREATE FUNCTION distsync_internal.credit_due_move(account_id bigint, before distsync_internal.credit_part[], after distsync_internal.credit_part[], today date) RETURNS distsync_internal.credit_due
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	p record;
+	kept date := (SELECT a.late_on FROM dist.credit_account a WHERE a.account_id = credit_due_move.account_id);
+	rest numeric;
+	late numeric := 0;
+	late_disputed numeric := 0;
+BEGIN
+	FOR p IN SELECT x.due_on, sum(x.amount) AS amount, sum(x.disputed) AS disputed
+		FROM (SELECT b.due_on, -b.amount AS amount, -b.disputed AS disputed FROM unnest(before) b UNION ALL SELECT a.due_on, a.amount, a.disputed FROM unnest(after) a) x
+		GROUP BY x.due_on HAVING sum(x.amount) <> 0 OR sum(x.disputed) <> 0
+	LOOP
+		UPDATE dist.open_due d SET amount = d.amount + p.amount, disputed = d.disputed + p.disputed
+		WHERE d.account_id = credit_due_move.account_id AND d.due_on = p.due_on
+		RETURNING d.amount INTO rest;
+		IF NOT FOUND THEN
+			INSERT INTO dist.open_due (account_id, due_on, amount, disputed) VALUES (credit_due_move.account_id, p.due_on, p.amount, p.disputed);
+		ELSIF rest = 0 THEN
+			DELETE FROM dist.open_due d WHERE d.account_id = credit_due_move.account_id AND d.due_on = p.due_on;
+		END IF;
+		IF p.due_on < kept THEN
+			late := late + p.amount;
+			late_disputed := late_disputed + p.disputed;
+		END IF;
+	END LOOP;
+	RETURN distsync_internal.credit_due_at(credit_due_move.account_id, credit_due_move.today, late, late_disputed);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_due_move(bigint, distsync_internal.credit_part[], distsync_internal.credit_part[], date) IS
+	'Takes the parts of an item as it was out of dist.open_due and puts those of it as it is there. Returns what the account is to keep, for credit_add(). The caller holds the account''s lock.';
+
+-- credit_add does the moving of counters of an account and of all above it: a group owes what its members owe. What is due is looked at
+-- where it is carried, so that only the account itself keeps its days.
+CREATE FUNCTION distsync_internal.credit_add(account_id bigint, receivable numeric DEFAULT 0, credits numeric DEFAULT 0, unapplied numeric DEFAULT 0,
+	deposits numeric DEFAULT 0, disputed numeric DEFAULT 0, unbilled numeric DEFAULT 0, open_orders numeric DEFAULT 0, held_demand numeric DEFAULT 0,
+	due_at timestamptz DEFAULT NULL, due distsync_internal.credit_due DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	own boolean := (due).late_on IS NOT NULL;
 BEGIN
 	UPDATE dist.credit_account a
 	SET receivable = a.receivable + credit_add.receivable, credits = a.credits + credit_add.credits, unapplied = a.unapplied + credit_add.unapplied,
 		deposits = a.deposits + credit_add.deposits, disputed = a.disputed + credit_add.disputed, unbilled = a.unbilled + credit_add.unbilled,
 		open_orders = a.open_orders + credit_add.open_orders, held_demand = a.held_demand + credit_add.held_demand,
 		due_at = CASE WHEN a.account_id = credit_add.account_id THEN least(a.due_at, credit_add.due_at) ELSE a.due_at END,
+		late_on = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).late_on ELSE a.late_on END,
+		late_amount = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).late_amount ELSE a.late_amount END,
+		late_disputed = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).late_disputed ELSE a.late_disputed END,
+		oldest_due_on = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).oldest_due_on ELSE a.oldest_due_on END,
+		next_due_on = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).next_due_on ELSE a.next_due_on END,
 		version = a.version + 1
 	WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_add.account_id));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz) IS
-	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward. The caller holds the lock of credit_lock().';
+COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz, distsync_internal.credit_due) IS
+	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward; due is what credit_due_move() says. The caller holds the lock of credit_lock().';
 
 -- credit_ensure does the opening of an account without limit for a payer that has none and now owes us something: what is owed must be
 -- somewhere. Its code is the payer's, with the company's behind it.

@@ -14,17 +14,18 @@ BEGIN
 	PERFORM distsync_internal.credit_lock_tree(due);
 	FOREACH id IN ARRAY due LOOP
 		decision := distsync_internal.credit_decide(id, 0, jsonb_build_object('at', clock_timestamp()));
-		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz,
-			(SELECT (min(i.due_on) + 1)::timestamp AT TIME ZONE d.tz FROM dist.open_item i WHERE i.account_id = a.account_id AND i.open_amount > 0 AND i.due_on >= d.today))
-		FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d
-		WHERE a.account_id = id AND s.account_id = id;
+		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz, ((x.due).next_due_on + 1)::timestamp AT TIME ZONE x.tz),
+			late_on = (x.due).late_on, late_amount = (x.due).late_amount, late_disputed = (x.due).late_disputed, oldest_due_on = (x.due).oldest_due_on, next_due_on = (x.due).next_due_on
+		FROM (SELECT d.tz, distsync_internal.credit_due_at(s.account_id, d.today) AS due
+			FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d WHERE s.account_id = id OFFSET 0) x
+		WHERE a.account_id = id;
 		PERFORM distsync_internal.credit_reevaluate(id, jsonb_build_object('verb', 'time'));
 	END LOOP;
 	RETURN cardinality(due);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz

@@ -1,8 +1,73 @@
 -- The sub-ledger: open items and what is applied to what. What is open of an item is its amount less its applications; a reversal is an
 -- application of its own. Counters of the account move in the same breath, under its lock.
 
+-- credit_parts does the splitting of what is open of an item by the days it is due: one where it has no instalments. What was paid
+-- covers the earliest instalment first; what is in dispute is of what is due first of the rest.
+CREATE FUNCTION distsync_internal.credit_parts(customer_id bigint, open_item_id bigint, due_on date, amount numeric, account_total numeric, open_amount numeric, disputed_amount numeric)
+RETURNS distsync_internal.credit_part[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF credit_parts.due_on IS NULL OR credit_parts.open_amount = 0 THEN
+		RETURN '{}';
+	ELSIF NOT EXISTS (SELECT FROM dist.instalment n WHERE n.customer_id = credit_parts.customer_id AND n.open_item_id = credit_parts.open_item_id) THEN
+		RETURN ARRAY[ROW(credit_parts.due_on, round(credit_parts.account_total * credit_parts.open_amount / credit_parts.amount, 4),
+			round(credit_parts.account_total * credit_parts.disputed_amount / credit_parts.amount, 4))::distsync_internal.credit_part];
+	END IF;
+	-- up to its end, an instalment and all before it leave so much open; in the account's currency the last one ends at what is open of the item
+	RETURN ARRAY(
+		SELECT ROW(x.due_on, sum(round(credit_parts.account_total * x.upto / credit_parts.amount, 4) - round(credit_parts.account_total * x.down / credit_parts.amount, 4)),
+			sum(round(credit_parts.account_total * least(x.upto, credit_parts.disputed_amount) / credit_parts.amount, 4)
+				- round(credit_parts.account_total * least(x.down, credit_parts.disputed_amount) / credit_parts.amount, 4)))::distsync_internal.credit_part
+		FROM (SELECT y.due_on, y.upto, lag(y.upto, 1, 0::numeric) OVER (ORDER BY y.place) AS down
+			FROM (SELECT n.due_on, row_number() OVER w AS place,
+					greatest(CASE WHEN lead(n.due_on) OVER w IS NULL THEN credit_parts.amount ELSE least(sum(n.amount) OVER w, credit_parts.amount) END
+						- (credit_parts.amount - credit_parts.open_amount), 0) AS upto
+				FROM dist.instalment n WHERE n.customer_id = credit_parts.customer_id AND n.open_item_id = credit_parts.open_item_id
+				WINDOW w AS (ORDER BY n.due_on, n.instalment_no)) y) x
+		GROUP BY x.due_on HAVING sum(x.upto - x.down) > 0 ORDER BY x.due_on);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_parts(bigint, bigint, date, numeric, numeric, numeric, numeric) IS
+	'What is open of an item (its amounts as given: original and open and in dispute in its currency, original in the account''s) by due day, in the account''s currency; the parts add up to account_total × open / amount. Instalments as dist.instalment has them; what they leave of the amount is due with the last one.';
+
+-- credit_item_parts does the same for an item as it is.
+CREATE FUNCTION distsync_internal.credit_item_parts(customer_id bigint, open_item_id bigint) RETURNS distsync_internal.credit_part[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (SELECT distsync_internal.credit_parts(i.customer_id, i.open_item_id, i.due_on, i.amount, i.account_total, i.open_amount, i.disputed_amount)
+		FROM dist.open_item i WHERE i.customer_id = credit_item_parts.customer_id AND i.open_item_id = credit_item_parts.open_item_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_item_parts(bigint, bigint) IS 'What is open of an item by due day, in the account''s currency, as dist.open_due counts it; empty for what has no due date.';
+
+-- credit_item_plan does the setting of the instalments of an item.
+CREATE FUNCTION distsync_internal.credit_item_plan(customer_id bigint, open_item_id bigint, instalments jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	before distsync_internal.credit_part[] := distsync_internal.credit_item_parts(credit_item_plan.customer_id, credit_item_plan.open_item_id);
+	a record;
+BEGIN
+	SELECT i.account_id, d.today, d.tz INTO a FROM dist.open_item i JOIN dist.credit_account c ON c.account_id = i.account_id
+		CROSS JOIN LATERAL distsync_internal.credit_day(c.customer_id, c.company_id, clock_timestamp()) d
+	WHERE i.customer_id = credit_item_plan.customer_id AND i.open_item_id = credit_item_plan.open_item_id;
+	DELETE FROM dist.instalment n WHERE n.customer_id = credit_item_plan.customer_id AND n.open_item_id = credit_item_plan.open_item_id;
+	INSERT INTO dist.instalment (customer_id, open_item_id, instalment_no, due_on, amount)
+	SELECT credit_item_plan.customer_id, credit_item_plan.open_item_id, x.place, (x.value ->> 'due_on')::date, (x.value ->> 'amount')::numeric
+	FROM jsonb_array_elements(credit_item_plan.instalments) WITH ORDINALITY x(value, place);
+	PERFORM distsync_internal.credit_add(a.account_id,
+		due_at => (SELECT (min(p.due_on) + 1)::timestamp AT TIME ZONE a.tz FROM unnest(distsync_internal.credit_item_parts(credit_item_plan.customer_id, credit_item_plan.open_item_id)) p WHERE p.due_on >= a.today),
+		due => distsync_internal.credit_due_move(a.account_id, before, distsync_internal.credit_item_parts(credit_item_plan.customer_id, credit_item_plan.open_item_id), a.today));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_item_plan(bigint, bigint, jsonb) IS
+	'Sets the instalments of an open item, [{due_on, amount}] in its currency and in their order ([] = none), and moves what is due by day with them. The caller has checked that they add up to its amount and holds the account''s lock.';
+
 -- credit_item_term does the counting of an item's share in the counters: by its kind it is owed to us or by us.
-CREATE FUNCTION distsync_internal.credit_item_term(account_id bigint, kind text, amount numeric, disputed numeric, due_at timestamptz DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.credit_item_term(account_id bigint, kind text, amount numeric, disputed numeric, due_at timestamptz DEFAULT NULL,
+	due distsync_internal.credit_due DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -11,11 +76,11 @@ BEGIN
 		credits => CASE WHEN kind = 'credit_memo' THEN amount ELSE 0 END,
 		unapplied => CASE WHEN kind = 'payment' THEN amount ELSE 0 END,
 		deposits => CASE WHEN kind = 'deposit' THEN amount ELSE 0 END,
-		disputed => disputed, due_at => due_at);
+		disputed => disputed, due_at => due_at, due => due);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_item_term(bigint, text, numeric, numeric, timestamptz) IS
-	'Adds an amount of an open item to the counter of its kind, and a disputed amount, in the account and all above it.';
+COMMENT ON FUNCTION distsync_internal.credit_item_term(bigint, text, numeric, numeric, timestamptz, distsync_internal.credit_due) IS
+	'Adds an amount of an open item to the counter of its kind, and a disputed amount, in the account and all above it; due as credit_add().';
 
 -- credit_item_set does the setting of what is open of an item. The amount in the account's currency follows from it alone, so that
 -- applying and taking back leaves no trace.
@@ -26,6 +91,7 @@ DECLARE
 	i record;
 	in_account numeric;
 	claimed numeric;
+	due distsync_internal.credit_due;
 BEGIN
 	SELECT * INTO i FROM dist.open_item o WHERE o.customer_id = credit_item_set.customer_id AND o.open_item_id = credit_item_set.open_item_id FOR NO KEY UPDATE;
 	in_account := round(i.account_total * credit_item_set.open_amount / i.amount, 4);
@@ -33,12 +99,17 @@ BEGIN
 		WHERE d.customer_id = credit_item_set.customer_id AND d.open_item_id = credit_item_set.open_item_id AND d.closed_at IS NULL));
 	UPDATE dist.open_item o SET open_amount = credit_item_set.open_amount, account_amount = in_account, disputed_amount = claimed
 	WHERE o.customer_id = credit_item_set.customer_id AND o.open_item_id = credit_item_set.open_item_id;
+	IF i.due_on IS NOT NULL THEN
+		due := distsync_internal.credit_due_move(i.account_id, distsync_internal.credit_parts(i.customer_id, i.open_item_id, i.due_on, i.amount, i.account_total, i.open_amount, i.disputed_amount),
+			distsync_internal.credit_parts(i.customer_id, i.open_item_id, i.due_on, i.amount, i.account_total, credit_item_set.open_amount, claimed),
+			(SELECT d.today FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_day(a.customer_id, a.company_id, clock_timestamp()) d WHERE a.account_id = i.account_id));
+	END IF;
 	PERFORM distsync_internal.credit_item_term(i.account_id, i.kind, in_account - i.account_amount,
-		round(i.account_total * claimed / i.amount, 4) - round(i.account_total * i.disputed_amount / i.amount, 4));
+		round(i.account_total * claimed / i.amount, 4) - round(i.account_total * i.disputed_amount / i.amount, 4), due => due);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_item_set(bigint, bigint, numeric) IS
-	'Sets the open amount of an item (its currency) and moves the counters by the difference; what is in dispute is taken from the open disputes. The caller holds the account''s lock.';
+	'Sets the open amount of an item (its currency) and moves the counters and what is due by day by the difference; what is in dispute is taken from the open disputes. The caller holds the account''s lock.';
 
 -- credit_apply does the application of a part of a payment, deposit or credit memo to an invoice.
 CREATE FUNCTION distsync_internal.credit_apply(customer_id bigint, from_item_id bigint, to_item_id bigint, amount numeric, ctx jsonb) RETURNS bigint
@@ -169,6 +240,7 @@ DECLARE
 	total numeric := amount;
 	owed boolean := kind IN ('invoice', 'debit_memo', 'refund');
 	day record;
+	due distsync_internal.credit_due;
 	id bigint;
 BEGIN
 	IF amount = 0 THEN
@@ -184,8 +256,11 @@ BEGIN
 		amount, amount, total, total, credit_post_item.posted_at, CASE WHEN owed THEN credit_post_item.due_on END, COALESCE((ctx ->> 'dunning_level')::smallint, 0))
 	RETURNING open_item_id INTO id;
 	SELECT * INTO day FROM distsync_internal.credit_day(a.customer_id, a.company_id, clock_timestamp());
+	IF owed AND credit_post_item.due_on IS NOT NULL THEN
+		due := distsync_internal.credit_due_move(credit_post_item.account_id, '{}', ARRAY[ROW(credit_post_item.due_on, total, 0)::distsync_internal.credit_part], day.today);
+	END IF;
 	PERFORM distsync_internal.credit_item_term(credit_post_item.account_id, credit_post_item.kind, total, 0,
-		CASE WHEN owed AND credit_post_item.due_on >= day.today THEN (credit_post_item.due_on + 1)::timestamp AT TIME ZONE day.tz END);
+		CASE WHEN owed AND credit_post_item.due_on >= day.today THEN (credit_post_item.due_on + 1)::timestamp AT TIME ZONE day.tz END, due);
 	IF kind = 'invoice' THEN
 		PERFORM distsync_internal.credit_apply_waiting(credit_post_item.customer_id, id, ctx);
 	END IF;
@@ -193,4 +268,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_post_item(bigint, bigint, bigint, text, text, text, numeric, timestamptz, date, jsonb) IS
-	'Posts an item: payer, account, company, kind (invoice, debit_memo, credit_memo, payment, deposit, refund), number, currency, amount, posting instant, due date (only of what is owed to us). Locks the account, moves its counters, applies waiting money to an invoice. ctx: source, order_number, dunning_level. Returns its id, NULL for an amount of 0. Errors: SD003 no rate.';
+	'Posts an item: payer, account, company, kind (invoice, debit_memo, credit_memo, payment, deposit, refund), number, currency, amount, posting instant, due date (only of what is owed to us). Locks the account, moves its counters and what is due by day, applies waiting money to an invoice. ctx: source, order_number, dunning_level. Returns its id, NULL for an amount of 0. Errors: SD003 no rate.';

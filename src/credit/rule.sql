@@ -14,26 +14,28 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_day(bigint, bigint, timestamptz) IS 'Day and time zone of an account at an instant: those of its company, else of its payer.';
 
--- credit_late does the looking at what is late on an account: from the due dates, never from a status somebody stored.
+-- credit_late does the looking at what is late on an account: from the due dates, never from a status somebody stored. What was due
+-- before the day that the account keeps is added up there; only the days between that one and the one asked are read.
 CREATE FUNCTION distsync_internal.credit_late(account_id bigint, today date, grace_days integer, skip_disputed boolean)
 RETURNS TABLE (amount numeric, oldest_on date, next_on date)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	day date := credit_late.today - credit_late.grace_days;
 BEGIN
 	RETURN QUERY
-	SELECT (SELECT COALESCE(sum(i.account_amount - CASE WHEN skip_disputed THEN round(i.account_total * i.disputed_amount / i.amount, 4) ELSE 0 END), 0)
-			FROM dist.open_item i
-			WHERE i.account_id = credit_late.account_id AND i.open_amount > 0 AND i.due_on < credit_late.today - credit_late.grace_days),
-		(SELECT i.due_on FROM dist.open_item i
-			WHERE i.account_id = credit_late.account_id AND i.open_amount > 0 AND i.due_on IS NOT NULL AND NOT (skip_disputed AND i.disputed_amount >= i.open_amount)
-			ORDER BY i.due_on LIMIT 1),
-		(SELECT i.due_on FROM dist.open_item i
-			WHERE i.account_id = credit_late.account_id AND i.open_amount > 0 AND i.due_on >= credit_late.today - credit_late.grace_days
-			ORDER BY i.due_on LIMIT 1);
+	SELECT a.late_amount - CASE WHEN skip_disputed THEN a.late_disputed ELSE 0 END
+			+ COALESCE((SELECT sum(d.amount - CASE WHEN skip_disputed THEN d.disputed ELSE 0 END) FROM dist.open_due d
+				WHERE d.account_id = a.account_id AND d.due_on >= a.late_on AND d.due_on < day), 0)
+			- COALESCE((SELECT sum(d.amount - CASE WHEN skip_disputed THEN d.disputed ELSE 0 END) FROM dist.open_due d
+				WHERE d.account_id = a.account_id AND d.due_on >= day AND d.due_on < a.late_on), 0),
+		(SELECT d.due_on FROM dist.open_due d WHERE d.account_id = a.account_id AND NOT (skip_disputed AND d.disputed >= d.amount) ORDER BY d.due_on LIMIT 1),
+		(SELECT d.due_on FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= day ORDER BY d.due_on LIMIT 1)
+	FROM dist.credit_account a WHERE a.account_id = credit_late.account_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean) IS
-	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute.';
+	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute. Reads days, not items.';
 
 -- credit_rules_at does the choice of the rules that speak for a customer: of each type the most specific scope. Rules that release stand
 -- beside those that block, they do not replace them.

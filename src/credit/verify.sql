@@ -50,6 +50,36 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_verify_counters() IS 'Accounts whose receivable, credits, unapplied, deposits, disputed or held demand are not the sum of the items and holds of their tree.';
 
+-- credit_verify_due does the check of the due days of each account against its items, and of what the account keeps of its days.
+CREATE FUNCTION distsync_internal.credit_verify_due() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH planned AS (SELECT DISTINCT n.customer_id, n.open_item_id FROM dist.instalment n),
+	part AS (
+		SELECT i.account_id, i.due_on, i.account_amount AS amount, round(i.account_total * i.disputed_amount / i.amount, 4) AS disputed
+		FROM dist.open_item i LEFT JOIN planned n ON n.customer_id = i.customer_id AND n.open_item_id = i.open_item_id
+		WHERE i.open_amount > 0 AND i.due_on IS NOT NULL AND n.open_item_id IS NULL
+		UNION ALL
+		SELECT i.account_id, p.due_on, p.amount, p.disputed
+		FROM planned n JOIN dist.open_item i ON i.customer_id = n.customer_id AND i.open_item_id = n.open_item_id
+		CROSS JOIN LATERAL unnest(distsync_internal.credit_item_parts(i.customer_id, i.open_item_id)) p
+	), day AS (
+		SELECT p.account_id, p.due_on, sum(p.amount) AS amount, sum(p.disputed) AS disputed FROM part p GROUP BY p.account_id, p.due_on HAVING sum(p.amount) > 0
+	)
+	SELECT 'open_due', 'credit_account', (SELECT a.code FROM dist.credit_account a WHERE a.account_id = COALESCE(d.account_id, o.account_id)) || '/' || COALESCE(d.due_on, o.due_on),
+		jsonb_build_object('items', d.amount, 'items_disputed', d.disputed, 'amount', o.amount, 'disputed', o.disputed)
+	FROM day d FULL JOIN dist.open_due o ON o.account_id = d.account_id AND o.due_on = d.due_on
+	WHERE (d.amount, d.disputed) IS DISTINCT FROM (o.amount, o.disputed)
+	UNION ALL
+	SELECT 'late_kept', 'credit_account', a.code, jsonb_build_object('late_on', a.late_on, 'late_amount', a.late_amount, 'late_disputed', a.late_disputed, 'oldest_due_on', a.oldest_due_on,
+		'next_due_on', a.next_due_on, 'days', s.amount, 'days_disputed', s.disputed, 'oldest', s.oldest, 'next', s.next)
+	FROM dist.credit_account a
+	LEFT JOIN (SELECT o.account_id, sum(o.amount) FILTER (WHERE o.due_on < c.late_on) AS amount, sum(o.disputed) FILTER (WHERE o.due_on < c.late_on) AS disputed,
+			min(o.due_on) AS oldest, min(o.due_on) FILTER (WHERE o.due_on >= c.late_on) AS next
+		FROM dist.open_due o JOIN dist.credit_account c ON c.account_id = o.account_id GROUP BY o.account_id) s ON s.account_id = a.account_id
+	WHERE (a.late_amount, a.late_disputed) <> (COALESCE(s.amount, 0), COALESCE(s.disputed, 0)) OR (a.oldest_due_on, a.next_due_on) IS DISTINCT FROM (s.oldest, s.next)
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_verify_due() IS 'Due days that are not the sum of what is open of the items due on them, and accounts that keep something else of their days than the days say.';
+
 -- credit_verify_releases does the check that nobody went on without a decision that allowed it (I12, invariants 12 and 13).
 CREATE FUNCTION distsync_internal.credit_verify_releases() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -67,4 +97,5 @@ COMMENT ON FUNCTION distsync_internal.credit_verify_releases() IS 'Orders releas
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('verify', 'credit_items', 'distsync_internal.credit_verify_items'),
 	('verify', 'credit_counters', 'distsync_internal.credit_verify_counters'),
+	('verify', 'credit_due', 'distsync_internal.credit_verify_due'),
 	('verify', 'credit_releases', 'distsync_internal.credit_verify_releases');

@@ -234,6 +234,11 @@ CREATE TABLE dist.credit_account (
 	review_on		date,							-- review due, NULL = none
 	exclude_disputed	boolean NOT NULL DEFAULT false,	-- what is in dispute counts neither as exposure nor as late
 	due_at			timestamptz,					-- the clerk looks at it again then: time alone may change the answer, NULL = it can not
+	late_on			date NOT NULL DEFAULT '-infinity',	-- day up to which what was due is added up beside it; rolled forward as days pass
+	late_amount		numeric(20,4) NOT NULL DEFAULT 0,	-- of its own items, open and due before late_on
+	late_disputed	numeric(20,4) NOT NULL DEFAULT 0,	-- of that in dispute
+	oldest_due_on	date,							-- first day of dist.open_due, NULL = nothing is owed
+	next_due_on		date,							-- first day of it that is not before late_on, NULL = none
 	version			bigint NOT NULL DEFAULT 1,		-- grows with each change
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT credit_account_pk PRIMARY KEY (account_id),
@@ -241,6 +246,7 @@ CREATE TABLE dist.credit_account (
 	CONSTRAINT credit_account_customer_uq UNIQUE (customer_id, company_id, segment),
 	CONSTRAINT credit_account_parent_fk FOREIGN KEY (parent_id) REFERENCES dist.credit_account,
 	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit') AND parent_id <> account_id),
+	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN'),
 	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
 ) WITH (fillfactor = 50);
@@ -322,6 +328,17 @@ CREATE TABLE dist.instalment (
 	CONSTRAINT instalment_pk PRIMARY KEY (customer_id, open_item_id, instalment_no),
 	CONSTRAINT instalment_chk CHECK (amount > 0 AND amount < 'NaN')
 );
+
+-- dist.open_due: what is open of the items an account carries itself, by the day it is due: one row a day, however many items. It is
+-- moved with the counters, under the account's lock. A day on which nothing is open has no row.
+CREATE TABLE dist.open_due (
+	account_id	bigint NOT NULL,					-- account
+	due_on		date NOT NULL,						-- day
+	amount		numeric(20,4) NOT NULL,				-- open, in the account's currency
+	disputed	numeric(20,4) NOT NULL DEFAULT 0,	-- of that in dispute
+	CONSTRAINT open_due_pk PRIMARY KEY (account_id, due_on),
+	CONSTRAINT open_due_chk CHECK (disputed >= 0 AND amount >= disputed AND amount < 'NaN')
+) WITH (fillfactor = 85);
 
 -- dist.dispute: a claim against an open item.
 CREATE TABLE dist.dispute (
