@@ -8,6 +8,7 @@ import sys
 import calls
 import capture
 import latency
+import order
 import price
 import stock
 from cluster import Cluster
@@ -20,7 +21,7 @@ OWN = {
     "credit_call": calls.credit_call,
 }
 # the others share data sets, which are loaded once a run
-FIGURES = {**OWN, **stock.FIGURES, **price.FIGURES}
+FIGURES = {**OWN, **stock.FIGURES, **order.FIGURES, **price.FIGURES}
 
 
 def report(figure, value, unit, peer=None, peer_value=None, ratio=None):
@@ -39,7 +40,7 @@ def main(wanted):
     for name in wanted or FIGURES:
         if name in OWN:
             cluster.database(name)
-        FIGURES[name](cluster, lambda *values, **more: report(name, *values, **more))
+        FIGURES[name](cluster, lambda *values, figure=name, **more: report(figure, *values, **more))
 
 
 if __name__ == "__main__":

@@ -34,20 +34,20 @@ class Cluster:
     def build(self):
         """build installs distsync as it ships and the floor into the copy of PostgreSQL."""
         for command in (["make", "-s", "install"], ["make", "-s", "-C", "bench/floor", "install"]):
-            self._call(command + ["PG_CONFIG=" + os.environ["PG_CONFIG"]])
+            self.call(command + ["PG_CONFIG=" + os.environ["PG_CONFIG"]])
 
     def start(self):
         """start makes the cluster."""
         data = os.path.join(self.work, "data")
-        self._call(["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"])
+        self.call(["initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"])
         with open(os.path.join(data, "postgresql.conf"), "a", encoding="utf-8") as configuration:
             configuration.write(CONFIGURATION % {"run": self.run})
-        self._call(["pg_ctl", "-D", data, "-l", os.path.join(self.work, "server.log"), "-w", "start"])
+        self.call(["pg_ctl", "-D", data, "-l", os.path.join(self.work, "server.log"), "-w", "start"])
 
     def database(self, name):
         """database makes a database for one figure, set up and with workers, and ends the one before; data sets stay."""
         self._go_to(name)
-        self._call(["createdb", "-h", self.run, "-U", "postgres", name])
+        self.call(["createdb", "-h", self.run, "-U", "postgres", name])
         self.sql("CREATE EXTENSION distsync", "SELECT distsync.setup()")
 
     def dataset(self, name, load):
@@ -61,7 +61,7 @@ class Cluster:
 
     def forget(self):
         """forget ends the database of this moment: a data set is made anew when it is asked for again."""
-        self._call(["dropdb", "--force", "-h", self.run, "-U", "postgres", self.name])
+        self.call(["dropdb", "--force", "-h", self.run, "-U", "postgres", self.name])
         self.datasets.discard(self.name)
         self.name = self.dsn = None
 
@@ -75,21 +75,21 @@ class Cluster:
         command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", self.dsn]
         for statement in statements:
             command += ["-c", statement]
-        return self._call(command).strip().split("\n")[-1]
+        return self.call(command).strip().split("\n")[-1]
 
     def script(self, path, **variables):
         """script runs a file of SQL with psql variables."""
         command = ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", self.dsn, "-f", path]
         for name, value in variables.items():
             command += ["-v", "%s=%s" % (name, value)]
-        return self._call(command)
+        return self.call(command)
 
     def pgbench(self, script, clients=1, seconds=5, threads=2, warm=0):
         """pgbench runs a script over the protocol, prepared, and returns transactions a second, after `warm` seconds that do not count."""
         path = os.path.join(self.work, "out", "script.sql")
         with open(path, "w", encoding="utf-8") as file:
             file.write(script)
-        printed = self._call(["pgbench", "-n", "-M", "prepared", "-f", path, "-c", str(clients), "-j", str(min(threads, clients)), "-T", str(warm + seconds), *(["-P", "1"] if warm else []), self.dsn])
+        printed = self.call(["pgbench", "-n", "-M", "prepared", "-f", path, "-c", str(clients), "-j", str(min(threads, clients)), "-T", str(warm + seconds), *(["-P", "1"] if warm else []), self.dsn])
         failed = re.search(r"number of failed transactions: (\d+)", printed)
         if failed and failed.group(1) != "0":
             raise SystemExit("pgbench had failures:\n" + printed)
@@ -112,7 +112,8 @@ class Cluster:
         return statistics.median(mine), statistics.median(theirs), statistics.median(a / b for a, b in zip(mine, theirs))
 
     @staticmethod
-    def _call(command):
+    def call(command):
+        """call runs a program and returns what it printed; one that fails ends the run."""
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True)
         if done.returncode != 0:
             raise SystemExit("%s failed:\n%s%s" % (" ".join(command[:3]), done.stdout, done.stderr))
