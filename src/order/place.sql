@@ -47,7 +47,7 @@ COMMENT ON FUNCTION distsync_internal.order_backorders(jsonb) IS 'Notes back-ord
 CREATE FUNCTION distsync_internal.order_submit(document jsonb, source text) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	o jsonb := distsync_internal.order_read(document, source);
+	o jsonb := distsync_internal.order_command(document, distsync_internal.order_read(document, source));
 	account bigint := (o ->> 'account_id')::bigint;
 	asked jsonb;
 	refused jsonb;
@@ -167,7 +167,7 @@ RETURNS TABLE (order_number text, state text, credit_state text, currency text, 
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	o jsonb := distsync_internal.order_read(document, distsync_internal.order_source(document));
+	o jsonb := distsync_internal.order_command(document, distsync_internal.order_read(document, distsync_internal.order_source(document)));
 	refused jsonb := distsync_internal.order_check(o);
 	others jsonb;
 	decision jsonb;
