@@ -83,11 +83,11 @@ SELECT distsync_internal.credit_hold(b.id, jsonb_build_object('customer_id', w.i
 FROM b, who w, (VALUES (1, 250, 2), (2, 100, 1), (3, 60, 3)) x(n, amount, priority) WHERE w.code = 'CRD-B';
 SELECT code, held_demand FROM crd WHERE code <> 'CRD-A-TRADE' ORDER BY 1;
 SELECT h.order_number FROM g, distsync_internal.credit_waiting(g.id) h;
-UPDATE dist.credit_account SET release_order = 'priority' WHERE code = 'CRD-A';
+UPDATE dist.credit_account SET release_order = 'priority' WHERE code = 'CRD-GROUP';
 SELECT h.order_number FROM a, distsync_internal.credit_waiting(a.id) h;
-UPDATE dist.credit_account SET release_order = 'best_fit' WHERE code = 'CRD-A';
+UPDATE dist.credit_account SET release_order = 'best_fit' WHERE code = 'CRD-GROUP';
 SELECT h.order_number FROM a, distsync_internal.credit_waiting(a.id) h;
-UPDATE dist.credit_account SET release_order = 'date' WHERE code = 'CRD-A';
+UPDATE dist.credit_account SET release_order = 'date' WHERE code = 'CRD-GROUP';
 -- nothing fits: the group is full
 SELECT distsync_internal.credit_reevaluate(id) FROM b;
 -- A pays 200: of what B has waiting, 100 and 60 fit, 250 does not

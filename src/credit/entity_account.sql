@@ -236,6 +236,6 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('credit_account', 'dunning_level', 'integer', false, 'nonnegative', 'Highest dunning level.', NULL, false),
 	('credit_account', 'status', 'code', false, 'any', 'blocked is the owner''s block: nothing is released.', '{open,blocked,closed}', false),
 	('credit_account', 'status_reason', 'text', false, 'any', 'Why it is blocked.', NULL, false),
-	('credit_account', 'release_order', 'code', false, 'any', 'Which held orders are tried first.', '{date,priority,best_fit}', false),
+	('credit_account', 'release_order', 'code', false, 'any', 'Which held orders are tried first: by date, by priority, the largest that fits, or by date up to the first that does not fit (prefix). That of the account at the top of a tree counts for all of it.', '{date,priority,best_fit,prefix}', false),
 	('credit_account', 'review_on', 'date', false, 'any', 'When its limit is to be reviewed.', NULL, false),
 	('credit_account', 'exclude_disputed', 'boolean', false, 'any', 'What is in dispute counts neither as exposure nor as late.', NULL, false);

@@ -41,9 +41,10 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text) IS
 	'Ends a hold and takes its amount out of the held demand; the caller holds the account''s lock. Returns the amount, NULL if it had ended before.';
 
--- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried.
-CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint)
-RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, placed_at timestamptz)
+-- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried: that of the top of the
+-- tree, so that it is the same whoever of its members made the room.
+CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint, after jsonb DEFAULT NULL, most integer DEFAULT NULL)
+RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, placed_at timestamptz, rank numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -56,16 +57,19 @@ BEGIN
 		-- what is not held anywhere below needs no look
 		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
 	)
-	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.placed_at
+	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.placed_at, r.rank
 	FROM down d
 	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
-	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a WHERE a.account_id = credit_waiting.member_id) p
+	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a, chain c WHERE a.account_id = c.ids[cardinality(c.ids)]) p
+	CROSS JOIN LATERAL (SELECT CASE p.release_order WHEN 'priority' THEN h.priority WHEN 'best_fit' THEN -h.amount ELSE 0 END AS rank) r
 	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
-	ORDER BY CASE WHEN p.release_order = 'priority' THEN h.priority END, CASE WHEN p.release_order = 'best_fit' THEN -h.amount END, h.placed_at, h.order_id;
+		AND (after IS NULL OR (r.rank, h.placed_at, h.order_id) > ((after ->> 'rank')::numeric, (after ->> 'placed_at')::timestamptz, (after ->> 'order_id')::bigint))
+	ORDER BY r.rank, h.placed_at, h.order_id
+	LIMIT most;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint) IS
-	'Automatic credit holds in the whole tree of an account that nothing else holds, in the account''s order of release: date | priority | best_fit (largest first).';
+COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint, jsonb, integer) IS
+	'Automatic credit holds in the whole tree of an account that nothing else holds, in the order of release of the top of the tree: date | priority | best_fit (largest first) | prefix (by date); after {rank, placed_at, order_id} (NULL = from the first), at most so many (NULL = all).';
 
 -- credit_lock_tree does the locking for whoever makes room: the accounts, those above, and every account of their trees where something
 -- waits. Leaves come before roots, so what waits must be known before the first lock is taken.
@@ -97,42 +101,67 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_try_lock(bigint) IS 'Locks an account and all above it if nobody else has one of them; tells whether it did.';
 
 -- credit_reevaluate does the letting go of what fits: each waiting order is decided again, one after the other, and what fits takes its
--- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on. It waits for no lock:
--- the caller has taken those of credit_lock_tree() before.
+-- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on from where it stopped,
+-- while whoever makes more room begins with the first again. It waits for no lock: the caller has taken those of credit_lock_tree() before.
 CREATE FUNCTION distsync_internal.credit_reevaluate(account_id bigint, ctx jsonb DEFAULT '{}') RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+	chain bigint[] := distsync_internal.credit_chain(credit_reevaluate.account_id);
+	top record;
 	w record;
+	deposit numeric;
 	decision jsonb;
 	released jsonb := '[]';
 	tried integer := 0;
 	most integer := COALESCE(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 100);
+	stopped jsonb;
+	again boolean;
+	-- the least amount that the limits of an account have kept: a larger one need not be decided
+	kept jsonb := '{}';
 BEGIN
-	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id) LOOP
+	SELECT a.account_id, a.release_order, a.due_at, CASE WHEN (ctx ->> 'continue')::boolean THEN a.waiting_from END AS waiting_from, a.waiting_from IS NOT NULL AS unfinished INTO top
+	FROM dist.credit_account a WHERE a.account_id = chain[cardinality(chain)];
+	again := COALESCE((top.waiting_from ->> 'again')::boolean, false);
+	IF ctx ? 'continue' AND most = 0 THEN
+		most := 100;
+	END IF;
+	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id, top.waiting_from, most + 1) LOOP
 		tried := tried + 1;
-		IF tried > most OR NOT distsync_internal.credit_try_lock(w.account_id) THEN
-			UPDATE dist.credit_account a SET due_at = clock_timestamp() WHERE a.account_id = credit_reevaluate.account_id;
-			PERFORM distsync_internal.credit_wake();
-			EXIT WHEN tried > most;
+		EXIT WHEN tried > most;
+		stopped := jsonb_build_object('rank', w.rank, 'placed_at', w.placed_at, 'order_id', w.order_id);
+		deposit := distsync_internal.credit_deposit(w.company_id, w.order_number);
+		IF NOT distsync_internal.credit_try_lock(w.account_id) THEN
+			again := true;
+			EXIT WHEN top.release_order = 'prefix';
 			CONTINUE;
 		END IF;
-		decision := distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('at', clock_timestamp(), 'order_id', w.order_id, 'customer_id', w.customer_id,
-			'deposit', distsync_internal.credit_deposit(w.company_id, w.order_number)));
+		CONTINUE WHEN deposit = 0 AND w.amount >= (kept ->> w.account_id::text)::numeric;
+		decision := distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('at', clock_timestamp(), 'order_id', w.order_id, 'customer_id', w.customer_id, 'deposit', deposit));
+		IF decision ->> 'outcome' <> 'approved' AND decision -> 'reasons' @> '[{"rule":"limit"}]' THEN
+			EXIT WHEN top.release_order = 'prefix';
+			kept := kept || jsonb_build_object(w.account_id::text, w.amount);
+		END IF;
 		CONTINUE WHEN decision ->> 'outcome' <> 'approved'
 			OR distsync_internal.credit_hold_end(w.customer_id, w.hold_id, 'distsync', COALESCE(ctx ->> 'verb', 'credit_reevaluate')) IS NULL;
 		PERFORM distsync_internal.credit_add(w.account_id, open_orders => w.amount);
 		PERFORM distsync_internal.credit_record(w.account_id, w.order_id, COALESCE(ctx ->> 'verb', 'credit_reevaluate'), 'released', decision);
 		released := released || jsonb_build_object('customer_id', w.customer_id, 'order_id', w.order_id, 'hold_id', w.hold_id, 'amount', w.amount);
 	END LOOP;
+	IF tried > most OR again THEN
+		UPDATE dist.credit_account a SET due_at = clock_timestamp(), waiting_from = CASE WHEN tried > most THEN stopped || jsonb_build_object('until', top.due_at, 'again', again) END WHERE a.account_id = top.account_id;
+		PERFORM distsync_internal.credit_wake();
+	ELSIF top.unfinished THEN
+		UPDATE dist.credit_account a SET waiting_from = NULL WHERE a.account_id = top.account_id;
+	END IF;
 	IF released <> '[]' THEN
-		PERFORM distsync_internal.base_hook('credit.released', jsonb_build_object('orders', released, 'account_id', credit_reevaluate.account_id) || ctx);
+		PERFORM distsync_internal.base_hook('credit.released', jsonb_build_object('orders', released, 'account_id', credit_reevaluate.account_id) || (ctx - 'continue'));
 	END IF;
 	RETURN jsonb_array_length(released);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
-	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Returns how many orders it let go. The caller has called credit_lock_tree(). ctx: verb, correlation_id, causation_id.';
+	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Beyond distsync.release_inline orders the clerk goes on. Returns how many orders it let go. The caller has called credit_lock_tree(). ctx: verb, correlation_id, causation_id, continue (of the clerk: true goes on from where it was left).';
 
 -- credit_deposit does the sum of what has been paid in advance for an order and is still open.
 CREATE FUNCTION distsync_internal.credit_deposit(company_id bigint, order_number text) RETURNS numeric

@@ -230,7 +230,7 @@ CREATE TABLE dist.credit_account (
 	dunning_level	smallint NOT NULL DEFAULT 0,	-- highest level, a fact of the owner
 	status			text NOT NULL DEFAULT 'open',	-- open | blocked (the owner's block) | closed
 	status_reason	text,							-- why it is blocked
-	release_order	text NOT NULL DEFAULT 'date',	-- date | priority | best_fit: which held orders are tried first
+	release_order	text NOT NULL DEFAULT 'date',	-- date | priority | best_fit | prefix (by date, stops at the first that does not fit): which held orders are tried first; that of the top of a tree counts for the tree
 	review_on		date,							-- review due, NULL = none
 	exclude_disputed	boolean NOT NULL DEFAULT false,	-- what is in dispute counts neither as exposure nor as late
 	due_at			timestamptz,					-- the clerk looks at it again then: time alone may change the answer, NULL = it can not
@@ -239,13 +239,14 @@ CREATE TABLE dist.credit_account (
 	late_disputed	numeric(20,4) NOT NULL DEFAULT 0,	-- of that in dispute
 	oldest_due_on	date,							-- first day of dist.open_due, NULL = nothing is owed
 	next_due_on		date,							-- first day of it that is not before late_on, NULL = none
+	waiting_from	jsonb,							-- of the top of a tree: where trying what waits has stopped {rank, placed_at, order_id, until, again}; the clerk goes on from there, NULL = nothing is left to try
 	version			bigint NOT NULL DEFAULT 1,		-- grows with each change
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT credit_account_pk PRIMARY KEY (account_id),
 	CONSTRAINT credit_account_code_uq UNIQUE (code),
 	CONSTRAINT credit_account_customer_uq UNIQUE (customer_id, company_id, segment),
 	CONSTRAINT credit_account_parent_fk FOREIGN KEY (parent_id) REFERENCES dist.credit_account,
-	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit') AND parent_id <> account_id),
+	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit', 'prefix') AND parent_id <> account_id),
 	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN'),
 	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
