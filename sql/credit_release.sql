@@ -81,7 +81,31 @@ SELECT waiting_from ? 'rank' AS on_the_way FROM dist.credit_account WHERE code =
 SELECT outcome FROM distsync.apply('credit_account', '{"code":"CQ-L","limit":590}', 'CQ-ERP');
 SELECT order_number FROM dist.hold WHERE order_number LIKE 'L%' AND released_at IS NOT NULL AND amount = 500;
 RESET distsync.release_inline;
+
+-- money reaches what is owed on other accounts of the same payer: a job's invoice by its number. Those accounts are looked at too.
+\o /dev/null
+SELECT distsync.apply_all('party', '[{"code":"CQ-P","name":"payer"},{"code":"CQ-J","name":"job"}]', 'CQ-ERP');
+SELECT distsync.apply_all('credit_account', '[{"code":"CQ-P","customer":"CQ-P","company":"CQ"},{"code":"CQ-J","customer":"CQ-J","company":"CQ","limit":100}]', 'CQ-ERP');
+CREATE FUNCTION pg_temp.bill(account text, number text, amount numeric, more jsonb DEFAULT '{}') RETURNS bigint LANGUAGE sql AS $$
+	SELECT distsync_internal.credit_post_item(p.party_id, a.account_id, a.company_id, 'invoice', number, 'USD', amount, now(), current_date + 30, more) FROM dist.party p, dist.credit_account a WHERE p.code = 'CQ-P' AND a.code = account $$;
+SELECT pg_temp.bill('CQ-J', 'CQ-I1', 80), pg_temp.bill('CQ-J', 'CQ-I2', 15), pg_temp.wait('CQ-J', 'J1', 50), pg_temp.wait('CQ-J', 'J2', 45);
+\o
+SELECT outcome FROM distsync.apply('payment', '{"company":"CQ","payment_number":"CQ-P1","customer":"CQ-P","currency":"USD","amount":80,"remittance":[{"invoice":"CQ-I1"}]}', 'CQ-ERP');
+SELECT order_number, released_at IS NOT NULL AS released FROM dist.hold WHERE order_number LIKE 'J%' ORDER BY 1;
+-- a memo against another account's invoice
+SELECT outcome FROM distsync.apply('invoice', '{"company":"CQ","kind":"credit_memo","invoice_number":"CQ-M1","customer":"CQ-P","corrects":"CQ-I2","currency":"USD","net_amount":15}', 'CQ-ERP');
+SELECT order_number, released_at IS NOT NULL AS released FROM dist.hold WHERE order_number LIKE 'J%' ORDER BY 1;
+-- what bounces is owed there again
+SELECT outcome FROM distsync.apply('payment', '{"company":"CQ","payment_number":"CQ-P1B","currency":"USD","amount":80,"reverses":"CQ-P1"}', 'CQ-ERP');
+SELECT code, receivable, unapplied, open_orders FROM dist.credit_account WHERE code IN ('CQ-P', 'CQ-J') ORDER BY 1;
+SELECT entity_key, state FROM sync.exception WHERE kind = 'over_limit' AND entity_key LIKE 'CQ-%';
+-- money that was there before the job's invoice: a payment that named it, a deposit for its order
+SELECT outcome FROM distsync.apply_all('payment', '[{"company":"CQ","payment_number":"CQ-P2","customer":"CQ-P","currency":"USD","amount":10,"remittance":[{"invoice":"CQ-I3"}]},
+	{"company":"CQ","payment_number":"CQ-D1","customer":"CQ-P","currency":"USD","amount":5,"kind":"deposit","order":"CQ-O1"}]', 'CQ-ERP');
+SELECT pg_temp.bill('CQ-J', 'CQ-I3', 20, '{"order_number":"CQ-O1"}') IS NOT NULL AS billed;
+SELECT document_number, open_amount FROM dist.open_item WHERE document_number IN ('CQ-I3', 'CQ-P2', 'CQ-D1') ORDER BY 1;
 SELECT * FROM distsync_internal.credit_verify_counters();
+SELECT * FROM distsync_internal.credit_verify_items();
 -- these holds and amounts belong to no order
 DELETE FROM dist.hold WHERE order_id < 0;
 DELETE FROM dist.credit_decision WHERE order_id < 0;

@@ -55,13 +55,19 @@ CREATE FUNCTION distsync_internal.credit_settle(account_ids bigint[], verb text,
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint;
+	top bigint;
+	tops bigint[] := '{}';
 	n integer := 0;
 BEGIN
 	IF COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		RETURN 0;
 	END IF;
-	FOR id IN SELECT DISTINCT u.id FROM unnest(account_ids) AS u(id) ORDER BY u.id LOOP
-		n := n + distsync_internal.credit_reevaluate(id, jsonb_strip_nulls(jsonb_build_object('verb', verb, 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id')));
+	FOR id, top IN SELECT u.id, c.ids[cardinality(c.ids)] FROM (SELECT DISTINCT x.id FROM unnest(account_ids) AS x(id)) u CROSS JOIN LATERAL distsync_internal.credit_chain(u.id) AS c(ids) ORDER BY u.id LOOP
+		-- what waits is tried once for a whole tree
+		IF top <> ALL (tops) THEN
+			tops := tops || top;
+			n := n + distsync_internal.credit_reevaluate(id, jsonb_strip_nulls(jsonb_build_object('verb', verb, 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id')));
+		END IF;
 		PERFORM distsync_internal.credit_watch(id, (ctx ->> 'correlation_id')::uuid);
 	END LOOP;
 	RETURN n;
@@ -78,6 +84,7 @@ DECLARE
 	c record;
 	ready jsonb[] := '{}';
 	accounts bigint[] := '{}';
+	reached bigint[];
 	event jsonb;
 	key text;
 BEGIN
@@ -93,8 +100,13 @@ BEGIN
 			ready := ready || (c.known || jsonb_build_object('account_id', distsync_internal.credit_ensure((c.known ->> 'payer_id')::bigint, (c.known ->> 'company_id')::bigint)));
 		END IF;
 	END LOOP;
-	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM unnest(ready) r);
-	PERFORM distsync_internal.credit_lock_tree(accounts);
+	LOOP
+		-- what they reach may have changed until the locks were there
+		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) r, unnest(distsync_internal.credit_reaches((r ->> 'payer_id')::bigint, (r ->> 'company_id')::bigint, (r ->> 'account_id')::bigint, r -> 'doc')) AS a(id));
+		EXIT WHEN reached <@ accounts;
+		accounts := reached;
+		PERFORM distsync_internal.credit_lock_tree(accounts);
+	END LOOP;
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'payment_number');
 		-- looked at again under the lock: the same payment may come twice, in one call too

@@ -198,6 +198,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_apply_oldest(bigint, bigint, jsonb, numeric) IS
 	'Applies what is open of an item to the payer''s invoices and debit memos in that company and currency, longest due first, not to what is in dispute; keep stays open. Returns what is left beside it.';
 
+-- credit_reaches does the finding of the accounts that a document of a payer reaches, so that they are locked before it is booked, and
+-- looked at after: what it names may be owed on the account of a job, a segment or all companies.
+CREATE FUNCTION distsync_internal.credit_reaches(payer_id bigint, company_id bigint, account_id bigint, doc jsonb) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(
+		SELECT DISTINCT x.id FROM (
+			SELECT credit_reaches.account_id AS id
+			UNION ALL
+			SELECT distsync_internal.credit_account_for(credit_reaches.payer_id, credit_reaches.company_id)
+			UNION ALL
+			SELECT i.account_id
+			FROM (SELECT r ->> 'invoice' AS number FROM jsonb_array_elements(NULLIF(doc -> 'remittance', 'null')) r UNION SELECT doc ->> 'corrects') n
+			JOIN dist.open_item i ON i.customer_id = credit_reaches.payer_id AND i.company_id = credit_reaches.company_id AND i.kind IN ('invoice', 'debit_memo') AND i.document_number = n.number
+			UNION ALL
+			SELECT unnest(ARRAY[i.account_id, t.account_id])
+			FROM dist.open_item i
+			LEFT JOIN dist.application a ON a.customer_id = i.customer_id AND a.from_item_id = i.open_item_id
+			LEFT JOIN dist.open_item t ON t.customer_id = a.customer_id AND t.open_item_id = a.to_item_id
+			WHERE i.customer_id = credit_reaches.payer_id AND i.company_id = credit_reaches.company_id AND i.kind IN ('payment', 'deposit') AND i.document_number = doc ->> 'reverses') x
+		WHERE x.id IS NOT NULL ORDER BY x.id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_reaches(bigint, bigint, bigint, jsonb) IS
+	'Ids of the accounts whose items a document of a payer in a company may touch: its own, the payer''s general one, those of what its remittance or corrects names, those of the payment it reverses and of what that had paid.';
+
 -- credit_apply_waiting does the application of money that came before its invoice: payments that named it, deposits for its order.
 CREATE FUNCTION distsync_internal.credit_apply_waiting(customer_id bigint, to_item_id bigint, ctx jsonb) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -213,7 +240,8 @@ BEGIN
 	FOR w IN SELECT o.open_item_id, o.open_amount, (SELECT sum((r ->> 'amount')::numeric) FROM jsonb_array_elements(p.remittance) r WHERE r ->> 'invoice' = t.document_number) AS told
 		FROM dist.open_item o
 		JOIN dist.payment p ON p.company_id = o.company_id AND p.payment_number = o.document_number
-		WHERE o.account_id = t.account_id AND o.customer_id = t.customer_id AND o.company_id = t.company_id AND o.currency = t.currency
+		-- money is on the payer's general account, also where the invoice is a job's
+		WHERE o.account_id IN (t.account_id, distsync_internal.credit_account_for(t.customer_id, t.company_id)) AND o.customer_id = t.customer_id AND o.company_id = t.company_id AND o.currency = t.currency
 			AND o.due_on IS NULL AND o.open_amount > 0 AND o.kind IN ('payment', 'deposit')
 			AND (p.remittance @> jsonb_build_array(jsonb_build_object('invoice', t.document_number)) OR p.kind = 'deposit' AND p.order_number = ctx ->> 'order_number')
 		ORDER BY o.posted_at, o.document_number
@@ -246,7 +274,7 @@ BEGIN
 	IF amount = 0 THEN
 		RETURN NULL;
 	END IF;
-	PERFORM distsync_internal.credit_lock(ARRAY[credit_post_item.account_id]);
+	PERFORM distsync_internal.credit_lock(CASE WHEN kind = 'invoice' THEN distsync_internal.credit_reaches(credit_post_item.customer_id, credit_post_item.company_id, credit_post_item.account_id, '{}') ELSE ARRAY[credit_post_item.account_id] END);
 	SELECT c.*, m.minor_units INTO a FROM dist.credit_account c JOIN dist.currency m ON m.currency = c.currency WHERE c.account_id = credit_post_item.account_id;
 	IF credit_post_item.currency <> a.currency THEN
 		total := round(distsync_internal.master_convert(amount, credit_post_item.currency, a.currency, credit_post_item.posted_at), a.minor_units);
@@ -268,4 +296,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_post_item(bigint, bigint, bigint, text, text, text, numeric, timestamptz, date, jsonb) IS
-	'Posts an item: payer, account, company, kind (invoice, debit_memo, credit_memo, payment, deposit, refund), number, currency, amount, posting instant, due date (only of what is owed to us). Locks the account, moves its counters and what is due by day, applies waiting money to an invoice. ctx: source, order_number, dunning_level. Returns its id, NULL for an amount of 0. Errors: SD003 no rate.';
+	'Posts an item: payer, account, company, kind (invoice, debit_memo, credit_memo, payment, deposit, refund), number, currency, amount, posting instant, due date (only of what is owed to us). Locks the account (for an invoice the payer''s general one too), moves its counters and what is due by day, applies waiting money to an invoice. ctx: source, order_number, dunning_level. Returns its id, NULL for an amount of 0. Errors: SD003 no rate.';

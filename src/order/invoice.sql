@@ -179,6 +179,8 @@ DECLARE
 	accrues boolean;
 	payers bigint[] := '{}';
 	posted bigint[] := '{}';
+	accounts bigint[] := '{}';
+	reached bigint[];
 BEGIN
 	FOR d IN SELECT r FROM distsync_internal.order_resolve(docs, ctx ->> 'source') r LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
@@ -193,7 +195,14 @@ BEGIN
 		END IF;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
-	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x || jsonb_build_object('account_id', x -> 'post_account_id')), '[]') FROM unnest(ready) x), false, true);
+	LOOP
+		-- what they reach may have changed until the locks were there
+		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) x, unnest(distsync_internal.credit_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, (x ->> 'post_account_id')::bigint, x -> 'doc')) AS a(id));
+		EXIT WHEN reached <@ accounts;
+		accounts := reached;
+		PERFORM distsync_internal.credit_lock_tree(accounts);
+	END LOOP;
+	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x - 'account_id'), '[]') FROM unnest(ready) x), false, true);
 	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
@@ -212,7 +221,7 @@ BEGIN
 	IF accrues AND cardinality(posted) > 0 THEN
 		PERFORM distsync_internal.order_accrue(payers, posted, false, ctx);
 	END IF;
-	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'post_account_id')::bigint FROM unnest(ready) x), 'invoice', ctx);
+	PERFORM distsync_internal.credit_settle(accounts, 'invoice', ctx);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. What cannot accrue is recorded all the same (exceptions accrual_failed, accrual_waits). Releases what fits, a memo makes room.';
