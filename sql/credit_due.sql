@@ -6,8 +6,8 @@ CREATE EXTENSION IF NOT EXISTS distsync;
 SELECT distsync.setup();
 \o
 SET timezone = 'UTC';
-INSERT INTO dist.currency (currency) VALUES ('USD'), ('EUR') ON CONFLICT DO NOTHING;
-INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) VALUES ('EUR', 'USD', 1.1, '[2030-01-01,2031-01-01)') ON CONFLICT DO NOTHING;
+INSERT INTO dist.currency (currency) VALUES ('USD'), ('NOK') ON CONFLICT DO NOTHING;
+INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) VALUES ('NOK', 'USD', 1.1, '[2030-01-01,2031-01-01)') ON CONFLICT DO NOTHING;
 INSERT INTO sync.system (code, kind) VALUES ('DUE-ERP', 'erp');
 INSERT INTO dist.company (code, name, currency) VALUES ('DUE', 'Due days', 'USD');
 INSERT INTO dist.party (code, name) VALUES ('DUE-X', 'x'), ('DUE-TOP', 'top');
@@ -30,7 +30,7 @@ CREATE FUNCTION pg_temp.differ() RETURNS TABLE (grace integer, skip boolean) LAN
 	WHERE a.code = 'DUE-X' AND (l.amount, l.oldest, l.next) IS DISTINCT FROM (c.amount, c.oldest_on - current_date, c.next_on - current_date) $$;
 
 -- items of one day share a row; credits, payments and deposits are due never
-SELECT pg_temp.bill('D-1', 100, current_date - 10) > 0 AS a, pg_temp.bill('D-2', 50, current_date - 10) > 0 AS b, pg_temp.bill('D-3', 70, current_date + 5) > 0 AS c, pg_temp.bill('D-4', 30, current_date - 40, 'EUR', 'debit_memo') > 0 AS d,
+SELECT pg_temp.bill('D-1', 100, current_date - 10) > 0 AS a, pg_temp.bill('D-2', 50, current_date - 10) > 0 AS b, pg_temp.bill('D-3', 70, current_date + 5) > 0 AS c, pg_temp.bill('D-4', 30, current_date - 40, 'NOK', 'debit_memo') > 0 AS d,
 	pg_temp.bill('D-5', 20, NULL, 'USD', 'credit_memo') > 0 AS e;
 SELECT * FROM pg_temp.days ORDER BY 1, 2;
 SELECT * FROM pg_temp.kept;
@@ -39,11 +39,11 @@ SELECT * FROM pg_temp.differ();
 -- a dispute, a payment and its reversal move the day; the last of a day takes its row away
 SELECT outcome FROM distsync.apply('dispute', '{"company":"DUE","customer":"DUE-X","dispute_number":"DD-1","invoice":"D-1","amount":60}', 'DUE-ERP');
 SELECT outcome FROM distsync.apply('payment', '{"company":"DUE","payment_number":"DP-1","customer":"DUE-X","currency":"USD","amount":50,"remittance":[{"invoice":"D-2"}]}', 'DUE-ERP');
-SELECT outcome FROM distsync.apply('payment', '{"company":"DUE","payment_number":"DP-2","customer":"DUE-X","currency":"EUR","amount":30,"received_at":"2030-01-20"}', 'DUE-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"DUE","payment_number":"DP-2","customer":"DUE-X","currency":"NOK","amount":30,"received_at":"2030-01-20"}', 'DUE-ERP');
 SELECT * FROM pg_temp.days ORDER BY 1, 2;
 SELECT * FROM pg_temp.kept;
 SELECT * FROM pg_temp.differ();
-SELECT outcome FROM distsync.apply('payment', '{"company":"DUE","payment_number":"DP-3","reverses":"DP-2","currency":"EUR","amount":30,"received_at":"2030-01-20"}', 'DUE-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"DUE","payment_number":"DP-3","reverses":"DP-2","currency":"NOK","amount":30,"received_at":"2030-01-20"}', 'DUE-ERP');
 SELECT * FROM pg_temp.days ORDER BY 1, 2;
 SELECT * FROM pg_temp.differ();
 
