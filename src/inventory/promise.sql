@@ -97,18 +97,29 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_expanded(distsync_internal.inventory_line[], jsonb) IS 'Lines with a line for each component instead of each kit, parts as inventory_parts() says, base units; sorted by item and ordinal.';
 
+-- inventory_line_pools does the listing of the pools that lines of a promise may draw on.
+CREATE FUNCTION distsync_internal.inventory_line_pools(lines distsync_internal.inventory_line[], company_id bigint) RETURNS TABLE (item_id bigint, site_id bigint)
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT k.item_id, k.site_id
+	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
+	CROSS JOIN LATERAL (
+		SELECT l.item_id, s.site_id FROM distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_line_pools.company_id) s
+		UNION
+		-- a site that may not promise can still owe what is back-ordered there
+		SELECT l.item_id, l.site_id WHERE l.site_id IS NOT NULL) k;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_pools(distsync_internal.inventory_line[], bigint) IS 'Pairs of item and site that lines (of a company, NULL = any) may draw on, those that they name among them.';
+
 -- inventory_lock_lines does the locking of everything that lines of a promise may touch: their demands, the sites they may draw on, and
 -- those where others speak of their demand.
 CREATE FUNCTION distsync_internal.inventory_lock_lines(lines distsync_internal.inventory_line[], company_id bigint, OUT items bigint[], OUT sites bigint[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
-	FROM (SELECT DISTINCT u.item_id, u.site_id FROM unnest(lines) u) l
-	CROSS JOIN LATERAL (
-		SELECT l.item_id, s.site_id FROM distsync_internal.inventory_sites(l.item_id, l.site_id, inventory_lock_lines.company_id) s
-		UNION
-		-- a site that may not promise can still owe what is back-ordered there
-		SELECT l.item_id, l.site_id WHERE l.site_id IS NOT NULL) k;
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites FROM distsync_internal.inventory_line_pools(lines, inventory_lock_lines.company_id) k;
 	SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT u.demand_key FROM unnest(lines) u WHERE u.demand_key IS NOT NULL), items, sites) k;
 END
 $$;

@@ -109,13 +109,22 @@ LANGUAGE plpgsql STABLE ROWS 5 SET search_path = pg_catalog, pg_temp SET plan_ca
 DECLARE
 	at timestamptz := statement_timestamp();
 	wanted distsync_internal.inventory_line[] := distsync_internal.inventory_lines(lines, COALESCE((options->>'kits')::boolean, false));
-	credits distsync_internal.inventory_grant[] := distsync_internal.inventory_credits(wanted, distsync_internal.inventory_parts(wanted));
-	grants distsync_internal.inventory_grant[] := distsync_internal.inventory_decide(CASE WHEN credits = '{}' THEN wanted ELSE distsync_internal.inventory_uncredited(wanted, credits) END, options || jsonb_build_object('steps', distsync_internal.inventory_steps(lines)), at);
+	credits distsync_internal.inventory_grant[];
+	grants distsync_internal.inventory_grant[];
 BEGIN
+	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted) || COALESCE(options->'parts', '{}'), 'steps', distsync_internal.inventory_steps(lines));
+	credits := distsync_internal.inventory_credits(wanted, options->'parts');
+	IF credits <> '{}' THEN
+		wanted := distsync_internal.inventory_uncredited(wanted, credits);
+	END IF;
+	grants := distsync_internal.inventory_decide(wanted, options, at);
+	IF EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome <> 'reserved') AND distsync_internal.inventory_takes_over(wanted, options, at) THEN
+		grants := distsync_internal.inventory_would_take_over(wanted, options, grants, at);
+	END IF;
 	RETURN QUERY
 	SELECT * FROM distsync_internal.inventory_answers(distsync_internal.inventory_preview_queue(CASE WHEN credits = '{}' OR EXISTS (SELECT FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')) AND COALESCE(options->>'mode', 'all_or_none') <> 'take_up_to' THEN grants ELSE credits || grants END, options, at), NULL, at)
 	UNION ALL
-	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, options || jsonb_build_object('steps', distsync_internal.inventory_steps(lines)))
+	SELECT * FROM distsync_internal.inventory_refusal(ARRAY(SELECT g FROM unnest(grants) g WHERE g.outcome NOT IN ('reserved', 'partial')), at, options)
 	ORDER BY 1, 6, 4;
 END
 $$;
