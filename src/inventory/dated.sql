@@ -201,7 +201,7 @@ BEGIN
 		END LOOP;
 		CONTINUE WHEN m.most <= 0 OR parts_left = 1 AND (m.most < plan.rest OR NOT split AND m.best < plan.rest);
 		taken := 0;
-		FOR c IN SELECT x.n, x.taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, m.amounts, least(plan.rest, m.most), split, rules, preferred) x LOOP
+		FOR c IN SELECT x.n, x.taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, least(plan.rest, m.most), split, rules, preferred) x LOOP
 			plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, m.sites[c.n], c.taken, m.moment, m.most, at);
 			got[c.n] := got[c.n] + c.taken;
 			taken := taken + c.taken;

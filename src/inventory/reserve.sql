@@ -250,13 +250,15 @@ DECLARE
 	taken integer;
 	made jsonb;
 	moved boolean;
+	rest boolean := false;
 	items_later bigint[];
 	sites_later bigint[];
 	quotas bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(options->'quotas') e);
 	drawn bigint[];
 BEGIN
 	moved := distsync_internal.inventory_take_demand(grants, (options->>'customer_id')::bigint, COALESCE((options->>'priority')::integer, 100));
-	IF moved THEN
+	rest := moved AND EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND distsync_internal.inventory_line_rest(u.item_id, u.site_id, ARRAY[u.demand_key], t) > 0);
+	IF moved AND NOT rest THEN
 		-- what the line has left free is what it is promised: nobody is given it back before
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false, false);
 	END IF;
@@ -281,12 +283,20 @@ BEGIN
 		UPDATE dist.stock_pool s SET held = s.held + CASE WHEN now_committed THEN 0 ELSE p.quantity END, committed = s.committed + CASE WHEN now_committed THEN p.quantity ELSE 0 END,
 			-- what is for later needs no stock before; how low it lets the timeline go is reckoned in a moment
 			cap = s.cap + p.later, low = s.low + p.later, inbound = s.inbound + p.later, waiting = s.waiting OR p.later > 0,
+			-- what of a line is not promised leaves the pool as short as it was: how short is reckoned in a moment
+			shortfall = s.shortfall + CASE WHEN rest THEN p.quantity ELSE 0 END,
 			valid_until = least(s.valid_until, ends_at), version = s.version + 1, changed_at = greatest(t, s.changed_at + interval '1 microsecond')
 		FROM p WHERE s.item_id = p.item_id AND s.site_id = p.site_id
-			AND (p.later = p.quantity OR s.held + s.committed + s.dealt + p.quantity - p.later <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END)
+			AND (rest OR p.later = p.quantity OR s.held + s.committed + s.dealt + p.quantity - p.later <= s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END)
 		RETURNING p.item_id, p.site_id, p.later
 	)
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT array_agg(u.item_id) FROM u WHERE u.later > 0), (SELECT array_agg(u.site_id) FROM u WHERE u.later > 0) INTO wanted, taken, items_later, sites_later;
+	IF rest THEN
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, true, false);
+		taken := taken - (SELECT count(*) FROM (SELECT u.item_id, u.site_id, array_agg(u.demand_key) FILTER (WHERE u.demand_key IS NOT NULL) AS keys FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND NOT COALESCE(u.promised_at > t, false) GROUP BY u.item_id, u.site_id) k
+			JOIN dist.stock_pool s ON s.item_id = k.item_id AND s.site_id = k.site_id
+			WHERE s.held + s.committed + s.dealt > s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END + distsync_internal.inventory_line_rest(k.item_id, k.site_id, k.keys, t));
+	END IF;
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
 			DETAIL = format('%s of %s pools have as much as this transaction saw.', taken, wanted), HINT = 'Run the transaction again.';
@@ -312,6 +322,24 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[]) IS
 	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
+
+-- inventory_line_rest does the reckoning of what of lines is wanted at a site beyond what is promised of them: it is theirs, and in nobody
+-- else's way but that of those who come after them.
+CREATE FUNCTION distsync_internal.inventory_line_rest(item_id bigint, site_id bigint, demand_keys text[], at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+	r record;
+BEGIN
+	SELECT array_agg(d.demand_key) AS keys, array_agg(greatest(d.ordered, d.allocated) - greatest(d.reserved, d.shipped)) AS quantities INTO r FROM dist.demand d
+	WHERE d.demand_key = ANY (demand_keys) AND d.item_id = inventory_line_rest.item_id AND d.site_id = inventory_line_rest.site_id AND greatest(d.ordered, d.allocated) > greatest(d.reserved, d.shipped);
+	IF r.keys IS NULL THEN
+		RETURN 0;
+	END IF;
+	RETURN (SELECT w.low - m.low FROM distsync_internal.inventory_terms(ARRAY[inventory_line_rest.item_id], ARRAY[inventory_line_rest.site_id], inventory_line_rest.at) m
+		CROSS JOIN distsync_internal.inventory_terms(ARRAY[inventory_line_rest.item_id], ARRAY[inventory_line_rest.site_id], inventory_line_rest.at, r.keys, r.quantities) w);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_rest(bigint, bigint, text[], timestamptz) IS 'By how much the free stock of a site would grow if nothing were wanted of these demands beyond what is promised of them; base units.';
 
 -- inventory_grant_key does the naming of what a grant is a part of: the line, the site and the date, which the components of a kit share.
 CREATE FUNCTION distsync_internal.inventory_grant_key(g distsync_internal.inventory_grant) RETURNS text

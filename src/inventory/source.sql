@@ -3,7 +3,7 @@
 
 -- inventory_candidates does the listing of the sites that may serve a line, and of how much: of a kit the scarcest component decides.
 CREATE FUNCTION distsync_internal.inventory_candidates(line distsync_internal.inventory_line, parts jsonb, free distsync_internal.inventory_free[], granted distsync_internal.inventory_grant[], at timestamptz, step numeric,
-	OUT sites bigint[], OUT whole numeric[], OUT part numeric[], OUT own numeric[], OUT total numeric)
+	OUT sites bigint[], OUT can numeric[], OUT total numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	mine numeric;
@@ -12,49 +12,48 @@ BEGIN
 	total := 0;
 	IF parts IS NOT NULL THEN
 		WITH c AS (
-			SELECT x.site_id, min(floor(x.free / (p.value->>1)::numeric)) AS part, min(x.n) AS n,
-				min(floor((x.free + distsync_internal.inventory_own(ROW(line.ordinal, x.item_id, line.quantity * (p.value->>1)::numeric, x.site_id, line.demand_key, line.requested_at)::distsync_internal.inventory_line, x.site_id, granted, inventory_candidates.at)) / (p.value->>1)::numeric)) AS whole
+			SELECT x.site_id, min(x.n) AS n,
+				min(floor((x.free + distsync_internal.inventory_own(ROW(line.ordinal, x.item_id, 1e14, x.site_id, line.demand_key, line.requested_at)::distsync_internal.inventory_line, x.site_id, granted, inventory_candidates.at)) / (p.value->>1)::numeric)) AS can
 			FROM jsonb_array_elements(parts) p JOIN unnest(free) WITH ORDINALITY x(item_id, site_id, code, free, n) ON x.item_id = (p.value->>0)::bigint
 			WHERE line.site_id IS NULL OR x.site_id = line.site_id
 			GROUP BY x.site_id HAVING count(*) = jsonb_array_length(parts)
 		)
-		SELECT array_agg(c.site_id ORDER BY c.n), array_agg(s.whole ORDER BY c.n), array_agg(distsync_internal.inventory_in_steps(c.part, step) ORDER BY c.n), array_agg(0 ORDER BY c.n), COALESCE(sum(greatest(0, s.whole)), 0)
-		INTO sites, whole, part, own, total FROM c CROSS JOIN LATERAL (SELECT distsync_internal.inventory_in_steps(c.whole, step) AS whole) s;
+		SELECT array_agg(c.site_id ORDER BY c.n), array_agg(s.can ORDER BY c.n), COALESCE(sum(greatest(0, s.can)), 0) INTO sites, can, total FROM c CROSS JOIN LATERAL (SELECT distsync_internal.inventory_in_steps(c.can, step) AS can) s;
 	ELSE
 		FOREACH f IN ARRAY free LOOP
 			CONTINUE WHEN line.site_id IS NOT NULL AND f.site_id <> line.site_id;
-			mine := CASE WHEN line.demand_key IS NULL THEN 0 ELSE distsync_internal.inventory_own(line, f.site_id, granted, inventory_candidates.at) END;
+			-- what its owner says of the line is no demand beside it, also where only a part of it is promised
+			mine := f.free + CASE WHEN line.demand_key IS NULL THEN 0
+				ELSE distsync_internal.inventory_own(ROW(line.ordinal, line.item_id, 1e14, line.site_id, line.demand_key, line.requested_at)::distsync_internal.inventory_line, f.site_id, granted, inventory_candidates.at) END;
 			sites := sites || f.site_id;
-			own := own || mine;
-			mine := COALESCE(div(f.free + mine, step) * step, f.free + mine);
-			whole := whole || mine;
-			part := part || COALESCE(div(f.free, step) * step, f.free);
+			mine := COALESCE(div(mine, step) * step, mine);
+			can := can || mine;
 			total := total + greatest(0, mine);
 		END LOOP;
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_candidates(distsync_internal.inventory_line, jsonb, distsync_internal.inventory_free[], distsync_internal.inventory_grant[], timestamptz, numeric) IS
-	'Sites that may serve a line in the order of rank and code, what each can if it serves the whole line (with what others said of its demand) and if it serves a part, in whole steps (NULL = of any size), how much others said, and the total; base units, or whole kits where parts [[item_id, base units in a kit], ...] are given. free: the rows of the items the line needs.';
+	'Sites that may serve a line in the order of rank and code, how much of it each can, with what others said of its demand, in whole steps (NULL = of any size), and the total; base units, or whole kits where parts [[item_id, base units in a kit], ...] are given. free: the rows of the items the line needs.';
 
 -- inventory_choose does the choice among the candidates of a line. Without rules: a site that can serve it all before several, by rank. With
 -- rules each next site is the first in their order, which is reckoned anew for what is still missing.
-CREATE FUNCTION distsync_internal.inventory_choose(sites bigint[], whole numeric[], part numeric[], quantity numeric, split boolean, rules text[], preferred bigint[]) RETURNS TABLE (n integer, taken numeric)
+CREATE FUNCTION distsync_internal.inventory_choose(sites bigint[], can numeric[], quantity numeric, split boolean, rules text[], preferred bigint[]) RETURNS TABLE (n integer, taken numeric)
 LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	rest numeric := quantity;
 	used integer[] := '{}';
 BEGIN
 	LOOP
-		SELECT c.n, CASE WHEN c.whole >= quantity AND used = '{}' THEN quantity ELSE least(rest, c.part) END INTO n, taken
-		FROM unnest(sites, whole, part) WITH ORDINALITY c(site_id, whole, part, n)
-		WHERE quantity > 0 AND NOT c.n = ANY (used) AND (c.part > 0 OR c.whole >= quantity AND used = '{}')
-		ORDER BY NOT split AND c.whole < quantity, CASE WHEN NOT split AND c.whole < quantity THEN -c.part END,
+		SELECT c.n, least(rest, c.can) INTO n, taken
+		FROM unnest(sites, can) WITH ORDINALITY c(site_id, can, n)
+		WHERE quantity > 0 AND NOT c.n = ANY (used) AND c.can > 0
+		ORDER BY NOT split AND c.can < quantity, CASE WHEN NOT split AND c.can < quantity THEN -c.can END,
 			ARRAY(SELECT CASE r.rule
-					WHEN 'whole' THEN CASE WHEN c.whole >= quantity AND used = '{}' THEN 0 ELSE 1 END
+					WHEN 'whole' THEN CASE WHEN c.can >= quantity AND used = '{}' THEN 0 ELSE 1 END
 					WHEN 'preferred' THEN COALESCE(array_position(preferred, c.site_id), 1000000)
-					WHEN 'fewest_splits' THEN -least(rest, greatest(c.part, CASE WHEN used = '{}' THEN c.whole ELSE 0 END))
-					WHEN 'most_available' THEN -c.part
+					WHEN 'fewest_splits' THEN -least(rest, c.can)
+					WHEN 'most_available' THEN -c.can
 					ELSE c.n END::numeric
 				FROM unnest(rules) WITH ORDINALITY r(rule, n) ORDER BY r.n), c.n
 		LIMIT 1;
@@ -66,7 +65,7 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_choose(bigint[], numeric[], numeric[], numeric, boolean, text[], bigint[]) IS
+COMMENT ON FUNCTION distsync_internal.inventory_choose(bigint[], numeric[], numeric, boolean, text[], bigint[]) IS
 	'Which of the candidates (arrays of equal length, in the order of rank and code) serve a quantity and with how much each: rules whole (one that has it all) | preferred (in the order of preferred) | fewest_splits (who has most of what is missing) | most_available | rank, the first rule before the second. split: several may.';
 
 -- inventory_granted does the grants of one site for a line: of a kit one for each component.
@@ -93,21 +92,36 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_parts(distsync_internal.inventory_line[]) IS '{kit: [[item_id, base units in a kit], ...]} by item id for the kits among lines.';
 
 -- inventory_drop_ship does the promise of what no stock covers where a vendor ships itself: it needs no stock of ours, only its lead time. What is
--- set aside at the site of a vendor is stock that it told of, so that there it does not go beyond that.
-CREATE FUNCTION distsync_internal.inventory_drop_ship(line distsync_internal.inventory_line, quantity numeric, available numeric, company_id bigint, at timestamptz) RETURNS SETOF distsync_internal.inventory_grant
+-- set aside for others is stock, and not in its way; who draws on a share gets no more than that, also there.
+CREATE FUNCTION distsync_internal.inventory_drop_ship(line distsync_internal.inventory_line, quantity numeric, available numeric, budgets jsonb, step numeric, company_id bigint, at timestamptz) RETURNS SETOF distsync_internal.inventory_grant
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
-	SELECT line.ordinal, 'reserved', line.item_id, s.site_id, quantity, available, line.demand_key, line.requested_at, NULL::bigint, NULL::numeric, inventory_drop_ship.at + r.lead_days * interval '24 hours', NULL::timestamptz, 'planned'
+	SELECT line.ordinal, 'reserved', line.item_id, s.site_id, q.most, available, line.demand_key, line.requested_at, NULL::bigint, NULL::numeric, inventory_drop_ship.at + r.lead_days * interval '24 hours', NULL::timestamptz, 'planned'
 	FROM distsync_internal.inventory_sites(line.item_id, line.site_id, inventory_drop_ship.company_id) s JOIN dist.site x ON x.site_id = s.site_id AND x.kind = 'vendor'
 	JOIN dist.item_site r ON r.item_id = line.item_id AND r.site_id = s.site_id AND r.lead_days IS NOT NULL
 	JOIN dist.item i ON i.item_id = line.item_id AND i.status = 'active'
-	WHERE quantity > 0 AND NOT EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = line.item_id AND q.site_id = s.site_id)
-	ORDER BY r.lead_days, s.rank, s.code COLLATE "C" LIMIT 1;
+	CROSS JOIN LATERAL (SELECT distsync_internal.inventory_in_steps(least(quantity, (budgets->>concat_ws(':', line.item_id, 0))::numeric, (budgets->>concat_ws(':', line.item_id, s.site_id))::numeric), step) AS most) q
+	WHERE q.most > 0 ORDER BY q.most < quantity, r.lead_days, s.rank, s.code COLLATE "C" LIMIT 1;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_drop_ship(distsync_internal.inventory_line, numeric, numeric, bigint, timestamptz) IS
-	'A grant of a quantity (base units) for the end of the lead time of a vendor that may serve a line, the quickest, and of those the first by rank and code; no row = there is none. company_id: of the call, NULL = any.';
+COMMENT ON FUNCTION distsync_internal.inventory_drop_ship(distsync_internal.inventory_line, numeric, numeric, jsonb, numeric, bigint, timestamptz) IS
+	'A grant of up to a quantity (base units, in whole steps, NULL = of any size) for the end of the lead time of a vendor that may serve a line: one that may serve all of it, the quickest, and of those the first by rank and code; no row = there is none. budgets: as inventory_within_quotas() says, rests of shares among them; company_id: of the call, NULL = any.';
+
+-- inventory_budgets_less does the taking of a quantity out of budgets.
+CREATE FUNCTION distsync_internal.inventory_budgets_less(budgets jsonb, item_id bigint, site_id bigint, quantity numeric, from_stock boolean) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	of_all text := concat_ws(':', item_id, 0);
+BEGIN
+	IF budgets = '{}' THEN
+		RETURN budgets;
+	END IF;
+	RETURN budgets || (SELECT COALESCE(jsonb_object_agg(u.key, (budgets->>u.key)::numeric - quantity), '{}')
+		FROM unnest(ARRAY[CASE WHEN from_stock OR budgets ? of_all THEN item_id::text END, of_all, concat_ws(':', item_id, site_id)]) u(key) WHERE budgets ? u.key);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_budgets_less(jsonb, bigint, bigint, numeric, boolean) IS 'Budgets of inventory_within_quotas() after a quantity (base units) of an item was promised at a site, from stock or by a vendor who needs none, whose promise takes only from shares.';
 
 -- inventory_allocate does the decision for all lines of a call. Free stock is sorted by item; where each item begins and ends in it is
 -- looked up once.
@@ -132,8 +146,9 @@ DECLARE
 	budget numeric;
 	rest numeric;
 	step numeric;
+	own numeric;
 	vendors boolean := EXISTS (SELECT FROM dist.site v WHERE v.kind = 'vendor');
-	dropped distsync_internal.inventory_grant[];
+	dropped distsync_internal.inventory_grant;
 BEGIN
 	rules := CASE WHEN rules = '{}' THEN '{whole,rank}' ELSE rules END;
 	FOREACH l IN ARRAY CASE WHEN kits = '{}' THEN COALESCE(lines, '{}') ELSE ARRAY(SELECT u FROM unnest(lines) u ORDER BY u.ordinal) END LOOP
@@ -153,7 +168,16 @@ BEGIN
 		c := distsync_internal.inventory_candidates(l, kits->(l.item_id::text), mine, result, inventory_allocate.at, step);
 		c.total := least(c.total, budget);
 		rest := asked;
-		FOR s IN SELECT c.sites[x.n] AS site_id, x.taken, CASE WHEN x.taken = l.quantity AND c.whole[x.n] >= l.quantity THEN c.own[x.n] ELSE 0 END AS own FROM distsync_internal.inventory_choose(c.sites, c.whole, c.part, l.quantity, split, rules, preferred) x LOOP
+		dropped := NULL;
+		-- what may not be split comes from stock or from the vendor
+		IF vendors AND NOT kits ? (l.item_id::text) AND NOT split AND NOT EXISTS (SELECT FROM unnest(c.can) u WHERE least(u, l.quantity) >= asked) THEN
+			SELECT g.* INTO dropped FROM distsync_internal.inventory_drop_ship(l, asked, c.total, budgets, step, (options->>'company_id')::bigint, inventory_allocate.at) g
+			WHERE g.quantity = asked OR NOT EXISTS (SELECT FROM unnest(c.can) u WHERE least(u, l.quantity) > 0);
+		END IF;
+		FOR s IN SELECT c.sites[x.n] AS site_id, x.taken FROM distsync_internal.inventory_choose(c.sites, c.can, CASE WHEN dropped IS NULL THEN l.quantity ELSE 0 END, split, rules, preferred) x LOOP
+			-- by so much others say less of it from now on: of kits that is left to the next call
+			own := CASE WHEN l.demand_key IS NULL OR kits ? (l.item_id::text) THEN 0
+				ELSE distsync_internal.inventory_own(ROW(l.ordinal, l.item_id, s.taken, s.site_id, l.demand_key, l.requested_at)::distsync_internal.inventory_line, s.site_id, result, inventory_allocate.at) END;
 			FOREACH one IN ARRAY distsync_internal.inventory_granted(l, kits->(l.item_id::text), s.site_id, s.taken, c.total) LOOP
 				result := array_append(result, one);
 			END LOOP;
@@ -161,22 +185,21 @@ BEGIN
 				FOR j IN p.first .. p.last LOOP
 					f := free[j];
 					IF f.site_id = s.site_id THEN
-						f.free := f.free - p.quantity + s.own * CASE WHEN kits ? (l.item_id::text) THEN 0 ELSE 1 END;
+						f.free := f.free - p.quantity + own;
 						free[j] := f;
 					END IF;
 				END LOOP;
-				budgets := CASE WHEN budgets ? p.item THEN budgets || jsonb_build_object(p.item, (budgets->>p.item)::numeric - p.quantity) ELSE budgets END;
+				budgets := distsync_internal.inventory_budgets_less(budgets, p.item::bigint, s.site_id, p.quantity, true);
 			END LOOP;
 			rest := rest - s.taken;
 		END LOOP;
-		-- what may not be split comes from stock or from the vendor
-		IF rest > 0 AND vendors AND NOT kits ? (l.item_id::text) AND (split OR rest = asked) THEN
-			dropped := ARRAY(SELECT g FROM distsync_internal.inventory_drop_ship(l, distsync_internal.inventory_in_steps(least(rest, budget - asked + rest), step), c.total, (options->>'company_id')::bigint, inventory_allocate.at) g);
-			FOREACH one IN ARRAY dropped LOOP
-				result := array_append(result, one);
-			END LOOP;
-			budgets := CASE WHEN dropped <> '{}' AND budgets ? l.item_id::text THEN budgets || jsonb_build_object(l.item_id, (budgets->>l.item_id::text)::numeric - dropped[1].quantity) ELSE budgets END;
-			rest := rest - COALESCE(dropped[1].quantity, 0);
+		IF rest > 0 AND vendors AND NOT kits ? (l.item_id::text) AND split THEN
+			SELECT g.* INTO dropped FROM distsync_internal.inventory_drop_ship(l, rest, c.total, budgets, step, (options->>'company_id')::bigint, inventory_allocate.at) g;
+		END IF;
+		IF dropped.quantity > 0 THEN
+			result := array_append(result, dropped);
+			budgets := distsync_internal.inventory_budgets_less(budgets, l.item_id, dropped.site_id, dropped.quantity, false);
+			rest := rest - dropped.quantity;
 		END IF;
 		IF rest > 0 THEN
 			result := array_append(result, ROW(l.ordinal, 'short', l.item_id, l.site_id, rest, c.total, l.demand_key, l.requested_at, NULL, NULL, NULL, NULL, NULL)::distsync_internal.inventory_grant);
@@ -186,4 +209,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_allocate(distsync_internal.inventory_line[], distsync_internal.inventory_free[], jsonb, jsonb, timestamptz) IS
-	'Grants for lines out of free stock: rows for each site that serves a line, and one with outcome short for what is missing; base units. budgets: {item_id: what may be promised of it over all sites}; options: parts (what kits are made of), steps ({ordinal: in which a line is promised at each site}), split (default true: a line may be served by several sites), sourcing (rules), preferred_ids.';
+	'Grants for lines out of free stock: rows for each site that serves a line, and one with outcome short for what is missing; base units. budgets: as inventory_within_quotas() says; options: parts (what kits are made of), steps ({ordinal: in which a line is promised at each site}), split (default true: a line may be served by several sites), sourcing (rules), preferred_ids.';
