@@ -16,7 +16,7 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/proof_input.o src/pricing/proof_line.o src/pricing/proof.o \
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
 OBJS_inventory = src/inventory/read.o src/inventory/step.o src/inventory/calendar.o src/inventory/atp.o src/inventory/timeline.o src/inventory/event_table.o src/inventory/event_read.o src/inventory/event_code.o src/inventory/event_dedupe.o src/inventory/event_stream.o src/inventory/event_flight.o src/inventory/event_named.o src/inventory/event_line.o src/inventory/event_transit.o src/inventory/event_pool.o src/inventory/event_post.o src/inventory/event_take.o src/inventory/pool.o src/inventory/command.o src/inventory/said.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/slot.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve_refuse.o src/inventory/reserve_demand.o src/inventory/reserve_lines.o src/inventory/reserve.o src/inventory/hold_ask.o src/inventory/hold_judge.o src/inventory/hold_write.o src/inventory/hold.o
-OBJS_credit =
+OBJS_credit = src/credit/rule.o src/credit/book.o src/credit/day.o src/credit/party.o src/credit/account.o src/credit/due.o src/credit/measure.o src/credit/judge.o src/credit/decide.o src/credit/tell.o src/credit/option.o src/credit/ask.o
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
 OBJS_inbox = src/inbox/scan.o
@@ -72,7 +72,7 @@ REGRESS_reconcile = reconcile_stock reconcile_price
 REGRESS_ops = ops_watch ops_verify ops_schedule
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_reconcile) $(REGRESS_ops)
-ISOLATION = credit_payments credit_race order_commitment price_publish price_feed inventory_demand inventory_holds inventory_last_unit inventory_month_end inventory_slots inventory_expiry inventory_shortfall inventory_reversal inventory_supply inventory_inbound inventory_sweep inventory_take_over inventory_writers inventory_quota_restore inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals
+ISOLATION = credit_payments credit_race credit_rules order_commitment price_publish price_feed inventory_demand inventory_holds inventory_last_unit inventory_month_end inventory_slots inventory_expiry inventory_shortfall inventory_reversal inventory_supply inventory_inbound inventory_sweep inventory_take_over inventory_writers inventory_quota_restore inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * codes.c
- *		Whether what a backend remembers of small tables of codes (sites, states
- *		of stock, systems, owners) is current: the row of dist.epoch that whoever
- *		changes one of them moves, under the snapshot of this moment.
+ *		Whether what a backend remembers of small tables (codes: sites, states
+ *		of stock, systems, owners; rules of credit) is current: the row of
+ *		dist.epoch that whoever changes one of them moves, under the snapshot of
+ *		this moment.
  *
  * Who remembers something keeps the number with it, and looks it up only under
  * the same number. That is exact: a change and its move are one commit, and
@@ -36,36 +37,32 @@ static DsTable epoch_table = {
 	.columns = {"domain", "n"},
 };
 
-/* where the row was seen last, and in which table; any other row may be there by now */
-static ItemPointerData place;
-static Oid place_of = InvalidOid;
-
-/* find_row does the finding of the row: where it was seen last, or by the index. */
+/* find_row does the finding of the row: where it was seen last, or by the index. Any other row may be there by now. */
 static bool
-find_row(DsReader *reader)
+find_row(DsReader *reader, DsCodesRow *row)
 {
 	Datum key;
 
-	if (place_of == epoch_table.relid && ds_reader_at(reader, &place) &&
-		ds_reader_text_is(reader, E_DOMAIN, "codes"))
+	if (row->place_of == epoch_table.relid && ds_reader_at(reader, &row->place) &&
+		ds_reader_text_is(reader, E_DOMAIN, row->domain))
 		return true;
-	key = CStringGetTextDatum("codes");
+	key = CStringGetTextDatum(row->domain);
 	ds_reader_seek(reader, &key, 1);
 	if (!ds_reader_next(reader))
 		return false;
-	place = reader->slot->tts_tid;
-	place_of = epoch_table.relid;
+	row->place = reader->slot->tts_tid;
+	row->place_of = epoch_table.relid;
 	return true;
 }
 
-/* ds_codes_epoch does the number of this moment; DS_CODES_UNKNOWN: there is none that could be relied upon. */
+/* ds_codes_epoch_of does the number of a domain of this moment; DS_CODES_UNKNOWN: there is none that could be relied upon. */
 int64
-ds_codes_epoch(void)
+ds_codes_epoch_of(DsCodesRow *domain)
 {
 	DsReader *reader = ds_reader_open(&epoch_table);
 	int64 n = DS_CODES_UNKNOWN;
 
-	if (reader->relation != NULL && !IsolationIsSerializable() && find_row(reader))
+	if (reader->relation != NULL && !IsolationIsSerializable() && find_row(reader, domain))
 	{
 		HeapTuple row = ExecFetchSlotHeapTuple(reader->slot, false, NULL);
 
@@ -74,4 +71,13 @@ ds_codes_epoch(void)
 	}
 	ds_reader_close(reader);
 	return n;
+}
+
+/* ds_codes_epoch does the same for the domain of codes. */
+int64
+ds_codes_epoch(void)
+{
+	static DsCodesRow codes = {.domain = "codes"};
+
+	return ds_codes_epoch_of(&codes);
 }

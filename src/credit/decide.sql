@@ -6,15 +6,15 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (
-	SELECT COALESCE(jsonb_agg(x.reason ORDER BY x.place), '[]')
-	FROM (SELECT 1 AS place, jsonb_build_object('rule', 'account_status', 'account', a.code, 'status', a.status, 'reason', a.status_reason) AS reason
-		  FROM dist.credit_account a WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_forced.account_id)) AND a.status <> 'open'
+	SELECT COALESCE(jsonb_agg(x.reason ORDER BY x.place, x.placed_at, x.reason), '[]')
+	FROM (SELECT c.place, NULL::timestamptz AS placed_at, jsonb_build_object('rule', 'account_status', 'account', a.code, 'status', a.status, 'reason', a.status_reason) AS reason
+		  FROM unnest(distsync_internal.credit_chain(credit_forced.account_id)) WITH ORDINALITY c(id, place) JOIN dist.credit_account a ON a.account_id = c.id WHERE a.status <> 'open'
 		  UNION ALL
-		  SELECT 2, jsonb_build_object('rule', h.kind || '_hold', 'owner', h.owner, 'placed_at', h.placed_at, 'placed_by', h.placed_by, 'reasons', h.reasons)
+		  SELECT 1000, h.placed_at, jsonb_build_object('rule', h.kind || '_hold', 'owner', h.owner, 'placed_at', h.placed_at, 'placed_by', h.placed_by, 'reasons', h.reasons)
 		  FROM dist.hold h WHERE h.order_id = credit_forced.order_id AND h.released_at IS NULL AND (h.kind <> 'auto' OR h.owner <> 'credit')) x);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_forced(bigint, bigint) IS 'Reasons that no payment lifts: accounts of the tree that are blocked or closed, forced and manual holds of an order.';
+COMMENT ON FUNCTION distsync_internal.credit_forced(bigint, bigint) IS 'Reasons that no payment lifts: accounts of the tree that are blocked or closed, forced and manual holds of an order; leaf first, oldest hold first.';
 
 -- credit_cure does the rounding up of a payment to what can be paid.
 CREATE FUNCTION distsync_internal.credit_cure(pay numeric, currency text) RETURNS numeric
@@ -51,13 +51,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_limits(bigint, numeric, timestamptz) IS
 	'Pictures of an account and those above it, the limits that an amount passes, the account with the least headroom, next instant at which a limit begins or ends.';
 
--- credit_decide does the decision whether an amount more is within what an account may owe, with every reason against it.
-CREATE FUNCTION distsync_internal.credit_decide(account_id bigint, amount numeric, ctx jsonb DEFAULT '{}') RETURNS jsonb
+-- credit_decide_whole does the decision whether an amount more is within what an account may owe, with every reason against it.
+CREATE FUNCTION distsync_internal.credit_decide_whole(account_id bigint, amount numeric, ctx jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	at timestamptz := COALESCE((ctx ->> 'at')::timestamptz, statement_timestamp());
 	own record;
-	forced jsonb := distsync_internal.credit_forced(credit_decide.account_id, (ctx ->> 'order_id')::bigint);
+	forced jsonb := distsync_internal.credit_forced(credit_decide_whole.account_id, (ctx ->> 'order_id')::bigint);
 	rules jsonb;
 	failing jsonb;
 	reasons jsonb;
@@ -66,11 +66,11 @@ DECLARE
 	prepaid boolean := amount > 0 AND COALESCE((ctx ->> 'deposit')::numeric, 0) >= amount;
 	cure numeric;
 BEGIN
-	SELECT * INTO own FROM distsync_internal.credit_limits(credit_decide.account_id, credit_decide.amount, at);
+	SELECT * INTO own FROM distsync_internal.credit_limits(credit_decide_whole.account_id, credit_decide_whole.amount, at);
 	SELECT COALESCE(jsonb_agg(jsonb_build_object('rule', r.type, 'code', r.code, 'action', r.action, 'failed', r.failed, 'value', r.value, 'threshold', r.threshold,
 			'currency', r.currency, 'pay', r.pay) ORDER BY r.code), '[]'), min(r.changes_at), min(r.code) FILTER (WHERE r.action = 'release' AND NOT r.failed)
 	INTO rules, valid_until, releasing
-	FROM distsync_internal.credit_rule_results(credit_decide.account_id, credit_decide.amount, at, ctx) r;
+	FROM distsync_internal.credit_rule_results(credit_decide_whole.account_id, credit_decide_whole.amount, at, ctx) r;
 	SELECT COALESCE(jsonb_agg(r - 'failed' - 'action'), '[]') INTO failing FROM jsonb_array_elements(rules) r WHERE (r ->> 'failed')::boolean AND r ->> 'action' = 'block';
 	IF prepaid OR releasing IS NOT NULL THEN
 		reasons := forced;
@@ -86,8 +86,14 @@ BEGIN
 		'passed_by', CASE WHEN prepaid THEN 'prepaid' ELSE releasing END, 'cure', cure, 'valid_until', least(valid_until, own.changes_at), 'as_of', at);
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.credit_decide_whole(bigint, numeric, jsonb) IS
+	'Decides in SQL, as a read, whether an account may take an amount more (its currency): outcome approved | held, reasons, warnings, terms of exposure of the binding account and their total, limit and headroom (null unlimited), cure (the payment that lifts it, null = none does), valid_until. ctx: at, customer_id, order_id, deposit, payment_terms.';
+
+-- credit_decide does the same, in C where it can: the tests hold both against each other.
+CREATE FUNCTION distsync_internal.credit_decide(account_id bigint, amount numeric, ctx jsonb DEFAULT '{}') RETURNS jsonb
+AS 'MODULE_PATHNAME', 'ds_sql_credit_decide' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync_internal.credit_decide(bigint, numeric, jsonb) IS
-	'Decides, as a read, whether an account may take an amount more (its currency): outcome approved | held, reasons, warnings, terms of exposure of the binding account and their total, limit and headroom (null unlimited), cure (the payment that lifts it, null = none does), valid_until. ctx: at, customer_id, order_id, deposit, payment_terms.';
+	'Decides, as a read, whether an account may take an amount more: arguments and answer as credit_decide_whole(), which is asked for what takes more than a few look-ups (rules in other currencies, orders with holds of others, serializable transactions, a rule changed in this transaction).';
 
 -- credit_record does the keeping of a decision with the inputs it was made from, so that it can be proved again.
 CREATE FUNCTION distsync_internal.credit_record(account_id bigint, order_id bigint, verb text, outcome text, decision jsonb) RETURNS bigint

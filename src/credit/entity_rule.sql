@@ -80,8 +80,7 @@ BEGIN
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN changed THEN 'applied' ELSE 'unchanged' END, d -> 'doc' ->> 'code');
 	END LOOP;
 	IF any_changed THEN
-		PERFORM distsync_internal.base_touch_epoch('credit', 0);
-		-- leaves before roots, by id among equals: the order of all locks on accounts
+		-- leaves before roots, by id among equals: the order of all locks on accounts; that of the epoch, which each change of a rule took, comes before
 		PERFORM distsync_internal.credit_lock(ARRAY(SELECT DISTINCT h.account_id FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL));
 		UPDATE dist.credit_account a SET due_at = clock_timestamp() WHERE a.account_id IN (SELECT h.account_id FROM dist.hold h WHERE h.released_at IS NULL);
 		PERFORM distsync_internal.credit_wake();

@@ -132,3 +132,26 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_rule_results(bigint, numeric, timestamptz, jsonb) IS
 	'Every rule that speaks for an account: its number beside its threshold (NULL threshold = 0), whether it fails, the payment that cures it, the instant at which time alone can change it. ctx: customer_id (sold-to), payment_terms.';
+
+-- credit_rules_changed does the moving of the epoch of credit: what backends remember of rules, groups and companies is old.
+CREATE FUNCTION distsync_internal.credit_rules_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.base_touch_epoch('credit', 0);
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_rules_changed() IS 'Statement trigger: what backends remember of credit rules, party groups and companies is old.';
+
+-- credit_triggers does the setting of that trigger; part of setup().
+CREATE FUNCTION distsync_internal.credit_triggers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	CREATE OR REPLACE TRIGGER credit_rule_epoch_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.credit_rule FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
+	CREATE OR REPLACE TRIGGER party_group_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.party_group FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
+	CREATE OR REPLACE TRIGGER company_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.company FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_triggers() IS 'Part of setup(): the triggers by which backends learn that rules of credit, groups or companies have changed.';
+
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('trigger', 'credit', 75, 'distsync_internal.credit_triggers');

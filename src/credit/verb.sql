@@ -62,19 +62,53 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_answer(text, numeric, text, jsonb) IS 'credit_decide() for a customer code, with customer, known_at and account_id; outcome no_account where nothing carries him. Errors: SD001, SD002, SD003, SD005 company not named.';
 
--- credit does the answer to "may this customer have that much more": a read.
-CREATE FUNCTION distsync.credit(customer text, amount numeric DEFAULT 0, currency text DEFAULT NULL, options jsonb DEFAULT '{}')
-RETURNS TABLE (outcome text, account text, currency text, credit_limit numeric, exposure numeric, headroom numeric, reasons jsonb, cure numeric, valid_until timestamptz,
-	as_of timestamptz, known_at timestamptz, detail jsonb)
-LANGUAGE sql STABLE ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+-- credit_row is the answer of credit().
+CREATE TYPE distsync_internal.credit_row AS (
+	outcome		text,
+	account		text,
+	currency	text,
+	credit_limit	numeric,
+	exposure	numeric,
+	headroom	numeric,
+	reasons		jsonb,
+	cure		numeric,
+	valid_until	timestamptz,
+	as_of		timestamptz,
+	known_at	timestamptz,
+	detail		jsonb
+);
+COMMENT ON TYPE distsync_internal.credit_row IS 'Answer of credit(): outcome approved | held | no_account; account that binds, its currency, limit (NULL unlimited), exposure and headroom; reasons against it; cure: the payment that lifts them (NULL = none does); valid_until: first instant at which time alone changes the answer; as_of: instant asked; known_at: when it was read; detail: terms of exposure, accounts of the tree, warnings, amount, passed_by.';
+
+-- credit_row does the row of a decision.
+CREATE FUNCTION distsync_internal.credit_row(d jsonb) RETURNS distsync_internal.credit_row
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	answer distsync_internal.credit_row;
+BEGIN
 	SELECT d ->> 'outcome', d ->> 'account', d ->> 'currency', m.credit_limit, m.total, m.headroom, d -> 'reasons', m.cure,
 		(d ->> 'valid_until')::timestamptz, (d ->> 'as_of')::timestamptz, (d ->> 'known_at')::timestamptz,
 		jsonb_strip_nulls(jsonb_build_object('terms', d -> 'exposure', 'accounts', d -> 'accounts', 'warnings', d -> 'warnings', 'amount', d -> 'amount', 'passed_by', d -> 'passed_by'))
-	FROM distsync_internal.credit_answer($1, $2, $3, $4) AS d
-	CROSS JOIN LATERAL (SELECT round(x.l, greatest(min_scale(x.l), 2)) AS credit_limit, round(x.t, greatest(min_scale(x.t), 2)) AS total, round(x.h, greatest(min_scale(x.h), 2)) AS headroom,
+	INTO answer
+	FROM (SELECT round(x.l, greatest(min_scale(x.l), 2)) AS credit_limit, round(x.t, greatest(min_scale(x.t), 2)) AS total, round(x.h, greatest(min_scale(x.h), 2)) AS headroom,
 		round(x.c, greatest(min_scale(x.c), 2)) AS cure
-		FROM (SELECT (d ->> 'limit')::numeric AS l, (d ->> 'total')::numeric AS t, (d ->> 'headroom')::numeric AS h, (d ->> 'cure')::numeric AS c) x) AS m
+		FROM (SELECT (d ->> 'limit')::numeric AS l, (d ->> 'total')::numeric AS t, (d ->> 'headroom')::numeric AS h, (d ->> 'cure')::numeric AS c) x) AS m;
+	RETURN answer;
+END
 $$;
+COMMENT ON FUNCTION distsync_internal.credit_row(jsonb) IS 'The row of credit() of what credit_answer() says.';
+
+-- credit_whole does the answer of credit() from everything that is known.
+CREATE FUNCTION distsync_internal.credit_whole(customer text, amount numeric, currency text, options jsonb) RETURNS distsync_internal.credit_row
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN distsync_internal.credit_row(distsync_internal.credit_answer(credit_whole.customer, credit_whole.amount, credit_whole.currency, credit_whole.options));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_whole(text, numeric, text, jsonb) IS 'The answer of credit(), which asks it what a few look-ups cannot answer. Same arguments, same errors.';
+
+-- credit does the answer to "may this customer have that much more": a read.
+CREATE FUNCTION distsync.credit(customer text, amount numeric DEFAULT 0, currency text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS distsync_internal.credit_row
+AS 'MODULE_PATHNAME', 'ds_sql_credit' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.credit(text, numeric, text, jsonb) IS
 	'May a customer owe an amount more? One row: outcome approved | held | no_account (nothing limits him); account that binds (the one with the least headroom in its tree), its limit (NULL unlimited, 0 none), exposure and headroom in its currency, every reason against it, cure = the payment that lifts them (NULL none does), valid_until = first instant at which time alone can change it. amount is gross, in currency (NULL = the account''s). Options: company (needed where there are several and accounts are by company), job, segment, at, source. Reads only. Errors: SD001 unknown code, SD002 amount or option, SD003 no rate, SD005 no customer, or company not named.';
 

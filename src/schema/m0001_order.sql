@@ -374,6 +374,7 @@ CREATE TABLE dist.credit_rule (
 	CONSTRAINT credit_rule_type_chk CHECK (type IN ('limit_share', 'overdue_amount', 'overdue_share', 'oldest_item', 'dunning_level', 'order_amount', 'terms_change', 'limit_expired', 'review_due', 'customer_status')),
 	CONSTRAINT credit_rule_chk CHECK (scope_kind IN ('customer', 'group', 'all') AND action IN ('block', 'warn', 'exclude', 'release') AND (threshold IS NULL OR threshold < 'NaN') AND grace_days >= 0 AND NOT isempty(valid))
 );
+CREATE INDEX credit_rule_scope_idx ON dist.credit_rule (scope_kind, scope_key);
 
 -- dist.hold: why an order may not go on. Automatic holds are lifted by the rules, forced and manual ones only by people.
 CREATE TABLE dist.hold (

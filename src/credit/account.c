@@ -1,0 +1,294 @@
+/*-------------------------------------------------------------------------
+ *
+ * account.c
+ *		Credit accounts: the row with its terms of exposure, its limit, and
+ *		those above it.
+ *
+ * Process: any backend. Locks: AccessShareLock on what is read. Memory: the
+ * caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "credit/credit.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "base/compat.h"
+#include "base/reader.h"
+
+enum
+{
+	A_ID,
+	A_CODE,
+	A_CUSTOMER,
+	A_COMPANY,
+	A_PARENT,
+	A_CURRENCY,
+	A_STATUS,
+	A_REASON,
+	A_RECEIVABLE,
+	A_UNBILLED,
+	A_OPEN_ORDERS,
+	A_UNAPPLIED,
+	A_DEPOSITS,
+	A_CREDITS,
+	A_DISPUTED,
+	A_DUNNING,
+	A_REVIEW,
+	A_EXCLUDE,
+	A_LATE_ON,
+	A_LATE,
+	A_LATE_DISPUTED,
+	A_OLDEST,
+	A_NEXT
+};
+
+#define ACCOUNT_COLUMNS                                                                            \
+	{                                                                                              \
+		"account_id", "code", "customer_id", "company_id", "parent_id", "currency", "status",      \
+			"status_reason", "receivable", "unbilled", "open_orders", "unapplied", "deposits",     \
+			"credits", "disputed", "dunning_level", "review_on", "exclude_disputed", "late_on",    \
+			"late_amount", "late_disputed", "oldest_due_on", "next_due_on"                         \
+	}
+
+static DsTable account_table = {
+	.name = "credit_account",
+	.index = "credit_account_pk",
+	.keys = {"account_id"},
+	.columns = ACCOUNT_COLUMNS,
+};
+
+static DsTable customer_table = {
+	.name = "credit_account",
+	.index = "credit_account_customer_uq",
+	.keys = {"customer_id", "company_id", "segment"},
+	.columns = ACCOUNT_COLUMNS,
+};
+
+enum
+{
+	L_KIND,
+	L_AMOUNT,
+	L_VALID
+};
+
+static DsTable limit_table = {
+	.name = "credit_limit",
+	.index = "credit_limit_account_idx",
+	.keys = {"account_id"},
+	.columns = {"kind", "amount", "valid"},
+};
+
+const char *const ds_credit_term_words[DS_CREDIT_TERMS] = {
+	"receivable", "unbilled", "open_orders", "unapplied", "deposits", "credits", "disputed"};
+
+/* day does a day of a column, DATEVAL_NOEND for null. */
+static DateADT
+day(const DsReader *reader, int column)
+{
+	return reader->nulls[column] ? DATEVAL_NOEND : DatumGetDateADT(reader->values[column]);
+}
+
+/* number does the copying of a number of a column. */
+static Numeric
+number(const DsReader *reader, int column)
+{
+	return DatumGetNumericCopy(reader->values[column]);
+}
+
+/* take_terms does the reading of the terms of exposure, with their signs, and their sum. */
+static void
+take_terms(const DsReader *reader, DsCreditAccount *account)
+{
+	int i;
+
+	for (i = 0; i < DS_CREDIT_TERMS; i++)
+	{
+		Numeric term = number(reader, A_RECEIVABLE + i);
+
+		if (A_RECEIVABLE + i == A_DISPUTED)
+			account->disputed = DatumGetBool(DirectFunctionCall2(
+				numeric_ne, NumericGetDatum(term), NumericGetDatum(int64_to_numeric(0))));
+		if (A_RECEIVABLE + i == A_DISPUTED && !account->exclude_disputed)
+			term = int64_to_numeric(0);
+		else if (A_RECEIVABLE + i >= A_UNAPPLIED)
+			term = DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(term)));
+		account->terms[i] = term;
+		account->exposure = i == 0 ? term : DS_CREDIT_OP(numeric_add, account->exposure, term);
+	}
+}
+
+/* take does the copying of an account that was read. */
+static void
+take(const DsReader *reader, DsCreditAccount *account)
+{
+	account->account_id = DatumGetInt64(reader->values[A_ID]);
+	account->customer_id = DatumGetInt64(reader->values[A_CUSTOMER]);
+	account->company_id = DatumGetInt64(reader->values[A_COMPANY]);
+	account->parent_id = reader->nulls[A_PARENT] ? 0 : DatumGetInt64(reader->values[A_PARENT]);
+	account->code = TextDatumGetCString(reader->values[A_CODE]);
+	account->currency = TextDatumGetCString(reader->values[A_CURRENCY]);
+	account->open = ds_reader_text_is(reader, A_STATUS, "open");
+	account->status = account->open ? NULL : TextDatumGetCString(reader->values[A_STATUS]);
+	account->status_reason =
+		reader->nulls[A_REASON] ? NULL : TextDatumGetCString(reader->values[A_REASON]);
+	account->exclude_disputed = DatumGetBool(reader->values[A_EXCLUDE]);
+	account->dunning_level = DatumGetInt16(reader->values[A_DUNNING]);
+	account->review_on = day(reader, A_REVIEW);
+	account->late_on = DatumGetDateADT(reader->values[A_LATE_ON]);
+	account->late_amount = number(reader, A_LATE);
+	account->late_disputed = number(reader, A_LATE_DISPUTED);
+	account->oldest_due_on = day(reader, A_OLDEST);
+	account->next_due_on = day(reader, A_NEXT);
+	take_terms(reader, account);
+}
+
+/* ds_credit_account does the look-up of an account by its number. */
+bool
+ds_credit_account(int64 account_id, DsCreditAccount *account)
+{
+	DsReader *reader = ds_reader_open(&account_table);
+	Datum key = Int64GetDatum(account_id);
+	bool found = ds_reader_find(reader, &key);
+
+	if (found)
+		take(reader, account);
+	ds_reader_close(reader);
+	return found;
+}
+
+/*
+ * ds_credit_account_of does the look-up of the account of a party: the one of
+ * the company (0 = none is known) before the one for all, that of the segment
+ * before the general one.
+ */
+bool
+ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment,
+					 DsCreditAccount *account)
+{
+	DsReader *reader = ds_reader_open(&customer_table);
+	Datum general = PointerGetDatum(cstring_to_text_with_len("", 0));
+	Datum own = segment[0] == '\0' ? general : CStringGetTextDatum(segment);
+	int64 companies[2] = {company_id, 0};
+	bool found = false;
+	int i;
+
+	for (i = company_id == 0 ? 1 : 0; !found && i < 2; i++)
+	{
+		Datum keys[3] = {Int64GetDatum(customer_id), Int64GetDatum(companies[i]), own};
+
+		found = ds_reader_find(reader, keys);
+		keys[2] = general;
+		if (!found && own != general)
+			found = ds_reader_find(reader, keys);
+	}
+	if (found)
+		take(reader, account);
+	ds_reader_close(reader);
+	return found;
+}
+
+/* What the limits of an account add up to. */
+typedef struct Limits
+{
+	bool based;		 /* there is one to start from, valid or not */
+	bool unlimited;	 /* one that is valid */
+	bool base;		 /* there is a base limit */
+	bool base_valid; /* that is valid */
+	Numeric greatest;
+	Numeric more;
+	TimestampTz changes_at;
+} Limits;
+
+/* add_limit does the counting of a limit that was read. False: it is not understood. */
+static bool
+add_limit(const DsReader *reader, TimestampTz at, Limits *limits)
+{
+	bool base = ds_reader_text_is(reader, L_KIND, "base");
+	bool starts = base || ds_reader_text_is(reader, L_KIND, "insured");
+	DsCreditPeriod period;
+	bool valid;
+
+	if (!ds_credit_period(reader->values[L_VALID], &period))
+		return false;
+	valid = ds_credit_within(&period, at);
+	limits->changes_at = ds_credit_earlier(limits->changes_at, ds_credit_turn(&period, at));
+	limits->based |= starts;
+	limits->base |= base;
+	limits->base_valid |= base && valid;
+	if (!valid)
+		return true;
+	if (reader->nulls[L_AMOUNT])
+		limits->unlimited = true;
+	else
+	{
+		Numeric amount = number(reader, L_AMOUNT);
+		Numeric *sum = starts ? &limits->greatest : &limits->more;
+
+		*sum = *sum == NULL ? amount
+							: DS_CREDIT_OP(starts ? numeric_larger : numeric_add, *sum, amount);
+	}
+	return true;
+}
+
+/* read_limit does the reckoning of the limit of an account at an instant. */
+static bool
+read_limit(DsReader *reader, DsCreditAccount *account, TimestampTz at)
+{
+	Limits limits = {.changes_at = DS_CREDIT_NEVER};
+	Datum key = Int64GetDatum(account->account_id);
+	bool fits = true;
+
+	ds_reader_seek(reader, &key, 1);
+	while (fits && ds_reader_next(reader))
+		fits = add_limit(reader, at, &limits);
+	account->limit_ended = limits.base && !limits.base_valid;
+	account->changes_at = limits.changes_at;
+	account->limit = NULL;
+	account->headroom = NULL;
+	if (fits && limits.based && !limits.unlimited)
+	{
+		Numeric none = int64_to_numeric(0);
+
+		account->limit = DS_CREDIT_OP(numeric_add, limits.greatest == NULL ? none : limits.greatest,
+									  limits.more == NULL ? none : limits.more);
+		account->headroom = DS_CREDIT_OP(numeric_sub, account->limit, account->exposure);
+	}
+	return fits;
+}
+
+/* is_less does the question whether there is less headroom; unlimited is most. */
+static bool
+is_less(Numeric a, Numeric b)
+{
+	return a != NULL &&
+		   (b == NULL ||
+			DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(a), NumericGetDatum(b))));
+}
+
+/*
+ * ds_credit_complete does the reading of the limit of the account that is
+ * there and of all accounts above it, and finds the one that binds. False:
+ * there are too many, or an account stands above itself.
+ */
+bool
+ds_credit_complete(DsCreditAnswer *answer, TimestampTz at)
+{
+	DsReader *limits = ds_reader_open(&limit_table);
+	bool fits = read_limit(limits, &answer->levels[0], at);
+	int n = 1;
+
+	answer->binding = 0;
+	for (; fits && answer->levels[n - 1].parent_id != 0; n++)
+	{
+		fits = n < DS_CREDIT_LEVELS &&
+			   ds_credit_account(answer->levels[n - 1].parent_id, &answer->levels[n]) &&
+			   read_limit(limits, &answer->levels[n], at);
+		if (fits && is_less(answer->levels[n].headroom, answer->levels[answer->binding].headroom))
+			answer->binding = n;
+	}
+	answer->nlevels = n;
+	ds_reader_close(limits);
+	return fits;
+}
