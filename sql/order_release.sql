@@ -1,0 +1,68 @@
+-- Orders that are held and go on: by whom, whose holds, where to, and what a deposit of whom lets pass.
+\set SHOW_CONTEXT never
+SET client_min_messages = warning;
+\o /dev/null
+CREATE EXTENSION IF NOT EXISTS distsync;
+SELECT distsync.setup();
+SET timezone = 'UTC';
+INSERT INTO sync.system (code, kind) VALUES ('OL-ERP', 'erp');
+INSERT INTO sync.ownership (domain, company, system) VALUES ('order', 'OL', 'OL-ERP'), ('order', 'OLN', 'distsync');
+SELECT distsync.apply_all('currency', '[{"currency":"USD"},{"currency":"EUR"}]', 'OL-ERP');
+SELECT distsync.apply('unit', '{"unit":"EA"}', 'OL-ERP');
+SELECT distsync.apply_all('company', '[{"code":"OL","name":"Release","currency":"USD"},{"code":"OLN","name":"Native","currency":"USD"}]', 'OL-ERP');
+SELECT distsync.apply_all('party', '[{"code":"OL-C","name":"Customer","currency":"USD"},{"code":"OL-D","name":"Another","currency":"USD"},{"code":"OL-N","name":"of the native company","currency":"USD"}]', 'OL-ERP');
+SELECT distsync.apply_all('site', '[{"code":"OL-W","name":"w","company":"OL"},{"code":"OL-WN","name":"w","company":"OLN"}]', 'OL-ERP');
+SELECT distsync.apply('item', '{"sku":"OL-A","name":"A","base_unit":"EA"}', 'OL-ERP');
+SELECT distsync.apply_all('agreement', '[{"code":"OL-LIST","slot":"list","company":"OL","currency":"USD","valid_from":"2020-01-01","assignments":[{"who_kind":"all"}],"publish":true,"rates":[{"what":"OL-A","value":"10"}]},
+	{"code":"OLN-LIST","slot":"list","company":"OLN","currency":"USD","valid_from":"2020-01-01","assignments":[{"who_kind":"all"}],"publish":true,"rates":[{"what":"OL-A","value":"10"}]}]', 'OL-ERP');
+SELECT distsync.apply_all('credit_account', '[{"code":"OL-C","customer":"OL-C","company":"OL","limit":100},{"code":"OL-D","customer":"OL-D","company":"OL","limit":100},{"code":"OL-N","customer":"OL-N","company":"OLN","limit":100}]', 'OL-ERP');
+SELECT distsync.apply_all('stock_event', '[{"event_id":"ol-1","kind":"receive","sku":"OL-A","site":"OL-W","quantity":1000,"event_at":"2026-01-01T00:00:00Z"},{"event_id":"ol-2","kind":"receive","sku":"OL-A","site":"OL-WN","quantity":1000,"event_at":"2026-01-01T00:00:00Z"}]', 'OL-ERP');
+CREATE FUNCTION pg_temp.try(number text, quantity numeric, more jsonb DEFAULT '{}') RETURNS TABLE (state text, credit text, rules jsonb) LANGUAGE sql AS $$
+	SELECT s.state, s.credit_state, jsonb_path_query_array(s.reasons, '$[*].rule')
+	FROM distsync.submit_order(jsonb_build_object('company', 'OL', 'customer', 'OL-C', 'order_number', number, 'lines', jsonb_build_array(jsonb_build_object('item', 'OL-A', 'quantity', quantity))) || more) s $$;
+CREATE TEMP VIEW live AS SELECT order_number, kind, owner, amount FROM dist.hold WHERE released_at IS NULL AND order_number LIKE 'L%' ORDER BY 1, 2, 3;
+CREATE TEMP VIEW acct AS SELECT code, open_orders, held_demand FROM dist.credit_account WHERE code LIKE 'OL-%' ORDER BY 1;
+CREATE TEMP VIEW wrong AS SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
+	UNION ALL SELECT * FROM distsync_internal.credit_verify_releases()) v;
+\o
+-- a forced hold is lifted on somebody's authority only, also where credit would allow the order
+SELECT * FROM pg_temp.try('L1', 3);
+SELECT r ->> 'state' AS state FROM distsync.hold_order('L1', 'court order', '{"company":"OL","kind":"forced","owner":"legal"}') r;
+SELECT distsync.release_order('L1', 'he asked for it', '{"company":"OL"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM live;
+-- holds of other owners stay, and the order with them; each ends his own
+SELECT r ->> 'state' AS state FROM distsync.hold_order('L1', 'looks odd', '{"company":"OL","owner":"fraud"}') r;
+SELECT distsync.release_order('L1', 'which?', '{"company":"OL","authority":"cfo"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order('L1', 'not mine', '{"company":"OL","owner":"pricing"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r - 'correlation_id' FROM distsync.release_order('L1', 'is a good one', '{"company":"OL","owner":"fraud"}') r;
+SELECT * FROM live;
+SELECT r - 'correlation_id' FROM distsync.release_order('L1', 'court lifted it', '{"company":"OL","owner":"legal","authority":"counsel"}') r;
+SELECT * FROM live;
+SELECT * FROM acct WHERE code = 'OL-C';
+-- the same the other way round: what carries the amount ends first, the amount stays with the order
+SELECT r ->> 'state' AS state FROM distsync.hold_order('L1', 'court order', '{"company":"OL","kind":"forced","owner":"legal"}') r;
+SELECT r ->> 'state' AS state FROM distsync.hold_order('L1', 'looks odd', '{"company":"OL","owner":"fraud"}') r;
+SELECT r - 'correlation_id' FROM distsync.release_order('L1', 'court lifted it', '{"company":"OL","owner":"legal","authority":"counsel"}') r;
+SELECT * FROM live;
+SELECT * FROM acct WHERE code = 'OL-C';
+-- another owner's authority is none over credit: what does not fit then waits for credit, and goes on by itself
+SELECT * FROM pg_temp.try('L2', 9);
+SELECT r - 'correlation_id' FROM distsync.release_order('L1', 'is a good one', '{"company":"OL","owner":"fraud","authority":"fraud desk"}') r;
+SELECT * FROM live;
+SELECT * FROM acct WHERE code = 'OL-C';
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"OL-C","limit":120}', 'OL-ERP');
+SELECT order_number, state, credit_state, exposure_amount FROM dist.sales_order WHERE order_number IN ('L1', 'L2') ORDER BY 1;
+-- a price that people look at, on an order that does not fit: pricing lets go of its hold, credit keeps its own
+SELECT * FROM pg_temp.try('L3', 5, '{"policy":{"price_mismatch":"hold"},"lines":[{"item":"OL-A","quantity":5,"expected_price":9}]}');
+SELECT r - 'correlation_id' FROM distsync.release_order('L3', 'price agreed', '{"company":"OL"}') r;
+SELECT * FROM live;
+SELECT distsync.release_order('L3', 'please', '{"company":"OL"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r - 'correlation_id' FROM distsync.release_order('L3', 'please', '{"company":"OL","authority":"cfo"}') r;
+SELECT event_type, body -> 'reasons' -> 0 ->> 'rule' AS rule FROM sync.outbox WHERE entity_key = 'OL/L3' ORDER BY outbox_id;
+SELECT * FROM live;
+SELECT * FROM acct WHERE code = 'OL-C';
+SELECT * FROM wrong;
