@@ -66,3 +66,16 @@ SELECT event_type, body -> 'reasons' -> 0 ->> 'rule' AS rule FROM sync.outbox WH
 SELECT * FROM live;
 SELECT * FROM acct WHERE code = 'OL-C';
 SELECT * FROM wrong;
+
+-- where orders are ours, one that was held is booked when it goes on, as it would have been at once; nobody waits for an answer
+SELECT * FROM pg_temp.try('LN1', 20, '{"company":"OLN","customer":"OL-N","policy":{"answer_within":"1 hour"}}');
+SELECT * FROM pg_temp.try('LN2', 20, '{"company":"OLN","customer":"OL-N","policy":{"answer_within":"1 hour","held_stock":"none"}}');
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"OL-N","limit":500}', 'OL-ERP');
+SELECT distsync_internal.order_clerk_restock(10);
+SELECT order_number, state, credit_state, owner_number, answer_due_at FROM dist.sales_order WHERE order_number LIKE 'LN%' ORDER BY 1;
+SELECT entity_key, event_type FROM sync.outbox WHERE entity_key LIKE 'OLN/LN%' ORDER BY 1, outbox_id;
+-- and one that people stopped after it was booked is booked again
+SELECT r ->> 'state' AS state FROM distsync.hold_order('LN1', 'look', '{"company":"OLN"}') r;
+SELECT r ->> 'state' AS state FROM distsync.release_order('LN1', 'fine', '{"company":"OLN"}') r;
+SELECT event_type FROM sync.outbox WHERE entity_key = 'OLN/LN1' ORDER BY outbox_id;
+SELECT * FROM wrong;

@@ -7,16 +7,22 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	o record;
+	native boolean;
 	goes_to text;
 BEGIN
-	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
-	goes_to := CASE WHEN o.state <> 'held' THEN o.state WHEN o.decision ->> 'stock' = 'released' THEN 'held' ELSE COALESCE(o.decision ->> 'resume', 'accepted') END;
+	SELECT s.*, c.code AS company INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
+	-- where orders are ours it is booked, as it would have been at once
+	native := o.decision ->> 'resume' IS NULL AND 'distsync' = ANY (distsync_internal.order_owner(o.company));
+	goes_to := CASE WHEN o.state <> 'held' THEN o.state WHEN o.decision ->> 'stock' = 'released' THEN 'held' ELSE COALESCE(o.decision ->> 'resume', CASE WHEN native THEN 'booked' ELSE 'accepted' END) END;
 	UPDATE dist.sales_order s SET credit_state = 'released', exposure_amount = s.exposure_amount + order_resume.exposure, state = goes_to, version = s.version + 1,
-		answer_due_at = CASE WHEN goes_to = 'accepted' THEN clock_timestamp() + (s.policy ->> 'answer_within')::interval ELSE s.answer_due_at END,
-		decision = s.decision || jsonb_build_object('released', extra)
+		answer_due_at = CASE WHEN goes_to IN ('accepted', 'sent') THEN clock_timestamp() + (s.policy ->> 'answer_within')::interval ELSE s.answer_due_at END,
+		owner_number = CASE WHEN native AND goes_to = 'booked' THEN COALESCE(s.owner_number, s.order_number) ELSE s.owner_number END, decision = s.decision || jsonb_build_object('released', extra)
 	WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
 	IF goes_to <> 'held' THEN
 		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.released', extra, ctx);
+		IF native AND o.state = 'held' THEN
+			PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.booked', '{}', ctx);
+		END IF;
 	ELSE
 		PERFORM distsync_internal.credit_wake();
 	END IF;
@@ -24,7 +30,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_resume(bigint, bigint, numeric, jsonb, jsonb) IS
-	'Lets an order without holds go on, with the exposure it now has in open_orders; emits order.released with extra fields, or leaves it to the clerk while its stock has to be promised again. Returns its state.';
+	'Lets an order without holds go on, with the exposure it now has in open_orders; emits order.released with extra fields (and order.booked where orders are ours), or leaves it to the clerk while its stock has to be promised again. Returns its state.';
 
 -- order_credit_released does the going on of orders that credit let go: the hook of the credit room.
 CREATE FUNCTION distsync_internal.order_credit_released(context jsonb) RETURNS void
