@@ -79,3 +79,14 @@ SELECT r ->> 'state' AS state FROM distsync.hold_order('LN1', 'look', '{"company
 SELECT r ->> 'state' AS state FROM distsync.release_order('LN1', 'fine', '{"company":"OLN"}') r;
 SELECT event_type FROM sync.outbox WHERE entity_key = 'OLN/LN1' ORDER BY outbox_id;
 SELECT * FROM wrong;
+
+-- the owner's yes after we gave up counts the order again, whatever the limit says, and that is told
+SELECT * FROM pg_temp.try('L4', 4, '{"customer":"OL-D","policy":{"answer_within":"1 hour"}}');
+UPDATE dist.sales_order SET answer_due_at = now() - interval '1 second' WHERE order_number = 'L4';
+SELECT distsync_internal.order_clerk_unanswered(10);
+SELECT * FROM pg_temp.try('L5', 8, '{"customer":"OL-D"}');
+SELECT distsync_internal.order_replied('{"event_type":"order.accepted","entity":"order","entity_key":"OL/L4","system":"OL-ERP","status":200,"reply":{"order_number":"ERP-4"}}');
+SELECT order_number, state, exposure_amount FROM dist.sales_order WHERE order_number IN ('L4', 'L5') ORDER BY 1;
+SELECT * FROM acct WHERE code = 'OL-D';
+SELECT kind, entity_key, state FROM sync.exception WHERE entity_key = 'OL-D' OR trace_key = 'OL/L4' ORDER BY 1;
+SELECT * FROM wrong;

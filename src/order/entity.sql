@@ -69,6 +69,7 @@ DECLARE
 	reply jsonb := context -> 'reply';
 	company text := regexp_replace(context ->> 'entity_key', '/[^/]*$', '');
 	told text := reply ->> 'state';
+	whole boolean;
 BEGIN
 	IF context ->> 'event_type' NOT IN ('order.accepted', 'order.released') OR context ->> 'entity' <> 'order' OR jsonb_typeof(reply) IS DISTINCT FROM 'object'
 		OR context ->> 'system' <> ALL (distsync_internal.order_owner(company)) THEN
@@ -79,10 +80,16 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN;
 	END IF;
-	IF told IN ('rejected', 'cancelled') THEN
-		PERFORM distsync_internal.order_lock(o.customer_id, o.order_id, o.account_id);
+	-- what gives back or counts again takes accounts, order, volumes and stock, in this order; what only notes the answer takes the order
+	whole := told IN ('rejected', 'cancelled') OR o.state IN ('rejected', 'cancelled');
+	IF whole THEN
+		PERFORM distsync_internal.order_lock_many(jsonb_build_array(jsonb_build_object('account_id', o.account_id, 'customer_id', o.customer_id, 'order_id', o.order_id, 'order_number', o.order_number,
+			'doc', jsonb_build_object('company', company), 'lines', '[]'::jsonb)), true, true);
 	ELSE
 		PERFORM FROM dist.sales_order s WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id FOR NO KEY UPDATE;
+		IF (SELECT s.state FROM dist.sales_order s WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id) IN ('rejected', 'cancelled') THEN
+			RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = format('order "%s" was given up while its answer came', o.order_number), DETAIL = 'The answer needs more locks now.', HINT = 'Bring the answer again.';
+		END IF;
 	END IF;
 	IF reply ->> 'order_number' IS NULL AND told IS NULL THEN
 		UPDATE dist.sales_order s SET state = 'sent' WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id AND s.state = 'accepted';
@@ -90,13 +97,13 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.order_fact_answer(o.customer_id, o.order_id, CASE WHEN told IN ('rejected', 'cancelled') THEN told ELSE 'booked' END, reply ->> 'order_number', reply ->> 'reason',
 		jsonb_strip_nulls(jsonb_build_object('source', context -> 'system', 'causation_id', context -> 'message_id')));
-	IF told IN ('rejected', 'cancelled') THEN
+	IF whole THEN
 		PERFORM distsync_internal.order_settle(o.account_id, 'order', jsonb_build_object('correlation_id', context -> 'correlation_id'));
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_replied(jsonb) IS
-	'Hook outbox.replied: a reply of the order''s owner with order_number books the order, one with state rejected (and reason) gives everything back; any other reply marks it sent. Replies of other systems mean nothing here.';
+	'Hook outbox.replied: a reply of the order''s owner with order_number books the order, one with state rejected (and reason) gives everything back; any other reply marks it sent. Replies of other systems mean nothing here. Errors: 40001 it was given up meanwhile, the courier brings the answer again.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('entity', 'order', 'distsync_internal.order_apply_order'),
