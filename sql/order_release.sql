@@ -90,3 +90,19 @@ SELECT order_number, state, exposure_amount FROM dist.sales_order WHERE order_nu
 SELECT * FROM acct WHERE code = 'OL-D';
 SELECT kind, entity_key, state FROM sync.exception WHERE entity_key = 'OL-D' OR trace_key = 'OL/L4' ORDER BY 1;
 SELECT * FROM wrong;
+
+-- a deposit lets pass the order of who paid it, and of his group: not that of somebody who names the same number
+\o /dev/null
+SELECT distsync.apply_all('party', '[{"code":"OL-P1","name":"Pays","currency":"USD"},{"code":"OL-P2","name":"Names a number","currency":"USD"},{"code":"OL-JB","name":"Job"},{"code":"OL-S","name":"Shop of P1","currency":"USD","payer":"OL-P1"}]', 'OL-ERP');
+SELECT distsync.apply_all('credit_account', '[{"code":"OL-P1","customer":"OL-P1","company":"OL","limit":0},{"code":"OL-P2","customer":"OL-P2","company":"OL","limit":0},{"code":"OL-JB","customer":"OL-JB","company":"OL","limit":0}]', 'OL-ERP');
+SELECT distsync.apply_all('payment', '[{"company":"OL","payment_number":"OL-D1","customer":"OL-P1","kind":"deposit","order":"L6","currency":"USD","amount":100},{"company":"OL","payment_number":"OL-D2","customer":"OL-P1","kind":"deposit","order":"L7","currency":"USD","amount":100}]', 'OL-ERP');
+\o
+SELECT * FROM pg_temp.try('L6', 10, '{"customer":"OL-P2"}');
+SELECT * FROM pg_temp.try('L7', 10, '{"customer":"OL-S"}');
+-- one for an order that waits on the account of a job lets it go at once
+SELECT * FROM pg_temp.try('L8', 10, '{"customer":"OL-P1","job":"OL-JB"}');
+SELECT outcome FROM distsync.apply('payment', '{"company":"OL","payment_number":"OL-D3","customer":"OL-P2","kind":"deposit","order":"L8","currency":"USD","amount":100}', 'OL-ERP');
+SELECT state FROM dist.sales_order WHERE order_number = 'L8';
+SELECT outcome FROM distsync.apply('payment', '{"company":"OL","payment_number":"OL-D4","customer":"OL-P1","kind":"deposit","order":"L8","currency":"USD","amount":100}', 'OL-ERP');
+SELECT order_number, state, deposit_amount FROM dist.sales_order WHERE order_number IN ('L6', 'L7', 'L8') ORDER BY 1;
+SELECT * FROM wrong;

@@ -130,7 +130,7 @@ BEGIN
 		tried := tried + 1;
 		EXIT WHEN tried > most;
 		stopped := jsonb_build_object('rank', w.rank, 'placed_at', w.placed_at, 'order_id', w.order_id);
-		deposit := distsync_internal.credit_deposit(w.company_id, w.order_number);
+		deposit := distsync_internal.credit_deposit(w.customer_id, w.account_id, w.company_id, w.order_number);
 		IF NOT distsync_internal.credit_try_lock(w.account_id) THEN
 			again := true;
 			EXIT WHEN top.release_order = 'prefix';
@@ -163,19 +163,37 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
 	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Beyond distsync.release_inline orders the clerk goes on. Returns how many orders it let go. The caller has called credit_lock_tree(). ctx: verb, correlation_id, causation_id, continue (of the clerk: true goes on from where it was left).';
 
--- credit_deposit does the sum of what has been paid in advance for an order and is still open.
-CREATE FUNCTION distsync_internal.credit_deposit(company_id bigint, order_number text) RETURNS numeric
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+-- credit_deposit does the sum of what has been paid in advance for an order and is still open: by its payer or in the tree of its account,
+-- for anybody can name a number.
+CREATE FUNCTION distsync_internal.credit_deposit(customer_id bigint, account_id bigint, company_id bigint, order_number text, currency text DEFAULT NULL) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	own record;
+	chain bigint[];
+	total numeric := 0;
+	d record;
 BEGIN
-	RETURN (
-	SELECT COALESCE(sum(i.account_amount), 0)
-	FROM dist.payment p
-	JOIN dist.open_item i ON i.customer_id = p.customer_id AND i.company_id = p.company_id AND i.kind = 'deposit' AND i.document_number = p.payment_number
-	WHERE p.company_id = credit_deposit.company_id AND p.order_number = credit_deposit.order_number AND p.kind = 'deposit');
+	FOR d IN SELECT p.customer_id, i.account_id, i.currency, i.open_amount, a.currency AS account_currency, i.account_amount
+		FROM dist.payment p
+		JOIN dist.open_item i ON i.customer_id = p.customer_id AND i.company_id = p.company_id AND i.kind = 'deposit' AND i.document_number = p.payment_number AND i.open_amount > 0
+		JOIN dist.credit_account a ON a.account_id = i.account_id
+		WHERE p.company_id = credit_deposit.company_id AND p.order_number = credit_deposit.order_number AND p.kind = 'deposit'
+	LOOP
+		IF own IS NULL THEN
+			SELECT COALESCE(b.payer_id, b.party_id) AS payer, a.customer_id, COALESCE(credit_deposit.currency, a.currency) AS currency INTO own
+			FROM dist.party b LEFT JOIN dist.credit_account a ON a.account_id = credit_deposit.account_id WHERE b.party_id = credit_deposit.customer_id;
+			chain := distsync_internal.credit_chain(credit_deposit.account_id);
+		END IF;
+		CONTINUE WHEN d.customer_id IS DISTINCT FROM own.payer AND d.customer_id IS DISTINCT FROM own.customer_id
+			AND (SELECT x[cardinality(x)] FROM distsync_internal.credit_chain(d.account_id) x) IS DISTINCT FROM chain[cardinality(chain)];
+		total := total + CASE own.currency WHEN d.currency THEN d.open_amount WHEN d.account_currency THEN d.account_amount ELSE 0 END;
+	END LOOP;
+	RETURN total;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_deposit(bigint, text) IS 'Open deposits for an order (company, number), in the account''s currency.';
+COMMENT ON FUNCTION distsync_internal.credit_deposit(bigint, bigint, bigint, text, text) IS
+	'Open deposits for an order (sold-to, account or NULL, company, number) that its payer or somebody in the tree of its account has paid, in a currency (NULL = the account''s); one that is neither paid nor counted in that currency is left out.';
 
 -- credit_wake does the calling of the clerk at commit, where there is one.
 CREATE FUNCTION distsync_internal.credit_wake() RETURNS void

@@ -214,6 +214,8 @@ BEGIN
 			FROM (SELECT r ->> 'invoice' AS number FROM jsonb_array_elements(NULLIF(doc -> 'remittance', 'null')) r UNION SELECT doc ->> 'corrects') n
 			JOIN dist.open_item i ON i.customer_id = credit_reaches.payer_id AND i.company_id = credit_reaches.company_id AND i.kind IN ('invoice', 'debit_memo') AND i.document_number = n.number
 			UNION ALL
+			SELECT h.account_id FROM dist.hold h WHERE h.company_id = credit_reaches.company_id AND h.order_number = doc ->> 'order' AND h.released_at IS NULL
+			UNION ALL
 			SELECT unnest(ARRAY[i.account_id, t.account_id])
 			FROM dist.open_item i
 			LEFT JOIN dist.application a ON a.customer_id = i.customer_id AND a.from_item_id = i.open_item_id
@@ -223,7 +225,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_reaches(bigint, bigint, bigint, jsonb) IS
-	'Ids of the accounts whose items a document of a payer in a company may touch: its own, the payer''s general one, those of what its remittance or corrects names, those of the payment it reverses and of what that had paid.';
+	'Ids of the accounts whose items a document of a payer in a company may touch: its own, the payer''s general one, those of what its remittance or corrects names, those of the payment it reverses and of what that had paid, that on which the order of a deposit waits.';
 
 -- credit_apply_waiting does the application of money that came before its invoice: payments that named it, deposits for its order.
 CREATE FUNCTION distsync_internal.credit_apply_waiting(customer_id bigint, to_item_id bigint, ctx jsonb) RETURNS integer

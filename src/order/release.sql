@@ -63,7 +63,7 @@ DECLARE
 	decision jsonb;
 BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_release_credit.customer_id AND s.order_id = order_release_credit.order_id;
-	decision := distsync_internal.credit_decide(o.account_id, held, jsonb_build_object('at', clock_timestamp(), 'order_id', o.order_id, 'customer_id', o.customer_id, 'deposit', distsync_internal.credit_deposit(o.company_id, o.order_number)));
+	decision := distsync_internal.credit_decide(o.account_id, held, jsonb_build_object('at', clock_timestamp(), 'order_id', o.order_id, 'customer_id', o.customer_id, 'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number)));
 	IF decision ->> 'outcome' = 'approved' OR order_release_credit.owner = 'credit' AND authority IS NOT NULL THEN
 		PERFORM distsync_internal.order_end_holds(o.customer_id, o.order_id, reason);
 		PERFORM distsync_internal.credit_count(o.account_id, held, 'open_orders');

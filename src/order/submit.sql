@@ -67,7 +67,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN (
 	SELECT jsonb_strip_nulls(jsonb_build_object('order_id', o -> 'order_id', 'customer_id', o -> 'customer_id', 'order_number', o -> 'order_number', 'currency', o -> 'currency', 'verb', COALESCE(o ->> 'verb', 'submit_order'),
-		'deposit', distsync_internal.credit_deposit((o ->> 'company_id')::bigint, o ->> 'order_number'))));
+		'deposit', distsync_internal.credit_deposit((o ->> 'customer_id')::bigint, (o ->> 'account_id')::bigint, (o ->> 'company_id')::bigint, o ->> 'order_number'))));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_credit_context(jsonb) IS 'ctx of credit_decide() and credit_take() for a decided order.';
@@ -117,7 +117,7 @@ BEGIN
 		(o ->> 'job_id')::bigint, (o ->> 'channel_id')::bigint, (o ->> 'account_id')::bigint, o ->> 'currency', o ->> 'customer_po', (o ->> 'ordered_at')::timestamptz, (o ->> 'requested_at')::timestamptz, o ->> 'state',
 		o ->> 'credit_state', (o ->> 'net_amount')::numeric, (o ->> 'tax_amount')::numeric, (o ->> 'gross_amount')::numeric,
 		CASE WHEN o ->> 'credit_state' = 'approved' THEN (o ->> 'account_amount')::numeric ELSE 0 END,
-		distsync_internal.credit_deposit((o ->> 'company_id')::bigint, o ->> 'order_number'), o -> 'policy',
+		distsync_internal.credit_deposit((o ->> 'customer_id')::bigint, (o ->> 'account_id')::bigint, (o ->> 'company_id')::bigint, o ->> 'order_number', o ->> 'currency'), o -> 'policy',
 		jsonb_build_object('account_amount', o -> 'account_amount', 'stock', 'kept', 'credit', (o -> 'decision') - 'rules',
 			'lines', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', l -> 'line', 'price_code', l -> 'price_code', 'price', l -> 'price_detail', 'reserved', l -> 'reserved', 'sources', l -> 'sources', 'backordered', l -> 'backordered', 'reason', l -> 'reason')))
 				FROM jsonb_array_elements(o -> 'lines') l)),

@@ -26,7 +26,7 @@ CREATE TABLE dist.sales_order (
 	tax_amount		numeric(20,4) NOT NULL DEFAULT 0,	-- sum of line taxes
 	gross_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- net + tax: what credit counts
 	exposure_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- of it now counted as open order, in the account's currency
-	deposit_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- paid in advance for it
+	deposit_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- paid in advance for it when it was taken, in its currency
 	policy			jsonb NOT NULL DEFAULT '{}',	-- policies that decided it
 	decision		jsonb NOT NULL DEFAULT '{}',	-- price, stock and credit decision with their proofs
 	backfill		boolean NOT NULL DEFAULT false,	-- loaded as history: no events, no holds
@@ -399,6 +399,7 @@ CREATE TABLE dist.hold (
 	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND amount >= 0 AND amount < 'NaN')
 );
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
+CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
 CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, placed_at) WHERE released_at IS NULL;
 
 -- dist.open_order_day: open orders of an account by the day they ship, for limits with a horizon.
