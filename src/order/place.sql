@@ -55,6 +55,7 @@ DECLARE
 BEGIN
 	o := o || jsonb_build_object('order_id', nextval('dist.sales_order_order_id_seq'), 'correlation_id', COALESCE((document ->> 'correlation_id')::uuid, gen_random_uuid()), 'credit_state', 'none');
 	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'D' || (o ->> 'order_id')));
+	PERFORM distsync_internal.order_lock_po(o);
 	refused := distsync_internal.order_check(o);
 	asked := o;
 	IF refused IS NULL THEN
