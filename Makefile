@@ -10,6 +10,7 @@ PG_CONFIG ?= pg_config
 OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/verb.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/hint.o src/base/reader.o src/base/find.o src/base/codes.o src/base/partition.o src/base/place.o src/base/rows.o src/base/rows_write.o src/base/rows_parts.o src/base/documents.o src/base/changed.o src/base/json.o src/base/text.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o src/door/declared.o src/door/quick.o
+OBJS_master = src/master/scope.o
 OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/pricing/store.o src/pricing/pack.o src/pricing/cache.o src/pricing/policy.o src/pricing/load_value.o src/pricing/load_shared.o \
 	src/pricing/load_party.o src/pricing/load_item.o src/pricing/load_version.o src/pricing/overlay.o src/pricing/load_cell.o src/pricing/load_page.o src/pricing/page_read.o src/pricing/page_write.o src/pricing/lookup.o src/pricing/request.o src/pricing/line.o \
 	src/pricing/buyer.o src/pricing/candidate.o src/pricing/order.o src/pricing/measure.o src/pricing/commitment.o src/pricing/calc.o src/pricing/stack.o src/pricing/waterfall.o \
@@ -26,16 +27,16 @@ OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worke
 ifdef DISTSYNC_TEST
 OBJS_base += src/base/failpoint.o
 endif
-OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
+OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_master) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
 SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql src/base/options.sql
-SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql \
+SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0001_pricing.sql src/schema/m0001_inventory.sql src/schema/m0001_order.sql src/schema/m0001_access.sql \
 	src/schema/partition.sql src/schema/instance.sql src/schema/capture.sql src/schema/setup.sql
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/contract.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
-SQL_master = src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
+SQL_master = src/master/scope.sql src/master/token.sql src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
 SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/proof.sql \
 	src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrual_back.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \
 	src/pricing/agreement_document.sql src/pricing/rates.sql src/pricing/agreement_check.sql src/pricing/agreement.sql src/pricing/rounding.sql src/pricing/lock.sql src/pricing/accrual_reply.sql src/pricing/commitment.sql src/pricing/commitment_document.sql src/pricing/observed.sql src/pricing/suspect.sql src/pricing/suspect_terms.sql src/pricing/cause.sql src/pricing/check.sql src/pricing/guard.sql src/pricing/impact.sql \
@@ -43,7 +44,7 @@ SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/p
 SQL_inventory = src/inventory/step.sql src/inventory/terms.sql src/inventory/course.sql src/inventory/release.sql src/inventory/shelf.sql src/inventory/pool.sql src/inventory/promise.sql src/inventory/slot.sql src/inventory/source.sql src/inventory/later.sql src/inventory/backorder.sql src/inventory/dated.sql src/inventory/claim.sql src/inventory/reallocate.sql src/inventory/take_over.sql src/inventory/take_trial.sql src/inventory/reserve.sql src/inventory/pick.sql src/inventory/settle.sql src/inventory/shipped.sql src/inventory/post.sql src/inventory/allocated.sql src/inventory/lot.sql src/inventory/dates.sql src/inventory/atp.sql src/inventory/kit.sql src/inventory/quota.sql src/inventory/walk.sql src/inventory/timeline.sql src/inventory/explain.sql src/inventory/reservation.sql src/inventory/hold.sql src/inventory/holds.sql src/inventory/event.sql src/inventory/reverse.sql src/inventory/replay.sql src/inventory/difference.sql src/inventory/stream.sql src/inventory/arrive.sql src/inventory/ingest.sql src/inventory/level.sql src/inventory/documents.sql src/inventory/supply.sql src/inventory/demand.sql src/inventory/rules.sql src/inventory/sourcing_rule.sql src/inventory/reallocation_rule.sql src/inventory/reallocate_verb.sql src/inventory/quota_document.sql src/inventory/publish.sql src/inventory/mark.sql src/inventory/published.sql src/inventory/history.sql src/inventory/checkpoint.sql src/inventory/retain.sql src/inventory/check.sql
 SQL_credit = src/credit/account.sql src/credit/rule.sql src/credit/decide.sql src/credit/item.sql src/credit/hold.sql src/credit/watch.sql src/credit/verb.sql src/credit/payment.sql \
 	src/credit/entity_account.sql src/credit/entity_rule.sql src/credit/entity_payment.sql src/credit/entity_dispute.sql src/credit/clerk.sql src/credit/verify.sql
-SQL_order = src/order/read.sql src/order/command.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/release.sql src/order/ship_kit.sql src/order/ship.sql src/order/shipment.sql \
+SQL_order = src/order/read.sql src/order/command.sql src/order/volume.sql src/order/decide.sql src/order/document.sql src/order/submit.sql src/order/place.sql src/order/back.sql src/order/hold.sql src/order/release.sql src/order/ship_kit.sql src/order/ship.sql src/order/shipment.sql \ src/order/scope.sql
 	src/order/accrue.sql src/order/accrue_later.sql src/order/invoice.sql src/order/fact.sql src/order/open.sql src/order/entity.sql src/order/charged.sql src/order/clerk.sql src/order/moved.sql src/order/verify.sql
 SQL_outbox = src/outbox/read.sql src/outbox/store.sql src/outbox/route.sql src/outbox/deliver.sql src/outbox/finish.sql src/outbox/configure.sql src/outbox/operate.sql src/outbox/resync.sql src/outbox/listen.sql src/outbox/capture.sql src/outbox/retain.sql src/outbox/checks.sql
 SQL_mapping = src/mapping/value.sql src/mapping/run.sql src/mapping/mapping.sql

@@ -68,7 +68,7 @@ SELECT * FROM pg_temp.try('SELECT');
 CREATE TEMP TABLE written (n integer, label text, rels regclass[], col text, keys text);
 INSERT INTO written SELECT t.n, t.name, ARRAY[t.name::regclass], t.col, (SELECT string_agg(a.attname, ', ' ORDER BY k.n) FROM pg_index i, unnest(i.indkey) WITH ORDINALITY k(attnum, n), pg_attribute a
 	WHERE i.indrelid = t.name::regclass AND i.indisprimary AND a.attrelid = i.indrelid AND a.attnum = k.attnum)
-FROM (VALUES (1, 'dist.stock_pool', 'valid_until'), (2, 'dist.reservation', 'customer_id'), (3, 'sync.audit', 'reason'), (5, 'dist.stock_event', 'reference'), (7, 'dist.stock_balance', 'counted_at'), (8, 'dist.stock_stream', 'gap_from'), (9, 'sync.dedupe', 'inbox_id'), (11, 'dist.stock_pool_slot', 'valid_until')) t(n, name, col);
+FROM (VALUES (1, 'dist.stock_pool', 'valid_until'), (2, 'dist.reservation', 'channel_id'), (3, 'sync.audit', 'reason'), (5, 'dist.stock_event', 'reference'), (7, 'dist.stock_balance', 'counted_at'), (8, 'dist.stock_stream', 'gap_from'), (9, 'sync.dedupe', 'inbox_id'), (11, 'dist.stock_pool_slot', 'valid_until')) t(n, name, col);
 INSERT INTO written SELECT w.n + 1, 'part of ' || w.label, array_agg(i.inhrelid::regclass), w.col, w.keys FROM written w JOIN pg_inherits i ON i.inhparent = w.rels[1]
 GROUP BY w.n, w.label, w.col, w.keys;
 
@@ -89,7 +89,7 @@ INSERT INTO change (what, ddl, parents, parts) VALUES
 	('check that holds', 'ALTER TABLE %s ADD CONSTRAINT u_chk CHECK (true)', true, true),
 	('check that fails', 'ALTER TABLE %s ADD CONSTRAINT u_chk CHECK (false) NOT VALID', true, true),
 	('not null that fails', 'TRUNCATE %1$s CASCADE; ALTER TABLE %1$s ALTER %2$s SET NOT NULL', true, true),
-	('row security', 'ALTER TABLE %s ENABLE ROW LEVEL SECURITY', true, true),
+	('row security', 'ALTER TABLE %s ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', true, true),
 	('rule', 'CREATE RULE u_rule AS ON DELETE TO %s DO ALSO NOTHING', true, true),
 	('index', 'CREATE INDEX ON %s (%s)', true, true),
 	('partial index', 'CREATE INDEX ON %1$s (%2$s) WHERE %2$s IS NOT NULL', true, true),

@@ -25,6 +25,8 @@
 /* keys and ownership */
 #define DS_ERRCODE_IDEMPOTENCY_CONFLICT MAKE_SQLSTATE('S', 'D', '0', '1', '0')
 #define DS_ERRCODE_NOT_OWNER MAKE_SQLSTATE('S', 'D', '0', '1', '1')
+#define DS_ERRCODE_OUT_OF_SCOPE MAKE_SQLSTATE('S', 'D', '0', '1', '2')
+#define DS_ERRCODE_TOKEN_REFUSED MAKE_SQLSTATE('S', 'D', '0', '1', '3')
 
 /* doors */
 #define DS_ERRCODE_INVALID_SIGNATURE MAKE_SQLSTATE('S', 'D', '0', '2', '0')

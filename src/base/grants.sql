@@ -40,14 +40,14 @@ BEGIN
 		JOIN pg_catalog.pg_proc p ON p.proname = v.name AND p.pronamespace = 'distsync'::pg_catalog.regnamespace
 		CROSS JOIN LATERAL pg_catalog.unnest(v.roles) AS r(role)
 	LOOP
-		-- %s is a regprocedure here too
-		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %I', f.signature, 'distsync_' || f.role);
+		-- %s is a regprocedure here too, and PUBLIC a word of the grammar
+		EXECUTE pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO %s', f.signature, CASE f.role WHEN 'public' THEN 'PUBLIC' ELSE pg_catalog.quote_ident('distsync_' || f.role) END);
 	END LOOP;
-	GRANT USAGE ON SCHEMA distsync TO distsync_reader, distsync_order_entry, distsync_integrator, distsync_operator, distsync_admin;
+	GRANT USAGE ON SCHEMA distsync TO distsync_reader, distsync_order_entry, distsync_integrator, distsync_operator, distsync_admin, distsync_portal;
 	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION distsync.repair_grants() IS
-	'Gives every function its owner and its grants as the rooms registered them, and nothing to PUBLIC. Run by CREATE EXTENSION and setup(); run it by hand on a restored server. Superuser only. Returns the number of functions.';
+	'Gives every function its owner and its grants as the rooms registered them, and nothing else to PUBLIC. Run by CREATE EXTENSION and setup(); run it by hand on a restored server. Superuser only. Returns the number of functions.';
 
 SELECT distsync.repair_grants();

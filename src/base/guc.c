@@ -47,6 +47,7 @@ int ds_guc_reallocate_at_once = 100;
 int ds_guc_slots_max = 64;
 int ds_guc_snapshot_zero_share = 30;
 int ds_guc_stock_retention = 576000;
+int ds_guc_token_max_age = 3600;
 int ds_guc_worker_lock_timeout = 900;
 
 static const struct config_enum_entry capture_options[] = {
@@ -242,6 +243,16 @@ define_stock_retention(void)
 		&ds_guc_stock_retention, 576000, -1, 52560000, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
 }
 
+/* define_access does the settings of who may see what. */
+static void
+define_access(void)
+{
+	DefineCustomIntVariable(
+		"distsync.token_max_age", "Sets how long a token of a portal may live at most.",
+		"use_token() refuses a token whose end is further away than that.", &ds_guc_token_max_age,
+		3600, 1, 2592000, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+}
+
 /* define_hot does the settings of items that many clients promise from. */
 static void
 define_hot(void)
@@ -309,5 +320,6 @@ ds_guc_init(void)
 	define_stock();
 	define_stock_retention();
 	define_hot();
+	define_access();
 	MarkGUCPrefixReserved("distsync");
 }

@@ -55,6 +55,7 @@ extern int ds_guc_price_cache;
 extern int ds_guc_hold_retention;
 extern int ds_guc_price_proof_retention;
 extern int ds_guc_stock_retention;
+extern int ds_guc_token_max_age;
 extern bool ds_guc_price_through_sql;
 extern int ds_guc_probe_interval;
 extern int ds_guc_release_inline;

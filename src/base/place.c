@@ -6,7 +6,7 @@
  *
  * The start and end of a statement cost several times what a row does. What is
  * left of it is the same only where the table, and its partition, are plain: a
- * permanent local heap of one owner, no row security, no rules, no triggers
+ * permanent local heap of one owner, no row security that binds its owner, no rules, no triggers
  * but those that capture changes, columns as we know them, none generated, and
  * where rows are added none of others that must not be NULL or have a default;
  * indexes that are kept at once, and ask for no expressions. CHECKs of users
@@ -309,7 +309,7 @@ static bool
 is_plain(Relation rel, char kind, Oid owner)
 {
 	return rel->rd_rel->relkind == kind && rel->rd_rel->relowner == owner &&
-		   !rel->rd_rel->relrowsecurity && !rel->rd_rel->relhasrules &&
+		   !rel->rd_rel->relforcerowsecurity && !rel->rd_rel->relhasrules &&
 		   rel->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
 }
 

@@ -7,7 +7,7 @@ CREATE TABLE distsync_internal.verb (
 );
 COMMENT ON TABLE distsync_internal.verb IS 'Who may call which verb: filled by each room beside its functions, applied by distsync.repair_grants().';
 COMMENT ON COLUMN distsync_internal.verb.name IS 'Name of a function in schema distsync; holds for each of its signatures.';
-COMMENT ON COLUMN distsync_internal.verb.roles IS 'Roles that get EXECUTE, without the prefix distsync_: reader, order_entry, integrator, operator, admin.';
+COMMENT ON COLUMN distsync_internal.verb.roles IS 'Roles that get EXECUTE, without the prefix distsync_: reader, order_entry, integrator, operator, admin, portal (restricted to a customer scope); public = everybody, for what policies of tables call.';
 
 CREATE TABLE distsync_internal.handler (
 	kind		text NOT NULL,

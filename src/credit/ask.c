@@ -25,6 +25,7 @@
 #include "base/export.h"
 #include "base/verb.h"
 #include "credit/credit.h"
+#include "master/scope.h"
 #include "credit/option.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_credit);
@@ -249,7 +250,8 @@ ds_sql_credit(PG_FUNCTION_ARGS)
 	Datum values[A_COUNT];
 	bool nulls[A_COUNT] = {false};
 
-	if (!ask_credit(fcinfo, values, nulls))
+	/* what a restricted caller may hear is cut out of the whole answer */
+	if (ds_master_restricted() || !ask_credit(fcinfo, values, nulls))
 		return ds_verb_ask(fcinfo, "credit_whole", types, Q_COUNT);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }

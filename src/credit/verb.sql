@@ -7,6 +7,7 @@ BEGIN
 	IF options IS NULL OR options <> '{}' THEN
 		options := distsync_internal.base_options(options, known);
 	END IF;
+	PERFORM distsync_internal.scope_only(options, '{company,job,at,buckets,by}', 'options.');
 	customer_id := distsync_internal.master_party(distsync_internal.base_required('customer', customer), 'customer', options ->> 'source');
 	IF options ->> 'company' IS NOT NULL THEN
 		company_id := distsync_internal.master_company(options ->> 'company', 'options.company');
@@ -14,13 +15,15 @@ BEGIN
 		SELECT max(c.company_id) INTO company_id FROM dist.company c WHERE c.status = 'active' HAVING count(*) = 1;
 	END IF;
 	payer_id := (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = credit_find.customer_id);
+	-- who pays for several has the items of all of them
+	PERFORM distsync_internal.scope_check(payer_id, customer, 'customer');
 	account_id := distsync_internal.credit_account_for(customer_id, company_id, options
 		|| CASE WHEN options ->> 'job' IS NULL THEN '{}' ELSE jsonb_build_object('job_id', distsync_internal.master_party(options ->> 'job', 'options.job')) END);
 	RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_find(text, jsonb, text[]) IS
-	'Ids of a customer, of options.company (the only active one if not named, else NULL), of his payer and of his account (NULL = none), after a check of the options. Errors: SD001 unknown code, SD002 and SD005 options.';
+	'Ids of a customer, of options.company (the only active one if not named, else NULL), of his payer and of his account (NULL = none), after a check of the options. Errors: SD001 unknown code, SD002 and SD005 options, SD012 customer or payer not in the caller''s scope.';
 
 -- credit_amount does the conversion of an asked amount into the account's currency.
 CREATE FUNCTION distsync_internal.credit_amount(account_id bigint, amount numeric, currency text, at timestamptz) RETURNS numeric
@@ -62,6 +65,23 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_answer(text, numeric, text, jsonb) IS 'credit_decide() for a customer code, with customer, known_at and account_id; outcome no_account where nothing carries him. Errors: SD001, SD002, SD003, SD005 company not named.';
 
+-- credit_scope_answer does the telling of a decision to a restricted caller: an account above his own is somebody else's.
+CREATE FUNCTION distsync_internal.credit_scope_answer(d jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT distsync.restricted() THEN
+		RETURN d;
+	ELSIF distsync.in_scope((SELECT a.customer_id FROM dist.credit_account a WHERE a.code = d ->> 'account')) THEN
+		RETURN jsonb_strip_nulls(d - '{accounts,rules,warnings,passed_by}'::text[])
+			|| jsonb_build_object('reasons', (SELECT COALESCE(jsonb_agg(jsonb_build_object('rule', r -> 'rule')), '[]') FROM jsonb_array_elements(d -> 'reasons') r));
+	END IF;
+	RETURN jsonb_build_object('outcome', d -> 'outcome', 'reasons', (SELECT COALESCE(jsonb_agg(jsonb_build_object('rule', r -> 'rule')), '[]') FROM jsonb_array_elements(d -> 'reasons') r),
+		'cure', d -> 'cure', 'currency', d -> 'currency', 'amount', d -> 'amount', 'valid_until', d -> 'valid_until', 'as_of', d -> 'as_of', 'known_at', d -> 'known_at');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_scope_answer(jsonb) IS
+	'The document of credit_answer(); of a restricted caller without other accounts, thresholds and warnings, and without limit and exposure where the binding account is not in his scope.';
+
 -- credit_row is the answer of credit().
 CREATE TYPE distsync_internal.credit_row AS (
 	outcome		text,
@@ -101,7 +121,7 @@ COMMENT ON FUNCTION distsync_internal.credit_row(jsonb) IS 'The row of credit() 
 CREATE FUNCTION distsync_internal.credit_whole(customer text, amount numeric, currency text, options jsonb) RETURNS distsync_internal.credit_row
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN distsync_internal.credit_row(distsync_internal.credit_answer(credit_whole.customer, credit_whole.amount, credit_whole.currency, credit_whole.options));
+	RETURN distsync_internal.credit_row(distsync_internal.credit_scope_answer(distsync_internal.credit_answer(credit_whole.customer, credit_whole.amount, credit_whole.currency, credit_whole.options)));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_whole(text, numeric, text, jsonb) IS 'The answer of credit(), which asks it what a few look-ups cannot answer. Same arguments, same errors.';
@@ -204,8 +224,8 @@ COMMENT ON FUNCTION distsync.statement(text, date, date, jsonb) IS
 	'Documents of the customer''s payer between two days (NULL = from the first, up to today) with the running balance; a row opening carries what was before. Options: company. Errors: SD001.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
-	('credit', '{reader,order_entry,integrator,operator,admin}'),
+	('credit', '{reader,order_entry,integrator,operator,admin,portal}'),
 	('explain_credit', '{reader,order_entry,operator,admin}'),
-	('open_items', '{reader,order_entry,operator,admin}'),
-	('aging', '{reader,order_entry,operator,admin}'),
-	('statement', '{reader,order_entry,operator,admin}');
+	('open_items', '{reader,order_entry,operator,admin,portal}'),
+	('aging', '{reader,order_entry,operator,admin,portal}'),
+	('statement', '{reader,order_entry,operator,admin,portal}');

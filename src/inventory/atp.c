@@ -29,6 +29,7 @@
 #include "base/json.h"
 #include "base/verb.h"
 #include "inventory/read.h"
+#include "master/scope.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_inventory_atp);
 
@@ -250,6 +251,8 @@ ds_sql_inventory_atp(PG_FUNCTION_ARGS)
 	Datum values[A_COUNT];
 	bool nulls[A_COUNT] = {false};
 
+	if (ds_master_restricted())
+		return ds_verb_ask(fcinfo, "inventory_atp_customer", types, Q_COUNT);
 	if (!ask_pool(fcinfo, values, nulls))
 		return ds_verb_ask(fcinfo, "inventory_atp_whole", types, Q_COUNT);
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));

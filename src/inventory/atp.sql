@@ -313,6 +313,28 @@ AS 'MODULE_PATHNAME', 'ds_sql_inventory_atp' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.atp(text, numeric, text, text, timestamptz, jsonb) IS
 	'How much of an item may be promised, and whether the quantity asked may, at an instant (default now): one row, quantities in unit (NULL = base unit), site NULL = over all sites that may promise. options: mode physical | book | conservative (default; also where the physical stream is in doubt), company, holder (what it holds itself does not count, neither against stock nor against its quotas), ship_to (party), zone (country or country-region) and carrier, for deliver_on; use_safety (safety stock is for this one), min_shelf_days (days that lots must have left), customer (for its rules of shelf life and its quotas), channel (for its quotas; detail.quota names the one that binds), detail (true: detail.on_hand has the stock by perspective and state in base units, detail.staleness when the warehouse was last heard of), substitutes (true: where it is not available, detail.substitutes has what may stand in for it, by rank, with the same answer for each). A kit is as many whole kits as its components at a site allow; detail.components tells them. detail.status: blocked | inactive, why nothing of it may be promised; detail names what is not 0: held, committed, promised_later (of these, for a later date), demand_of_others, and sites if it is not one. atp is cumulative with look-ahead and never below 0: see docs/inventory.md. Reads only. Errors: SD001 unknown code, SD002 quantity, mode, option, SD004 unknown unit.';
 
+-- inventory_atp_customer does the answer of atp() to a restricted caller: whether what he asks for is there and when, but not how much
+-- there is, nor who else waits.
+CREATE FUNCTION distsync_internal.inventory_atp_customer(item text, quantity numeric, unit text, site text, at timestamptz, options jsonb) RETURNS distsync_internal.inventory_atp
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	a distsync_internal.inventory_atp;
+BEGIN
+	PERFORM distsync_internal.scope_only(options, '{customer,company,ship_to,zone,carrier,min_shelf_days}', 'options.');
+	a := distsync_internal.inventory_atp_whole(item, quantity, unit, site, at, options);
+	a.atp := least(a.atp, a.quantity);
+	a.on_hand := NULL;
+	a.projected := NULL;
+	a.atp_book := NULL;
+	a.atp_phys := NULL;
+	a.basis := NULL;
+	a.detail := NULL;
+	RETURN a;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_atp_customer(text, numeric, text, text, timestamptz, jsonb) IS
+	'atp() for a caller who is restricted to a customer scope: atp up to the quantity asked, the dates, valid_until; no stock, no detail. Errors: those of atp(), SD012 an option or party that is not for him.';
+
 -- inventory_sum does the adding up over sites. Pools keep the terms as their writers left them; only where time has passed a pool
 -- since, its terms are reckoned anew. Streams are looked at only where doubt would change the answer.
 CREATE FUNCTION distsync_internal.inventory_sum(item_id bigint, site_id bigint, company_id bigint, at timestamptz, view distsync_internal.inventory_view, OUT sites bigint[], OUT amounts numeric[], OUT on_hand numeric, OUT projected numeric,

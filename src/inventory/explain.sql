@@ -222,6 +222,6 @@ COMMENT ON FUNCTION distsync.explain_atp(text, numeric, text, text, timestamptz,
 	'Why atp() says what it says: the answer; for each site the terms in base units (they add up to its atp at that instant, and all sites to the answer; less what quota takes, if there is one, which names the quota that binds), what binds it with the orders that do, lots, overdue documents, promises, rules and staleness; and the timeline. Same arguments and errors as atp(). Reads only.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
-	('atp', '{reader,order_entry,integrator,operator,admin}'),
+	('atp', '{reader,order_entry,integrator,operator,admin,portal}'),
 	('atp_timeline', '{reader,order_entry,integrator,operator,admin}'),
 	('explain_atp', '{reader,order_entry,integrator,operator,admin}');

@@ -103,6 +103,9 @@ DECLARE
 BEGIN
 	IF found IS NULL AND code IS NOT NULL THEN
 		found := (SELECT p.id FROM distsync_internal.master_parties(ARRAY[master_party.code], master_party.source) p);
+	END IF;
+	IF code IS NOT NULL THEN
+		PERFORM distsync_internal.scope_check(found, code, field);
 		IF found IS NULL THEN
 			PERFORM distsync_internal.master_unknown('party', code, field, source);
 		END IF;
@@ -110,7 +113,7 @@ BEGIN
 	RETURN found;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_party(text, text, text) IS 'Id of a party, by our code or the name a system uses. NULL for NULL. Errors: SD001 naming the field.';
+COMMENT ON FUNCTION distsync_internal.master_party(text, text, text) IS 'Id of a party, by our code or the name a system uses. NULL for NULL. Errors: SD001 naming the field, SD012 not in the scope of a restricted caller.';
 
 -- master_item does the look-up of one item, or the error.
 CREATE FUNCTION distsync_internal.master_item(code text, field text DEFAULT 'item', source text DEFAULT NULL) RETURNS bigint

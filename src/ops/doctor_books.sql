@@ -4,11 +4,11 @@
 CREATE FUNCTION distsync_internal.ops_doctor_rights() RETURNS TABLE (check_name text, ok boolean, detail text, hint text, sql_to_fix text)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	wanted CONSTANT text[] := ARRAY['distsync_reader', 'distsync_order_entry', 'distsync_integrator', 'distsync_operator', 'distsync_admin'];
+	wanted CONSTANT text[] := ARRAY['distsync_reader', 'distsync_order_entry', 'distsync_integrator', 'distsync_operator', 'distsync_admin', 'distsync_portal'];
 	lacking text;
 BEGIN
 	SELECT string_agg(w, ', ') INTO lacking FROM unnest(wanted || 'distsync_owner'::text) w WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = w);
-	RETURN QUERY SELECT 'roles', lacking IS NULL, COALESCE('missing: ' || lacking, 'all six are here'), 'Create them, then give the grants back.',
+	RETURN QUERY SELECT 'roles', lacking IS NULL, COALESCE('missing: ' || lacking, 'all seven are here'), 'Create them, then give the grants back.',
 		(SELECT string_agg(format('CREATE ROLE %I NOLOGIN;', l), ' ') || ' SELECT distsync.repair_grants(); SELECT distsync.setup();' FROM string_to_table(lacking, ', ') l);
 	IF lacking IS NOT NULL THEN
 		RETURN;
@@ -21,12 +21,13 @@ BEGIN
 		SELECT p.proname::text AS what FROM distsync_internal.verb v
 		JOIN pg_proc p ON p.proname = v.name AND p.pronamespace = 'distsync'::regnamespace
 		CROSS JOIN LATERAL unnest(v.roles) u
-		WHERE NOT has_function_privilege('distsync_' || u, p.oid, 'EXECUTE')
+		WHERE NOT has_function_privilege(CASE u WHEN 'public' THEN 'public' ELSE 'distsync_' || u END, p.oid, 'EXECUTE')
 		UNION ALL
 		SELECT p.proname::text FROM pg_proc p
 		WHERE p.pronamespace IN ('distsync'::regnamespace, 'distsync_internal'::regnamespace)
 			AND (NOT has_function_privilege('distsync_owner', p.oid, 'EXECUTE') OR p.prosecdef AND p.proowner <> 'distsync_owner'::regrole
-				OR EXISTS (SELECT FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0))
+				OR EXISTS (SELECT FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee = 0)
+					AND NOT EXISTS (SELECT FROM distsync_internal.verb v WHERE v.name = p.proname AND 'public' = ANY (v.roles) AND p.pronamespace = 'distsync'::regnamespace))
 		UNION ALL
 		SELECT 'schema distsync' FROM unnest(wanted) u WHERE NOT has_schema_privilege(u, 'distsync', 'USAGE')) x;
 	RETURN QUERY SELECT 'grants on functions', lacking IS NULL, COALESCE('wrong owner or grants: ' || left(lacking, 300), 'as the rooms registered them'), 'Repair them as a superuser.', 'SELECT distsync.repair_grants();';
@@ -38,9 +39,20 @@ BEGIN
 		OR n.nspname = 'sync' AND c.relname IN ('secret', 'credential', 'idempotency') AND (has_table_privilege('distsync_reader', c.oid, 'SELECT') OR has_table_privilege('distsync_operator', c.oid, 'SELECT') OR has_table_privilege('distsync_admin', c.oid, 'SELECT'))
 		OR EXISTS (SELECT FROM aclexplode(c.relacl) a WHERE a.grantee = 0) END;
 	RETURN QUERY SELECT 'grants on tables', lacking IS NULL, COALESCE('wrong grants: ' || left(lacking, 300), 'readers read the books, nobody reads secrets, PUBLIC has nothing'), 'setup() gives them anew; take from PUBLIC by hand.', 'SELECT distsync.setup();';
+	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) INTO lacking
+	FROM pg_class c
+	WHERE c.relnamespace IN ('dist'::regnamespace, 'sync'::regnamespace) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+		AND (c.relrowsecurity OR NOT (c.relnamespace = 'dist'::regnamespace AND c.relname = ANY (distsync_internal.scope_reference())))
+		AND (NOT c.relrowsecurity OR c.relforcerowsecurity OR NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'distsync_scope' AND NOT p.polpermissive));
+	RETURN QUERY SELECT 'row security', lacking IS NULL, COALESCE('not as it should be: ' || left(lacking, 300), 'tables show restricted callers the rows of their customers only'),
+		'setup() sets it anew; row security that is forced on the owner slows every verb: take FORCE away by hand.', 'SELECT distsync.setup();';
+	SELECT string_agg(DISTINCT s.role_name, ', ' ORDER BY s.role_name) INTO lacking FROM sync.scope s
+	WHERE NOT EXISTS (SELECT FROM pg_roles r WHERE r.rolname = s.role_name);
+	RETURN QUERY SELECT 'customer scopes', lacking IS NULL, COALESCE('given to roles that are not here: ' || left(lacking, 300), 'every role that has customers is here'),
+		'Whoever creates a role of that name gets its customers: revoke them, or create the role.', 'SELECT role_name, customer_id FROM sync.scope;';
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.ops_doctor_rights() IS 'Handler of doctor(): roles, their attributes, grants on functions and tables.';
+COMMENT ON FUNCTION distsync_internal.ops_doctor_rights() IS 'Handler of doctor(): roles, their attributes, grants on functions and tables, row security, customer scopes.';
 
 -- ops_doctor_triggers does the checks of what catches changes, and of what others hung beside it. A trigger or rule runs with the
 -- rights of whoever writes, and the workers write: only the owner of the books, a superuser or the extension may have put it there.

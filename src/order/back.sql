@@ -64,14 +64,19 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	request jsonb := jsonb_build_object('order_number', order_number, 'reason', reason, 'options', options);
-	source text := distsync_internal.order_source(options);
-	answer jsonb := distsync_internal.base_answered(source, 'cancel_order', idempotency_key, request);
+	source text;
+	key_source text;
+	answer jsonb;
 	f record;
 	o record;
 	released integer;
 BEGIN
+	PERFORM distsync_internal.order_scope_order(order_number, options);
+	source := distsync_internal.order_source(options);
+	key_source := distsync_internal.order_key_source(source, order_number);
+	answer := distsync_internal.base_answered(key_source, 'cancel_order', idempotency_key, request);
 	IF answer IS NOT NULL THEN
-		RETURN answer;
+		RETURN answer - CASE WHEN distsync.restricted() THEN 'released_orders' ELSE '' END;
 	END IF;
 	SELECT * INTO f FROM distsync_internal.order_find(cancel_order.order_number, options, '{source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
@@ -85,11 +90,11 @@ BEGIN
 	PERFORM distsync_internal.base_audit('cancel_order', 'order', f.company || '/' || o.order_number, jsonb_build_object('state', o.state, 'credit_state', o.credit_state, 'exposure_amount', o.exposure_amount),
 		(SELECT jsonb_build_object('state', s.state) FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id), reason, o.correlation_id);
 	answer := (SELECT jsonb_build_object('order_number', s.order_number, 'state', s.state, 'released_orders', released, 'correlation_id', s.correlation_id) FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id);
-	PERFORM distsync_internal.base_answer(source, 'cancel_order', idempotency_key, request, answer);
-	RETURN answer;
+	PERFORM distsync_internal.base_answer(key_source, 'cancel_order', idempotency_key, request, answer);
+	RETURN answer - CASE WHEN distsync.restricted() THEN 'released_orders' ELSE '' END;
 END
 $$;
 COMMENT ON FUNCTION distsync.cancel_order(text, text, text, jsonb) IS
 	'Cancels what has not shipped of an order: stock, exposure and holds are given back exactly, what waited for the room is released, order.cancelled is emitted. Options: company, source. Returns {order_number, state, released_orders, correlation_id}. Errors: SD001 unknown, SD005 ambiguous, SD010 key with another request, SD070 shipped, cancelled, rejected or closed.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('cancel_order', '{order_entry,integrator,operator,admin}');
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('cancel_order', '{order_entry,integrator,operator,admin,portal}');

@@ -66,14 +66,14 @@ DECLARE
 BEGIN
 	options := distsync_internal.base_options(options, '{company:text,order_kind:text}' || known);
 	in_company := distsync_internal.master_company(options ->> 'company', 'options.company');
-	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company) AND distsync.in_scope(o.customer_id);
 	IF n = 0 THEN
 		PERFORM distsync_internal.order_refuse('SD001', 'order_number', format('unknown order "%s"', order_find.order_number), 'Give our number of the order, with options.company where several companies use it.');
 	ELSIF n > 1 THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'options.company', format('order number "%s" is used by %s companies', order_find.order_number, n), 'Name the company in options.company.');
 	END IF;
 	RETURN QUERY SELECT o.customer_id, o.order_id, c.code, o.account_id FROM dist.sales_order o JOIN dist.company c ON c.company_id = o.company_id
-		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company);
+		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company) AND distsync.in_scope(o.customer_id);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb, text[]) IS 'Ids of an order by our number; options: company, order_kind, and those the verb knows beside them. Errors: SD001 unknown, SD002 option, SD005 ambiguous.';
@@ -119,7 +119,7 @@ COMMENT ON FUNCTION distsync_internal.order_owner(text) IS 'Systems that own ord
 -- order_status does the telling of an order's story.
 CREATE FUNCTION distsync.order_status(order_number text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
+	SELECT CASE WHEN distsync.restricted() THEN distsync_internal.order_scope_story(f.customer_id, f.order_id) ELSE distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
 		'exposure_amount', o.exposure_amount, 'policy', o.policy,
 		'price_proof', (SELECT min(encode(l.price_proof, 'hex')) FROM dist.order_line l WHERE l.customer_id = f.customer_id AND l.order_id = f.order_id),
 		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
@@ -134,10 +134,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'exceptions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', e.kind, 'state', e.state, 'details', e.details, 'first_seen_at', e.first_seen_at) ORDER BY e.exception_id), '[]')
 			FROM sync.exception e WHERE e.correlation_id = o.correlation_id),
 		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason) ORDER BY a.at, a.audit_id), '[]')
-			FROM sync.audit a WHERE a.entity = 'order' AND a.entity_key = f.company || '/' || o.order_number))
+			FROM sync.audit a WHERE a.entity = 'order' AND a.entity_key = f.company || '/' || o.order_number)) END
 	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin}');
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin,portal}');

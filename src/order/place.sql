@@ -146,21 +146,26 @@ RETURNS TABLE (order_number text, state text, credit_state text, currency text, 
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	source text := distsync_internal.order_source(document);
-	answer jsonb := distsync_internal.base_answered(source, 'submit_order', idempotency_key, document);
+	source text;
+	key_source text;
+	answer jsonb;
 BEGIN
+	PERFORM distsync_internal.order_scope(document);
+	source := distsync_internal.order_source(document);
+	key_source := distsync_internal.order_key_source(source, document ->> 'customer');
+	answer := distsync_internal.base_answered(key_source, 'submit_order', idempotency_key, document);
 	IF answer IS NULL THEN
 		answer := distsync_internal.order_submit(document, source);
 		IF answer ->> 'state' <> 'refused' THEN
-			PERFORM distsync_internal.base_answer(source, 'submit_order', idempotency_key, document, answer);
+			PERFORM distsync_internal.base_answer(key_source, 'submit_order', idempotency_key, document, answer);
 		END IF;
 	END IF;
-	RETURN QUERY SELECT a.* FROM jsonb_to_record(answer) AS a(order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric,
+	RETURN QUERY SELECT a.* FROM jsonb_to_record(distsync_internal.order_scope_answer(answer)) AS a(order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric,
 		lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb);
 END
 $$;
 COMMENT ON FUNCTION distsync.submit_order(jsonb, text) IS
-	'Takes an order: prices it, promises stock, checks credit and stores it, all or nothing, once for each key. document {order_number?, company, customer, ship_to, job, channel, currency, customer_po, ordered_at, requested_at, source, policy, lines [{line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount}]}. One row: state accepted | booked | held | refused (nothing was written, the key is not burnt), credit_state none | approved | held, amounts in currency, lines with disposition, price, site and promise, reasons. Emits order.accepted or order.held. Errors: SD001 unknown code, SD002 number or date, SD003 currency, SD004 unit, SD005 shape, SD008 number taken, SD010 key with another body, SD022 source.';
+	'Takes an order: prices it, promises stock, checks credit and stores it, all or nothing, once for each key. document {order_number?, company, customer, ship_to, job, channel, currency, customer_po, ordered_at, requested_at, source, policy, lines [{line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount}]}. One row: state accepted | booked | held | refused (nothing was written, the key is not burnt), credit_state none | approved | held, amounts in currency, lines with disposition, price, site and promise, reasons. Emits order.accepted or order.held. Errors: SD001 unknown code, SD002 number or date, SD003 currency, SD004 unit, SD005 shape, SD008 number taken, SD010 key with another body, SD012 not in the caller''s scope, SD022 source.';
 
 -- preview_order does the same decision as a read.
 CREATE FUNCTION distsync.preview_order(document jsonb, options jsonb DEFAULT '{}')
@@ -168,11 +173,15 @@ RETURNS TABLE (order_number text, state text, credit_state text, currency text, 
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	o jsonb := distsync_internal.order_command(document, distsync_internal.order_read(document, distsync_internal.order_source(document)));
-	refused jsonb := distsync_internal.order_check(o);
+	o jsonb;
+	refused jsonb;
 	others jsonb;
 	decision jsonb;
 BEGIN
+	PERFORM distsync_internal.order_scope(document);
+	PERFORM distsync_internal.scope_only(options, '{}', 'options.');
+	o := distsync_internal.order_command(document, distsync_internal.order_read(document, distsync_internal.order_source(document)));
+	refused := distsync_internal.order_check(o);
 	options := distsync_internal.base_options(options, '{drafts}');
 	o := distsync_internal.order_total(distsync_internal.order_price(o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'preview'), 'drafts', options -> 'drafts')));
 	refused := COALESCE(refused, distsync_internal.order_refused(o));
@@ -192,11 +201,11 @@ BEGIN
 		'reasons', COALESCE(refused, COALESCE(decision -> 'reasons', '[]') || (SELECT COALESCE(jsonb_agg(r), '[]') FROM jsonb_array_elements(others) h, jsonb_array_elements(h -> 'reasons') r)),
 		'state', CASE WHEN refused IS NOT NULL THEN 'refused' WHEN decision ->> 'outcome' = 'held' OR others <> '[]' THEN 'held'
 			WHEN 'distsync' = ANY (distsync_internal.order_owner(o ->> 'company')) THEN 'booked' ELSE 'accepted' END);
-	RETURN QUERY SELECT a.* FROM jsonb_to_record(distsync_internal.order_answer(o)) AS a(order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric,
+	RETURN QUERY SELECT a.* FROM jsonb_to_record(distsync_internal.order_scope_answer(distsync_internal.order_answer(o))) AS a(order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric,
 		lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb);
 END
 $$;
 COMMENT ON FUNCTION distsync.preview_order(jsonb, jsonb) IS
 	'What submit_order() would answer to this document now, as a read: it writes nothing, takes no lock and promises nothing. options: drafts (agreements whose newest draft counts as if it had been published, as in price()). Same columns, same errors.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('submit_order', '{order_entry,integrator,admin}'), ('preview_order', '{reader,order_entry,integrator,operator,admin}');
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('submit_order', '{order_entry,integrator,admin,portal}'), ('preview_order', '{reader,order_entry,integrator,operator,admin,portal}');

@@ -218,7 +218,7 @@ indexes_fit(Relation rel)
 static bool
 is_plain(Relation rel, Oid owner, int triggers)
 {
-	return rel->rd_rel->relowner == owner && !rel->rd_rel->relrowsecurity &&
+	return rel->rd_rel->relowner == owner && !rel->rd_rel->relforcerowsecurity &&
 		   !rel->rd_rel->relhasrules &&
 		   (rel->trigdesc == NULL ? 0 : rel->trigdesc->numtriggers) == triggers &&
 		   (rel->rd_att->constr == NULL || rel->rd_att->constr->num_check <= 1);

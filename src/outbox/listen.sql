@@ -103,6 +103,9 @@ DECLARE
 	n integer;
 BEGIN
 	options := distsync_internal.base_options(options, '{event_type:text,entity:text,entity_key:text,customer:text,limit:integer:1:10000}');
+	IF distsync.restricted() THEN
+		PERFORM distsync_internal.base_required('options.customer', options ->> 'customer');
+	END IF;
 	IF options ? 'customer' THEN
 		customer := distsync_internal.master_party(options ->> 'customer', 'customer');
 	END IF;
@@ -119,7 +122,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.events_since(text, jsonb) IS
-	'Events after a position (opaque: the next_position of the last row you have; NULL: from the oldest kept; latest: only the newest, to start from now), in the order of the stream, safe with late commits. options: event_type (or pattern), entity, entity_key, customer (code), limit (1,000; at most 10,000). body is the CloudEvent. No row: nothing new. Errors: SD001 unknown customer, SD002, SD083 position ahead of the stream or no longer kept.';
+	'Events after a position (opaque: the next_position of the last row you have; NULL: from the oldest kept; latest: only the newest, to start from now), in the order of the stream, safe with late commits. options: event_type (or pattern), entity, entity_key, customer (code), limit (1,000; at most 10,000). body is the CloudEvent. No row: nothing new. A caller who is restricted to a customer scope must name a customer of it. Errors: SD001 unknown customer, SD002, SD005 restricted and no customer, SD012 not in scope, SD083 position ahead of the stream or no longer kept.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('fetch', '{integrator,admin}'), ('ack', '{integrator,admin}'), ('nack', '{integrator,admin}'),
 	('events_since', '{integrator,operator,admin}');

@@ -276,6 +276,7 @@ typedef struct DsCall
 	TimestampTz stamp;	/* of the price clock */
 	MemoryContext context;
 	MemoryContext line_context;
+	bool for_buyer;			  /* the caller is restricted to a customer scope */
 	bool trusted;			  /* options are a room's own: they need no check */
 	bool alone;				  /* nothing may be kept: known_at, SERIALIZABLE */
 	bool wrote;				  /* this transaction moved the price clock */

@@ -66,6 +66,7 @@ extern const char *ds_pricing_miss(DsCall *call, DsLine *line, DsDecision *decis
 
 /* tell_customer.c: the same as a customer may hear it */
 extern void ds_pricing_refuse_depth(const DsCall *call);
+extern const char *ds_pricing_code_for_customer(const DsFinish *f);
 extern void ds_pricing_tell_customer(DsCall *call, DsJson *json, const DsResult *result);
 
 #endif /* DS_PRICING_FINISH_H */

@@ -133,7 +133,12 @@ fill(DsCall *call, DsLine *line, DsDecision *d, const DsFinish *f, Datum *values
 	values[A_AS_OF] = TimestampTzGetDatum(call->request.at);
 	values[A_KNOWN_AT] = TimestampTzGetDatum(ds_pricing_known_at(call));
 	nulls[A_KNOWN_AT] = TIMESTAMP_IS_NOBEGIN(ds_pricing_known_at(call));
-	values[A_CODE] = CStringGetTextDatum(f->code);
+	/* a restricted caller hears what explain_price() may tell a customer, no more */
+	values[A_CODE] =
+		CStringGetTextDatum(call->for_buyer ? ds_pricing_code_for_customer(f) : f->code);
+	nulls[A_DETAIL] = call->for_buyer;
+	if (call->for_buyer)
+		return;
 	ds_pricing_detail(call, &json, NULL, line, d, f);
 	values[A_DETAIL] = ds_json_finish(&json);
 }

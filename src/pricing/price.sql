@@ -40,6 +40,15 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_options(jsonb) IS 'Options of price(), prices() and explain_price(), checked. Errors: SD002, SD005.';
 
+-- pricing_scope_options does the check of what a restricted caller may ask for: what others pay, drafts and locks are not for him.
+CREATE FUNCTION distsync_internal.pricing_scope_options(options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.scope_only(options, '{currency,company,site,ship_to,job,depth}', 'options.');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_scope_options(jsonb) IS 'Nothing for who is not restricted to a customer scope. Errors: SD012 naming the option that is not for him.';
+
 -- pricing_find does the look-up of a code that is none of ours: the name another system uses, or the error that names the field.
 CREATE FUNCTION distsync_internal.pricing_find(kind text, code text, field text, source text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -99,7 +108,7 @@ COMMENT ON FUNCTION distsync.explain_price(text, text, numeric, text, timestampt
 	'Why this price: the row of price() as jsonb, its detail with every step of the waterfall (slot, agreement, version, line, price before and after) and every rate that did not count with the first reason; proof is the hash that prove_prices() gives for the line. Internal: shows cost and floor. options.depth customer: the same price as a customer may hear it: the list and what the price is made of, without cost, floor, ceiling, what did not count and whose volume is used how far. Errors: those of prices(), 42501 the whole depth for who may only take orders (distsync_order_entry).';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES
-	('price', '{reader,order_entry,integrator,operator,admin}'),
-	('prices', '{reader,order_entry,integrator,operator,admin}'),
-	('price_sheet', '{reader,order_entry,integrator,operator,admin}'),
-	('explain_price', '{reader,order_entry,operator,admin}');
+	('price', '{reader,order_entry,integrator,operator,admin,portal}'),
+	('prices', '{reader,order_entry,integrator,operator,admin,portal}'),
+	('price_sheet', '{reader,order_entry,integrator,operator,admin,portal}'),
+	('explain_price', '{reader,order_entry,operator,admin,portal}');

@@ -20,6 +20,7 @@
 #include "base/errors.h"
 #include "base/text.h"
 #include "base/verb.h"
+#include "master/scope.h"
 
 /* the options that were found right last, so that an application that always sends the same ones is checked once */
 #define KEEP_OPTIONS 1024
@@ -42,6 +43,32 @@ check_options(Jsonb *options)
 		memcpy(checked_options, options, size);
 		checked_size = size;
 	}
+}
+
+/*
+ * restrict_options does the refusing of options that are not for customers to
+ * give. It is asked each time: the same options may be somebody else's next.
+ */
+static void
+restrict_options(DsCall *call, Jsonb *options)
+{
+	Oid argument = JSONBOID;
+
+	call->for_buyer = true;
+	if (options != NULL)
+		OidFunctionCall1(ds_verb_behind("pricing_scope_options", &argument, 1),
+						 JsonbPGetDatum(options));
+}
+
+/* named_party does the look-up of a party that the caller names, if he may. */
+static const DsParty *
+named_party(DsCall *call, const char *code, const char *field)
+{
+	const DsParty *party = ds_pricing_party_of(call, code, field);
+
+	if (call->for_buyer)
+		ds_master_scope_check(party->party_id, code, field);
+	return party;
 }
 
 /* ds_pricing_text_of does the copying of a string or number. */
@@ -250,6 +277,9 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 		options = NULL;
 	if (options != NULL && !call->trusted)
 		check_options(options);
+	/* rooms that ask by number have asked for themselves */
+	if (q->customer_id == 0 && ds_master_restricted())
+		restrict_options(call, options);
 	if (TIMESTAMP_NOT_FINITE(at))
 		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE),
 						errmsg("a price needs an instant that exists"), errdetail("Field: at."),
@@ -266,7 +296,7 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 			ereport(ERROR, (errcode(DS_ERRCODE_INVALID_DOCUMENT), errmsg("customer is missing"),
 							errdetail("Field: customer. It is null."),
 							errhint("Give it: nothing can be answered without it.")));
-		party = ds_pricing_party_of(call, customer, "customer");
+		party = named_party(call, customer, "customer");
 	}
 	else
 		party = ds_pricing_party(call, q->customer_id);
@@ -276,9 +306,9 @@ ds_pricing_request(DsCall *call, const char *customer, TimestampTz at, Jsonb *op
 						errdetail("Field: customer.")));
 	q->customer_id = party->party_id;
 	code = text_option(options, "ship_to");
-	q->ship_to_id = code == NULL ? 0 : ds_pricing_party_of(call, code, "options.ship_to")->party_id;
+	q->ship_to_id = code == NULL ? 0 : named_party(call, code, "options.ship_to")->party_id;
 	code = text_option(options, "job");
-	q->job_id = code == NULL ? 0 : ds_pricing_party_of(call, code, "options.job")->party_id;
+	q->job_id = code == NULL ? 0 : named_party(call, code, "options.job")->party_id;
 	code = text_option(options, "site");
 	q->site_id = code == NULL ? 0 : ds_pricing_find(call, "site", code, "options.site");
 	company = choose_company(call, text_option(options, "company"));

@@ -76,7 +76,8 @@ put(DsCall *call, ReturnSetInfo *set, const DsLine *line, const DsDecision *d, c
 		values[S_AGREEMENT] = CStringGetTextDatum(agreement);
 	values[S_VALID_UNTIL] = TimestampTzGetDatum(d->valid_until);
 	nulls[S_VALID_UNTIL] = d->valid_until == DT_NOEND;
-	values[S_CODE] = CStringGetTextDatum(f->code);
+	values[S_CODE] =
+		CStringGetTextDatum(call->for_buyer ? ds_pricing_code_for_customer(f) : f->code);
 	tuplestore_putvalues(set->setResult, set->setDesc, values, nulls);
 }
 

@@ -36,13 +36,14 @@ has_role(const char *role)
 void
 ds_pricing_refuse_depth(const DsCall *call)
 {
-	if (call->request.for_customer || !has_role("distsync_order_entry") ||
-		has_role("distsync_reader") || has_role("distsync_operator") || has_role("distsync_admin"))
+	if (call->request.for_customer ||
+		(!call->for_buyer && (!has_role("distsync_order_entry") || has_role("distsync_reader") ||
+							  has_role("distsync_operator") || has_role("distsync_admin"))))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("cost and floors are not for order entry"), errdetail("Field: options.depth."),
-			 errhint("Ask with options {\"depth\": \"customer\"}.")));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("cost and floors are not for order entry and portals"),
+					errdetail("Field: options.depth."),
+					errhint("Ask with options {\"depth\": \"customer\"}.")));
 }
 
 /* clamped does the question whether a floor or ceiling made the price: then what came before it would tell the limit. */
@@ -53,9 +54,9 @@ clamped(const DsFinish *f)
 		   (strcmp(f->guard, "at_floor") == 0 || strcmp(f->guard, "at_ceiling") == 0);
 }
 
-/* code_of does the code that a customer may hear: limits are not named, and of what is missing only what he can change. */
-static const char *
-code_of(const DsFinish *f)
+/* ds_pricing_code_for_customer does the code that a customer may hear: limits are not named, and of what is missing only what he can change. */
+const char *
+ds_pricing_code_for_customer(const DsFinish *f)
 {
 	static const char *const told[] = {"below_tier", "currency", "unit", "no_weight",
 									   "commitment_used_up"};
@@ -161,7 +162,7 @@ ds_pricing_tell_customer(DsCall *call, DsJson *json, const DsResult *r)
 	const DsFinish *f = &r->finish;
 
 	ds_json_open_object(json, NULL);
-	ds_json_text(json, "code", code_of(f));
+	ds_json_text(json, "code", ds_pricing_code_for_customer(f));
 	ds_json_text(json, "item", r->line->item->sku);
 	ds_json_text(json, "unit", r->line->unit);
 	ds_json_instant(json, "as_of", q->at);

@@ -3,7 +3,7 @@
 -- schema_migrations does the listing of what there is to migrate to, in order.
 CREATE FUNCTION distsync_internal.schema_migrations() RETURNS TABLE (version integer, name text, functions text[])
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-	VALUES (1, 'first schema', ARRAY['migration_0001_sync', 'migration_0001_master', 'migration_0001_pricing', 'migration_0001_inventory', 'migration_0001_order'])
+	VALUES (1, 'first schema', ARRAY['migration_0001_sync', 'migration_0001_master', 'migration_0001_pricing', 'migration_0001_inventory', 'migration_0001_order', 'migration_0001_access'])
 $$;
 COMMENT ON FUNCTION distsync_internal.schema_migrations() IS 'The migrations this extension knows: number, name, functions of distsync_internal to run in order.';
 

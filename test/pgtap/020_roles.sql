@@ -6,7 +6,7 @@ SET LOCAL client_min_messages = warning;
 
 CREATE TEMP VIEW person AS
 	SELECT r.oid, r.rolname, substr(r.rolname, 10) AS short FROM pg_roles r
-	WHERE r.rolname IN ('distsync_reader', 'distsync_order_entry', 'distsync_integrator', 'distsync_operator', 'distsync_admin');
+	WHERE r.rolname IN ('distsync_reader', 'distsync_order_entry', 'distsync_integrator', 'distsync_operator', 'distsync_admin', 'distsync_portal');
 CREATE TEMP VIEW verb AS
 	SELECT p.oid, p.proname AS name, p.oid::regprocedure::text AS signature, v.roles
 	FROM pg_proc p LEFT JOIN distsync_internal.verb v ON v.name = p.proname
@@ -16,14 +16,14 @@ CREATE TEMP VIEW book AS
 	WHERE n.nspname IN ('dist', 'sync', 'distsync_internal') AND c.relkind IN ('r', 'p', 'v', 'm', 'S');
 
 -- ---- verbs -----------------------------------------------------------------------------------------------------------
-SELECT is((SELECT count(*)::int FROM person), 5, 'there are five roles for people and programs');
+SELECT is((SELECT count(*)::int FROM person), 6, 'there are six roles for people and programs');
 SELECT is_empty($$SELECT signature FROM verb WHERE roles IS NULL$$, 'every function of distsync is registered, also those that only a superuser may call');
-SELECT is_empty($$SELECT v.name, r FROM distsync_internal.verb v, unnest(v.roles) r WHERE r NOT IN (SELECT short FROM person)$$, 'no verb is registered for a role that does not exist');
+SELECT is_empty($$SELECT v.name, r FROM distsync_internal.verb v, unnest(v.roles) r WHERE r <> 'public' AND r NOT IN (SELECT short FROM person)$$, 'no verb is registered for a role that does not exist');
 SELECT is_empty($$SELECT p.rolname, v.signature, p.short = ANY (v.roles) AS registered, has_function_privilege(p.oid, v.oid, 'EXECUTE') AS held
 	FROM person p CROSS JOIN verb v WHERE (p.short = ANY (v.roles)) IS DISTINCT FROM has_function_privilege(p.oid, v.oid, 'EXECUTE')$$,
 	'role by verb: what is registered is what is held');
 SELECT is_empty($$SELECT v.signature, a.grantee::regrole FROM verb v JOIN pg_proc p ON p.oid = v.oid, aclexplode(p.proacl) a
-	WHERE a.grantee NOT IN (SELECT oid FROM person) AND a.grantee NOT IN (p.proowner, 'distsync_owner'::regrole)$$, 'nobody else holds a verb');
+	WHERE a.grantee NOT IN (SELECT oid FROM person) AND a.grantee NOT IN (p.proowner, 'distsync_owner'::regrole) AND NOT (a.grantee = 0 AND 'public' = ANY (v.roles))$$, 'nobody else holds a verb');
 SELECT is_empty($$SELECT p.rolname, f.oid::regprocedure FROM person p CROSS JOIN pg_proc f
 	WHERE f.pronamespace = 'distsync_internal'::regnamespace AND has_function_privilege(p.oid, f.oid, 'EXECUTE')$$, 'no role may call an internal function');
 SELECT is_empty($$SELECT p.rolname FROM person p WHERE has_schema_privilege(p.oid, 'distsync_internal', 'USAGE') OR NOT has_schema_privilege(p.oid, 'distsync', 'USAGE')$$,
@@ -31,6 +31,7 @@ SELECT is_empty($$SELECT p.rolname FROM person p WHERE has_schema_privilege(p.oi
 SELECT is_empty($$SELECT a.rolname, b.rolname FROM person a CROSS JOIN person b WHERE a.oid <> b.oid AND pg_has_role(a.oid, b.oid, 'MEMBER')
 	UNION ALL SELECT a.rolname, 'distsync_owner' FROM person a WHERE pg_has_role(a.oid, 'distsync_owner', 'MEMBER')$$, 'no role is a member of another, or of the owner');
 SELECT is_empty($$SELECT v.signature FROM verb v WHERE v.roles && '{reader,order_entry}' AND v.name NOT IN (
+		'restricted', 'in_scope', 'scope',
 		'price', 'prices', 'price_sheet', 'explain_price', 'check_prices', 'prove_prices', 'verify_proof', 'charges', 'explain_charges', 'pocket_price', 'atp', 'atp_timeline', 'explain_atp', 'hot_items', 'stock_as_of', 'published_stock', 'count_differences', 'credit', 'explain_credit', 'open_items', 'aging', 'statement', 'exceptions',
 		'preview_order', 'order_status', 'reservation_status', 'version', 'status', 'health', 'metrics', 'metrics_text', 'slo_status', 'progress',
 		'submit_order', 'cancel_order', 'ship', 'hold_order', 'reserve', 'commit_reservation', 'commit_reservations', 'release_reservation', 'release_reservations', 'extend_reservation')$$,
@@ -50,7 +51,7 @@ SELECT set_eq($$SELECT p.short, b.name, t.attname, a.privilege_type FROM person 
 	WHERE t.attrelid = 'sync.endpoint'::regclass AND t.attnum > 0 AND NOT t.attisdropped AND t.attname <> 'headers'$$,
 	'of endpoints readers and operators see all but the header lines; there are no other grants on columns');
 SELECT is_empty($$SELECT p.rolname, b.name FROM person p CROSS JOIN book b
-	WHERE b.relkind <> 'S' AND p.short IN ('order_entry', 'integrator') AND has_table_privilege(p.oid, b.oid, 'SELECT')$$, 'order entry and integrators read no table: they have verbs');
+	WHERE b.relkind <> 'S' AND p.short IN ('order_entry', 'integrator', 'portal') AND has_table_privilege(p.oid, b.oid, 'SELECT')$$, 'order entry, integrators and portals read no table: they have verbs');
 SELECT is_empty($$SELECT p.rolname, b.name FROM person p CROSS JOIN book b WHERE b.nspname = 'distsync_internal' AND b.relkind <> 'S' AND has_table_privilege(p.oid, b.oid, 'SELECT')$$,
 	'nobody reads the tables of distsync_internal');
 SELECT is_empty($$SELECT p.rolname, b.name FROM person p CROSS JOIN book b JOIN pg_class c ON c.oid = b.oid
