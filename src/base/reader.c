@@ -193,8 +193,8 @@ static bool
 may_go_direct(DsTable *table, Relation relation)
 {
 	bool fits = relation->rd_rel->relkind == RELKIND_RELATION &&
-				relation->rd_rel->relam == HEAP_TABLE_AM_OID && !relation->rd_rel->relforcerowsecurity &&
-				!relation->rd_rel->relispartition &&
+				relation->rd_rel->relam == HEAP_TABLE_AM_OID &&
+				!relation->rd_rel->relforcerowsecurity && !relation->rd_rel->relispartition &&
 				relation->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
 
 	table->indexid = InvalidOid;

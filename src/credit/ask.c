@@ -25,8 +25,8 @@
 #include "base/export.h"
 #include "base/verb.h"
 #include "credit/credit.h"
-#include "master/scope.h"
 #include "credit/option.h"
+#include "master/scope.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_credit);
 DS_FUNCTION_INFO_V1(ds_sql_credit_decide);

@@ -7,7 +7,7 @@ BEGIN
 	IF options IS NULL OR options <> '{}' THEN
 		options := distsync_internal.base_options(options, known);
 	END IF;
-	PERFORM distsync_internal.scope_only(options, '{company,job,at,buckets,by}', 'options.');
+	PERFORM distsync_internal.master_scope_only(options, '{company,job,at,buckets,by}', 'options.');
 	customer_id := distsync_internal.master_party(distsync_internal.base_required('customer', customer), 'customer', options ->> 'source');
 	IF options ->> 'company' IS NOT NULL THEN
 		company_id := distsync_internal.master_company(options ->> 'company', 'options.company');
@@ -16,7 +16,7 @@ BEGIN
 	END IF;
 	payer_id := (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = credit_find.customer_id);
 	-- who pays for several has the items of all of them
-	PERFORM distsync_internal.scope_check(payer_id, customer, 'customer');
+	PERFORM distsync_internal.master_scope_check(payer_id, customer, 'customer');
 	account_id := distsync_internal.credit_account_for(customer_id, company_id, options
 		|| CASE WHEN options ->> 'job' IS NULL THEN '{}' ELSE jsonb_build_object('job_id', distsync_internal.master_party(options ->> 'job', 'options.job')) END);
 	RETURN NEXT;

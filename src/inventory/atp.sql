@@ -320,7 +320,7 @@ LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 DECLARE
 	a distsync_internal.inventory_atp;
 BEGIN
-	PERFORM distsync_internal.scope_only(options, '{customer,company,ship_to,zone,carrier,min_shelf_days}', 'options.');
+	PERFORM distsync_internal.master_scope_only(options, '{customer,company,ship_to,zone,carrier,min_shelf_days}', 'options.');
 	a := distsync_internal.inventory_atp_whole(item, quantity, unit, site, at, options);
 	a.atp := least(a.atp, a.quantity);
 	a.on_hand := NULL;

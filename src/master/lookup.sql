@@ -105,7 +105,7 @@ BEGIN
 		found := (SELECT p.id FROM distsync_internal.master_parties(ARRAY[master_party.code], master_party.source) p);
 	END IF;
 	IF code IS NOT NULL THEN
-		PERFORM distsync_internal.scope_check(found, code, field);
+		PERFORM distsync_internal.master_scope_check(found, code, field);
 		IF found IS NULL THEN
 			PERFORM distsync_internal.master_unknown('party', code, field, source);
 		END IF;

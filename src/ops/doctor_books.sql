@@ -42,7 +42,7 @@ BEGIN
 	SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid::regclass::text) INTO lacking
 	FROM pg_class c
 	WHERE c.relnamespace IN ('dist'::regnamespace, 'sync'::regnamespace) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-		AND (c.relrowsecurity OR NOT (c.relnamespace = 'dist'::regnamespace AND c.relname = ANY (distsync_internal.scope_reference())))
+		AND (c.relrowsecurity OR NOT (c.relnamespace = 'dist'::regnamespace AND c.relname = ANY (distsync_internal.portal_reference())))
 		AND (NOT c.relrowsecurity OR c.relforcerowsecurity OR NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'distsync_scope' AND NOT p.polpermissive));
 	RETURN QUERY SELECT 'row security', lacking IS NULL, COALESCE('not as it should be: ' || left(lacking, 300), 'tables show restricted callers the rows of their customers only'),
 		'setup() sets it anew; row security that is forced on the owner slows every verb: take FORCE away by hand.', 'SELECT distsync.setup();';

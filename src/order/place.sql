@@ -179,7 +179,7 @@ DECLARE
 	decision jsonb;
 BEGIN
 	PERFORM distsync_internal.order_scope(document);
-	PERFORM distsync_internal.scope_only(options, '{}', 'options.');
+	PERFORM distsync_internal.master_scope_only(options, '{}', 'options.');
 	o := distsync_internal.order_command(document, distsync_internal.order_read(document, distsync_internal.order_source(document)));
 	refused := distsync_internal.order_check(o);
 	options := distsync_internal.base_options(options, '{drafts}');

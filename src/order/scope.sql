@@ -9,10 +9,10 @@ BEGIN
 	IF NOT distsync.restricted() THEN
 		RETURN;
 	END IF;
-	PERFORM distsync_internal.scope_only(document, '{schema,order_number,company,customer,ship_to,job,currency,customer_po,requested_at,lines,ext}', '');
+	PERFORM distsync_internal.master_scope_only(document, '{schema,order_number,company,customer,ship_to,job,currency,customer_po,requested_at,lines,ext}', '');
 	IF jsonb_typeof(document -> 'lines') = 'array' THEN
 		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
-			PERFORM distsync_internal.scope_only(l.value, '{line,item,quantity,unit,expected_price,requested_at,site,ext}', format('lines[%s].', l.place));
+			PERFORM distsync_internal.master_scope_only(l.value, '{line,item,quantity,unit,expected_price,requested_at,site,ext}', format('lines[%s].', l.place));
 		END LOOP;
 	END IF;
 	PERFORM distsync_internal.master_party(document ->> 'customer', 'customer');
@@ -26,7 +26,7 @@ CREATE FUNCTION distsync_internal.order_scope_order(order_number text, options j
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF distsync.restricted() THEN
-		PERFORM distsync_internal.scope_only(options, '{company,order_kind}', 'options.');
+		PERFORM distsync_internal.master_scope_only(options, '{company,order_kind}', 'options.');
 		PERFORM FROM distsync_internal.order_find(order_scope_order.order_number, options, '{}');
 	END IF;
 END

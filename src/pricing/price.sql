@@ -44,7 +44,7 @@ COMMENT ON FUNCTION distsync_internal.pricing_options(jsonb) IS 'Options of pric
 CREATE FUNCTION distsync_internal.pricing_scope_options(options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM distsync_internal.scope_only(options, '{currency,company,site,ship_to,job,depth}', 'options.');
+	PERFORM distsync_internal.master_scope_only(options, '{currency,company,site,ship_to,job,depth}', 'options.');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_scope_options(jsonb) IS 'Nothing for who is not restricted to a customer scope. Errors: SD012 naming the option that is not for him.';

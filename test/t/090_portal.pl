@@ -152,7 +152,7 @@ is(sql(q{SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnam
 is_deeply([ as('portal_acme', "SET distsync.app_user = 'postgres'", "SET app.scope = 'RIVAL'", "SELECT set_config('app.restricted', 'off', false)",
     'SELECT distsync.restricted()', 'SELECT customer FROM distsync.scope()') ]->[0], "off\nt\nACME", 'no setting makes him somebody else');
 refused('portal_acme', 'SET ROLE distsync_reader', '42501', 'he can not become a reader');
-refused('portal_acme', q{SELECT * FROM distsync_internal.scope_take(ARRAY[1::bigint], 'infinity')}, '42501', 'nor call what takes the word of a token');
+refused('portal_acme', q{SELECT * FROM distsync_internal.master_scope_take(ARRAY[1::bigint], 'infinity')}, '42501', 'nor call what takes the word of a token');
 refused('two_hats', q{SELECT * FROM distsync.price('RIVAL', 'A')}, 'SD012', 'a reader who is a portal too is a portal');
 is_deeply([ as('two_hats', 'SET ROLE distsync_reader', 'SELECT distsync.restricted()') ], [ 't', '' ], 'also after he has become a reader only');
 is_deeply([ as('two_hats', q{SELECT code FROM dist.party ORDER BY 1}, 'SELECT count(*) FROM dist.invoice', 'SELECT count(*) FROM sync.system', 'SELECT count(*) FROM dist.item', 'SELECT count(*) FROM dist.credit_limit', 'SELECT count(*) FROM dist.credit_account') ],

@@ -10,7 +10,7 @@ use DsLint;
 my @floor = qw(base schema);
 my @engines = qw(pricing inventory credit);
 # The fabric: rooms that move things and know no engine. Engines and they meet in the registry of base.
-my @fabric = qw(outbox inbox mapping x12 http door);
+my @fabric = qw(outbox inbox mapping x12 http door portal);
 my %knows = (
     base => [],
     schema => ['base'],

@@ -1,29 +1,18 @@
 -- Tokens: a portal behind a pooler shows, first of all in each transaction, for whom it asks. A token is a JWT signed with HS256 and a key
 -- of ours, so that any portal can make one; what it gives ends with the transaction.
 
--- scope_take does the taking of a token's customers for this transaction.
-CREATE FUNCTION distsync_internal.scope_take(party_ids bigint[], until timestamptz) RETURNS void
-AS 'MODULE_PATHNAME', 'ds_sql_master_scope_take' LANGUAGE c STRICT;
-COMMENT ON FUNCTION distsync_internal.scope_take(bigint[], timestamptz) IS
-	'Makes 1 to 100 parties the scope of this transaction, until an instant. Errors: SD013 a token was shown before.';
-
--- scope_token does the telling of what the token of this transaction names.
-CREATE FUNCTION distsync_internal.scope_token() RETURNS TABLE (party_id bigint, until timestamptz)
-AS 'MODULE_PATHNAME', 'ds_sql_master_scope_token' LANGUAGE c STABLE PARALLEL RESTRICTED;
-COMMENT ON FUNCTION distsync_internal.scope_token() IS 'Parties that the token shown in this transaction names, and when it ends; no row = none was shown.';
-
--- scope_refuse_token does the error about a token, which never shows it.
-CREATE FUNCTION distsync_internal.scope_refuse_token(reason text) RETURNS void
+-- portal_refuse does the error about a token, which never shows it.
+CREATE FUNCTION distsync_internal.portal_refuse(reason text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION USING ERRCODE = 'SD013', MESSAGE = 'the token was refused', COLUMN = 'token', DETAIL = format('Field: token. Reason: %s.', reason),
 		HINT = 'Make a JWT with header {"alg":"HS256","kid":KEY} and claims {"aud":"distsync","customers":[CODE],"exp":SECONDS}, signed with a live key of distsync.rotate_scope_key().';
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.scope_refuse_token(text) IS 'Raises SD013 with a reason: malformed | algorithm | signature | audience | expired | too_long | not_yet | customers | second.';
+COMMENT ON FUNCTION distsync_internal.portal_refuse(text) IS 'Raises SD013 with a reason: malformed | algorithm | signature | audience | expired | too_long | not_yet | customers | second.';
 
--- scope_part does the reading of a part of a token; NULL: it is no JSON object in base64url.
-CREATE FUNCTION distsync_internal.scope_part(part text) RETURNS jsonb
+-- portal_part does the reading of a part of a token; NULL: it is no JSON object in base64url.
+CREATE FUNCTION distsync_internal.portal_part(part text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	read jsonb;
@@ -37,10 +26,10 @@ EXCEPTION WHEN data_exception OR program_limit_exceeded OR statement_too_complex
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.scope_part(text) IS 'JSON object that a part of a token holds in base64url; NULL = it holds none.';
+COMMENT ON FUNCTION distsync_internal.portal_part(text) IS 'JSON object that a part of a token holds in base64url; NULL = it holds none.';
 
--- scope_signed does the check of a token's signature, in constant time, against every live key of its name.
-CREATE FUNCTION distsync_internal.scope_signed(token text, key text, at timestamptz) RETURNS boolean
+-- portal_signed does the check of a token's signature, in constant time, against every live key of its name.
+CREATE FUNCTION distsync_internal.portal_signed(token text, key text, at timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	keys bytea[] := ARRAY(SELECT s.secret FROM sync.secret s WHERE s.kind = 'scope' AND s.code = key AND s.valid @> at ORDER BY lower(s.valid) DESC NULLS LAST LIMIT 8);
@@ -61,7 +50,7 @@ EXCEPTION WHEN data_exception THEN
 	RETURN false;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.scope_signed(text, text, timestamptz) IS 'Whether the signature of a token was made with a key of this name that is valid at an instant.';
+COMMENT ON FUNCTION distsync_internal.portal_signed(text, text, timestamptz) IS 'Whether the signature of a token was made with a key of this name that is valid at an instant.';
 
 -- use_token does the showing of a token: what the transaction may see from here on.
 CREATE FUNCTION distsync.use_token(token text) RETURNS integer
@@ -75,17 +64,17 @@ DECLARE
 	ids bigint[];
 BEGIN
 	IF token IS NULL OR length(token) > 8192 OR token !~ '^[^.]+\.[^.]+\.[^.]+$' THEN
-		PERFORM distsync_internal.scope_refuse_token('malformed');
+		PERFORM distsync_internal.portal_refuse('malformed');
 	END IF;
-	head := distsync_internal.scope_part(split_part(token, '.', 1));
+	head := distsync_internal.portal_part(split_part(token, '.', 1));
 	IF head IS NULL OR jsonb_typeof(head -> 'kid') IS DISTINCT FROM 'string' OR head ? 'crit' THEN
-		PERFORM distsync_internal.scope_refuse_token('malformed');
+		PERFORM distsync_internal.portal_refuse('malformed');
 	ELSIF head ->> 'alg' IS DISTINCT FROM 'HS256' THEN
-		PERFORM distsync_internal.scope_refuse_token('algorithm');
-	ELSIF NOT distsync_internal.scope_signed(token, head ->> 'kid', at) THEN
-		PERFORM distsync_internal.scope_refuse_token('signature');
+		PERFORM distsync_internal.portal_refuse('algorithm');
+	ELSIF NOT distsync_internal.portal_signed(token, head ->> 'kid', at) THEN
+		PERFORM distsync_internal.portal_refuse('signature');
 	END IF;
-	claims := distsync_internal.scope_part(split_part(token, '.', 2));
+	claims := distsync_internal.portal_part(split_part(token, '.', 2));
 	reason := CASE
 		WHEN claims IS NULL THEN 'malformed'
 		WHEN claims -> 'aud' IS DISTINCT FROM '"distsync"' AND NOT COALESCE(jsonb_typeof(claims -> 'aud') = 'array' AND claims -> 'aud' ? 'distsync', false) THEN 'audience'
@@ -106,9 +95,9 @@ BEGIN
 		reason := CASE WHEN cardinality(ids) = 0 THEN 'customers' END;
 	END IF;
 	IF reason IS NOT NULL THEN
-		PERFORM distsync_internal.scope_refuse_token(reason);
+		PERFORM distsync_internal.portal_refuse(reason);
 	END IF;
-	PERFORM distsync_internal.scope_take(ids, ends);
+	PERFORM distsync_internal.master_scope_take(ids, ends);
 	IF jsonb_typeof(claims -> 'sub') = 'string' AND length(claims ->> 'sub') BETWEEN 1 AND 255 THEN
 		PERFORM set_config('distsync.app_user', claims ->> 'sub', true);
 	END IF;
