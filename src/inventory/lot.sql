@@ -51,7 +51,7 @@ BEGIN
 			EXISTS (SELECT FROM sync.exception e WHERE e.kind = 'serial_twice' AND e.trace_key = concat_ws(':', i.sku, k.perspective, k.lot) AND e.state IN ('open', 'acknowledged')) AS told
 		FROM (SELECT DISTINCT m.item_id, m.perspective, m.lot FROM unnest(movements) m WHERE m.lot <> '') k
 		JOIN dist.item i ON i.item_id = k.item_id AND i.serial_controlled
-		CROSS JOIN LATERAL (SELECT sum(greatest(0, x.quantity)) AS total, jsonb_agg(jsonb_build_object('site', y.code, 'state', x.state, 'quantity', x.quantity) ORDER BY y.code, x.state) FILTER (WHERE x.quantity > 0) AS places
+		CROSS JOIN LATERAL (SELECT sum(greatest(0, x.quantity)) AS total, jsonb_agg(jsonb_build_object('site', y.code, 'state', x.state, 'quantity', x.quantity) ORDER BY y.code COLLATE "C", x.state COLLATE "C", x.quantity DESC) FILTER (WHERE x.quantity > 0) AS places
 			FROM dist.stock_balance x JOIN dist.site y ON y.site_id = x.site_id WHERE x.item_id = k.item_id AND x.perspective = k.perspective AND x.lot = k.lot AND x.lot <> '') b
 		ORDER BY 1, 2, 3
 	LOOP
