@@ -4,8 +4,9 @@
  *		The verb atp_timeline(): what is to come, and what it leaves.
  *
  * Pools say where each site stands; supply and demand are walked by index, put
- * into one order, and added up as whole numbers of millionths. What takes more
- * than that (options, rules about dates, lots that expire, goods that wait for their release, a kit, a name that is not ours, a
+ * into one order with what lots.c knows of lots that expire and goods that wait
+ * for their release, and added up as whole numbers of millionths. What takes more
+ * than that (options, rules about dates, quotas, a kit, a name that is not ours, a
  * pool that time has passed, numbers beyond 64 bits, any error) is answered by
  * distsync_internal.inventory_timeline_whole(), which says the same, slower.
  *
@@ -33,6 +34,7 @@
 #include "base/ratio.h"
 #include "base/reader.h"
 #include "base/verb.h"
+#include "inventory/lots.h"
 #include "inventory/read.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_inventory_timeline);
@@ -125,12 +127,22 @@ static DsTable state_table = {
 /* millionths */
 #define SCALE DS_INVENTORY_SCALE
 
+/* nothing expires */
+#define NEVER PG_INT64_MAX
+
 /* Where a site stands while the timeline is walked, in millionths of base units. */
 typedef struct Place
 {
-	int64 running;	 /* stock less what is owed, so far */
-	int64 low;		 /* its lowest point from here to the end */
+	int64 stand;	 /* stock less what is owed, now */
+	int64 running;	 /* with what came and went so far */
+	int64 gone;		 /* of it what went, below 0 */
+	int64 before;	 /* the same before the moment it is at */
+	int64 rest;		 /* the least that was left of the stock when lots expired so far */
+	int64 low;		 /* lowest point of running from here until the next lots expire */
+	int64 beyond;	 /* the same after that, where whoever comes now takes nothing from it */
+	int64 last;		 /* rest of the moments that low is about */
 	int64 allowance; /* may be promised beyond it, below 0 = is kept back */
+	int64 raw;		 /* what may be promised from the moment on, without a floor */
 	int64 atp;		 /* what it adds to what may be promised */
 	TimestampTz seen;
 } Place;
@@ -139,8 +151,11 @@ typedef struct Place
 typedef struct Change
 {
 	TimestampTz moment;
-	int64 amount;	  /* millionths of base units, below 0 = it goes */
+	int64 amount; /* millionths of base units, below 0 = it goes */
+	int64
+		rest; /* of an expiry: stock that is left without the lots, as if nothing had gone; then of all: rest of the place */
 	int place;		  /* which of the sites */
+	bool expires;	  /* lots expire: amount is what nobody has taken before */
 	int64 atp;		  /* what the site may promise from this moment on */
 	const char *kind; /* NULL = what is there already */
 	const char *reference;
@@ -154,6 +169,7 @@ typedef struct Timeline
 	int room;
 	int64 total; /* of all amounts without their signs: no sum of some of them can be larger */
 	int64 step;	 /* what may be promised of a site comes in whole steps */
+	bool lots;	 /* some expire */
 } Timeline;
 
 /* amount_of does a quantity in millionths. False: it is beyond what we reckon with. */
@@ -209,14 +225,16 @@ add(Timeline *t, int place, TimestampTz moment, int64 amount, const char *kind,
 	c = &t->changes[t->n++];
 	c->moment = moment;
 	c->amount = amount;
+	c->rest = NEVER;
 	c->place = place;
+	c->expires = false;
 	c->kind = kind;
 	c->reference = reference;
 	return amount > PG_INT64_MIN &&
 		   !pg_add_s64_overflow(t->total, amount < 0 ? -amount : amount, &t->total);
 }
 
-/* stand does where a site stands now. False: a number is too large, or there are rules about its dates. */
+/* stand does where a site stands now. False: a number is too large. */
 static bool
 stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 {
@@ -227,7 +245,7 @@ stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 	int64 committed;
 	int64 safety;
 
-	if (pool->ruled || !amount_of(NumericGetDatum(ds_inventory_base(pool)), &amount) ||
+	if (!amount_of(NumericGetDatum(ds_inventory_base(pool)), &amount) ||
 		!amount_of(NumericGetDatum(pool->due), &due) ||
 		!amount_of(NumericGetDatum(pool->held), &held) ||
 		!amount_of(NumericGetDatum(pool->committed), &committed) ||
@@ -239,6 +257,7 @@ stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 		pg_add_s64_overflow(t->total, safety, &t->total))
 		return false;
 	p->allowance -= safety;
+	p->stand = amount;
 	return add(t, place, now, amount, NULL, NULL);
 }
 
@@ -291,6 +310,36 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 		if (ordered > 0 && !add(t, place, DatumGetTimestampTz(reader->values[D_REQUIRED_AT]),
 								-ordered, "demand", TextDatumGetCString(reader->values[D_KEY])))
 			return false;
+	}
+	return true;
+}
+
+/* read_lots does the walk over what is released and what expires. False: it is too large, or the site has rules that say more about its dates. */
+static bool
+read_lots(Timeline *t, int place, Datum *keys, TimestampTz now)
+{
+	DsInventoryLots lots;
+	int64 amount;
+
+	if (!ds_inventory_lots_ahead(keys[0], keys[1], now, &lots))
+		return false;
+	for (int i = 0; i < lots.nreleases; i++)
+	{
+		if (!amount_of(lots.released[i], &amount) ||
+			!add(t, place, DatumGetTimestampTz(lots.released_at[i]), amount,
+				 TextDatumGetCString(lots.kinds[i]), TextDatumGetCString(lots.references[i])))
+			return false;
+	}
+	for (int i = 0; i < lots.nexpiries; i++)
+	{
+		if (!amount_of(lots.rests[i], &amount) || amount == PG_INT64_MIN ||
+			pg_add_s64_overflow(t->total, amount < 0 ? -amount : amount, &t->total) ||
+			!add(t, place, DatumGetTimestampTz(lots.expires_at[i]), 0, "expiry",
+				 TextDatumGetCString(lots.names[i])))
+			return false;
+		t->changes[t->n - 1].expires = true;
+		t->changes[t->n - 1].rest = amount;
+		t->lots = true;
 	}
 	return true;
 }
@@ -348,35 +397,86 @@ compare_changes(const void *left, const void *right)
 }
 
 /*
- * look_ahead does what each site may promise from each of its changes on: the
- * lowest point that is still to come, never below 0, in whole steps. A first
- * pass adds up, a second one looks back from the end.
+ * add_up does where each site stands after each change. What expires at an
+ * instant is what is left of its lots by then: what went before took from them
+ * first. README.md has the reckoning.
  */
 static void
-look_ahead(Timeline *t)
+add_up(Timeline *t)
 {
-	int i;
-
-	for (i = 0; i < t->n; i++)
+	for (int i = 0; i < t->n; i++)
 	{
 		Change *c = &t->changes[i];
 		Place *p = &t->places[c->place];
 
-		p->running += c->amount;
+		if (p->seen != c->moment)
+			p->before = p->gone;
+		p->seen = c->moment;
+		if (c->expires)
+		{
+			int64 was = Min(0, p->rest == NEVER ? 0 : p->rest - p->stand);
+
+			p->rest = Min(p->rest, c->rest - p->before);
+			c->amount = Min(0, p->rest - p->stand) - was;
+		}
+		else
+		{
+			p->running += c->amount;
+			if (c->kind != NULL)
+				p->gone += Min(0, c->amount);
+		}
+		c->rest = p->rest;
 		c->atp = p->running;
 	}
-	for (i = t->n - 1; i >= 0; i--)
+}
+
+/*
+ * look_back does what a site may promise from a moment on, the last of which
+ * comes first: what lots leave, and the lowest point to come; where that is only
+ * because a lot is gone by then, no more of it than what does not need the lot.
+ */
+static void
+look_back(Place *p, const Change *c)
+{
+	int64 spoilt = c->rest == NEVER ? 0 : Min(0, c->rest - p->stand);
+
+	if (c->rest != p->last)
+	{
+		if (p->low != NEVER)
+			p->beyond = Min(p->beyond, Max(p->low, -p->last));
+		p->low = NEVER;
+		p->last = c->rest;
+	}
+	p->low = Min(p->low, c->atp - p->stand);
+	p->raw = p->stand + spoilt + Min(p->low, p->beyond) + p->allowance;
+}
+
+/*
+ * look_ahead does what each site may promise from each of its changes on, never
+ * below 0, in whole steps. A first pass adds up, a second one looks back from
+ * the end.
+ */
+static void
+look_ahead(Timeline *t)
+{
+	add_up(t);
+	for (int i = 0; i < t->n; i++)
+		t->places[t->changes[i].place].seen = DT_NOBEGIN;
+	for (int i = t->n - 1; i >= 0; i--)
 	{
 		Change *c = &t->changes[i];
 		Place *p = &t->places[c->place];
 
 		/* at a moment counts what is left after all of its changes */
 		if (p->seen != c->moment)
-			p->low = Min(p->low, c->atp);
+			look_back(p, c);
 		p->seen = c->moment;
-		c->atp = Max(0, p->low + p->allowance);
+		c->atp = Max(0, p->raw);
 		c->atp -= c->atp % t->step;
 	}
+	/* what expires is known only now, and documents are told in the order of their amounts */
+	if (t->lots)
+		qsort(t->changes, t->n, sizeof(Change), compare_changes);
 }
 
 /* number does a numeric of millionths, without zeros at its end. */
@@ -393,6 +493,13 @@ number(int64 amount)
 	return scale == 0 ? int64_to_numeric(amount) : int64_div_fast_to_numeric(amount, scale);
 }
 
+/* silent tells whether a change is none to be told: what is there already, and lots that others have taken before they expire. */
+static bool
+silent(const Change *c)
+{
+	return c->kind == NULL || (c->expires && c->amount == 0);
+}
+
 /* told does the documents behind a row: [{"kind", "reference", "change"}]. */
 static Datum
 told(const Change *changes, int n)
@@ -403,6 +510,8 @@ told(const Change *changes, int n)
 	ds_json_open_array(&json, NULL);
 	for (i = 0; i < n; i++)
 	{
+		if (silent(&changes[i]))
+			continue;
 		ds_json_open_object(&json, NULL);
 		ds_json_text(&json, "kind", changes[i].kind);
 		ds_json_text(&json, "reference", changes[i].reference);
@@ -430,6 +539,7 @@ give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 		Datum values[T_COUNT];
 		int64 sums[2] = {0}; /* what goes, what comes */
 		int first = i;
+		bool shown = t->changes[i].kind == NULL;
 		TimestampTz moment = t->changes[i].moment;
 
 		for (; i < t->n && t->changes[i].moment == moment; i++)
@@ -440,12 +550,11 @@ give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 			projected += c->amount;
 			atp += c->atp - p->atp;
 			p->atp = c->atp;
-			if (c->kind == NULL)
-				first++;
-			else
+			shown = shown || !silent(c);
+			if (c->kind != NULL)
 				sums[c->amount > 0] += c->amount < 0 ? -c->amount : c->amount;
 		}
-		if (moment < from)
+		if (moment < from || !shown)
 			continue;
 		values[T_MOMENT] = TimestampTzGetDatum(moment);
 		values[T_SUPPLY] = NumericGetDatum(number(sums[true]));
@@ -476,10 +585,13 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	{
 		Datum keys[3] = {item_id, pools[i].site_id, TimestampTzGetDatum(now)};
 
-		t->places[i].low = PG_INT64_MAX;
+		t->places[i].low = t->places[i].beyond = NEVER;
+		t->places[i].rest = t->places[i].last = NEVER;
 		t->places[i].seen = DT_NOBEGIN;
-		fits = stand(t, i, &pools[i], now) && keeps(balance, &pools[i], keys) &&
-			   read_supply(t, i, supply, keys) && read_demand(t, i, demand, keys);
+		fits =
+			stand(t, i, &pools[i], now) &&
+			((!pools[i].ruled && keeps(balance, &pools[i], keys)) || read_lots(t, i, keys, now)) &&
+			read_supply(t, i, supply, keys) && read_demand(t, i, demand, keys);
 	}
 	ds_reader_close(balance);
 	ds_reader_close(demand);

@@ -88,6 +88,43 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_timeline_whole(text, text, timestamptz, jsonb) IS 'The answer of atp_timeline(), from all that is known; the verb asks it what pools, supply and demand alone cannot answer. Same arguments, same errors.';
 
+CREATE TYPE distsync_internal.inventory_lots_ahead AS (
+	released_at		timestamptz[],
+	released		numeric[],
+	kinds			text[],
+	documents		text[],
+	expires_at		timestamptz[],
+	rests			numeric[],
+	names			text[]
+);
+COMMENT ON TYPE distsync_internal.inventory_lots_ahead IS 'What is released at a site, with kind and document, and what is left of its stock at each instant at which lots expire, with their names; base units, in the order of time; NULL = nothing is, none does.';
+
+-- inventory_lots_ahead does the reading of what timelines in C cannot read themselves.
+CREATE FUNCTION distsync_internal.inventory_lots_ahead(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_lots_ahead
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE
+	p record;
+	releases distsync_internal.inventory_release[];
+	result distsync_internal.inventory_lots_ahead;
+BEGIN
+	SELECT x.phys, x.book, x.inbound INTO p FROM dist.stock_pool x WHERE x.item_id = inventory_lots_ahead.item_id AND x.site_id = inventory_lots_ahead.site_id;
+	IF p.inbound IS DISTINCT FROM 0 OR EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = inventory_lots_ahead.item_id)
+		OR EXISTS (SELECT FROM dist.item_site r WHERE r.item_id = inventory_lots_ahead.item_id AND r.site_id = inventory_lots_ahead.site_id AND (r.lead_days IS NOT NULL OR r.supply_grace_days > 0 OR r.demand_fence_days IS NOT NULL)) THEN
+		RETURN NULL;
+	END IF;
+	SELECT array_agg(r.moment ORDER BY r.moment), array_agg(r.quantity ORDER BY r.moment), array_agg(r.kind ORDER BY r.moment), array_agg(r.reference ORDER BY r.moment),
+		array_agg(ROW(r.moment, r.quantity, r.expires_on, r.lot)::distsync_internal.inventory_release)
+	INTO result.released_at, result.released, result.kinds, result.documents, releases
+	FROM distsync_internal.inventory_releases(inventory_lots_ahead.item_id, inventory_lots_ahead.site_id, inventory_lots_ahead.at) r WHERE r.moment IS NOT NULL AND r.quantity > 0;
+	SELECT array_agg(e.moment ORDER BY e.moment), array_agg(COALESCE(least(p.phys - e.phys, p.book - e.book), 0) ORDER BY e.moment), array_agg(e.lots ORDER BY e.moment) INTO result.expires_at, result.rests, result.names
+	FROM distsync_internal.inventory_expiries(inventory_lots_ahead.item_id, inventory_lots_ahead.site_id, inventory_lots_ahead.at, NULL, releases, false) e WHERE NOT e.pool;
+	RETURN result;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_lots_ahead(bigint, bigint, timestamptz) IS
+	'What is released, and what is left of the stock of an item at a site (as its pool keeps it, conservative, of lots that are good enough for the item) when lots expire, after an instant; NULL where rules about dates, quotas or promises for later say more than that.';
+
 -- atp_timeline does the same: straight from the tables where that is enough.
 CREATE FUNCTION distsync.atp_timeline(item text, site text DEFAULT NULL, at timestamptz DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (moment timestamptz, supply numeric, demand numeric, projected numeric, atp numeric, unit text, detail jsonb)

@@ -28,8 +28,8 @@ class Site:
         self.quality = [(rng.randrange(-20, 0), rng.choice((1000, 3000, 8000))) for _ in range(rng.randrange(4))] if rng.random() < 0.5 else []
         self.released = min(rng.choice((0, 0, 500, 4000)), sum(quantity for _, quantity in self.quality))
         self.stock += self.released
-        # the day on which each lot expires, counted from the site's today, and how much of it there is
-        self.lots = [(day, rng.choice((1000, 4000, 12500))) for day in rng.sample(range(11), rng.randrange(1, 4))] if rng.random() < 0.5 else []
+        # the day on which each lot expires, counted from the site's today, and how much of it there is; several may go on one day
+        self.lots = [(day, rng.choice((1000, 4000, 12500))) for day in rng.choices(range(11), k=rng.randrange(1, 5))] if rng.random() < 0.5 else []
         if self.lots:
             self.rules.pop("safety", None)
             self.rules.pop("backorder_cap", None)
@@ -129,7 +129,7 @@ class Rules(unittest.TestCase):
                 key = {"sku": sku, "site": f"RULE-S{number}"}
                 if name == "stock":
                     script += events([dict(key, event_id=f"rule{case}-{number}", kind="count", quantity=(site.stock - site.released) / 1000, event_at="2024-01-01T00:00:00Z")] + [
-                        dict(key, event_id=f"rule{case}-{number}-{day}", kind="receive", quantity=quantity / 1000, lot=f"L{day}", expires_on=self.days[day], event_at="2024-01-02T00:00:00Z") for day, quantity in site.lots] + [
+                        dict(key, event_id=f"rule{case}-{number}l{n}", kind="receive", quantity=quantity / 1000, lot=f"L{n}", expires_on=self.days[day], event_at="2024-01-02T00:00:00Z") for n, (day, quantity) in enumerate(site.lots)] + [
                         dict(key, event_id=f"rule{case}-{number}q{n}", kind="receive", state="quality", quantity=quantity / 1000, event_at=self.at(at)) for n, (at, quantity) in enumerate(site.quality)] + [
                         dict(key, event_id=f"rule{case}-{number}r", kind="transfer", state="quality", quantity=site.released / 1000, event_at=self.at(0)) for _ in range(site.released > 0)])
                 elif name == "supply":
@@ -181,6 +181,10 @@ class Rules(unittest.TestCase):
                 got = psql(f"SELECT trim_scale(atp), trim_scale(projected) FROM distsync.atp_timeline('{sku}', {code}) WHERE NOT detail @> '[{{\"kind\": \"lead_time\"}}]';")
                 moments = sorted({0} | {at for s in asked for at, _ in s.changes()} | {at for s in asked for at in s.spoils()})
                 self.assertEqual(got, [total(s.atp(t) for s in asked) + "|" + total(s.projected(t) for s in asked) for t in moments], where)
+                # in C it is the same as from all that is known
+                got = psql(f"SELECT * FROM (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync.atp_timeline('{sku}', {code}) x) a, (SELECT string_agg(x::text, chr(10)) AS rows FROM distsync_internal.inventory_timeline_whole('{sku}', {code}, NULL, '{{}}') x) w "
+                           "WHERE a.rows IS DISTINCT FROM w.rows;")
+                self.assertEqual(got, [], where)
             got = psql("".join(f"SELECT count(*) FROM jsonb_array_elements(distsync.explain_atp('{sku}', 1, NULL, NULL, {'NULL' if t == 0 else repr(self.at(t))})->'sites') s "
                                "WHERE (s->>'atp')::numeric <> (SELECT sum((x->>'quantity')::numeric) FROM jsonb_array_elements(s->'terms') x);\n" for t in ASKED))
             self.assertEqual(got, ["0"] * len(ASKED), where)
