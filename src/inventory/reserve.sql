@@ -293,9 +293,7 @@ BEGIN
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT array_agg(u.item_id) FROM u WHERE u.later > 0), (SELECT array_agg(u.site_id) FROM u WHERE u.later > 0) INTO wanted, taken, items_later, sites_later;
 	IF rest THEN
 		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, true, false);
-		taken := taken - (SELECT count(*) FROM (SELECT u.item_id, u.site_id, array_agg(u.demand_key) FILTER (WHERE u.demand_key IS NOT NULL) AS keys FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND NOT COALESCE(u.promised_at > t, false) GROUP BY u.item_id, u.site_id) k
-			JOIN dist.stock_pool s ON s.item_id = k.item_id AND s.site_id = k.site_id
-			WHERE s.held + s.committed + s.dealt > s.cap + s.backorder_cap + CASE WHEN (options->>'use_safety')::boolean THEN s.safety ELSE 0 END + distsync_internal.inventory_line_rest(k.item_id, k.site_id, k.keys, t));
+		taken := taken - distsync_internal.inventory_overtaken(grants, COALESCE((options->>'use_safety')::boolean, false), t);
 	END IF;
 	IF taken <> wanted THEN
 		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'stock changed while it was being promised',
@@ -340,6 +338,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_line_rest(bigint, bigint, text[], timestamptz) IS 'By how much the free stock of a site would grow if nothing were wanted of these demands beyond what is promised of them; base units.';
+
+-- inventory_overtaken does the look at pools from which lines were promised that want more: what is theirs of it does not count.
+CREATE FUNCTION distsync_internal.inventory_overtaken(grants distsync_internal.inventory_grant[], use_safety boolean, at timestamptz) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT count(*) FROM (SELECT u.item_id, u.site_id, array_agg(u.demand_key) FILTER (WHERE u.demand_key IS NOT NULL) AS keys FROM unnest(grants) u
+			WHERE u.outcome IN ('reserved', 'partial') AND NOT COALESCE(u.promised_at > inventory_overtaken.at, false) GROUP BY u.item_id, u.site_id) k
+		JOIN dist.stock_pool s ON s.item_id = k.item_id AND s.site_id = k.site_id
+		WHERE s.held + s.committed + s.dealt > s.cap + s.backorder_cap + CASE WHEN use_safety THEN s.safety ELSE 0 END + distsync_internal.inventory_line_rest(k.item_id, k.site_id, k.keys, inventory_overtaken.at));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_overtaken(distsync_internal.inventory_grant[], boolean, timestamptz) IS 'How many pools of granted lines are promised more from than they have, without what these lines want beyond what they are promised. The caller has refreshed them.';
 
 -- inventory_grant_key does the naming of what a grant is a part of: the line, the site and the date, which the components of a kit share.
 CREATE FUNCTION distsync_internal.inventory_grant_key(g distsync_internal.inventory_grant) RETURNS text

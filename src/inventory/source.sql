@@ -123,6 +123,28 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_budgets_less(jsonb, bigint, bigint, numeric, boolean) IS 'Budgets of inventory_within_quotas() after a quantity (base units) of an item was promised at a site, from stock or by a vendor who needs none, whose promise takes only from shares.';
 
+-- inventory_budget does what budgets leave of the item of a line, or of a kit: as many as the scarcest component allows.
+CREATE FUNCTION distsync_internal.inventory_budget(budgets jsonb, parts jsonb, kit boolean) RETURNS numeric
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	parts_of_one numeric := CASE WHEN kit THEN 1 ELSE 1000000 END;
+BEGIN
+	RETURN (SELECT min(floor((budgets->>(x.value->>0))::numeric / (x.value->>1)::numeric * parts_of_one)) / parts_of_one FROM jsonb_array_elements(parts) x);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_budget(jsonb, jsonb, boolean) IS 'What budgets of inventory_within_quotas() leave of [[item_id, base units], ...]: base units, or whole kits; NULL = no limit.';
+
+-- inventory_own_taken does the reckoning of how much less others say of a line from now on, where a part of it is taken from a site. Of kits
+-- that is left to the next call.
+CREATE FUNCTION distsync_internal.inventory_own_taken(line distsync_internal.inventory_line, quantity numeric, site_id bigint, granted distsync_internal.inventory_grant[], at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	line.quantity := inventory_own_taken.quantity;
+	RETURN distsync_internal.inventory_own(line, inventory_own_taken.site_id, granted, inventory_own_taken.at);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_own_taken(distsync_internal.inventory_line, numeric, bigint, distsync_internal.inventory_grant[], timestamptz) IS 'inventory_own() of a part of a line, base units.';
+
 -- inventory_allocate does the decision for all lines of a call. Free stock is sorted by item; where each item begins and ends in it is
 -- looked up once.
 CREATE FUNCTION distsync_internal.inventory_allocate(lines distsync_internal.inventory_line[], free distsync_internal.inventory_free[], budgets jsonb, options jsonb, at timestamptz) RETURNS distsync_internal.inventory_grant[]
@@ -160,10 +182,9 @@ BEGIN
 				mine := array_append(mine, free[j]);
 			END LOOP;
 		END LOOP;
-		budget := (SELECT min(floor((budgets->>(x.value->>0))::numeric / (x.value->>1)::numeric * CASE WHEN kits ? (l.item_id::text) THEN 1 ELSE 1000000 END)) / CASE WHEN kits ? (l.item_id::text) THEN 1 ELSE 1000000 END FROM jsonb_array_elements(parts) x);
 		asked := l.quantity;
 		step := (options->'steps'->>(l.ordinal::text))::numeric;
-		budget := distsync_internal.inventory_in_steps(budget, step);
+		budget := CASE WHEN budgets <> '{}' THEN distsync_internal.inventory_in_steps(distsync_internal.inventory_budget(budgets, parts, kits ? (l.item_id::text)), step) END;
 		l.quantity := least(asked, budget);
 		c := distsync_internal.inventory_candidates(l, kits->(l.item_id::text), mine, result, inventory_allocate.at, step);
 		c.total := least(c.total, budget);
@@ -175,9 +196,7 @@ BEGIN
 			WHERE g.quantity = asked OR NOT EXISTS (SELECT FROM unnest(c.can) u WHERE least(u, l.quantity) > 0);
 		END IF;
 		FOR s IN SELECT c.sites[x.n] AS site_id, x.taken FROM distsync_internal.inventory_choose(c.sites, c.can, CASE WHEN dropped IS NULL THEN l.quantity ELSE 0 END, split, rules, preferred) x LOOP
-			-- by so much others say less of it from now on: of kits that is left to the next call
-			own := CASE WHEN l.demand_key IS NULL OR kits ? (l.item_id::text) THEN 0
-				ELSE distsync_internal.inventory_own(ROW(l.ordinal, l.item_id, s.taken, s.site_id, l.demand_key, l.requested_at)::distsync_internal.inventory_line, s.site_id, result, inventory_allocate.at) END;
+			own := CASE WHEN l.demand_key IS NULL OR kits ? (l.item_id::text) THEN 0 ELSE distsync_internal.inventory_own_taken(l, s.taken, s.site_id, result, inventory_allocate.at) END;
 			FOREACH one IN ARRAY distsync_internal.inventory_granted(l, kits->(l.item_id::text), s.site_id, s.taken, c.total) LOOP
 				result := array_append(result, one);
 			END LOOP;
