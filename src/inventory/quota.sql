@@ -101,17 +101,6 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_frees(bigint, bigint[], bigint, bigint, timestamptz[], bigint[], timestamptz, text) IS
 	'What a customer and channel may still take of an item by quota at each of these sites (0 = over all sites) and instants, base units: free, the least rest of the shares they draw on (binds names it; NULL = they have none and there is no collective one), and aside, what then is set aside for others. No row: nothing is set aside there then. only_ids: of these quotas (NULL = of all); used_at: as of when holds count; but_holder: whose do not.';
 
--- inventory_quota_free does the same at one site and instant, where there is always an answer.
-CREATE FUNCTION distsync_internal.inventory_quota_free(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[] DEFAULT NULL, OUT free numeric, OUT aside numeric, OUT binds jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	SELECT f.free, f.aside, f.binds INTO free, aside, binds
-	FROM distsync_internal.inventory_quota_frees(inventory_quota_free.item_id, ARRAY[inventory_quota_free.site_id], inventory_quota_free.customer_id, inventory_quota_free.channel_id, ARRAY[inventory_quota_free.at], only_ids, inventory_quota_free.at) f;
-	aside := COALESCE(aside, 0);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_free(bigint, bigint, bigint, bigint, timestamptz, bigint[]) IS 'inventory_quota_frees() of one site at one instant; where nothing is set aside free and binds are NULL, aside is 0.';
-
 -- inventory_quota_lock does the locking of the quotas of items, before anything else of them is locked. What a promise may draw on are
 -- the quotas that it has locked: one that comes into being while it waits for a pool is not for it, because its row could only be had
 -- against the order of locks.
