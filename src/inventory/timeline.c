@@ -34,6 +34,7 @@
 #include "base/ratio.h"
 #include "base/reader.h"
 #include "base/verb.h"
+#include "inventory/ahead.h"
 #include "inventory/lots.h"
 #include "inventory/read.h"
 
@@ -127,51 +128,6 @@ static DsTable state_table = {
 /* millionths */
 #define SCALE DS_INVENTORY_SCALE
 
-/* nothing expires */
-#define NEVER PG_INT64_MAX
-
-/* Where a site stands while the timeline is walked, in millionths of base units. */
-typedef struct Place
-{
-	int64 stand;	 /* stock less what is owed, now */
-	int64 running;	 /* with what came and went so far */
-	int64 gone;		 /* of it what went, below 0 */
-	int64 before;	 /* the same before the moment it is at */
-	int64 rest;		 /* the least that was left of the stock when lots expired so far */
-	int64 low;		 /* lowest point of running from here until the next lots expire */
-	int64 beyond;	 /* the same after that, where whoever comes now takes nothing from it */
-	int64 last;		 /* rest of the moments that low is about */
-	int64 allowance; /* may be promised beyond it, below 0 = is kept back */
-	int64 raw;		 /* what may be promised from the moment on, without a floor */
-	int64 atp;		 /* what it adds to what may be promised */
-	TimestampTz seen;
-} Place;
-
-/* Something that comes or goes. */
-typedef struct Change
-{
-	TimestampTz moment;
-	int64 amount; /* millionths of base units, below 0 = it goes */
-	int64
-		rest; /* of an expiry: stock that is left without the lots, as if nothing had gone; then of all: rest of the place */
-	int place;		  /* which of the sites */
-	bool expires;	  /* lots expire: amount is what nobody has taken before */
-	int64 atp;		  /* what the site may promise from this moment on */
-	const char *kind; /* NULL = what is there already */
-	const char *reference;
-} Change;
-
-typedef struct Timeline
-{
-	Place *places;
-	Change *changes;
-	int n;
-	int room;
-	int64 total; /* of all amounts without their signs: no sum of some of them can be larger */
-	int64 step;	 /* what may be promised of a site comes in whole steps */
-	bool lots;	 /* some expire */
-} Timeline;
-
 /* amount_of does a quantity in millionths. False: it is beyond what we reckon with. */
 static bool
 amount_of(Datum quantity, int64 *amount)
@@ -211,21 +167,22 @@ share_of(Datum confidence, int64 *amount)
 
 /* add does the noting of a change. False: together they are beyond what we reckon with. */
 static bool
-add(Timeline *t, int place, TimestampTz moment, int64 amount, const char *kind,
+add(DsAhead *t, int place, TimestampTz moment, int64 amount, const char *kind,
 	const char *reference)
 {
-	Change *c;
+	DsAheadChange *c;
 
 	if (t->n == t->room)
 	{
 		t->room = Max(64, t->room * 2);
-		t->changes = t->changes == NULL ? palloc_array(Change, t->room)
-										: repalloc_huge(t->changes, sizeof(Change) * t->room);
+		t->changes = t->changes == NULL
+						 ? palloc_array(DsAheadChange, t->room)
+						 : repalloc_huge(t->changes, sizeof(DsAheadChange) * t->room);
 	}
 	c = &t->changes[t->n++];
 	c->moment = moment;
 	c->amount = amount;
-	c->rest = NEVER;
+	c->rest = DS_AHEAD_NEVER;
 	c->place = place;
 	c->expires = false;
 	c->kind = kind;
@@ -236,9 +193,9 @@ add(Timeline *t, int place, TimestampTz moment, int64 amount, const char *kind,
 
 /* stand does where a site stands now. False: a number is too large. */
 static bool
-stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
+stand(DsAhead *t, int place, const DsInventoryPool *pool, TimestampTz now)
 {
-	Place *p = &t->places[place];
+	DsAheadPlace *p = &t->places[place];
 	int64 amount;
 	int64 due;
 	int64 held;
@@ -263,7 +220,7 @@ stand(Timeline *t, int place, const DsInventoryPool *pool, TimestampTz now)
 
 /* read_supply does the walk over what comes to a site after an instant. */
 static bool
-read_supply(Timeline *t, int place, DsReader *reader, Datum *keys)
+read_supply(DsAhead *t, int place, DsReader *reader, Datum *keys)
 {
 	ds_reader_walk(reader, DS_WALK_ON, keys, 3);
 	while (ds_reader_next(reader))
@@ -289,7 +246,7 @@ read_supply(Timeline *t, int place, DsReader *reader, Datum *keys)
 
 /* read_demand does the walk over what is wanted from a site after an instant and not ours. */
 static bool
-read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
+read_demand(DsAhead *t, int place, DsReader *reader, Datum *keys)
 {
 	ds_reader_walk(reader, DS_WALK_ON, keys, 3);
 	while (ds_reader_next(reader))
@@ -316,7 +273,7 @@ read_demand(Timeline *t, int place, DsReader *reader, Datum *keys)
 
 /* read_lots does the walk over what is released and what expires. False: it is too large, or the site has rules that say more about its dates. */
 static bool
-read_lots(Timeline *t, int place, Datum *keys, TimestampTz now)
+read_lots(DsAhead *t, int place, Datum *keys, TimestampTz now)
 {
 	DsInventoryLots lots;
 	int64 amount;
@@ -376,109 +333,6 @@ keeps(DsReader *reader, const DsInventoryPool *pool, Datum *keys)
 	return same;
 }
 
-/* compare_changes does the order of a timeline: what is there first, then by moment, kind, document and amount. */
-static int
-compare_changes(const void *left, const void *right)
-{
-	const Change *a = left;
-	const Change *b = right;
-	int order;
-
-	if (a->moment != b->moment)
-		return a->moment < b->moment ? -1 : 1;
-	if (a->kind == NULL || b->kind == NULL)
-		return (a->kind != NULL) - (b->kind != NULL);
-	order = strcmp(a->kind, b->kind);
-	if (order == 0)
-		order = strcmp(a->reference, b->reference);
-	if (order == 0 && a->amount != b->amount)
-		order = a->amount < b->amount ? -1 : 1;
-	return order;
-}
-
-/*
- * add_up does where each site stands after each change. What expires at an
- * instant is what is left of its lots by then: what went before took from them
- * first. README.md has the reckoning.
- */
-static void
-add_up(Timeline *t)
-{
-	for (int i = 0; i < t->n; i++)
-	{
-		Change *c = &t->changes[i];
-		Place *p = &t->places[c->place];
-
-		if (p->seen != c->moment)
-			p->before = p->gone;
-		p->seen = c->moment;
-		if (c->expires)
-		{
-			int64 was = Min(0, p->rest == NEVER ? 0 : p->rest - p->stand);
-
-			p->rest = Min(p->rest, c->rest - p->before);
-			c->amount = Min(0, p->rest - p->stand) - was;
-		}
-		else
-		{
-			p->running += c->amount;
-			if (c->kind != NULL)
-				p->gone += Min(0, c->amount);
-		}
-		c->rest = p->rest;
-		c->atp = p->running;
-	}
-}
-
-/*
- * look_back does what a site may promise from a moment on, the last of which
- * comes first: what lots leave, and the lowest point to come; where that is only
- * because a lot is gone by then, no more of it than what does not need the lot.
- */
-static void
-look_back(Place *p, const Change *c)
-{
-	int64 spoilt = c->rest == NEVER ? 0 : Min(0, c->rest - p->stand);
-
-	if (c->rest != p->last)
-	{
-		if (p->low != NEVER)
-			p->beyond = Min(p->beyond, Max(p->low, -p->last));
-		p->low = NEVER;
-		p->last = c->rest;
-	}
-	p->low = Min(p->low, c->atp - p->stand);
-	p->raw = p->stand + spoilt + Min(p->low, p->beyond) + p->allowance;
-}
-
-/*
- * look_ahead does what each site may promise from each of its changes on, never
- * below 0, in whole steps. A first pass adds up, a second one looks back from
- * the end.
- */
-static void
-look_ahead(Timeline *t)
-{
-	add_up(t);
-	for (int i = 0; i < t->n; i++)
-		t->places[t->changes[i].place].seen = DT_NOBEGIN;
-	for (int i = t->n - 1; i >= 0; i--)
-	{
-		Change *c = &t->changes[i];
-		Place *p = &t->places[c->place];
-
-		/* at a moment counts what is left after all of its changes */
-		if (p->seen != c->moment)
-			look_back(p, c);
-		p->seen = c->moment;
-		c->atp = Max(0, p->raw);
-		c->atp -= c->atp % t->step;
-	}
-	/* what expires is known only now, and documents are told in the order of their amounts */
-	if (t->lots)
-		qsort(t->changes, t->n, sizeof(Change), compare_changes);
-}
-
 /* number does a numeric of millionths, without zeros at its end. */
 static Numeric
 number(int64 amount)
@@ -495,14 +349,14 @@ number(int64 amount)
 
 /* silent tells whether a change is none to be told: what is there already, and lots that others have taken before they expire. */
 static bool
-silent(const Change *c)
+silent(const DsAheadChange *c)
 {
 	return c->kind == NULL || (c->expires && c->amount == 0);
 }
 
 /* told does the documents behind a row: [{"kind", "reference", "change"}]. */
 static Datum
-told(const Change *changes, int n)
+told(const DsAheadChange *changes, int n)
 {
 	DsJson json = {0};
 	int i;
@@ -524,7 +378,7 @@ told(const Change *changes, int n)
 
 /* give does the rows, one for each moment from an instant on. */
 static void
-give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
+give(DsAhead *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "distsync timeline", ALLOCSET_DEFAULT_SIZES);
@@ -544,8 +398,8 @@ give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 
 		for (; i < t->n && t->changes[i].moment == moment; i++)
 		{
-			Change *c = &t->changes[i];
-			Place *p = &t->places[c->place];
+			DsAheadChange *c = &t->changes[i];
+			DsAheadPlace *p = &t->places[c->place];
 
 			projected += c->amount;
 			atp += c->atp - p->atp;
@@ -572,7 +426,7 @@ give(Timeline *t, TimestampTz from, Datum unit, ReturnSetInfo *rsinfo)
 
 /* read_all does the timeline of an item over the sites of these pools. */
 static bool
-read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, TimestampTz now)
+read_all(DsAhead *t, Datum item_id, const DsInventoryPool *pools, int n, TimestampTz now)
 {
 	DsReader *supply = ds_reader_open(&supply_table);
 	DsReader *demand = ds_reader_open(&demand_table);
@@ -580,13 +434,13 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	bool fits = true;
 	int i;
 
-	t->places = palloc0_array(Place, Max(n, 1));
+	t->places = palloc0_array(DsAheadPlace, Max(n, 1));
 	for (i = 0; i < n && fits; i++)
 	{
 		Datum keys[3] = {item_id, pools[i].site_id, TimestampTzGetDatum(now)};
 
-		t->places[i].low = t->places[i].beyond = NEVER;
-		t->places[i].rest = t->places[i].last = NEVER;
+		t->places[i].low = t->places[i].beyond = DS_AHEAD_NEVER;
+		t->places[i].rest = t->places[i].last = DS_AHEAD_NEVER;
 		t->places[i].seen = DT_NOBEGIN;
 		fits =
 			stand(t, i, &pools[i], now) &&
@@ -598,8 +452,7 @@ read_all(Timeline *t, Datum item_id, const DsInventoryPool *pools, int n, Timest
 	ds_reader_close(supply);
 	if (fits && t->n > 0)
 	{
-		qsort(t->changes, t->n, sizeof(Change), compare_changes);
-		look_ahead(t);
+		ds_inventory_look_ahead(t);
 	}
 	return fits;
 }
@@ -613,7 +466,7 @@ bool
 ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n, Numeric quantity,
 					  int64 step, TimestampTz now, TimestampTz *moment)
 {
-	Timeline t = {.step = step};
+	DsAhead t = {.step = step};
 	int64 wanted;
 	int64 atp = 0;
 	int i = 0;
@@ -627,7 +480,7 @@ ds_inventory_foreseen(Datum item_id, const DsInventoryPool *pools, int n, Numeri
 
 		for (; i < t.n && t.changes[i].moment == at; i++)
 		{
-			Place *p = &t.places[t.changes[i].place];
+			DsAheadPlace *p = &t.places[t.changes[i].place];
 
 			atp += t.changes[i].atp - p->atp;
 			p->atp = t.changes[i].atp;
@@ -645,7 +498,7 @@ static bool
 ask_pools(FunctionCallInfo fcinfo)
 {
 	TimestampTz now = GetCurrentStatementStartTimestamp();
-	Timeline t = {NULL};
+	DsAhead t = {NULL};
 	DsInventoryItem item;
 	DsInventoryPool *pools;
 	DsInventorySite site;
