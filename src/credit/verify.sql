@@ -38,15 +38,16 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM dist.open_item i GROUP BY i.account_id
 	), waiting AS (
 		SELECT h.account_id, sum(h.amount) AS held FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL GROUP BY h.account_id
-	), told AS (
-		SELECT a.code, jsonb_build_object('receivable', a.receivable, 'credits', a.credits, 'unapplied', a.unapplied, 'deposits', a.deposits, 'disputed', a.disputed, 'held_demand', a.held_demand) AS counters,
-			(SELECT jsonb_build_object('receivable', COALESCE(sum(i.receivable), 0), 'credits', COALESCE(sum(i.credits), 0), 'unapplied', COALESCE(sum(i.unapplied), 0),
-				'deposits', COALESCE(sum(i.deposits), 0), 'disputed', COALESCE(sum(i.disputed), 0), 'held_demand', COALESCE(sum(w.held), 0))
-			 FROM tree t LEFT JOIN item i ON i.account_id = t.account_id LEFT JOIN waiting w ON w.account_id = t.account_id WHERE t.root = a.account_id) AS sums
-		FROM dist.credit_account a
+	), total AS (
+		SELECT t.root, COALESCE(sum(i.receivable), 0) AS receivable, COALESCE(sum(i.credits), 0) AS credits, COALESCE(sum(i.unapplied), 0) AS unapplied, COALESCE(sum(i.deposits), 0) AS deposits,
+			COALESCE(sum(i.disputed), 0) AS disputed, COALESCE(sum(w.held), 0) AS held
+		FROM tree t LEFT JOIN item i ON i.account_id = t.account_id LEFT JOIN waiting w ON w.account_id = t.account_id GROUP BY t.root
 	)
-	SELECT 'credit_counters', 'credit_account', t.code, jsonb_build_object('counters', t.counters, 'sums', t.sums)
-	FROM told t WHERE EXISTS (SELECT FROM jsonb_each_text(t.counters) c WHERE c.value::numeric <> (t.sums ->> c.key)::numeric)
+	SELECT 'credit_counters', 'credit_account', a.code, jsonb_build_object(
+		'counters', jsonb_build_object('receivable', a.receivable, 'credits', a.credits, 'unapplied', a.unapplied, 'deposits', a.deposits, 'disputed', a.disputed, 'held_demand', a.held_demand),
+		'sums', jsonb_build_object('receivable', t.receivable, 'credits', t.credits, 'unapplied', t.unapplied, 'deposits', t.deposits, 'disputed', t.disputed, 'held_demand', t.held))
+	FROM dist.credit_account a JOIN total t ON t.root = a.account_id
+	WHERE (a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.held_demand) <> (t.receivable, t.credits, t.unapplied, t.deposits, t.disputed, t.held)
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_verify_counters() IS 'Accounts whose receivable, credits, unapplied, deposits, disputed or held demand are not the sum of the items and holds of their tree.';
 
