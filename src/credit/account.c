@@ -97,7 +97,15 @@ number(const DsReader *reader, int column)
 	return DatumGetNumericCopy(reader->values[column]);
 }
 
-/* take_terms does the reading of the terms of exposure, with their signs, and their sum. */
+/* is_zero does the question whether a number is 0. */
+static bool
+is_zero(Numeric number)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number),
+											NumericGetDatum(int64_to_numeric(0))));
+}
+
+/* take_terms does the reading of the terms of exposure, with their signs, and their sum. All have four decimals, so that a 0 adds nothing. */
 static void
 take_terms(const DsReader *reader, DsCreditAccount *account)
 {
@@ -106,16 +114,25 @@ take_terms(const DsReader *reader, DsCreditAccount *account)
 	for (i = 0; i < DS_CREDIT_TERMS; i++)
 	{
 		Numeric term = number(reader, A_RECEIVABLE + i);
+		bool any = !is_zero(term);
 
 		if (A_RECEIVABLE + i == A_DISPUTED)
-			account->disputed = DatumGetBool(DirectFunctionCall2(
-				numeric_ne, NumericGetDatum(term), NumericGetDatum(int64_to_numeric(0))));
-		if (A_RECEIVABLE + i == A_DISPUTED && !account->exclude_disputed)
-			term = int64_to_numeric(0);
-		else if (A_RECEIVABLE + i >= A_UNAPPLIED)
+		{
+			account->disputed = any;
+			if (!account->exclude_disputed)
+			{
+				term = int64_to_numeric(0);
+				any = false;
+			}
+		}
+		if (any && A_RECEIVABLE + i >= A_UNAPPLIED)
 			term = DatumGetNumeric(DirectFunctionCall1(numeric_uminus, NumericGetDatum(term)));
 		account->terms[i] = term;
-		account->exposure = i == 0 ? term : DS_CREDIT_OP(numeric_add, account->exposure, term);
+		account->owed[i] = any;
+		if (i == 0)
+			account->exposure = term;
+		else if (any)
+			account->exposure = DS_CREDIT_OP(numeric_add, account->exposure, term);
 	}
 }
 

@@ -145,6 +145,7 @@ typedef struct DsCreditAccount
 	int16 dunning_level;
 	DateADT review_on; /* DATEVAL_NOEND = none */
 	Numeric terms[DS_CREDIT_TERMS];
+	bool owed[DS_CREDIT_TERMS]; /* the term is not 0 */
 	Numeric exposure;
 	Numeric limit;	  /* NULL = unlimited */
 	Numeric headroom; /* NULL = unlimited */

@@ -17,16 +17,24 @@
 /* A detail leaves out what is null. */
 #define TOLD(value) (!spare || (value) != NULL)
 
-/* terms does the terms of exposure of an account. */
+/* terms does the terms of exposure of an account; spare: those that are not 0, and nothing where all are. */
 static void
-terms(DsJson *json, const char *key, const DsCreditAccount *account)
+terms(DsJson *json, const char *key, const DsCreditAccount *account, bool spare)
 {
 	static const int order[DS_CREDIT_TERMS] = {5, 4, 6, 1, 3, 0, 2};
+	bool any = !spare;
 	int i;
 
+	for (i = 0; i < DS_CREDIT_TERMS; i++)
+		any |= account->owed[i];
+	if (!any)
+		return;
 	ds_json_open_object(json, key);
 	for (i = 0; i < DS_CREDIT_TERMS; i++)
-		ds_json_number(json, ds_credit_term_words[order[i]], account->terms[order[i]]);
+	{
+		if (!spare || account->owed[order[i]])
+			ds_json_number(json, ds_credit_term_words[order[i]], account->terms[order[i]]);
+	}
 	ds_json_close_object(json);
 }
 
@@ -37,7 +45,7 @@ picture(DsJson *json, const DsCreditAccount *account, bool spare)
 	ds_json_open_object(json, NULL);
 	if (TOLD(account->limit))
 		ds_json_number(json, "limit", account->limit);
-	terms(json, "terms", account);
+	terms(json, "terms", account, false);
 	ds_json_text(json, "account", account->code);
 	ds_json_text(json, "currency", account->currency);
 	ds_json_number(json, "exposure", account->exposure);
@@ -144,10 +152,19 @@ ds_credit_tell_reasons(DsJson *json, const char *key, const DsCreditAsk *ask,
 	ds_json_close_array(json);
 }
 
-/* warnings does the rules that only warn. */
+/* warnings does the rules that only warn; spare: nothing where none does. */
 static void
 warnings(DsJson *json, const DsCreditAnswer *answer, bool spare)
 {
+	int i;
+
+	for (i = 0; i < answer->nsaid; i++)
+	{
+		if (answer->said[i].failed && answer->said[i].action == DS_CREDIT_WARN)
+			break;
+	}
+	if (spare && i == answer->nsaid)
+		return;
 	ds_json_open_array(json, "warnings");
 	failing(json, answer, DS_CREDIT_WARN, spare);
 	ds_json_close_array(json);
@@ -188,7 +205,7 @@ ds_credit_tell(const DsCreditAsk *ask, const DsCreditAnswer *answer)
 	ds_credit_tell_reasons(&json, "reasons", ask, answer);
 	pictures(&json, answer, false);
 	ds_json_text(&json, "currency", binding->currency);
-	terms(&json, "exposure", binding);
+	terms(&json, "exposure", binding, false);
 	ds_json_number(&json, "headroom", binding->headroom);
 	warnings(&json, answer, false);
 	ds_json_text(&json, "passed_by", answer->passed_by);
@@ -204,9 +221,10 @@ ds_credit_tell_detail(const DsCreditAsk *ask, const DsCreditAnswer *answer)
 	DsJson json = {0};
 
 	ds_json_open_object(&json, NULL);
-	terms(&json, "terms", &answer->levels[answer->binding]);
+	terms(&json, "terms", &answer->levels[answer->binding], true);
 	ds_json_number(&json, "amount", ask->amount);
-	pictures(&json, answer, true);
+	if (answer->nlevels > 1)
+		pictures(&json, answer, true);
 	warnings(&json, answer, true);
 	if (answer->passed_by != NULL)
 		ds_json_text(&json, "passed_by", answer->passed_by);
