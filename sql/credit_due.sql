@@ -63,10 +63,11 @@ SELECT distsync_internal.credit_item_plan(i.customer_id, i.open_item_id, '[]') F
 SELECT * FROM pg_temp.parts ORDER BY 1;
 SELECT * FROM pg_temp.differ();
 SELECT * FROM distsync_internal.credit_verify_due() WHERE entity_key LIKE 'DUE-%';
+SELECT array_length(late_before, 1) AS days, late_before[1] AS today, late_before[11] AS ten, late_before[12] AS eleven, late_before[41] AS oldest FROM dist.credit_account WHERE code = 'DUE-X';
 
 -- days pass: what is kept of an earlier day is rolled forward, by the clerk and by whoever moves an item
 CREATE FUNCTION pg_temp.back(day date) RETURNS void LANGUAGE sql AS $$
-	UPDATE dist.credit_account a SET late_on = day, late_amount = COALESCE(s.amount, 0), late_disputed = COALESCE(s.disputed, 0), next_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= day), due_at = clock_timestamp()
+	UPDATE dist.credit_account a SET late_on = day, late_before = NULL, late_amount = COALESCE(s.amount, 0), late_disputed = COALESCE(s.disputed, 0), next_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= day), due_at = clock_timestamp()
 	FROM (SELECT sum(d.amount) AS amount, sum(d.disputed) AS disputed FROM dist.open_due d JOIN dist.credit_account x USING (account_id) WHERE x.code = 'DUE-X' AND d.due_on < day) s WHERE a.code = 'DUE-X' $$;
 SELECT pg_temp.back('-infinity');
 SELECT * FROM pg_temp.differ();
@@ -85,10 +86,22 @@ SELECT * FROM pg_temp.kept;
 SELECT * FROM pg_temp.differ();
 SELECT * FROM distsync_internal.credit_verify_due() WHERE entity_key LIKE 'DUE-%';
 
+-- what limits say is kept, until when it holds
+CREATE VIEW pg_temp.kept_limit AS SELECT a.limit_amount, a.limit_ended, a.limit_from > '-infinity' AS told, a.limit_until - current_date AS until FROM dist.credit_account a WHERE a.code = 'DUE-X';
+SELECT * FROM pg_temp.kept_limit;
+INSERT INTO dist.credit_limit (account_id, kind, amount, valid, approved_by) SELECT account_id, 'temporary', 100, tstzrange(NULL, current_date + 3), 'test' FROM dist.credit_account WHERE code = 'DUE-X';
+SELECT * FROM pg_temp.kept_limit;
+UPDATE dist.credit_limit l SET valid = tstzrange(NULL, current_date - 3) FROM dist.credit_account a WHERE a.account_id = l.account_id AND a.code = 'DUE-X' AND l.kind = 'base';
+SELECT * FROM pg_temp.kept_limit;
+DELETE FROM dist.credit_limit l USING dist.credit_account a WHERE a.account_id = l.account_id AND a.code = 'DUE-X';
+SELECT * FROM pg_temp.kept_limit;
+SELECT * FROM distsync_internal.credit_verify_kept() WHERE entity_key LIKE 'DUE-%';
+
 -- verify() finds a day and an account that say something else
 UPDATE dist.open_due d SET amount = d.amount + 1 FROM dist.credit_account a WHERE a.account_id = d.account_id AND a.code = 'DUE-X' AND d.due_on = current_date - 10;
-UPDATE dist.credit_account SET oldest_due_on = NULL WHERE code = 'DUE-X';
+UPDATE dist.credit_account SET oldest_due_on = NULL, late_before[2] = 1, limit_amount = 5 WHERE code = 'DUE-X';
+SELECT DISTINCT invariant FROM distsync_internal.credit_verify_kept() WHERE entity_key LIKE 'DUE-%' ORDER BY 1;
 SELECT invariant, detail - 'late_on' - 'oldest_due_on' - 'next_due_on' - 'oldest' - 'next' AS detail FROM distsync_internal.credit_verify_due() WHERE entity_key LIKE 'DUE-%' ORDER BY 1;
 UPDATE dist.open_due d SET amount = d.amount - 1 FROM dist.credit_account a WHERE a.account_id = d.account_id AND a.code = 'DUE-X' AND d.due_on = current_date - 10;
-UPDATE dist.credit_account a SET oldest_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id) WHERE code = 'DUE-X';
+UPDATE dist.credit_account a SET limit_amount = NULL, late_before = NULL, oldest_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id) WHERE code = 'DUE-X';
 SELECT * FROM distsync_internal.credit_verify_due() WHERE entity_key LIKE 'DUE-%';

@@ -33,9 +33,12 @@ INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_
 SELECT a.customer_id, a.account_id, a.company_id, 'invoice', a.code || '/' || n, 'USD', 100000 / x.items, 100000 / x.items, 100000 / x.items, 100000 / x.items, current_date - 100, current_date - 60 + (n * 120 / x.items)
 FROM dist.credit_account a JOIN (VALUES ('A-CN-%', 10), ('A-CW-%', 10000)) x(code, items) ON a.code LIKE x.code, generate_series(0, x.items - 1) n;
 INSERT INTO dist.open_due (account_id, due_on, amount) SELECT account_id, due_on, sum(account_amount) FROM dist.open_item WHERE due_on IS NOT NULL GROUP BY account_id, due_on ORDER BY account_id, due_on;
-UPDATE dist.credit_account a SET receivable = s.receivable, unapplied = CASE WHEN a.code LIKE 'A-CC-%' THEN 30 ELSE 0 END, late_on = current_date, late_amount = COALESCE(s.late, 0), oldest_due_on = s.oldest, next_due_on = s.next,
+UPDATE dist.credit_account a SET receivable = s.receivable, unapplied = CASE WHEN a.code LIKE 'A-CC-%' THEN 30 ELSE 0 END, late_on = current_date, late_amount = COALESCE(s.late, 0), late_before = s.before, limit_amount = CASE WHEN a.code LIKE 'A-CC-%' THEN 3000 ELSE 200000 END, limit_from = now(), oldest_due_on = s.oldest, next_due_on = s.next,
 	due_at = (s.next + 1)::timestamp AT TIME ZONE 'UTC'
-FROM (SELECT account_id, sum(amount) AS receivable, sum(amount) FILTER (WHERE due_on < current_date) AS late, min(due_on) AS oldest, min(due_on) FILTER (WHERE due_on >= current_date) AS next FROM dist.open_due GROUP BY account_id) s WHERE s.account_id = a.account_id;
+FROM (SELECT d.account_id, sum(d.amount) AS receivable, sum(d.amount) FILTER (WHERE d.due_on < current_date) AS late, min(d.due_on) AS oldest, min(d.due_on) FILTER (WHERE d.due_on >= current_date) AS next,
+		CASE WHEN min(d.due_on) < current_date THEN ARRAY(SELECT sum(d.amount) FILTER (WHERE d.due_on < current_date) - COALESCE(sum(x.amount) OVER (ORDER BY k.n), 0) FROM generate_series(0, least(current_date - min(d.due_on), 99)) k(n)
+			LEFT JOIN dist.open_due x ON x.account_id = d.account_id AND x.due_on = current_date - k.n AND k.n > 0 ORDER BY k.n) END AS before
+	FROM dist.open_due d GROUP BY d.account_id) s WHERE s.account_id = a.account_id;
 ALTER TABLE dist.party ENABLE TRIGGER USER;
 ALTER TABLE dist.credit_account ENABLE TRIGGER USER;
 ALTER TABLE dist.credit_limit ENABLE TRIGGER USER;

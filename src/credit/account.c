@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "base/compat.h"
 #include "base/reader.h"
@@ -41,7 +42,12 @@ enum
 	A_LATE,
 	A_LATE_DISPUTED,
 	A_OLDEST,
-	A_NEXT
+	A_NEXT,
+	A_BEFORE,
+	A_LIMIT,
+	A_LIMIT_ENDED,
+	A_LIMIT_FROM,
+	A_LIMIT_UNTIL
 };
 
 #define ACCOUNT_COLUMNS                                                                            \
@@ -49,7 +55,8 @@ enum
 		"account_id", "code", "customer_id", "company_id", "parent_id", "currency", "status",      \
 			"status_reason", "receivable", "unbilled", "open_orders", "unapplied", "deposits",     \
 			"credits", "disputed", "dunning_level", "review_on", "exclude_disputed", "late_on",    \
-			"late_amount", "late_disputed", "oldest_due_on", "next_due_on"                         \
+			"late_amount", "late_disputed", "oldest_due_on", "next_due_on", "late_before",         \
+			"limit_amount", "limit_ended", "limit_from", "limit_until"                             \
 	}
 
 static DsTable account_table = {
@@ -136,6 +143,31 @@ take_terms(const DsReader *reader, DsCreditAccount *account)
 	}
 }
 
+/* take_before does the copying of what was due before each of the last days. */
+static void
+take_before(const DsReader *reader, DsCreditAccount *account)
+{
+	ArrayType *days;
+	Datum *values;
+	bool *nulls;
+	int i;
+
+	account->nbefore = 0;
+	if (reader->nulls[A_BEFORE])
+		return;
+	days = DatumGetArrayTypePCopy(reader->values[A_BEFORE]);
+	deconstruct_array(days, NUMERICOID, -1, false, TYPALIGN_INT, &values, &nulls,
+					  &account->nbefore);
+	account->before = palloc(sizeof(Numeric) * account->nbefore);
+	for (i = 0; i < account->nbefore; i++)
+	{
+		if (nulls[i])
+			account->nbefore = i;
+		else
+			account->before[i] = DatumGetNumeric(values[i]);
+	}
+}
+
 /* take does the copying of an account that was read. */
 static void
 take(const DsReader *reader, DsCreditAccount *account)
@@ -158,6 +190,13 @@ take(const DsReader *reader, DsCreditAccount *account)
 	account->late_disputed = number(reader, A_LATE_DISPUTED);
 	account->oldest_due_on = day(reader, A_OLDEST);
 	account->next_due_on = day(reader, A_NEXT);
+	take_before(reader, account);
+	account->limit = reader->nulls[A_LIMIT] ? NULL : number(reader, A_LIMIT);
+	account->limit_ended = DatumGetBool(reader->values[A_LIMIT_ENDED]);
+	account->limit_from = DatumGetTimestampTz(reader->values[A_LIMIT_FROM]);
+	account->limit_until = reader->nulls[A_LIMIT_UNTIL]
+							   ? DS_CREDIT_NEVER
+							   : DatumGetTimestampTz(reader->values[A_LIMIT_UNTIL]);
 	take_terms(reader, account);
 }
 
@@ -251,27 +290,47 @@ add_limit(const DsReader *reader, TimestampTz at, Limits *limits)
 
 /* read_limit does the reckoning of the limit of an account at an instant. */
 static bool
-read_limit(DsReader *reader, DsCreditAccount *account, TimestampTz at)
+read_limit(DsCreditAccount *account, TimestampTz at)
 {
 	Limits limits = {.changes_at = DS_CREDIT_NEVER};
+	DsReader *reader = ds_reader_open(&limit_table);
 	Datum key = Int64GetDatum(account->account_id);
 	bool fits = true;
 
 	ds_reader_seek(reader, &key, 1);
 	while (fits && ds_reader_next(reader))
 		fits = add_limit(reader, at, &limits);
+	ds_reader_close(reader);
 	account->limit_ended = limits.base && !limits.base_valid;
 	account->changes_at = limits.changes_at;
 	account->limit = NULL;
-	account->headroom = NULL;
-	if (fits && limits.based && !limits.unlimited)
+	if (limits.based && !limits.unlimited)
 	{
 		Numeric none = int64_to_numeric(0);
 
 		account->limit = DS_CREDIT_OP(numeric_add, limits.greatest == NULL ? none : limits.greatest,
 									  limits.more == NULL ? none : limits.more);
-		account->headroom = DS_CREDIT_OP(numeric_sub, account->limit, account->exposure);
+		/* as it is kept */
+		account->limit = DatumGetNumeric(
+			DirectFunctionCall2(numeric_round, NumericGetDatum(account->limit), Int32GetDatum(4)));
 	}
+	return fits;
+}
+
+/* find_limit does the finding of the limit of an account at an instant: it keeps the one of today. */
+static bool
+find_limit(DsCreditAccount *account, TimestampTz at)
+{
+	bool fits = true;
+
+	if (at >= account->limit_from &&
+		(account->limit_until == DS_CREDIT_NEVER || at < account->limit_until))
+		account->changes_at = account->limit_until;
+	else
+		fits = read_limit(account, at);
+	account->headroom = account->limit == NULL
+							? NULL
+							: DS_CREDIT_OP(numeric_sub, account->limit, account->exposure);
 	return fits;
 }
 
@@ -292,8 +351,7 @@ is_less(Numeric a, Numeric b)
 bool
 ds_credit_complete(DsCreditAnswer *answer, TimestampTz at)
 {
-	DsReader *limits = ds_reader_open(&limit_table);
-	bool fits = read_limit(limits, &answer->levels[0], at);
+	bool fits = find_limit(&answer->levels[0], at);
 	int n = 1;
 
 	answer->binding = 0;
@@ -301,11 +359,10 @@ ds_credit_complete(DsCreditAnswer *answer, TimestampTz at)
 	{
 		fits = n < DS_CREDIT_LEVELS &&
 			   ds_credit_account(answer->levels[n - 1].parent_id, &answer->levels[n]) &&
-			   read_limit(limits, &answer->levels[n], at);
+			   find_limit(&answer->levels[n], at);
 		if (fits && is_less(answer->levels[n].headroom, answer->levels[answer->binding].headroom))
 			answer->binding = n;
 	}
 	answer->nlevels = n;
-	ds_reader_close(limits);
 	return fits;
 }

@@ -77,7 +77,7 @@ COMMENT ON FUNCTION distsync_internal.credit_lock(bigint[]) IS
 -- credit_part is what of an item is due on one day; credit_due what an account keeps of its days.
 CREATE TYPE distsync_internal.credit_part AS (due_on date, amount numeric, disputed numeric);
 COMMENT ON TYPE distsync_internal.credit_part IS 'What is open of an item on one due day, and what of that is in dispute, in the account''s currency.';
-CREATE TYPE distsync_internal.credit_due AS (late_on date, late_amount numeric, late_disputed numeric, oldest_due_on date, next_due_on date);
+CREATE TYPE distsync_internal.credit_due AS (late_on date, late_amount numeric, late_disputed numeric, oldest_due_on date, next_due_on date, late_before numeric[]);
 COMMENT ON TYPE distsync_internal.credit_due IS 'What an account keeps of its due days, as the columns of dist.credit_account with these names.';
 
 -- credit_due_at does the reckoning of what an account keeps of its due days, rolled forward to a day. Days are added up once, as they pass.
@@ -95,11 +95,17 @@ BEGIN
 	CROSS JOIN LATERAL (SELECT sum(d.amount) AS amount, sum(d.disputed) AS disputed FROM dist.open_due d
 		WHERE d.account_id = a.account_id AND d.due_on >= a.late_on AND d.due_on < credit_due_at.today) s
 	WHERE a.account_id = credit_due_at.account_id;
+	-- rules look back from several days: what they find is told here, so that they need not add up days
+	IF kept.late_amount > 0 THEN
+		kept.late_before := ARRAY(SELECT kept.late_amount - COALESCE(sum(d.amount) OVER (ORDER BY k.n), 0)
+			FROM generate_series(0, least(kept.late_on - kept.oldest_due_on, 99)) k(n)
+			LEFT JOIN dist.open_due d ON d.account_id = credit_due_at.account_id AND d.due_on = kept.late_on - k.n AND k.n > 0 ORDER BY k.n);
+	END IF;
 	RETURN kept;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_due_at(bigint, date, numeric, numeric) IS
-	'What is to be kept of an account''s due days on a day (never before the day it has): amounts due before it, oldest and next due day. moved: what has changed of days before the one it has. The caller holds the account''s lock and writes it.';
+	'What is to be kept of an account''s due days on a day (never before the day it has): amounts due before it and before each of at most 99 days before it, oldest and next due day. moved: what has changed of days before the one it has. The caller holds the account''s lock and writes it.';
 
 -- credit_due_move does the moving of what is due from the days of an item to others, or on the same: rows of dist.open_due follow at once.
 CREATE FUNCTION distsync_internal.credit_due_move(account_id bigint, before distsync_internal.credit_part[], after distsync_internal.credit_part[], today date) RETURNS distsync_internal.credit_due
@@ -155,6 +161,7 @@ BEGIN
 		late_disputed = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).late_disputed ELSE a.late_disputed END,
 		oldest_due_on = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).oldest_due_on ELSE a.oldest_due_on END,
 		next_due_on = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).next_due_on ELSE a.next_due_on END,
+		late_before = CASE WHEN own AND a.account_id = credit_add.account_id THEN (due).late_before ELSE a.late_before END,
 		version = a.version + 1
 	WHERE a.account_id = ANY (distsync_internal.credit_chain(credit_add.account_id));
 END
@@ -191,8 +198,8 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 BEGIN
 	RETURN QUERY
 	SELECT CASE WHEN count(*) FILTER (WHERE l.kind IN ('base', 'insured')) = 0 OR bool_or(l.valid @> credit_limit_at.at AND l.amount IS NULL) THEN NULL
-			ELSE COALESCE(max(l.amount) FILTER (WHERE l.kind IN ('base', 'insured') AND l.valid @> credit_limit_at.at), 0)
-				+ COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> credit_limit_at.at), 0) END,
+			ELSE round(COALESCE(max(l.amount) FILTER (WHERE l.kind IN ('base', 'insured') AND l.valid @> credit_limit_at.at), 0)
+				+ COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> credit_limit_at.at), 0), 4) END,
 		COALESCE(bool_or(l.kind = 'base') AND NOT bool_or(l.kind = 'base' AND l.valid @> credit_limit_at.at), false),
 		least(min(lower(l.valid)) FILTER (WHERE lower(l.valid) > credit_limit_at.at), min(upper(l.valid)) FILTER (WHERE upper(l.valid) > credit_limit_at.at))
 	FROM dist.credit_limit l WHERE l.account_id = credit_limit_at.account_id;
@@ -200,6 +207,42 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz) IS
 	'Limit of an account at an instant in its currency: greatest(base, insured) + seasonal + temporary; NULL = unlimited, 0 = none; whether its base limits have ended or not begun; next instant at which a limit begins or ends.';
+
+-- credit_limits_keep does the keeping of what the limits of accounts say now in the accounts themselves, until time changes it: a decision
+-- need not add them up. Of an instant that is a bound of a limit nothing is told.
+CREATE FUNCTION distsync_internal.credit_limits_keep(account_ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	at timestamptz;
+BEGIN
+	PERFORM distsync_internal.credit_lock(account_ids);
+	at := clock_timestamp();
+	UPDATE dist.credit_account a SET limit_amount = x.amount, limit_ended = x.ended, limit_from = at,
+		limit_until = CASE WHEN EXISTS (SELECT FROM dist.credit_limit l WHERE l.account_id = a.account_id AND at IN (lower(l.valid), upper(l.valid))) THEN at ELSE x.changes_at END
+	FROM (SELECT u.id, l.* FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_limit_at(u.id, at) l OFFSET 0) x
+	WHERE a.account_id = x.id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limits_keep(bigint[]) IS 'Locks accounts and those above them and writes what their limits say at this moment, and until when, into limit_amount, limit_ended, limit_from and limit_until.';
+
+-- credit_limits_changed does that for the accounts whose limits a statement has changed.
+CREATE FUNCTION distsync_internal.credit_limits_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF TG_OP = 'INSERT' THEN
+		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT n.account_id FROM come n));
+	ELSIF TG_OP = 'UPDATE' THEN
+		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT n.account_id FROM come n UNION SELECT o.account_id FROM gone o));
+	ELSIF TG_OP = 'DELETE' THEN
+		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT o.account_id FROM gone o));
+	ELSE
+		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT a.account_id FROM dist.credit_account a));
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limits_changed() IS 'Statement triggers of dist.credit_limit: accounts keep what their limits say now.';
 
 -- credit_position does the picture of an account and those above it: every term of exposure, limit, headroom.
 CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz)

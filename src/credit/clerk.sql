@@ -18,10 +18,12 @@ BEGIN
 		goes_on := COALESCE((SELECT a.parent_id IS NULL AND a.waiting_from IS NOT NULL AND COALESCE((a.waiting_from ->> 'until')::timestamptz > clock_timestamp(), true) FROM dist.credit_account a WHERE a.account_id = id), false);
 		decision := distsync_internal.credit_decide(id, 0, jsonb_build_object('at', clock_timestamp()));
 		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz, ((x.due).next_due_on + 1)::timestamp AT TIME ZONE x.tz),
-			late_on = (x.due).late_on, late_amount = (x.due).late_amount, late_disputed = (x.due).late_disputed, oldest_due_on = (x.due).oldest_due_on, next_due_on = (x.due).next_due_on
+			late_on = (x.due).late_on, late_amount = (x.due).late_amount, late_disputed = (x.due).late_disputed, oldest_due_on = (x.due).oldest_due_on, next_due_on = (x.due).next_due_on,
+			late_before = (x.due).late_before
 		FROM (SELECT d.tz, distsync_internal.credit_due_at(s.account_id, d.today) AS due
 			FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d WHERE s.account_id = id OFFSET 0) x
 		WHERE a.account_id = id;
+		PERFORM distsync_internal.credit_limits_keep(ARRAY[id]);
 		PERFORM distsync_internal.credit_reevaluate(id, jsonb_build_object('verb', 'time', 'continue', goes_on));
 	END LOOP;
 	RETURN cardinality(due);

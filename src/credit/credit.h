@@ -156,6 +156,10 @@ typedef struct DsCreditAccount
 	Numeric late_disputed;
 	DateADT oldest_due_on; /* DATEVAL_NOEND = none */
 	DateADT next_due_on;   /* DATEVAL_NOEND = none */
+	int nbefore; /* what was due before late_on, the day before it and so on, as far as is told */
+	Numeric *before;
+	TimestampTz limit_from;	 /* limit and limit_ended are kept of instants from this one */
+	TimestampTz limit_until; /* DS_CREDIT_NEVER = for ever */
 } DsCreditAccount;
 
 /* ds_credit_above does the comparison of two numbers. */

@@ -3,11 +3,12 @@
  * due.c
  *		What of an account is due before a day, from the days and not the items.
  *
- * The account keeps what was due before one day, the first day of all and the
- * first one from that day on, so that most questions read nothing. Where a
- * rule looks from another day (grace, an instant that has passed) the days
- * between are read, once for all rules: first what they want is told, then
- * they are answered.
+ * The account keeps what was due before one day and before each of some days
+ * before it, the first day of all and the first one from that day on, so that
+ * most questions read nothing. Where a rule looks from another day (an instant
+ * that has passed, one that nobody has rolled forward to) or leaves out what
+ * is in dispute, the days between are read, once for all rules: first what
+ * they want is told, then they are answered.
  *
  * Process: any backend. Locks: AccessShareLock on dist.open_due. Memory: the
  * caller's context.
@@ -43,6 +44,8 @@ typedef struct Day
 struct DsCreditDue
 {
 	const DsCreditAccount *account;
+	bool told;	  /* what the account keeps of its last days counts */
+	bool whole;	  /* there is nothing before those */
 	DateADT from; /* what is wanted: days from this one */
 	DateADT to;	  /* to before this one */
 	bool read;
@@ -50,6 +53,22 @@ struct DsCreditDue
 	int ndays;
 	int room;
 };
+
+/* is_positive does the question whether a number is above 0. */
+static bool
+is_positive(Numeric amount)
+{
+	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(amount),
+											NumericGetDatum(int64_to_numeric(0))));
+}
+
+/* is_told does the question whether the account keeps what was due before a day. */
+static bool
+is_told(const DsCreditDue *due, DateADT day)
+{
+	return due->told && day <= due->account->late_on &&
+		   (due->whole || due->account->late_on - day < due->account->nbefore);
+}
 
 /* ds_credit_due does the beginning. */
 DsCreditDue *
@@ -59,6 +78,8 @@ ds_credit_due(const DsCreditAccount *account)
 
 	due->account = account;
 	due->from = due->to = account->late_on;
+	due->told = account->nbefore > 0 && !(account->exclude_disputed && account->disputed);
+	due->whole = due->told && !is_positive(account->before[account->nbefore - 1]);
 	return due;
 }
 
@@ -71,14 +92,6 @@ counts(const DsCreditAccount *account, const DsReader *reader)
 	if (!account->exclude_disputed)
 		return amount;
 	return DS_CREDIT_OP(numeric_sub, amount, DatumGetNumericCopy(reader->values[D_DISPUTED]));
-}
-
-/* is_positive does the question whether a number is above 0. */
-static bool
-is_positive(Numeric amount)
-{
-	return DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(amount),
-											NumericGetDatum(int64_to_numeric(0))));
 }
 
 /* ds_credit_due_oldest does the first day on which something is due that counts, DATEVAL_NOEND if there is none. */
@@ -107,6 +120,8 @@ ds_credit_due_oldest(DsCreditDue *due)
 void
 ds_credit_due_want(DsCreditDue *due, DateADT day)
 {
+	if (is_told(due, day))
+		return;
 	due->from = Min(due->from, day);
 	due->to = Max(due->to, day);
 }
@@ -156,6 +171,8 @@ ds_credit_due_before(DsCreditDue *due, DateADT day)
 	Numeric sum = account->late_amount;
 	int i;
 
+	if (is_told(due, day))
+		return account->before[Min(account->late_on - day, account->nbefore - 1)];
 	Assert(day >= due->from && day <= due->to);
 	if (!due->read)
 		read_days(due);
@@ -177,6 +194,18 @@ ds_credit_due_from(DsCreditDue *due, DateADT day)
 {
 	int i;
 
+	if (is_told(due, day))
+	{
+		const DsCreditAccount *account = due->account;
+
+		/* a day on which something is due makes what was due before it and before the next one differ */
+		for (i = Min(account->late_on - day, account->nbefore - 1); i > 0; i--)
+		{
+			if (ds_credit_above(account->before[i - 1], account->before[i]))
+				return account->late_on - i;
+		}
+		return account->next_due_on;
+	}
 	if (!due->read)
 		read_days(due);
 	for (i = 0; i < due->ndays; i++)

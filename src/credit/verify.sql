@@ -81,6 +81,29 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_verify_due() IS 'Due days that are not the sum of what is open of the items due on them, and accounts that keep something else of their days than the days say.';
 
+-- credit_verify_kept does the check of what accounts keep of their limits, and of what was due before each day.
+CREATE FUNCTION distsync_internal.credit_verify_kept() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH at (now) AS MATERIALIZED (SELECT clock_timestamp()),
+	own AS (
+		SELECT l.account_id, CASE WHEN count(*) FILTER (WHERE l.kind IN ('base', 'insured')) = 0 OR bool_or(l.valid @> at.now AND l.amount IS NULL) THEN NULL
+				ELSE COALESCE(max(l.amount) FILTER (WHERE l.kind IN ('base', 'insured') AND l.valid @> at.now), 0) + COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> at.now), 0) END AS amount,
+			COALESCE(bool_or(l.kind = 'base') AND NOT bool_or(l.kind = 'base' AND l.valid @> at.now), false) AS ended,
+			least(min(lower(l.valid)) FILTER (WHERE lower(l.valid) > at.now), min(upper(l.valid)) FILTER (WHERE upper(l.valid) > at.now)) AS changes_at
+		FROM dist.credit_limit l CROSS JOIN at GROUP BY l.account_id
+	)
+	SELECT 'limit_kept', 'credit_account', a.code, jsonb_build_object('limit_amount', a.limit_amount, 'limit_ended', a.limit_ended, 'limit_until', a.limit_until, 'limits', o.amount, 'ended', o.ended, 'changes_at', o.changes_at)
+	FROM dist.credit_account a CROSS JOIN at LEFT JOIN own o ON o.account_id = a.account_id
+	WHERE at.now >= a.limit_from AND (a.limit_until IS NULL OR at.now < a.limit_until)
+		AND (a.limit_amount, a.limit_ended, a.limit_until) IS DISTINCT FROM (o.amount, COALESCE(o.ended, false), o.changes_at)
+	UNION ALL
+	SELECT 'late_before', 'credit_account', a.code || '/' || a.late_on - (k.place - 1)::integer, jsonb_build_object('late_before', k.amount, 'days', s.amount)
+	FROM dist.credit_account a CROSS JOIN LATERAL unnest(a.late_before) WITH ORDINALITY k(amount, place)
+	CROSS JOIN LATERAL (SELECT COALESCE(sum(d.amount), 0) AS amount FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on < a.late_on - (k.place - 1)::integer) s
+	WHERE a.late_before IS NOT NULL AND k.amount <> s.amount
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_verify_kept() IS 'Accounts that keep another limit than their limits say now, and other amounts due before a day than the days say.';
+
 -- credit_verify_releases does the check that nobody went on without a decision that allowed it (I12, invariants 12 and 13).
 CREATE FUNCTION distsync_internal.credit_verify_releases() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -99,4 +122,5 @@ INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('verify', 'credit_items', 'distsync_internal.credit_verify_items'),
 	('verify', 'credit_counters', 'distsync_internal.credit_verify_counters'),
 	('verify', 'credit_due', 'distsync_internal.credit_verify_due'),
+	('verify', 'credit_kept', 'distsync_internal.credit_verify_kept'),
 	('verify', 'credit_releases', 'distsync_internal.credit_verify_releases');

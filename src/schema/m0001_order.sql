@@ -240,6 +240,11 @@ CREATE TABLE dist.credit_account (
 	oldest_due_on	date,							-- first day of dist.open_due, NULL = nothing is owed
 	next_due_on		date,							-- first day of it that is not before late_on, NULL = none
 	waiting_from	jsonb,							-- of the top of a tree: where trying what waits has stopped {rank, placed_at, order_id, until, again}; the clerk goes on from there, NULL = nothing is left to try
+	late_before		numeric(20,4)[],				-- of late_amount, what was due before late_on, the day before it and so on, as far as is told, NULL = look at the days
+	limit_amount	numeric(20,4),					-- its own limit, as its limits say from limit_from to limit_until, NULL = unlimited
+	limit_ended		boolean NOT NULL DEFAULT false,	-- its base limits have ended or not begun, then
+	limit_from		timestamptz NOT NULL DEFAULT '-infinity',	-- instant from which limit_amount is told
+	limit_until		timestamptz,					-- instant at which time alone changes it, NULL = never
 	version			bigint NOT NULL DEFAULT 1,		-- grows with each change
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT credit_account_pk PRIMARY KEY (account_id),

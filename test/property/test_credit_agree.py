@@ -77,7 +77,7 @@ class World:
         self.script.append(sql + ";\n")
 
     def instant(self):
-        """An instant, often one that was named before or just beside it; all of them are where something changes."""
+        """An instant, often one that was named before; all of them are where something changes."""
         if self.instants and self.rng.random() < 0.5:
             return self.rng.choice(self.instants)
         day, zone = self.rng.randrange(-60, 60), self.rng.choice(("+00", "+00", "-05", "+05:30"))
@@ -162,10 +162,13 @@ class World:
                     self.run(f"INSERT INTO dist.dispute (customer_id, dispute_number, open_item_id, amount) SELECT i.customer_id, '{number}', i.open_item_id, {rng.choice(('i.amount', 'i.amount / 2', '0.0001'))} {item}")
                 if rng.random() < 0.5:
                     self.run(f"SELECT distsync_internal.credit_item_set(i.customer_id, i.open_item_id, round(i.amount * {rng.choice((0, 0.3, 0.77, 1))}, 4)) {item}")
-            # days that have not been added up yet, or have been too early
-            if rng.random() < 0.6:
+            # days that have not been added up yet, or have been too early; or are added up about the days that are asked for
+            if rng.random() < 0.4:
+                self.run(f"UPDATE dist.credit_account a SET late_on = x.late_on, late_amount = x.late_amount, late_disputed = x.late_disputed, oldest_due_on = x.oldest_due_on, next_due_on = x.next_due_on, late_before = x.late_before[1:{rng.choice((1, 10, 100))}] "
+                         f"FROM distsync_internal.credit_due_at((SELECT account_id FROM dist.credit_account WHERE code = '{code}'), date '{BASE}' + {rng.randrange(-20, 60)}) x WHERE a.code = '{code}'")
+            elif rng.random() < 0.6:
                 day = rng.choice(("'-infinity'", f"date '{BASE}' + {rng.randrange(-70, 70)}"))
-                self.run(f"UPDATE dist.credit_account a SET late_on = {day}, late_amount = COALESCE(s.amount, 0), late_disputed = COALESCE(s.disputed, 0), next_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= {day}) "
+                self.run(f"UPDATE dist.credit_account a SET late_on = {day}, late_before = NULL, late_amount = COALESCE(s.amount, 0), late_disputed = COALESCE(s.disputed, 0), next_due_on = (SELECT min(d.due_on) FROM dist.open_due d WHERE d.account_id = a.account_id AND d.due_on >= {day}) "
                          f"FROM (SELECT sum(d.amount) AS amount, sum(d.disputed) AS disputed FROM dist.open_due d WHERE d.account_id = (SELECT account_id FROM dist.credit_account WHERE code = '{code}') AND d.due_on < {day}) s WHERE a.code = '{code}'")
 
     def questions(self):
