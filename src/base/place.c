@@ -187,6 +187,15 @@ captures(const DsRowsTable *table, const Trigger *t, Oid function)
 		   strcmp(t->tgargs[DS_CAPTURE_GROUP_COLUMN], table->told) == 0;
 }
 
+/* keeps_still does the test whether a trigger is one that captures documents, and has nothing to say of what verbs do. */
+static bool
+keeps_still(const DsRowsTable *table, const Trigger *t, Oid function)
+{
+	return table->verb && t->tgfoid == function && t->tgenabled == TRIGGER_FIRES_ON_ORIGIN &&
+		   !TRIGGER_FOR_ROW(t->tgtype) && TRIGGER_FOR_AFTER(t->tgtype) && t->tgqual == NULL &&
+		   t->tgnargs == DS_CAPTURE_ARGS && strcmp(t->tgargs[DS_CAPTURE_KIND], "document") == 0;
+}
+
 /* ds_place_is_told does the test whether one of its triggers says the same as these arguments. */
 bool
 ds_place_is_told(const DsRowsPlace *place, char *const *args)
@@ -228,6 +237,8 @@ triggers_fit(const DsRowsTable *table, DsRowsPlace *place, Relation rel)
 						TRIGGER_FOR_DELETE(t->tgtype) != 0};
 		bool ours = false;
 
+		if (keeps_still(table, t, function))
+			continue;
 		for (int k = 0; k < lengthof(uses); k++)
 		{
 			ours = ours || (uses[k] && when[k]);

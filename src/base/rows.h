@@ -34,7 +34,7 @@
 #include "nodes/lockoptions.h"
 #include "utils/rel.h"
 
-#define DS_ROWS_MAX_COLUMNS 24
+#define DS_ROWS_MAX_COLUMNS 36
 #define DS_ROWS_MAX_KEYS 6
 #define DS_ROWS_MAX_CHECKS 3
 #define DS_ROWS_MAX_PLACES 32
@@ -59,6 +59,8 @@ typedef struct DsRowsTable
 	int keys;		/* columns of its primary key, the first ones of ours */
 	const char *kept[DS_ROWS_MAX_CHECKS + 1]; /* CHECKs that the caller keeps: they are not asked */
 	const char *told; /* column whose values ds_rows_tell() gets, NULL: nobody captures changes */
+	bool
+		verb; /* the caller is a verb, as the owner, and tells documents itself: triggers that capture them keep still */
 	DsRowsColumn columns[DS_ROWS_MAX_COLUMNS + 1]; /* a name of NULL at the end */
 
 	bool listed;

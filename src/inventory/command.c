@@ -14,53 +14,15 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
-#include "base/guc.h"
 #include "base/verb.h"
-
-enum
-{
-	A_ID,
-	A_AT,
-	A_ROLE,
-	A_APP_USER,
-	A_VERB,
-	A_ENTITY,
-	A_ENTITY_KEY,
-	A_BEFORE,
-	A_AFTER,
-	A_REASON,
-	A_CORRELATION,
-	A_COUNT
-};
-
-static DsRowsTable audit_rows = {
-	.schema = "sync",
-	.name = "audit",
-	.adds = true,
-	.by = "at",
-	.columns = {{"audit_id", INT8OID},
-				{"at", TIMESTAMPTZOID},
-				{"role", TEXTOID},
-				{"app_user", TEXTOID},
-				{"verb", TEXTOID},
-				{"entity", TEXTOID},
-				{"entity_key", TEXTOID},
-				{"before", JSONBOID},
-				{"after", JSONBOID},
-				{"reason", TEXTOID},
-				{"correlation_id", UUIDOID}},
-};
 
 /*
  * ds_inventory_may_command does the question whether the short way is open:
@@ -161,73 +123,15 @@ ds_inventory_apart(bool (*work)(void *call), void *call)
 	return done;
 }
 
-/* ds_inventory_next_number does the next number of a sequence. */
-int64
-ds_inventory_next_number(const char *schema, const char *name)
-{
-	Oid sequence = get_relname_relid(name, get_namespace_oid(schema, false));
-
-	if (!OidIsValid(sequence))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("sequence %s.%s does not exist", schema, name),
-						errhint("Call distsync.setup().")));
-	/* whoever may call the verb may have a number */
-	return nextval_internal(sequence, false);
-}
-
-/* ds_inventory_audit_open does the opening of the audit, and of a partition of now. False: SQL has to write it. */
-bool
-ds_inventory_audit_open(DsCommand *command)
-{
-	command->began = GetCurrentTimestamp();
-	command->audit_rows = ds_rows_parts_open(&audit_rows);
-	return command->audit_rows != NULL &&
-		   ds_rows_parts_writer(command->audit_rows, TimestampTzGetDatum(command->began)) != NULL;
-}
-
-/* ds_inventory_audit_close does the end of that. */
-void
-ds_inventory_audit_close(DsCommand *command)
-{
-	if (command->audit_rows != NULL)
-		ds_rows_parts_close(command->audit_rows);
-	command->audit_rows = NULL;
-}
-
-/* text_or_null does a text column. */
-static void
-text_or_null(const char *value, Datum *datum, bool *isnull)
-{
-	*isnull = value == NULL;
-	if (value != NULL)
-		*datum = CStringGetTextDatum(value);
-}
-
 /* ds_inventory_audit does the row that says who did this. */
 void
 ds_inventory_audit(DsCommand *command, const char *entity_key, Datum after)
 {
-	Datum values[A_COUNT] = {0};
-	bool nulls[A_COUNT] = {false};
-	DsRows *w;
+	DsAudited what = {.verb = command->verb,
+					  .entity = "reservation",
+					  .entity_key = entity_key,
+					  .after = after,
+					  .reason = command->reason};
 
-	values[A_ID] = Int64GetDatum(ds_inventory_next_number("sync", "audit_audit_id_seq"));
-	/* the partition of this moment, or the one that was open before we waited */
-	values[A_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
-	w = ds_rows_parts_writer(command->audit_rows, values[A_AT]);
-	if (w == NULL)
-	{
-		values[A_AT] = TimestampTzGetDatum(command->began);
-		w = ds_rows_parts_writer(command->audit_rows, values[A_AT]);
-	}
-	values[A_ROLE] = CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false));
-	text_or_null(ds_guc_app_user, &values[A_APP_USER], &nulls[A_APP_USER]);
-	values[A_VERB] = CStringGetTextDatum(command->verb);
-	values[A_ENTITY] = CStringGetTextDatum("reservation");
-	text_or_null(entity_key, &values[A_ENTITY_KEY], &nulls[A_ENTITY_KEY]);
-	values[A_AFTER] = after;
-	text_or_null(command->reason, &values[A_REASON], &nulls[A_REASON]);
-	nulls[A_BEFORE] = nulls[A_CORRELATION] = true;
-	ds_rows_add(w, values, nulls);
-	ds_rows_flush(w);
+	ds_audit_write(&command->audit, &what);
 }

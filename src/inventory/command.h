@@ -13,7 +13,7 @@
 
 #include "fmgr.h"
 #include "utils/timestamp.h"
-#include "base/rows.h"
+#include "base/audit.h"
 
 typedef struct DsCommand
 {
@@ -22,17 +22,13 @@ typedef struct DsCommand
 	char *key;
 	char *reason;
 	Datum request; /* what was asked, as the key remembers it */
-	DsRowsParts *audit_rows;
-	TimestampTz began; /* a partition of this instant is open */
+	DsAudit audit;
 } DsCommand;
 
 extern bool ds_inventory_may_command(FunctionCallInfo fcinfo);
 extern bool ds_inventory_answered(DsCommand *command);
-extern bool ds_inventory_audit_open(DsCommand *command);
-extern void ds_inventory_audit_close(DsCommand *command);
 extern void ds_inventory_audit(DsCommand *command, const char *entity_key, Datum after);
 extern void ds_inventory_keep_answer(DsCommand *command, Datum answer);
 extern bool ds_inventory_apart(bool (*work)(void *call), void *call);
-extern int64 ds_inventory_next_number(const char *schema, const char *name);
 
 #endif /* DS_INVENTORY_COMMAND_H */

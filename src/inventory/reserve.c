@@ -158,7 +158,11 @@ decide_all(DsReserve *call)
 	return serving.outcome;
 }
 
-/* ds_inventory_promise does a call whose options and lines were read. False: nothing was written, the whole path shall see. */
+/*
+ * ds_inventory_promise does a call whose options and lines were read. False:
+ * nothing was written, the whole path shall see. Without fcinfo the caller
+ * looks at the grants himself, and to refuse is left to the whole path too.
+ */
 bool
 ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo)
 {
@@ -177,17 +181,18 @@ ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo)
 	{
 		call->at = GetCurrentTimestamp();
 		call->expires_at = after_ttl(call, call->at);
-		InitMaterializedSRF(fcinfo, 0);
-		ds_inventory_write(call, (ReturnSetInfo *) fcinfo->resultinfo);
+		if (fcinfo != NULL)
+			InitMaterializedSRF(fcinfo, 0);
+		ds_inventory_write(call, fcinfo == NULL ? NULL : (ReturnSetInfo *) fcinfo->resultinfo);
 	}
-	else if (outcome == REFUSED)
+	else if (outcome == REFUSED && fcinfo != NULL)
 		ds_inventory_answer_refused(call, fcinfo);
 	SetUserIdAndSecContext(user, context);
 	PopActiveSnapshot();
 	ds_inventory_writers_close(call);
 	if (outcome == TAKEN)
 		CommandCounterIncrement();
-	return outcome != UNKNOWN;
+	return outcome == TAKEN || (outcome == REFUSED && fcinfo != NULL);
 }
 
 /* promise does the whole of a call. False: nothing was written, the whole path shall see. */

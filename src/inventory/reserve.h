@@ -147,7 +147,8 @@ extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity)
 /* the whole of it: false = nothing was written, let the whole path see */
 extern bool ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo);
 
-/* what other rooms are answered */
+/* what other rooms ask and are answered */
+extern bool ds_inventory_line_in_steps(DsReserveLine *line, Datum base_unit);
 extern void ds_inventory_answer_lines(DsReserve *call, ReturnSetInfo *rows);
 extern void ds_inventory_answer_lacking(const DsReserveLine *line, TimestampTz moment,
 										ReturnSetInfo *rows);

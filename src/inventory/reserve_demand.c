@@ -24,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/snapmgr.h"
 #include "base/compat.h"
+#include "base/number.h"
 #include "base/reader.h"
 
 /* classes of orders, as inventory_lock_demand() has them */
@@ -226,7 +227,7 @@ add(DsReserve *call, const DsReserveGrant *g, Numeric reserved, TimestampTz requ
 	bool nulls[D_COUNT] = {false};
 
 	values[D_ITEM] = Int64GetDatum(g->pool->item_id);
-	values[D_ID] = Int64GetDatum(ds_inventory_next_number("dist", "demand_demand_id_seq"));
+	values[D_ID] = Int64GetDatum(ds_next_number("dist", "demand_demand_id_seq"));
 	values[D_KEY] = CStringGetTextDatum(g->line->demand_key);
 	values[D_SITE] = Int64GetDatum(g->pool->site_id);
 	values[D_CUSTOMER] = Int64GetDatum(call->options.customer_id);

@@ -191,9 +191,9 @@ whole_number(Numeric factor)
 			   : DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(factor)));
 }
 
-/* in_steps does the step of a line, and the check that it asks for whole ones. */
-static bool
-in_steps(DsReserveLine *line, Datum base_unit)
+/* ds_inventory_line_in_steps does the step of a line, and the check that it asks for whole ones. */
+bool
+ds_inventory_line_in_steps(DsReserveLine *line, Datum base_unit)
 {
 	int scale = line->unit == NULL ? DS_INVENTORY_SCALE
 								   : ds_inventory_scale(CStringGetTextDatum(line->unit));
@@ -252,7 +252,7 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
 	key = Int64GetDatum(line->item_id);
 	return line->ordinal > 0 && line->quantity != NULL && ds_reader_find(items, &key) &&
 		   !DatumGetBool(items->values[I_KIT]) && ds_reader_text_is(items, I_STATUS, "active") &&
-		   in_steps(line, items->values[I_BASE_UNIT]);
+		   ds_inventory_line_in_steps(line, items->values[I_BASE_UNIT]);
 }
 
 /* read_lines does the reading of the lines of a call, which have ordinals that differ, and sorts them. */

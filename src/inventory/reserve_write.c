@@ -11,18 +11,15 @@
 #include "inventory/reserve.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
-#include "utils/uuid.h"
 #include "base/compat.h"
 #include "base/guc.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "base/reader.h"
 #include "base/verb.h"
 
@@ -86,9 +83,8 @@ ds_inventory_writers_open(DsReserve *call)
 {
 	call->reservation_rows = ds_rows_open(&reservation_rows);
 	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
-	if ((call->behind || ds_inventory_audit_open(&call->command)) &&
-		call->reservation_rows != NULL && call->pool_rows != NULL &&
-		ds_rows_tell_alike(call->pool_rows, call->reservation_rows) &&
+	if ((call->behind || ds_audit_open(&call->command.audit)) && call->reservation_rows != NULL &&
+		call->pool_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->reservation_rows) &&
 		(!call->serving || ds_inventory_demands_open(call)))
 		return true;
 	ds_inventory_writers_close(call);
@@ -99,7 +95,7 @@ ds_inventory_writers_open(DsReserve *call)
 void
 ds_inventory_writers_close(DsReserve *call)
 {
-	ds_inventory_audit_close(&call->command);
+	ds_audit_close(&call->command.audit);
 	if (call->pool_rows != NULL)
 		ds_rows_close(call->pool_rows);
 	if (call->demand_rows != NULL)
@@ -120,30 +116,6 @@ compare_grants(const void *a, const void *b)
 	return x->line->ordinal - y->line->ordinal;
 }
 
-/*
- * new_request does the random name of a call, a UUID of version 4. Randomness
- * is drawn for many calls at once: one by one it costs as much as a look-up.
- */
-static Datum
-new_request(void)
-{
-	static unsigned char drawn[64 * UUID_LEN];
-	static int left = 0;
-	pg_uuid_t *uuid = palloc_object(pg_uuid_t);
-
-	if (left == 0)
-	{
-		if (!pg_strong_random(drawn, sizeof(drawn)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
-		left = sizeof(drawn) / UUID_LEN;
-	}
-	memcpy(uuid->data, drawn + --left * UUID_LEN, UUID_LEN);
-	uuid->data[6] = (uuid->data[6] & 0x0f) | 0x40;
-	uuid->data[8] = (uuid->data[8] & 0x3f) | 0x80;
-	return UUIDPGetDatum(uuid);
-}
-
 /* insert_reservations does the rows of what was granted. */
 static void
 insert_reservations(DsReserve *call)
@@ -155,7 +127,7 @@ insert_reservations(DsReserve *call)
 	Datum values[R_COUNT] = {0};
 	bool nulls[R_COUNT] = {false};
 
-	values[R_REQUEST] = new_request();
+	values[R_REQUEST] = ds_new_uuid();
 	values[R_LOT] = CStringGetTextDatum("");
 	nulls[R_ENDED_AT] = true;
 	values[R_CUSTOMER] = Int64GetDatum(o->customer_id);
@@ -175,7 +147,7 @@ insert_reservations(DsReserve *call)
 		DsReserveGrant *g = &call->grants[i];
 		Datum quantity = NumericGetDatum(ds_inventory_as_kept(g->quantity));
 
-		g->reservation_id = ds_inventory_next_number("dist", "reservation_reservation_id_seq");
+		g->reservation_id = ds_next_number("dist", "reservation_reservation_id_seq");
 		nulls[R_DEMAND] = g->line->demand_key == NULL;
 		if (g->line->demand_key != NULL)
 			values[R_DEMAND] = CStringGetTextDatum(g->line->demand_key);
@@ -277,7 +249,8 @@ ds_inventory_write(DsReserve *call, ReturnSetInfo *rows)
 	insert_reservations(call);
 	if (call->behind)
 	{
-		ds_inventory_answer_lines(call, rows);
+		if (rows != NULL)
+			ds_inventory_answer_lines(call, rows);
 		return;
 	}
 	if (call->ngrants > 1)

@@ -42,6 +42,7 @@
 #include "utils/uuid.h"
 #include "utils/xid8.h"
 
+#include "base/number.h"
 #include "base/partition.h"
 #include "outbox/append.h"
 
@@ -302,7 +303,8 @@ form_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, int 
 
 		pg_lltoa(marker->key, key);
 		values[column[COL_OUTBOX_ID]] = Int64GetDatum(nextval_internal(o->sequence, false));
-		values[column[COL_ENTITY_KEY]] = CStringGetTextDatum(key);
+		values[column[COL_ENTITY_KEY]] =
+			CStringGetTextDatum(markers->document != NULL ? markers->document->entity_key : key);
 		values[column[COL_GROUP]] = Int64GetDatum(marker->group);
 		ExecStoreHeapTuple(heap_form_tuple(RelationGetDescr(rel), values, nulls), slots[i], true);
 	}
@@ -319,6 +321,35 @@ insert_markers(Relation rel, TupleTableSlot **slots, int n)
 		table_tuple_insert(rel, slots[0], GetCurrentCommandId(true), 0, NULL);
 	else
 		table_multi_insert(rel, slots, n, GetCurrentCommandId(true), 0, NULL);
+}
+
+/* set_values does what all rows have in common. */
+static void
+set_values(const Outbox *o, const DsOutboxMarkers *markers, Datum *values, bool *nulls)
+{
+	/* the router gives the event its own: a random one for each marker is dear */
+	static const pg_uuid_t nil = {{0}};
+	const int *column = o->column;
+	const DsEvent *d = markers->document;
+
+	for (int c = 0; c < NCOLUMNS; c++)
+		nulls[column[c]] =
+			c == COL_BODY || c == COL_CORRELATION_ID || c == COL_CAUSATION_ID || c == COL_ORIGIN;
+	values[column[COL_XID]] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	values[column[COL_KIND]] = CStringGetTextDatum(d != NULL ? "document" : "state");
+	values[column[COL_EVENT_TYPE]] = CStringGetTextDatum(markers->event_type);
+	values[column[COL_ENTITY]] = CStringGetTextDatum(markers->entity);
+	values[column[COL_MESSAGE_ID]] = UUIDPGetDatum(&nil);
+	if (d == NULL)
+		return;
+	values[column[COL_MESSAGE_ID]] = ds_new_uuid();
+	values[column[COL_BODY]] = d->body;
+	nulls[column[COL_BODY]] = false;
+	values[column[COL_CORRELATION_ID]] = d->correlation;
+	nulls[column[COL_CORRELATION_ID]] = d->correlation == 0;
+	nulls[column[COL_ORIGIN]] = d->origin == NULL;
+	if (d->origin != NULL)
+		values[column[COL_ORIGIN]] = CStringGetTextDatum(d->origin);
 }
 
 /*
@@ -338,8 +369,6 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 	int natts = RelationGetDescr(rel)->natts;
 	Datum *values = palloc(sizeof(Datum) * natts);
 	bool *nulls = palloc(sizeof(bool) * natts);
-	/* the router gives the event its own: a random one for each marker is dear */
-	pg_uuid_t nil = {{0}};
 
 	for (int i = 0; i < nslots; i++)
 		slots[i] = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
@@ -349,16 +378,9 @@ append_markers(const Outbox *o, Relation rel, const DsOutboxMarkers *markers, Ti
 		info[i] = BuildIndexInfo(index[i]);
 	}
 	memset(nulls, true, sizeof(bool) * natts);
-	for (int c = 0; c < NCOLUMNS; c++)
-		nulls[column[c]] =
-			c == COL_BODY || c == COL_CORRELATION_ID || c == COL_CAUSATION_ID || c == COL_ORIGIN;
-	values[column[COL_XID]] = FullTransactionIdGetDatum(GetTopFullTransactionId());
+	set_values(o, markers, values, nulls);
 	values[column[COL_AT]] = TimestampTzGetDatum(at);
-	values[column[COL_KIND]] = CStringGetTextDatum("state");
-	values[column[COL_EVENT_TYPE]] = CStringGetTextDatum(markers->event_type);
-	values[column[COL_ENTITY]] = CStringGetTextDatum(markers->entity);
 	values[column[COL_RING]] = CStringGetTextDatum(ring);
-	values[column[COL_MESSAGE_ID]] = UUIDPGetDatum(&nil);
 	for (int i = 0; i < markers->n; i += nslots)
 	{
 		int n = Min(nslots, markers->n - i);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * append.h
- *		Markers of changes, and the short way into an outbox.
+ *		Markers of changes and documents, and the short way into an outbox.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,8 @@
 #define DS_OUTBOX_APPEND_H
 
 #include "postgres.h"
+
+#include "base/event.h"
 
 /* "the state of this key has changed" */
 typedef struct DsOutboxMarker
@@ -26,6 +28,7 @@ typedef struct DsOutboxMarkers
 	int n;
 	int capacity;
 	DsOutboxMarker *marker;
+	const DsEvent *document; /* that is told instead of the only marker; NULL = markers */
 } DsOutboxMarkers;
 
 extern bool ds_outbox_append(const DsOutboxMarkers *markers, Oid owner, const char *ring);

@@ -40,6 +40,7 @@
 #include "base/changed.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/event.h"
 #include "base/export.h"
 #include "base/guc.h"
 #include "base/mute.h"
@@ -370,7 +371,7 @@ static void
 capture_state(TriggerData *trigdata, char **args, Oid owner)
 {
 	Capture c;
-	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, 16, NULL};
+	DsOutboxMarkers markers = {args[1], args[2], strcmp(args[3], "item") == 0, 0, 16, NULL, NULL};
 
 	bind_capture(&c, trigdata->tg_relation, args);
 	markers.marker = palloc(sizeof(DsOutboxMarker) * markers.capacity);
@@ -414,6 +415,7 @@ tell_states(Relation relation, char *const *args, int n, const int64 *keys)
 							   strcmp(args[DS_CAPTURE_GROUP], "item") == 0,
 							   n,
 							   n,
+							   NULL,
 							   NULL};
 	Oid user;
 	int context;
@@ -430,12 +432,30 @@ tell_states(Relation relation, char *const *args, int n, const int64 *keys)
 }
 
 /*
+ * tell_document does the writing of a document event of a verb by the short
+ * way. False: it is not open here.
+ */
+static bool
+tell_document(const DsEvent *event)
+{
+	const char *ring = ds_base_ring();
+	DsOutboxMarker group = {0, event->customer_id};
+	DsOutboxMarkers markers = {event->event_type, event->entity, false, 1, 1, &group, event};
+
+	if (strcmp(ring, "trigger") == 0 || !ds_outbox_append(&markers, GetUserId(), ring))
+		return false;
+	ds_worker_wake_at_commit(DS_WAKE_COURIER);
+	return true;
+}
+
+/*
  * ds_outbox_capture_init does the registration of what writers tell.
  */
 void
 ds_outbox_capture_init(void)
 {
 	ds_changed_init(tell_states);
+	ds_event_init(tell_document);
 }
 
 /*
