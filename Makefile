@@ -18,6 +18,8 @@ OBJS_pricing = src/pricing/words.o src/pricing/filter.o src/pricing/epoch.o src/
 	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/impact.o src/pricing/sheet.o
 OBJS_inventory = src/inventory/read.o src/inventory/step.o src/inventory/calendar.o src/inventory/atp.o src/inventory/lots.o src/inventory/ahead.o src/inventory/timeline.o src/inventory/event_table.o src/inventory/event_read.o src/inventory/event_code.o src/inventory/event_dedupe.o src/inventory/event_stream.o src/inventory/event_flight.o src/inventory/event_named.o src/inventory/event_line.o src/inventory/event_transit.o src/inventory/event_pool.o src/inventory/event_post.o src/inventory/event_take.o src/inventory/pool.o src/inventory/command.o src/inventory/said.o src/inventory/reserve_ask.o src/inventory/reserve_place.o src/inventory/slot.o src/inventory/reserve_pool.o src/inventory/reserve_write.o src/inventory/reserve_refuse.o src/inventory/reserve_demand.o src/inventory/reserve_lines.o src/inventory/reserve.o src/inventory/hold_ask.o src/inventory/hold_judge.o src/inventory/hold_write.o src/inventory/hold.o
 OBJS_credit = src/credit/rule.o src/credit/book.o src/credit/day.o src/credit/party.o src/credit/account.o src/credit/due.o src/credit/measure.o src/credit/judge.o src/credit/decide.o src/credit/tell.o src/credit/option.o src/credit/ask.o
+	src/pricing/rounding.o src/pricing/finish.o src/pricing/named.o src/pricing/level.o src/pricing/charge.o src/pricing/accrue.o src/pricing/tell.o src/pricing/tell_customer.o src/pricing/suppose.o src/pricing/charge_tell.o src/pricing/price.o src/pricing/ask.o src/pricing/impact.o src/pricing/sheet.o
+OBJS_order = src/order/submit_ask.o src/order/submit_find.o src/order/submit_line.o src/order/submit_price.o src/order/submit_promise.o src/order/submit_write.o src/order/submit_tell.o src/order/submit.o
 OBJS_outbox = src/outbox/append.o src/outbox/capture.o src/outbox/floor.o
 OBJS_http = src/http/guard.o src/http/url.o src/http/header.o src/http/transfer.o src/http/multi.o src/http/signature_header.o src/http/signature.o src/http/check.o
 OBJS_inbox = src/inbox/scan.o
@@ -27,7 +29,7 @@ OBJS_worker = src/worker/worker.o src/worker/slots.o src/worker/slot.o src/worke
 ifdef DISTSYNC_TEST
 OBJS_base += src/base/failpoint.o
 endif
-OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_master) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
+OBJS = src/distsync.o $(OBJS_base) $(OBJS_schema) $(OBJS_door) $(OBJS_master) $(OBJS_pricing) $(OBJS_inventory) $(OBJS_credit) $(OBJS_order) $(OBJS_outbox) $(OBJS_http) $(OBJS_inbox) $(OBJS_worker)
 
 # ---- extension SQL, room by room, in the order of creation -----------------------------------------------------------
 SQL_base = src/base/schemas.sql src/base/registry.sql src/base/documents.sql src/base/wake.sql src/base/services.sql src/base/options.sql

@@ -116,6 +116,18 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_owner(text) IS 'Systems that own orders of a company: those of the ownership registry, else every active ERP; distsync = we are.';
 
+-- order_owner_until does the telling of when time alone may change who owns orders of a company.
+CREATE FUNCTION distsync_internal.order_owner_until(company text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN (
+	SELECT min(t.at) FROM sync.ownership w CROSS JOIN LATERAL (VALUES (lower(w.valid)), (upper(w.valid))) t(at)
+	WHERE w.domain = 'order' AND w.company IN ('*', order_owner_until.company) AND t.at > statement_timestamp());
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_owner_until(text) IS 'First instant after this one at which an entry of the ownership registry for orders of a company begins or ends; NULL = there is none.';
+
 -- order_status does the telling of an order's story.
 CREATE FUNCTION distsync.order_status(order_number text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -20,10 +20,30 @@ BEGIN
 		FOR l IN SELECT x FROM jsonb_array_elements(o -> 'lines') x WHERE (x ->> 'reserved')::numeric > 0 AND x ->> 'disposition' <> 'reject' LOOP
 			PERFORM distsync_internal.inventory_release((o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'));
 		END LOOP;
+		UPDATE dist.sales_order s SET decision = s.decision || '{"stock":"released"}' WHERE s.customer_id = (o ->> 'customer_id')::bigint AND s.order_id = (o ->> 'order_id')::bigint;
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_place_holds(jsonb, jsonb) IS 'Places the credit hold and the other holds of a decided order; policy held_stock = none gives its stock back.';
+COMMENT ON FUNCTION distsync_internal.order_place_holds(jsonb, jsonb) IS 'Places the credit hold and the other holds of an order that is stored; policy held_stock = none gives its stock back.';
+
+-- order_place_credit_hold does the same for an order that only credit holds.
+CREATE FUNCTION distsync_internal.order_place_credit_hold(o jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.order_place_holds(o, '[]');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_place_credit_hold(jsonb) IS 'order_place_holds() for an order that nothing else holds.';
+
+-- order_emit_held does the telling of a held order, with why and what would free it.
+CREATE FUNCTION distsync_internal.order_emit_held(o jsonb) RETURNS uuid
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN distsync_internal.order_emit((o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint, 'order.held', jsonb_build_object('reasons', o -> 'reasons', 'cure', o -> 'decision' -> 'cure'),
+		jsonb_build_object('source', NULLIF(o ->> 'source', 'distsync')));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_emit_held(jsonb) IS 'Emits order.held with reasons and the cure. Returns the message id.';
 
 -- order_backorders does the noting of what is wanted and not promised, so that it counts as demand.
 CREATE FUNCTION distsync_internal.order_backorders(o jsonb) RETURNS void
@@ -110,14 +130,14 @@ BEGIN
 	END IF;
 	IF o ->> 'state' = 'held' THEN
 		PERFORM distsync_internal.order_place_holds(o, others);
-		IF o -> 'policy' ->> 'held_stock' = 'none' THEN
-			UPDATE dist.sales_order s SET decision = s.decision || '{"stock":"released"}' WHERE s.customer_id = customer AND s.order_id = id;
-		END IF;
 	END IF;
 	PERFORM distsync_internal.order_backorders(o);
 	PERFORM distsync_internal.order_exceptions(o);
-	PERFORM distsync_internal.order_emit(customer, id, CASE WHEN o ->> 'state' = 'held' THEN 'order.held' ELSE 'order.accepted' END,
-		CASE WHEN o ->> 'state' = 'held' THEN jsonb_build_object('reasons', o -> 'reasons', 'cure', o -> 'decision' -> 'cure') ELSE '{}' END, jsonb_build_object('source', NULLIF(o ->> 'source', 'distsync')));
+	IF o ->> 'state' = 'held' THEN
+		PERFORM distsync_internal.order_emit_held(o);
+	ELSE
+		PERFORM distsync_internal.order_emit(customer, id, 'order.accepted', '{}', jsonb_build_object('source', NULLIF(o ->> 'source', 'distsync')));
+	END IF;
 	IF native THEN
 		UPDATE dist.sales_order s SET owner_number = s.order_number WHERE s.customer_id = customer AND s.order_id = id;
 		PERFORM distsync_internal.order_emit(customer, id, 'order.booked');
@@ -140,10 +160,10 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_source(jsonb) IS 'Code of the active system a command document names as source, distsync if none. Errors: SD022.';
 
--- submit_order does the promise: price, stock and credit, decided and taken in one transaction.
-CREATE FUNCTION distsync.submit_order(document jsonb, idempotency_key text DEFAULT NULL)
+-- order_submit_whole does the promise of an order as a command, whatever it takes.
+CREATE FUNCTION distsync_internal.order_submit_whole(document jsonb, idempotency_key text)
 RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	source text;
@@ -164,6 +184,12 @@ BEGIN
 		lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb);
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.order_submit_whole(jsonb, text) IS 'What submit_order() does, in SQL: every case. Same arguments, same answer, same errors.';
+
+-- submit_order does the promise: price, stock and credit, decided and taken in one transaction; in C where nothing is short or unusual, otherwise by order_submit_whole().
+CREATE FUNCTION distsync.submit_order(document jsonb, idempotency_key text DEFAULT NULL)
+RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)
+AS 'MODULE_PATHNAME', 'ds_sql_order_submit' LANGUAGE c ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION distsync.submit_order(jsonb, text) IS
 	'Takes an order: prices it, promises stock, checks credit and stores it, all or nothing, once for each key. document {order_number?, company, customer, ship_to, job, channel, currency, customer_po, ordered_at, requested_at, source, policy, lines [{line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount}]}. One row: state accepted | booked | held | refused (nothing was written, the key is not burnt), credit_state none | approved | held, amounts in currency, lines with disposition, price, site and promise, reasons. Emits order.accepted or order.held. Errors: SD001 unknown code, SD002 number or date, SD003 currency, SD004 unit, SD005 shape, SD008 number taken, SD010 key with another body, SD012 not in the caller''s scope, SD022 source.';
 

@@ -16,6 +16,8 @@ COMMENT ON FUNCTION distsync.prove_prices(text, jsonb, timestamptz, jsonb) IS
 CREATE FUNCTION distsync_internal.pricing_keep_proof(customer_id bigint, proof text, document jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+	-- who stores the same one without a statement waits for us, and we for him
+	PERFORM pg_advisory_xact_lock(hashtext('distsync.proof'), hashtext(proof));
 	INSERT INTO dist.price_proof AS t (customer_id, proof_sha256, document, stored_at)
 	SELECT pricing_keep_proof.customer_id, decode(proof, 'hex'), pricing_keep_proof.document, clock_timestamp() WHERE proof IS NOT NULL
 	ON CONFLICT ON CONSTRAINT price_proof_pk DO UPDATE SET stored_at = excluded.stored_at;

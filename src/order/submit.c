@@ -1,0 +1,181 @@
+/*-------------------------------------------------------------------------
+ *
+ * submit.c
+ *		The verb submit_order(): price, stock and credit in one transaction.
+ *
+ * Most orders name what they want by our codes, every line has a price and
+ * stock, and nothing is to be compared with what was expected: they are read,
+ * priced, promised and stored here, without a statement. Whatever is more than
+ * that (kits, agreed volumes, lines that are short, other policies, codes of
+ * others, mistakes) is done by distsync_internal.order_submit_whole(), before
+ * anything was written here; it says the same, slower.
+ *
+ * Process: any backend. Locks: the idempotency key; the credit account with
+ * all above it; demands; rows of dist.stock_pool. Memory: the caller's context.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "order/submit.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+#include "utils/uuid.h"
+#include "base/compat.h"
+#include "base/export.h"
+#include "base/verb.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_order_submit);
+
+/* columns of submit_order() */
+enum
+{
+	S_NUMBER,
+	S_STATE,
+	S_CREDIT_STATE,
+	S_CURRENCY,
+	S_NET,
+	S_TAX,
+	S_GROSS,
+	S_LINES,
+	S_REASONS,
+	S_CORRELATION,
+	S_DETAIL,
+	S_COUNT
+};
+
+/* lock_account does the locking of the account and all above it: from here on nobody else moves it. */
+static void
+lock_account(const DsOrder *o)
+{
+	static const Oid types[] = {INT8ARRAYOID};
+	Datum id = Int64GetDatum(o->account_id);
+	Datum accounts;
+
+	if (o->account_id == 0)
+		return;
+	accounts = PointerGetDatum(
+		construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	ds_order_call("credit_lock", types, &accounts, lengthof(types));
+	/* what was committed while we waited is to be seen */
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/* part does a member of the answer. */
+static Datum
+part(Jsonb *answer, const char *key)
+{
+	JsonbValue buffer;
+	JsonbValue *v = getKeyJsonValueFromContainer(&answer->root, key, (int) strlen(key), &buffer);
+
+	return JsonbPGetDatum(JsonbValueToJsonb(v));
+}
+
+/* put does the row of the answer. */
+static void
+put(FunctionCallInfo fcinfo, const DsOrder *o, Jsonb *answer)
+{
+	ReturnSetInfo *rows = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum values[S_COUNT];
+	bool nulls[S_COUNT] = {false};
+
+	values[S_NUMBER] = CStringGetTextDatum(o->order_number);
+	values[S_STATE] = CStringGetTextDatum(o->state);
+	values[S_CREDIT_STATE] = CStringGetTextDatum(o->credit_state);
+	values[S_CURRENCY] = CStringGetTextDatum(o->prices.currency);
+	values[S_NET] = NumericGetDatum(o->net_amount);
+	values[S_TAX] = NumericGetDatum(o->tax_amount);
+	values[S_GROSS] = NumericGetDatum(o->gross_amount);
+	values[S_LINES] = part(answer, "lines");
+	values[S_REASONS] = part(answer, "reasons");
+	values[S_CORRELATION] = o->correlation;
+	values[S_DETAIL] = part(answer, "detail");
+	InitMaterializedSRF(fcinfo, 0);
+	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
+}
+
+/* prepare does all that comes before the first lock but that of the key. */
+static bool
+prepare(DsOrder *o)
+{
+	return ds_order_find(o) && ds_order_read_lines(o) && ds_order_read_policy(o) &&
+		   ds_order_price(o) && ds_order_writers_open(o);
+}
+
+/* decide does the promise, the decision and all that is kept of them. False: nothing was written. */
+static bool
+decide(DsOrder *o)
+{
+	bool native;
+
+	lock_account(o);
+	native = ds_order_is_native(o);
+	if (!ds_order_promise(o))
+		return false;
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	ds_order_credit(o);
+	o->state = strcmp(o->credit_state, "held") == 0 ? "held" : native ? "booked" : "accepted";
+	ds_order_write(o);
+	ds_order_tell(o);
+	return true;
+}
+
+/* submit does an order under its key, if it has one. False: nothing was written, the whole path shall see. */
+static bool
+submit(FunctionCallInfo fcinfo, DsOrder *o, DsAnswered *key)
+{
+	Jsonb *answer;
+	bool done;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	done = prepare(o) && decide(o);
+	if (done)
+	{
+		answer = ds_order_answer(o);
+		if (key != NULL)
+			ds_answered_keep(key, JsonbPGetDatum(answer));
+		put(fcinfo, o, answer);
+	}
+	ds_order_writers_close(o);
+	PopActiveSnapshot();
+	return done;
+}
+
+/* try does the same with the key locked, where nobody has used it. */
+static bool
+try(FunctionCallInfo fcinfo)
+{
+	DsOrder *o = palloc0(sizeof(DsOrder));
+	DsAnswered key = {.verb = "submit_order"};
+	bool done = false;
+
+	o->document = PG_GETARG_JSONB_P(0);
+	if (!ds_order_read(o) || !ds_order_source(o))
+		return false;
+	if (PG_ARGISNULL(1))
+		return submit(fcinfo, o, NULL);
+	key.key = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	key.source = o->source;
+	key.request = o->document;
+	if (ds_answered_open(&key))
+		done = ds_answered_free(&key) && submit(fcinfo, o, &key);
+	ds_answered_close(&key);
+	return done;
+}
+
+/* ds_sql_order_submit does submit_order(document, idempotency_key). */
+Datum
+ds_sql_order_submit(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {JSONBOID, TEXTOID};
+
+	if (!PG_ARGISNULL(0) && ds_inventory_may_command(fcinfo) && try(fcinfo))
+		return (Datum) 0;
+	return ds_verb_ask(fcinfo, "order_submit_whole", types, lengthof(types));
+}
