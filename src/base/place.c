@@ -30,16 +30,19 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/partcache.h"
+#include "utils/syscache.h"
 #include "base/compat.h"
 #include "base/verb.h"
 
@@ -187,13 +190,80 @@ captures(const DsRowsTable *table, const Trigger *t, Oid function)
 		   strcmp(t->tgargs[DS_CAPTURE_GROUP_COLUMN], table->told) == 0;
 }
 
-/* keeps_still does the test whether a trigger is one that captures documents, and has nothing to say of what verbs do. */
+/* is_watched does the test whether one of the columns that are changed is in a list with commas. */
+static bool
+is_watched(const DsRowsTable *table, const char *list)
+{
+	for (int i = 0; table->changed[i] != NULL; i++)
+	{
+		const char *name = table->changed[i];
+		size_t length = strlen(name);
+
+		for (const char *at = list; at != NULL; at = strchr(at, ','))
+		{
+			at += *at == ',';
+			if (strncmp(at, name, length) == 0 && (at[length] == ',' || at[length] == '\0'))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * keeps_still does the test whether a trigger is one that captures changes and
+ * has nothing to say of ours: it captures documents, which verbs tell, or
+ * watches columns that are not changed.
+ */
 static bool
 keeps_still(const DsRowsTable *table, const Trigger *t, Oid function)
 {
-	return table->verb && t->tgfoid == function && t->tgenabled == TRIGGER_FIRES_ON_ORIGIN &&
-		   !TRIGGER_FOR_ROW(t->tgtype) && TRIGGER_FOR_AFTER(t->tgtype) && t->tgqual == NULL &&
-		   t->tgnargs == DS_CAPTURE_ARGS && strcmp(t->tgargs[DS_CAPTURE_KIND], "document") == 0;
+	const char *watched;
+
+	if (t->tgfoid != function || t->tgenabled != TRIGGER_FIRES_ON_ORIGIN ||
+		TRIGGER_FOR_ROW(t->tgtype) || !TRIGGER_FOR_AFTER(t->tgtype) || t->tgqual != NULL ||
+		t->tgnargs != DS_CAPTURE_ARGS)
+		return false;
+	if (strcmp(t->tgargs[DS_CAPTURE_KIND], "document") == 0)
+		return table->verb;
+	watched = t->tgargs[DS_CAPTURE_WATCHED];
+	return table->changes && !table->adds && !table->removes && table->changed[0] != NULL &&
+		   watched[0] != '\0' && !is_watched(table, watched);
+}
+
+/*
+ * is_reference does the test whether a trigger guards a foreign key none of
+ * whose columns is changed: then it has nothing to do.
+ */
+static bool
+is_reference(const DsRowsTable *table, Relation rel, const Trigger *t)
+{
+	int side = RI_FKey_trigger_type(t->tgfoid);
+	HeapTuple constraint;
+	Datum keys;
+	bool isnull;
+	bool changes = false;
+
+	if (!t->tgisinternal || side == RI_TRIGGER_NONE || !table->changes || table->adds ||
+		table->removes || table->changed[0] == NULL)
+		return false;
+	constraint = SearchSysCache1(CONSTROID, ObjectIdGetDatum(t->tgconstraint));
+	if (!HeapTupleIsValid(constraint))
+		return false;
+	keys = SysCacheGetAttr(
+		CONSTROID, constraint,
+		side == RI_TRIGGER_PK ? Anum_pg_constraint_confkey : Anum_pg_constraint_conkey, &isnull);
+	if (!isnull)
+	{
+		ArrayType *array = DatumGetArrayTypeP(keys);
+		int16 *attnums = (int16 *) ARR_DATA_PTR(array);
+
+		for (int i = 0; i < ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)); i++)
+			for (int c = 0; table->changed[c] != NULL; c++)
+				changes =
+					changes || get_attnum(RelationGetRelid(rel), table->changed[c]) == attnums[i];
+	}
+	ReleaseSysCache(constraint);
+	return !isnull && !changes;
 }
 
 /* ds_place_is_told does the test whether one of its triggers says the same as these arguments. */
@@ -237,7 +307,7 @@ triggers_fit(const DsRowsTable *table, DsRowsPlace *place, Relation rel)
 						TRIGGER_FOR_DELETE(t->tgtype) != 0};
 		bool ours = false;
 
-		if (keeps_still(table, t, function))
+		if (keeps_still(table, t, function) || is_reference(table, rel, t))
 			continue;
 		for (int k = 0; k < lengthof(uses); k++)
 		{

@@ -37,6 +37,7 @@
 #define DS_ROWS_MAX_COLUMNS 36
 #define DS_ROWS_MAX_KEYS 6
 #define DS_ROWS_MAX_CHECKS 3
+#define DS_ROWS_MAX_CHANGED 4
 #define DS_ROWS_MAX_PLACES 32
 #define DS_ROWS_BATCH 64
 
@@ -61,6 +62,9 @@ typedef struct DsRowsTable
 	const char *told; /* column whose values ds_rows_tell() gets, NULL: nobody captures changes */
 	bool
 		verb; /* the caller is a verb, as the owner, and tells documents itself: triggers that capture them keep still */
+	const char *changed
+		[DS_ROWS_MAX_CHANGED +
+		 1]; /* columns that are changed, NULL at the end, or any: triggers that watch others keep still */
 	DsRowsColumn columns[DS_ROWS_MAX_COLUMNS + 1]; /* a name of NULL at the end */
 
 	bool listed;

@@ -49,21 +49,17 @@ enum
 };
 
 /* lock_account does the locking of the account and all above it: from here on nobody else moves it. */
-static void
-lock_account(const DsOrder *o)
+static bool
+lock_account(DsOrder *o)
 {
-	static const Oid types[] = {INT8ARRAYOID};
-	Datum id = Int64GetDatum(o->account_id);
-	Datum accounts;
-
 	if (o->account_id == 0)
-		return;
-	accounts = PointerGetDatum(
-		construct_array(&id, 1, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	ds_order_call("credit_lock", types, &accounts, lengthof(types));
+		return true;
+	if (!ds_credit_take_lock(&o->credit, o->account_id))
+		return false;
 	/* what was committed while we waited is to be seen */
 	PopActiveSnapshot();
 	PushActiveSnapshot(GetTransactionSnapshot());
+	return true;
 }
 
 /* part does a member of the answer. */
@@ -113,7 +109,8 @@ decide(DsOrder *o)
 {
 	bool native;
 
-	lock_account(o);
+	if (!lock_account(o))
+		return false;
 	native = ds_order_is_native(o);
 	if (!ds_order_promise(o))
 		return false;

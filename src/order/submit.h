@@ -18,6 +18,7 @@
 #include "base/audit.h"
 #include "base/reader.h"
 #include "base/rows.h"
+#include "credit/take.h"
 #include "inventory/reserve.h"
 #include "pricing/ask.h"
 
@@ -130,6 +131,7 @@ typedef struct DsOrder
 	DsRows *line_rows;
 	DsRows *proof_rows;
 	DsAudit audit;
+	DsCreditTake credit;
 } DsOrder;
 
 /* submit_ask.c, submit_find.c, submit_line.c: what it says and means. False, as everywhere: let the whole path see */

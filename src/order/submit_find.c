@@ -16,7 +16,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "base/compat.h"
-#include "base/json.h"
 #include "base/number.h"
 #include "base/verb.h"
 
@@ -299,23 +298,14 @@ find_customer(DsOrder *o)
 static bool
 find_account(DsOrder *o)
 {
-	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
-	DsJson json = {0};
 	DsReader *reader;
-	Datum values[3];
 	Datum id;
 
-	ds_json_open_object(&json, NULL);
-	if (o->job.id != 0)
-		ds_json_integer(&json, "job_id", o->job.id);
-	ds_json_close_object(&json);
-	values[0] = Int64GetDatum(o->customer.id);
-	values[1] = Int64GetDatum(o->company_id);
-	values[2] = ds_json_finish(&json);
-	id = ds_order_call("credit_account_for", types, values, lengthof(types));
-	if (id == 0)
+	if (!ds_credit_carrier(o->customer.id, o->company_id, o->job.id, &o->account_id))
+		return false;
+	if (o->account_id == 0)
 		return true;
-	o->account_id = DatumGetInt64(id);
+	id = Int64GetDatum(o->account_id);
 	reader = ds_reader_open(&account_table);
 	if (ds_reader_find(reader, &id))
 	{

@@ -157,7 +157,7 @@ find_deposit(const DsOrder *o)
 }
 
 /* facts does what a decision about an order may look at. */
-static Datum
+static Jsonb *
 facts(const DsOrder *o)
 {
 	DsJson json = {0};
@@ -170,15 +170,13 @@ facts(const DsOrder *o)
 	ds_json_integer(&json, "customer_id", o->customer.id);
 	ds_json_text(&json, "order_number", o->order_number);
 	ds_json_close_object(&json);
-	return ds_json_finish(&json);
+	return DatumGetJsonbP(ds_json_finish(&json));
 }
 
 /* ds_order_credit does the decision about the amount of an order, which is taken where it is approved. */
 void
 ds_order_credit(DsOrder *o)
 {
-	static const Oid types[] = {INT8OID, NUMERICOID, JSONBOID};
-	Datum values[3];
 	JsonbValue outcome;
 	JsonbValue reasons;
 
@@ -187,10 +185,8 @@ ds_order_credit(DsOrder *o)
 	o->reasons = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("[]")));
 	if (o->account_id == 0)
 		return;
-	values[0] = Int64GetDatum(o->account_id);
-	values[1] = NumericGetDatum(o->account_amount);
-	values[2] = facts(o);
-	o->decision = DatumGetJsonbP(ds_order_call("credit_take", types, values, lengthof(types)));
+	o->decision =
+		ds_credit_take(&o->credit, o->account_amount, facts(o), o->order_id, "submit_order");
 	if (getKeyJsonValueFromContainer(&o->decision->root, "outcome", 7, &outcome) != NULL)
 		o->credit_state = pnstrdup(outcome.val.string.val, outcome.val.string.len);
 	if (getKeyJsonValueFromContainer(&o->decision->root, "reasons", 7, &reasons) != NULL)

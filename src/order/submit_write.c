@@ -199,7 +199,8 @@ ds_order_writers_open(DsOrder *o)
 	o->line_rows = ds_rows_open(&line_rows);
 	o->proof_rows = ds_rows_open(&proof_rows);
 	return o->order_rows != NULL && o->line_rows != NULL && o->proof_rows != NULL &&
-		   ds_audit_open(&o->audit) && o->order_rows->relation->rd_rel->relowner == GetUserId();
+		   ds_audit_open(&o->audit) && ds_credit_take_open(&o->credit) &&
+		   o->order_rows->relation->rd_rel->relowner == GetUserId();
 }
 
 /* ds_order_writers_close does the end of writing. */
@@ -213,6 +214,7 @@ ds_order_writers_close(DsOrder *o)
 	if (o->proof_rows != NULL)
 		ds_rows_close(o->proof_rows);
 	ds_audit_close(&o->audit);
+	ds_credit_take_close(&o->credit);
 }
 
 /* as_kept does a number as a column keeps it. */
