@@ -106,3 +106,24 @@ SELECT state FROM dist.sales_order WHERE order_number = 'L8';
 SELECT outcome FROM distsync.apply('payment', '{"company":"OL","payment_number":"OL-D4","customer":"OL-P1","kind":"deposit","order":"L8","currency":"USD","amount":100}', 'OL-ERP');
 SELECT order_number, state, deposit_amount FROM dist.sales_order WHERE order_number IN ('L6', 'L7', 'L8') ORDER BY 1;
 SELECT * FROM wrong;
+
+-- an error while an order is let go keeps no payment out: people are told, the clerk lets go of the others and comes back for the one
+SELECT * FROM pg_temp.try('L9', 20, '{"customer":"OL-D","policy":{"answer_within":"1 hour"}}');
+SELECT * FROM pg_temp.try('LA', 10, '{"customer":"OL-D"}');
+UPDATE dist.sales_order SET policy = policy || '{"answer_within":"soon"}' WHERE order_number = 'L9';
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"OL-D","limit":1000}', 'OL-ERP');
+SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('L9', 'LA') ORDER BY 1;
+SELECT outcome, detail -> 'unapplied' AS unapplied FROM distsync.apply('payment', '{"company":"OL","payment_number":"OL-P9","customer":"OL-D","currency":"USD","amount":7}', 'OL-ERP');
+SELECT state, entity_key, details ->> 'sqlstate' AS code, details ->> 'message' AS message FROM sync.exception WHERE kind = 'release_failed';
+SELECT due_at <= clock_timestamp() AS due FROM dist.credit_account WHERE code = 'OL-D';
+SELECT distsync_internal.credit_clerk(10), distsync_internal.credit_clerk(10);
+SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('L9', 'LA') ORDER BY 1;
+SELECT state, entity_key, details -> 'orders' AS orders FROM sync.exception WHERE kind = 'release_failed';
+SELECT due_at BETWEEN now() AND now() + interval '1 hour' AS comes_back FROM dist.credit_account WHERE code = 'OL-D';
+UPDATE dist.sales_order SET policy = policy || '{"answer_within":"1 hour"}' WHERE order_number = 'L9';
+UPDATE dist.credit_account SET due_at = now() WHERE code = 'OL-D';
+SELECT distsync_internal.credit_clerk(10);
+SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('L9', 'LA') ORDER BY 1;
+SELECT state FROM sync.exception WHERE kind = 'release_failed';
+SELECT * FROM acct WHERE code = 'OL-D';
+SELECT * FROM wrong;

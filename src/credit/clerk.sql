@@ -24,7 +24,7 @@ BEGIN
 			FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d WHERE s.account_id = id OFFSET 0) x
 		WHERE a.account_id = id;
 		PERFORM distsync_internal.credit_limits_keep(ARRAY[id]);
-		PERFORM distsync_internal.credit_reevaluate(id, jsonb_build_object('verb', 'time', 'continue', goes_on));
+		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
 	END LOOP;
 	RETURN cardinality(due);
 END

@@ -204,10 +204,7 @@ BEGIN
 		END IF;
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN w.changed THEN 'applied' ELSE 'unchanged' END, d -> 'doc' ->> 'code');
 	END LOOP;
-	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
-		PERFORM distsync_internal.credit_reevaluate(t.id, jsonb_build_object('verb', 'credit_account', 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id'))
-		FROM unnest(touched) AS t(id);
-	END IF;
+	PERFORM distsync_internal.credit_settle(touched, 'credit_account', ctx);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_apply_account(jsonb, jsonb) IS 'Handler of the entity credit_account; see credit_check_account() for what is rejected. Orders that fit after it are released in the same transaction.';

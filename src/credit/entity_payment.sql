@@ -50,32 +50,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_resolve(jsonb, text) IS 'Documents {ordinal, doc} in their order, with customer_id and company_id of their codes (null = unknown or absent).';
 
--- credit_settle does what follows when money or a claim has moved: exceptions, then what waits.
-CREATE FUNCTION distsync_internal.credit_settle(account_ids bigint[], verb text, ctx jsonb) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	id bigint;
-	top bigint;
-	tops bigint[] := '{}';
-	n integer := 0;
-BEGIN
-	IF COALESCE((ctx ->> 'backfill')::boolean, false) THEN
-		RETURN 0;
-	END IF;
-	FOR id, top IN SELECT u.id, c.ids[cardinality(c.ids)] FROM (SELECT DISTINCT x.id FROM unnest(account_ids) AS x(id)) u CROSS JOIN LATERAL distsync_internal.credit_chain(u.id) AS c(ids) ORDER BY u.id LOOP
-		-- what waits is tried once for a whole tree
-		IF top <> ALL (tops) THEN
-			tops := tops || top;
-			n := n + distsync_internal.credit_reevaluate(id, jsonb_strip_nulls(jsonb_build_object('verb', verb, 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id')));
-		END IF;
-		PERFORM distsync_internal.credit_watch(id, (ctx ->> 'correlation_id')::uuid);
-	END LOOP;
-	RETURN n;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.credit_settle(bigint[], text, jsonb) IS
-	'After facts have moved accounts (locked by credit_lock_tree): releases what fits and opens or closes over_limit. Nothing in a backfill. Returns how many orders were released.';
-
 -- credit_apply_payment does the handling of the entity, in bulk: accounts are found and locked before the first payment is booked.
 CREATE FUNCTION distsync_internal.credit_apply_payment(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

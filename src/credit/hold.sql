@@ -1,4 +1,4 @@
--- Holds and the queue of what waits: placing, ending, and letting go of what fits as soon as it fits, in the transaction that made room.
+-- Holds and the queue of what waits: placing, ending, in which order it is tried, and the locks of whoever tries it.
 
 -- credit_hold does the placing of a hold. What is held is shown as demand and never counted: else a payment could not free it.
 CREATE FUNCTION distsync_internal.credit_hold(account_id bigint, ctx jsonb) RETURNS bigint
@@ -99,69 +99,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_try_lock(bigint) IS 'Locks an account and all above it if nobody else has one of them; tells whether it did.';
-
--- credit_reevaluate does the letting go of what fits: each waiting order is decided again, one after the other, and what fits takes its
--- exposure at once. It never fails the transaction that made the room; beyond a number of orders the clerk goes on from where it stopped,
--- while whoever makes more room begins with the first again. It waits for no lock: the caller has taken those of credit_lock_tree() before.
-CREATE FUNCTION distsync_internal.credit_reevaluate(account_id bigint, ctx jsonb DEFAULT '{}') RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-	chain bigint[] := distsync_internal.credit_chain(credit_reevaluate.account_id);
-	top record;
-	w record;
-	deposit numeric;
-	decision jsonb;
-	released jsonb := '[]';
-	tried integer := 0;
-	most integer := COALESCE(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 100);
-	stopped jsonb;
-	again boolean;
-	-- the least amount that the limits of an account have kept: a larger one need not be decided
-	kept jsonb := '{}';
-BEGIN
-	SELECT a.account_id, a.release_order, a.due_at, CASE WHEN (ctx ->> 'continue')::boolean THEN a.waiting_from END AS waiting_from, a.waiting_from IS NOT NULL AS unfinished INTO top
-	FROM dist.credit_account a WHERE a.account_id = chain[cardinality(chain)];
-	again := COALESCE((top.waiting_from ->> 'again')::boolean, false);
-	IF ctx ? 'continue' AND most = 0 THEN
-		most := 100;
-	END IF;
-	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id, top.waiting_from, most + 1) LOOP
-		tried := tried + 1;
-		EXIT WHEN tried > most;
-		stopped := jsonb_build_object('rank', w.rank, 'placed_at', w.placed_at, 'order_id', w.order_id);
-		deposit := distsync_internal.credit_deposit(w.customer_id, w.account_id, w.company_id, w.order_number);
-		IF NOT distsync_internal.credit_try_lock(w.account_id) THEN
-			again := true;
-			EXIT WHEN top.release_order = 'prefix';
-			CONTINUE;
-		END IF;
-		CONTINUE WHEN deposit = 0 AND w.amount >= (kept ->> w.account_id::text)::numeric;
-		decision := distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('at', clock_timestamp(), 'order_id', w.order_id, 'customer_id', w.customer_id, 'deposit', deposit));
-		IF decision ->> 'outcome' <> 'approved' AND decision -> 'reasons' @> '[{"rule":"limit"}]' THEN
-			EXIT WHEN top.release_order = 'prefix';
-			kept := kept || jsonb_build_object(w.account_id::text, w.amount);
-		END IF;
-		CONTINUE WHEN decision ->> 'outcome' <> 'approved'
-			OR distsync_internal.credit_hold_end(w.customer_id, w.hold_id, 'distsync', COALESCE(ctx ->> 'verb', 'credit_reevaluate')) IS NULL;
-		PERFORM distsync_internal.credit_add(w.account_id, open_orders => w.amount);
-		PERFORM distsync_internal.credit_record(w.account_id, w.order_id, COALESCE(ctx ->> 'verb', 'credit_reevaluate'), 'released', decision);
-		released := released || jsonb_build_object('customer_id', w.customer_id, 'order_id', w.order_id, 'hold_id', w.hold_id, 'amount', w.amount);
-	END LOOP;
-	IF tried > most OR again THEN
-		UPDATE dist.credit_account a SET due_at = clock_timestamp(), waiting_from = CASE WHEN tried > most THEN stopped || jsonb_build_object('until', top.due_at, 'again', again) END WHERE a.account_id = top.account_id;
-		PERFORM distsync_internal.credit_wake();
-	ELSIF top.unfinished THEN
-		UPDATE dist.credit_account a SET waiting_from = NULL WHERE a.account_id = top.account_id;
-	END IF;
-	IF released <> '[]' THEN
-		PERFORM distsync_internal.base_hook('credit.released', jsonb_build_object('orders', released, 'account_id', credit_reevaluate.account_id) || (ctx - 'continue'));
-	END IF;
-	RETURN jsonb_array_length(released);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.credit_reevaluate(bigint, jsonb) IS
-	'Decides again what waits in the tree of an account and lifts the automatic holds of what fits, cumulatively, in this transaction; calls the hook credit.released {orders [{customer_id, order_id, hold_id, amount}], account_id, ctx}. Beyond distsync.release_inline orders the clerk goes on. Returns how many orders it let go. The caller has called credit_lock_tree(). ctx: verb, correlation_id, causation_id, continue (of the clerk: true goes on from where it was left).';
 
 -- credit_deposit does the sum of what has been paid in advance for an order and is still open: by its payer or in the tree of its account,
 -- for anybody can name a number.
