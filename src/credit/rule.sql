@@ -37,8 +37,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean) IS
 	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute. Reads days, not items.';
 
--- credit_rules_at does the choice of the rules that speak for a customer: of each type the most specific scope. Rules that release stand
--- beside those that block, they do not replace them.
+-- credit_rules_at does the choice of the rules that speak for a customer: of each type and action the most specific scope. A warning does
+-- not take the place of a block, nor a release: only an exclusion that is as near disarms it.
 CREATE FUNCTION distsync_internal.credit_rules_at(customer_id bigint, at timestamptz)
 RETURNS TABLE (code text, type text, threshold numeric, currency text, grace_days integer, action text, changes_at timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -60,7 +60,7 @@ BEGIN
 		least(CASE WHEN lower(s.valid) > credit_rules_at.at THEN lower(s.valid) END, CASE WHEN upper(s.valid) > credit_rules_at.at THEN upper(s.valid) END)
 	FROM speaking s
 	WHERE NOT s.valid_now
-		OR s.distance = (SELECT min(n.distance) FROM speaking n WHERE n.valid_now AND n.type = s.type AND (n.action = 'release') = (s.action = 'release'))
+		OR s.distance = (SELECT min(n.distance) FROM speaking n WHERE n.valid_now AND n.type = s.type AND n.action = s.action)
 	ORDER BY s.code;
 END
 $$;
