@@ -25,12 +25,13 @@ BEGIN
 		WHERE a.account_id = id;
 		PERFORM distsync_internal.credit_limits_keep(ARRAY[id]);
 		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
+		PERFORM distsync_internal.credit_stand(ARRAY[id]);
 	END LOOP;
 	RETURN cardinality(due);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz
@@ -43,7 +44,7 @@ COMMENT ON FUNCTION distsync_internal.credit_clerk_next_due() IS 'Earliest insta
 CREATE FUNCTION distsync_internal.credit_render_status(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT a.account_id::text, a.code, a.customer_id, jsonb_build_object('account', a.code, 'customer', p.code, 'company', c.code, 'currency', a.currency, 'status', a.status,
-		'status_reason', a.status_reason, 'dunning_level', a.dunning_level, 'outcome', d.decision -> 'outcome', 'reasons', d.decision -> 'reasons', 'warnings', d.decision -> 'warnings',
+		'status_reason', a.status_reason, 'standing', a.standing, 'standing_why', a.standing_why, 'dunning_level', a.dunning_level, 'outcome', d.decision -> 'outcome', 'reasons', d.decision -> 'reasons', 'warnings', d.decision -> 'warnings',
 		'terms', d.own -> 'terms', 'exposure', d.own -> 'exposure', 'limit', d.own -> 'limit', 'headroom', d.decision -> 'headroom', 'held_demand', a.held_demand,
 		'cure', d.decision -> 'cure', 'valid_until', d.decision -> 'valid_until', 'version', a.version)
 	FROM dist.credit_account a
@@ -53,7 +54,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE a.account_id = ANY (ARRAY(SELECT k::bigint FROM unnest(keys) k))
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_render_status(text[]) IS
-	'Renderer of credit.status_changed: for account ids as text, the account''s code, payer and state: limit, exposure and its terms, headroom, outcome for no further amount, reasons, cure, valid_until.';
+	'Renderer of credit.status_changed: for account ids as text, the account''s code, payer, status and standing (approved | warned | held | blocked, with standing_why): limit, exposure and its terms, headroom, outcome for no further amount, reasons, cure, valid_until.';
 
 -- credit_keys does the finding of accounts by code, for resync().
 CREATE FUNCTION distsync_internal.credit_keys(codes text[]) RETURNS TABLE (key bigint, entity_key text, group_id bigint, settled boolean, moved_by bigint[])

@@ -123,6 +123,7 @@ BEGIN
 	decision := distsync_internal.credit_decide(credit_take.account_id, amount, ctx || jsonb_build_object('at', clock_timestamp()));
 	IF decision ->> 'outcome' = 'approved' AND amount > 0 THEN
 		PERFORM distsync_internal.credit_add(credit_take.account_id, open_orders => amount);
+		PERFORM distsync_internal.credit_crossed(credit_take.account_id, decision);
 	END IF;
 	RETURN decision || jsonb_build_object('decision_id', distsync_internal.credit_record(credit_take.account_id, (ctx ->> 'order_id')::bigint,
 		COALESCE(ctx ->> 'verb', 'submit_order'), decision ->> 'outcome', decision));

@@ -18,6 +18,7 @@ BEGIN
 		RETURN '{"outcome":"gone"}';
 	END IF;
 	PERFORM distsync_internal.credit_add(account, open_orders => amount);
+	PERFORM distsync_internal.credit_crossed(account, decision);
 	PERFORM distsync_internal.credit_record(account, id, verb, 'released', decision);
 	RETURN jsonb_build_object('outcome', 'released', 'order', jsonb_build_object('customer_id', customer, 'order_id', id, 'hold_id', w -> 'hold_id', 'amount', amount));
 END
@@ -192,8 +193,9 @@ BEGIN
 	FOR id IN SELECT DISTINCT u.id FROM unnest(account_ids) AS u(id) ORDER BY u.id LOOP
 		PERFORM distsync_internal.credit_watch(id, (ctx ->> 'correlation_id')::uuid);
 	END LOOP;
+	PERFORM distsync_internal.credit_stand(ARRAY(SELECT DISTINCT c.id FROM unnest(account_ids) AS u(id), unnest(distsync_internal.credit_chain(u.id)) AS c(id)));
 	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_settle(bigint[], text, jsonb) IS
-	'After facts have moved accounts (locked by credit_lock_tree): releases what fits and opens or closes over_limit. Nothing in a backfill. Returns how many orders were released.';
+	'After facts have moved accounts (locked by credit_lock_tree): releases what fits, opens or closes over_limit, notes and tells how they and those above them stand. Nothing in a backfill. Returns how many orders were released.';

@@ -34,7 +34,7 @@ INSERT INTO distsync_internal.capture (table_name, event_type, kind, entity, lan
 	('dist.item_component', 'stock.atp_changed', 'state', 'item', 'item', 'kit_id', 'kit_id', '{component_id,quantity}'),
 	('dist.channel_item', 'stock.atp_changed', 'state', 'item', 'item', 'item_id', 'item_id', '{channel_id,buffer,cap,threshold,mode}'),
 	('dist.price_change', 'price.changed', 'state', 'price_change', 'customer', 'change_id', '', '{}'),
-	('dist.credit_account', 'credit.status_changed', 'state', 'credit_account', 'customer', 'account_id', 'customer_id', '{status,status_reason,dunning_level,mode,currency,parent_id,segment}'),
+	('dist.credit_account', 'credit.status_changed', 'state', 'credit_account', 'customer', 'account_id', 'customer_id', '{status,status_reason,standing,standing_why,dunning_level,mode,currency,parent_id,segment}'),
 	('dist.credit_limit', 'credit.status_changed', 'state', 'credit_account', 'customer', 'account_id', '', '{}'),
 	('dist.sales_order', 'order.changed', 'document', 'order', 'customer', 'order_number', 'customer_id', '{}'),
 	('dist.shipment', 'shipment.changed', 'document', 'shipment', 'customer', 'shipment_number', 'customer_id', '{}'),
