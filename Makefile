@@ -40,7 +40,7 @@ SQL_schema = src/schema/m0001_sync.sql src/schema/m0001_master.sql src/schema/m0
 SQL_http = src/http/http.sql
 SQL_worker = src/worker/worker.sql
 SQL_door = src/door/check.sql src/door/contract.sql src/door/ownership.sql src/door/version.sql src/door/snapshot.sql src/door/apply.sql
-SQL_master = src/master/scope.sql src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
+SQL_master = src/master/scope.sql src/master/lookup.sql src/master/measure.sql src/master/upsert.sql src/master/closure.sql src/master/touch.sql src/master/order_policy.sql src/master/lists.sql src/master/events.sql src/master/apply.sql src/master/entities.sql src/master/handlers.sql src/master/timed.sql src/master/relations.sql
 SQL_portal = src/portal/scope.sql src/portal/token.sql
 SQL_pricing = src/pricing/policy_publish.sql src/pricing/price.sql src/pricing/proof.sql \
 	src/pricing/charge.sql src/pricing/beside.sql src/pricing/accrual.sql src/pricing/accrual_back.sql src/pricing/accrue.sql src/pricing/pocket.sql src/pricing/prove.sql src/pricing/publish.sql src/pricing/draft.sql src/pricing/lint.sql \

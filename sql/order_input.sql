@@ -47,3 +47,41 @@ SELECT count(*) AS orders, sum(exposure_amount) AS exposure FROM dist.sales_orde
 -- the owner of orders tells his
 SELECT outcome FROM distsync.apply('order', '{"company":"OI","order_number":"OI-E1","customer":"OI-C","lines":[{"item":"OI-A","quantity":3,"net_amount":29.5}]}', 'OI-ERP');
 SELECT gross_amount FROM dist.sales_order WHERE order_number = 'OI-E1';
+
+-- the day of an order is not free: a price of last year is not to be had. Half a day ago is, as the customer's policy allows; a clock that is ahead is ours
+\o /dev/null
+SELECT distsync.apply('credit_account', '{"code":"OI-C","limit":null}', 'OI-ERP');
+SELECT distsync.apply('agreement', '{"code":"OI-OLD","slot":"book","company":"OI","currency":"USD","valid_from":"2020-01-01","valid_to":"2021-12-31","publish":true,"rates":[{"customer":"OI-C","what":"OI-A","value":"1"}]}', 'OI-ERP');
+SELECT distsync.apply('party', '{"code":"OI-F","name":"by fax","currency":"USD","order_policy":{"backdate":"300 days"}}', 'OI-ERP');
+CREATE FUNCTION pg_temp.at(i interval) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_object('ordered_at', to_char((now() + i) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')) $$;
+\o
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', '{"ordered_at":"2021-06-01"}') t;
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', pg_temp.at('-36 hours')) t;
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', pg_temp.at('-12 hours')) t;
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', pg_temp.at('2 hours')) t;
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', pg_temp.at('2 minutes')) t;
+SELECT t.verb, t.state, t.gross, t.code, t.field FROM pg_temp.try('{}', '{"customer":"OI-F"}' || pg_temp.at('-36 hours')) t;
+SELECT t.verb, t.state, t.gross, t.code, t.field, t.said FROM pg_temp.try('{}', '{"policy":{"backdate":"10 years"},"ordered_at":"2021-06-01"}') t;
+SELECT count(*) AS ahead FROM dist.sales_order o JOIN dist.company c USING (company_id) WHERE c.code = 'OI' AND o.ordered_at > clock_timestamp();
+
+-- policies are read before anything is done with them: in a document, and where the customer's come in
+SELECT p.policy, t.code, t.field, t.said FROM (VALUES (1, '{"answer_within":"x"}'::jsonb), (2, '{"answer_within":"-1 hour"}'), (3, '{"answer_within":3}'), (4, '{"split":3}'), (5, '{"all_or_none":"perhaps"}'), (6, '{"price_tolerance":-1}'), (7, '{"price_tolerance":"NaN"}'),
+	(8, '{"priority":"high"}'), (9, '{"priority":99999999999}'), (10, '{"shortage":null}'), (11, '{"split":null}'), (12, '{"shortage":"pray"}'), (13, '{"sorcery":1}'), (14, '[]'), (15, '{"answer_within":null,"split":false,"price_tolerance":"2.5","priority":1}')) p(n, policy),
+	pg_temp.try('{}', jsonb_build_object('policy', p.policy)) t WHERE t.verb = 'preview_order' ORDER BY p.n;
+SELECT ordinal, outcome, sqlstate, field, message FROM distsync.apply_all('party', '[{"code":"OI-1","name":"1","order_policy":{"answer_within":"x"}},{"code":"OI-2","name":"2","order_policy":{"split":3}},{"code":"OI-3","name":"3","order_policy":[]},{"code":"OI-4","name":"4","order_policy":{"shortage":"cut","backdate":"2 days","answer_within":"1 hour"}},
+	{"code":"OI-5","name":"5","order_policy":{"sorcery":1}},{"code":"OI-6","name":"6","order_policy":null}]', 'OI-ERP', options => '{"on_error":"collect"}') ORDER BY ordinal;
+-- what got into the books all the same is left out: neither a command nor the owner's fact fails for it
+UPDATE dist.party SET order_policy = '{"answer_within":"x","split":3,"shortage":"cut","priority":"high"}' WHERE code = 'OI-F';
+SELECT t.verb, t.state, t.code FROM pg_temp.try('{}', '{"customer":"OI-F"}') t;
+SELECT outcome FROM distsync.apply('order', '{"company":"OI","order_number":"OI-E2","customer":"OI-F","lines":[{"item":"OI-A","quantity":3,"net_amount":29.5}]}', 'OI-ERP');
+SELECT DISTINCT policy ->> 'shortage' AS shortage, policy ->> 'split' AS split, policy ->> 'answer_within' AS answer_within FROM dist.sales_order o JOIN dist.party p ON p.party_id = o.customer_id WHERE p.code = 'OI-F';
+
+-- a command does not speak for the owner of orders, nor for who must be told of them
+INSERT INTO sync.system (code, kind) VALUES ('OI-WMS', 'wms'), ('OI-BANK', 'bank'), ('OI-ERP2', 'erp');
+SELECT s.source, t.verb, t.state, t.code, t.field, t.said FROM unnest(ARRAY['OI-SHOP', 'OI-ERP', 'OI-WMS', 'OI-BANK', 'OI-ERP2', 'distsync']) WITH ORDINALITY s(source, n), pg_temp.try('{}', jsonb_build_object('source', s.source)) t ORDER BY s.n, t.verb;
+SELECT state FROM distsync.submit_order('{"company":"OI","customer":"OI-C","order_number":"OI-X","lines":[{"item":"OI-A","quantity":1}]}');
+SELECT distsync.cancel_order('OI-X', 'test', NULL, '{"company":"OI","source":"OI-ERP"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.ship('{"company":"OI","shipment_number":"OI-S1","order_number":"OI-X","site":"OI-W","source":"OI-ERP","lines":[{"order_line":1,"quantity":1}]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r ->> 'state' AS state FROM distsync.ship('{"company":"OI","shipment_number":"OI-S1","order_number":"OI-X","site":"OI-W","source":"OI-WMS","lines":[{"order_line":1,"quantity":1}]}') r;

@@ -7,6 +7,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF target = 'item' THEN
 		RETURN QUERY SELECT * FROM distsync_internal.master_check_item(docs, source);
+	ELSIF target = 'party' THEN
+		RETURN QUERY SELECT * FROM distsync_internal.master_check_policy(docs);
 	ELSIF target IN ('currency', 'unit') THEN
 		RETURN QUERY SELECT r.* FROM jsonb_array_elements(docs) d,
 			distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', d -> 'doc' ->> target, 'SD002', target, format('"%s" is no code of a %s', d -> 'doc' ->> target, target),
@@ -25,7 +27,7 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.master_check_lists(text, jsonb, text) IS 'Rejections of master documents for what their lists say.';
+COMMENT ON FUNCTION distsync_internal.master_check_lists(text, jsonb, text) IS 'Rejections of master documents for what their lists and policies say.';
 
 -- master_check_item does that for items.
 CREATE FUNCTION distsync_internal.master_check_item(docs jsonb, source text) RETURNS SETOF distsync_internal.apply_result

@@ -5,6 +5,8 @@ CREATE FUNCTION distsync_internal.order_command(document jsonb, o jsonb) RETURNS
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	field text;
+	at timestamptz := (o ->> 'ordered_at')::timestamptz;
+	t timestamptz := clock_timestamp();
 BEGIN
 	SELECT format('lines[%s].%s', l.place - 1, f.name) INTO field
 	FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY l(value, place), unnest(ARRAY['net_amount', 'unit_price', 'price_per']) WITH ORDINALITY f(name, place)
@@ -12,11 +14,42 @@ BEGIN
 	IF field IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', field, 'the price of an order is decided, not told', 'Leave it out; say in expected_price which price the customer expects.');
 	END IF;
-	RETURN o;
+	IF at < t - COALESCE(o -> 'policy' ->> 'backdate', '1 day')::interval THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'ordered_at', format('"%s" is too long ago', document ->> 'ordered_at'), 'Send the order in time, or leave the date out; how far back it may be is policy backdate of the customer.',
+			format('At most %s.', COALESCE(o -> 'policy' ->> 'backdate', '1 day')));
+	ELSIF at > t + (CASE WHEN length(document ->> 'ordered_at') = 10 THEN interval '1 day' ELSE interval '5 minutes' END) THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'ordered_at', format('"%s" is in the future', document ->> 'ordered_at'), 'Say in requested_at when it is wanted, and leave ordered_at out.');
+	END IF;
+	-- a clock that is ahead of ours, or a day that has not begun where we sell
+	RETURN o || jsonb_build_object('ordered_at', least(at, t));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_command(jsonb, jsonb) IS
-	'An order document of a command as order_read() reads it, after the checks of what only its owner may say: SD005 net_amount, unit_price or price_per of a line.';
+	'An order document of a command as order_read() reads it, after the checks of what only its owner may say. Errors: SD005 net_amount, unit_price or price_per of a line, SD002 ordered_at longer ago than policy backdate of the customer (1 day) or in the future; up to five minutes ahead is now.';
+
+-- order_source does the telling of where a command comes from: people, or a system where orders are taken. Whoever sends it is not told
+-- of it, so it may not be the owner of orders, who must hear of it, nor, unless goods leave, who handles them.
+CREATE FUNCTION distsync_internal.order_source(document jsonb, ships boolean DEFAULT false) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	told text := document ->> 'source';
+	what text;
+BEGIN
+	IF told IS NULL OR told = 'distsync' THEN
+		RETURN 'distsync';
+	END IF;
+	SELECT s.kind INTO what FROM sync.system s WHERE s.code = told AND s.status = 'active';
+	IF NOT FOUND THEN
+		PERFORM distsync_internal.order_refuse('SD022', 'source', format('unknown source "%s"', told), 'Add the system first, or leave source out.');
+	ELSIF what IN ('credit', 'bank') OR NOT ships AND what IN ('wms', 'transport')
+		OR told = ANY (distsync_internal.order_owner(COALESCE(document ->> 'company', (SELECT min(c.code) FROM dist.company c WHERE c.status = 'active' HAVING count(*) = 1)))) THEN
+		PERFORM distsync_internal.order_refuse('SD022', 'source', format('system "%s" gives no such command', told), 'Name the system where it was given, or leave source out; what its owner says is a fact: send it through apply().');
+	END IF;
+	RETURN told;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_source(jsonb, boolean) IS
+	'Code of the active system a command document names as source, distsync if none. It must not be the owner of the company''s orders, a bank or a credit platform, and, unless it ships, no warehouse and no carrier. Errors: SD022.';
 
 -- order_lock_po does the locking of a customer's PO number while an order with it is taken, so that of two at once the second sees the
 -- first. It comes with the keys, before all other locks; where policy allows duplicates they do not wait for each other.

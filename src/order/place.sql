@@ -148,18 +148,6 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_finish(jsonb, jsonb) IS 'Stores a decided order with its holds, back-orders and exceptions; emits order.accepted or order.held, and order.booked where orders are ours.';
 
--- order_source does the telling of where a command comes from: a system that is known, or people.
-CREATE FUNCTION distsync_internal.order_source(document jsonb) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF document ->> 'source' IS NOT NULL AND document ->> 'source' <> 'distsync' AND NOT EXISTS (SELECT FROM sync.system s WHERE s.code = document ->> 'source' AND s.status = 'active') THEN
-		PERFORM distsync_internal.order_refuse('SD022', 'source', format('unknown source "%s"', document ->> 'source'), 'Add the system first, or leave source out.');
-	END IF;
-	RETURN COALESCE(document ->> 'source', 'distsync');
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.order_source(jsonb) IS 'Code of the active system a command document names as source, distsync if none. Errors: SD022.';
-
 -- order_submit_whole does the promise of an order as a command, whatever it takes.
 CREATE FUNCTION distsync_internal.order_submit_whole(document jsonb, idempotency_key text)
 RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)

@@ -56,28 +56,23 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_instant_in(jsonb, text, text, text) IS 'Instant of a document field, NULL if absent; a date alone is its first instant in the time zone. Errors: SD002 naming the field.';
 
--- order_policy does the laying of policies over each other: ours, the customer's, the document's.
+-- order_policy does the laying of policies over each other: ours, the customer's, the document's. What cannot be used of the customer's,
+-- because it was written past the door, is left out: a document is refused for what it says itself.
 CREATE FUNCTION distsync_internal.order_policy(customer jsonb, document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	known jsonb := '{"shortage":["backorder","cut","reject"],"price_mismatch":["change","hold","reject"],"held_stock":["keep","none"],"duplicate_po":["warn","allow","refuse"],"on_hold":["hold","refuse"],"no_price":["reject","refuse"]}';
-	plain text[] := ARRAY['all_or_none', 'split', 'price_tolerance', 'answer_within', 'priority'];
 	laid jsonb := '{"shortage":"backorder","price_mismatch":"change","price_tolerance":0,"held_stock":"keep","duplicate_po":"warn","on_hold":"hold","no_price":"reject","all_or_none":false,"split":true,"priority":100}';
-	k text;
-	v jsonb;
+	own jsonb := COALESCE(customer, '{}');
+	f record;
 BEGIN
-	IF jsonb_typeof(document) <> 'object' THEN
-		PERFORM distsync_internal.order_refuse('SD005', 'policy', 'policy must be an object', 'Send {"shortage": "cut"}, or leave it out.');
+	SELECT * INTO f FROM distsync_internal.master_policy_faults(document, false) LIMIT 1;
+	IF FOUND THEN
+		PERFORM distsync_internal.order_refuse(f.code, rtrim('policy.' || f.key, '.'), f.message, f.hint);
 	END IF;
-	laid := laid || COALESCE(customer, '{}') || COALESCE(document, '{}');
-	FOR k, v IN SELECT e.key, e.value FROM jsonb_each(COALESCE(document, '{}')) e LOOP
-		IF NOT known ? k AND k <> ALL (plain) THEN
-			PERFORM distsync_internal.order_refuse('SD005', 'policy.' || k, format('unknown policy "%s"', k), 'Known: shortage, all_or_none, split, price_mismatch, price_tolerance, no_price, held_stock, on_hold, duplicate_po, answer_within, priority.');
-		ELSIF known ? k AND NOT known -> k @> v THEN
-			PERFORM distsync_internal.order_refuse('SD002', 'policy.' || k, format('policy %s can not be %s', k, v), format('Choose one of %s.', known -> k));
-		END IF;
-	END LOOP;
-	RETURN laid;
+	IF own <> '{}' THEN
+		own := CASE WHEN jsonb_typeof(own) = 'object' THEN own - ARRAY(SELECT x.key FROM distsync_internal.master_policy_faults(own, true) x) ELSE '{}' END;
+	END IF;
+	RETURN laid || own || COALESCE(NULLIF(document, 'null'), '{}');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_policy(jsonb, jsonb) IS 'Policy that decides an order: the shipped one, over it the customer''s (party.order_policy), over it the document''s. Errors: SD002, SD005 naming the policy.';

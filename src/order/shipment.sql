@@ -147,7 +147,7 @@ COMMENT ON FUNCTION distsync_internal.order_check_ship(jsonb) IS 'Checks the sha
 CREATE FUNCTION distsync.ship(document jsonb, idempotency_key text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	source text := distsync_internal.order_source(document);
+	source text := distsync_internal.order_source(document, true);
 	answer jsonb := distsync_internal.base_answered(source, 'ship', idempotency_key, document);
 	s jsonb;
 	bad distsync_internal.apply_result;

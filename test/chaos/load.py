@@ -76,7 +76,7 @@ class Client:
         """order submits one to three lines for a random customer; half of the customers have next to no credit."""
         lines = [{"line": n + 1, "item": "I%d" % self.random.randint(1, 20), "quantity": str(self.random.randint(1, 9)), "unit": "EA"}
                  for n in range(self.random.randint(1, 3))]
-        document = {"company": "CM", "customer": "C%d" % self.random.randint(1, 10), "currency": "USD", "source": "shop", "ordered_at": "2026-06-01T00:00:00Z", "lines": lines}
+        document = {"company": "CM", "customer": "C%d" % self.random.randint(1, 10), "currency": "USD", "source": "shop", "lines": lines}
         row = self.session.run("SELECT order_number, credit_state FROM distsync.submit_order($1::jsonb, $2)", json.dumps(document), key)[0]
         return {"order_number": row["order_number"], "credit_state": row["credit_state"]}
 
