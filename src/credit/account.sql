@@ -10,7 +10,7 @@ BEGIN
 	WITH RECURSIVE up (party_id, parent_id, segment, step) AS (
 		SELECT p.party_id, p.parent_id, COALESCE(options ->> 'segment', s.segment), 1
 		FROM dist.party s
-		JOIN dist.party p ON p.party_id = COALESCE(s.payer_id, s.party_id)
+		JOIN dist.party p ON p.party_id = COALESCE((options ->> 'payer_id')::bigint, s.payer_id, s.party_id)
 		WHERE s.party_id = credit_account_for.customer_id
 		UNION ALL
 		SELECT p.party_id, p.parent_id, up.segment, up.step + 1
@@ -29,7 +29,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_account_for(bigint, bigint, jsonb) IS
-	'Account that carries a customer in a company (NULL = only accounts of all companies), NULL if there is none. Options: job_id, segment.';
+	'Account that carries a customer in a company (NULL = only accounts of all companies), NULL if there is none. Options: job_id, segment, payer_id (who pays instead of the customer''s payer).';
 
 -- credit_chain does the walk from an account up to the root of its tree.
 CREATE FUNCTION distsync_internal.credit_chain(account_id bigint) RETURNS bigint[]

@@ -1,5 +1,30 @@
 -- What a command may not say of an order though its owner may: commands ask, we decide.
 
+-- order_check_payer does the check of a payer whom a command names: the customer himself, who pays for him, or who stands above one of
+-- these. An account must limit the order where that of his own payer would.
+CREATE FUNCTION distsync_internal.order_check_payer(document jsonb, o jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	payer bigint := (o ->> 'payer_id')::bigint;
+	customer bigint := (o ->> 'customer_id')::bigint;
+BEGIN
+	IF document ->> 'payer' IS NULL OR payer = (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = customer) THEN
+		RETURN;
+	END IF;
+	IF NOT EXISTS (
+		WITH RECURSIVE up (party_id, parent_id, step) AS (
+			SELECT p.party_id, p.parent_id, 1 FROM dist.party c JOIN dist.party p ON p.party_id IN (c.party_id, c.payer_id) WHERE c.party_id = customer
+			UNION
+			SELECT p.party_id, p.parent_id, up.step + 1 FROM up JOIN dist.party p ON p.party_id = up.parent_id WHERE up.step <= 16)
+		SELECT FROM up WHERE up.party_id = payer) THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'payer', format('"%s" does not pay for "%s"', document ->> 'payer', o ->> 'customer'), 'Name the customer, who pays for him or who stands above these, or leave payer out.');
+	ELSIF o ->> 'account_id' IS NULL AND distsync_internal.credit_account_for(customer, (o ->> 'company_id')::bigint) IS NOT NULL THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'payer', format('"%s" has no credit account', document ->> 'payer'), 'Open an account for who pays, or leave payer out.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_check_payer(jsonb, jsonb) IS 'Checks the payer that a read order of a command names. Errors: SD002 who has nothing to do with the customer, or has no account where the customer has one.';
+
 -- order_command does the checks of a document that a command brings, beside those of its shape.
 CREATE FUNCTION distsync_internal.order_command(document jsonb, o jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,6 +39,7 @@ BEGIN
 	IF field IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', field, 'the price of an order is decided, not told', 'Leave it out; say in expected_price which price the customer expects.');
 	END IF;
+	PERFORM distsync_internal.order_check_payer(document, o);
 	IF at < t - COALESCE(o -> 'policy' ->> 'backdate', '1 day')::interval THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'ordered_at', format('"%s" is too long ago', document ->> 'ordered_at'), 'Send the order in time, or leave the date out; how far back it may be is policy backdate of the customer.',
 			format('At most %s.', COALESCE(o -> 'policy' ->> 'backdate', '1 day')));
@@ -25,7 +51,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_command(jsonb, jsonb) IS
-	'An order document of a command as order_read() reads it, after the checks of what only its owner may say. Errors: SD005 net_amount, unit_price or price_per of a line, SD002 ordered_at longer ago than policy backdate of the customer (1 day) or in the future; up to five minutes ahead is now.';
+	'An order document of a command as order_read() reads it, after the checks of what only its owner may say. Errors: SD005 net_amount, unit_price or price_per of a line, SD002 payer who does not pay for the customer, ordered_at longer ago than policy backdate of the customer (1 day) or in the future; up to five minutes ahead is now.';
 
 -- order_source does the telling of where a command comes from: people, or a system where orders are taken. Whoever sends it is not told
 -- of it, so it may not be the owner of orders, who must hear of it, nor, unless goods leave, who handles them.

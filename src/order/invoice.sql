@@ -11,6 +11,7 @@ DECLARE
 	tax numeric := COALESCE(distsync_internal.order_number_in(doc, 'tax_amount', 'tax_amount', 4, 'nonnegative'), 0);
 	gross numeric := distsync_internal.order_number_in(doc, 'gross_amount', 'gross_amount', 4, 'nonnegative');
 	buyer bigint := distsync_internal.master_party(doc ->> 'customer', 'customer', source);
+	payer bigint;
 	o record;
 	s record;
 BEGIN
@@ -28,8 +29,10 @@ BEGIN
 	ELSIF buyer IS NULL AND o.order_id IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an invoice needs a customer or an order that is known', 'Name the customer.');
 	END IF;
+	-- who was to pay the order pays it, unless the owner bills somebody else
+	payer := CASE WHEN o.order_id IS NOT NULL AND COALESCE(buyer, o.customer_id) = o.customer_id THEN o.payer_id ELSE (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer) END;
 	RETURN d || jsonb_build_object('kind', COALESCE(doc ->> 'kind', 'invoice'), 'order_id', o.order_id, 'customer_id', o.customer_id, 'order_number', o.order_number, 'shipment_id', s.shipment_id, 'account_id', o.account_id,
-		'payer_id', COALESCE((SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer), o.payer_id), 'sold_to_id', COALESCE(o.customer_id, buyer),
+		'payer_id', payer, 'own_payer', payer = o.payer_id, 'sold_to_id', COALESCE(o.customer_id, buyer),
 		'correlation_id', COALESCE(o.correlation_id, s.correlation_id), 'issued_at', issued, 'net', net, 'tax', tax, 'gross', net + tax,
 		'due_on', COALESCE((doc ->> 'due_on')::date, (issued AT TIME ZONE tz)::date + COALESCE(substring(doc ->> 'terms' FROM '(?i)^net[ -]?([0-9]{1,3})$')::integer, 0)),
 		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('place', l.place, 'doc', l.value, 'item_id', i.item_id, 'line', t.line_no,
@@ -152,7 +155,9 @@ DECLARE
 BEGIN
 	PERFORM distsync_internal.order_invoice_quantities(v);
 	IF v ->> 'account_id' IS NOT NULL THEN
-		PERFORM distsync_internal.order_invoice_exposure(v, COALESCE((SELECT i.account_total FROM dist.open_item i WHERE i.customer_id = (v ->> 'payer_id')::bigint AND i.open_item_id = item), 0));
+		PERFORM distsync_internal.order_invoice_exposure(v, COALESCE((SELECT CASE WHEN a.currency = b.currency THEN i.account_total ELSE distsync_internal.master_convert(i.amount, i.currency, b.currency, i.posted_at) END
+			FROM dist.open_item i JOIN dist.credit_account a ON a.account_id = i.account_id JOIN dist.credit_account b ON b.account_id = (v ->> 'account_id')::bigint
+			WHERE i.customer_id = (v ->> 'payer_id')::bigint AND i.open_item_id = item), 0));
 	END IF;
 	SELECT bool_or(l.invoiced_quantity > l.shipped_quantity) AS ahead, bool_and(l.invoiced_quantity >= l.base_quantity - l.cancelled_quantity AND l.shipped_quantity >= l.base_quantity - l.cancelled_quantity) AS done INTO t
 	FROM dist.order_line l WHERE l.customer_id = (v ->> 'customer_id')::bigint AND l.order_id = (v ->> 'order_id')::bigint;
@@ -193,11 +198,11 @@ BEGIN
 			RETURN NEXT t.bad;
 			CONTINUE;
 		END IF;
-		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE((t.read ->> 'account_id')::bigint, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
+		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE(CASE WHEN (t.read ->> 'own_payer')::boolean THEN (t.read ->> 'account_id')::bigint END, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
 	LOOP
 		-- what they reach may have changed until the locks were there
-		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) x, unnest(distsync_internal.credit_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, (x ->> 'post_account_id')::bigint, x -> 'doc')) AS a(id));
+		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) x, unnest(distsync_internal.credit_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, (x ->> 'post_account_id')::bigint, x -> 'doc') || (x ->> 'account_id')::bigint) AS a(id) WHERE a.id IS NOT NULL);
 		EXIT WHEN reached <@ accounts;
 		accounts := reached;
 		PERFORM distsync_internal.credit_lock_tree(accounts);

@@ -128,6 +128,7 @@ DECLARE
 	company record;
 	buyer record;
 	job bigint := distsync_internal.master_party(doc ->> 'job', 'job', source);
+	payer bigint := distsync_internal.master_party(doc ->> 'payer', 'payer', source);
 	account record;
 BEGIN
 	IF doc ->> 'customer' IS NULL THEN
@@ -140,14 +141,14 @@ BEGIN
 	END IF;
 	SELECT p.* INTO buyer FROM dist.party p WHERE p.party_id = distsync_internal.master_party(doc ->> 'customer', 'customer', source);
 	SELECT a.account_id, a.code, a.currency, m.minor_units INTO account FROM dist.credit_account a JOIN dist.currency m ON m.currency = a.currency
-	WHERE a.account_id = distsync_internal.credit_account_for(buyer.party_id, company.company_id, jsonb_strip_nulls(jsonb_build_object('job_id', job)));
+	WHERE a.account_id = distsync_internal.credit_account_for(buyer.party_id, company.company_id, jsonb_strip_nulls(jsonb_build_object('job_id', job, 'payer_id', payer)));
 	RETURN jsonb_build_object('company_id', company.company_id, 'company', company.code, 'tz', company.tz, 'customer_id', buyer.party_id, 'customer', buyer.code, 'status', buyer.status,
-		'payer_id', COALESCE(distsync_internal.master_party(doc ->> 'payer', 'payer', source), buyer.payer_id, buyer.party_id), 'order_policy', buyer.order_policy,
+		'payer_id', COALESCE(payer, buyer.payer_id, buyer.party_id), 'order_policy', buyer.order_policy,
 		'ship_to_id', distsync_internal.master_party(doc ->> 'ship_to', 'ship_to', source), 'job_id', job, 'channel_id', distsync_internal.master_channel(doc ->> 'channel', 'channel', source),
 		'account_id', account.account_id, 'account', account.code, 'account_currency', account.currency, 'account_units', account.minor_units);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_parties(jsonb, text) IS 'Ids and codes of company, customer, payer, ship-to, job, channel and credit account of an order document. Errors: SD001, SD005 naming the field.';
+COMMENT ON FUNCTION distsync_internal.order_parties(jsonb, text) IS 'Ids and codes of company, customer, payer, ship-to, job, channel and credit account (of who pays) of an order document. Errors: SD001, SD005 naming the field.';
 
 -- order_read does the reading of a whole order document.
 CREATE FUNCTION distsync_internal.order_read(doc jsonb, source text) RETURNS jsonb
