@@ -50,6 +50,48 @@ SELECT * FROM pg_temp.told();
 SELECT outcome FROM distsync.apply('credit_account', '{"code":"CT-C","status":"open"}', 'CT-ERP');
 SELECT * FROM pg_temp.told();
 SELECT b.entity_key, b.body ->> 'standing' AS standing, b.body -> 'standing_why' AS why, b.body ->> 'outcome' AS outcome FROM dist.credit_account a, distsync_internal.credit_render_status(ARRAY[a.account_id::text]) b WHERE a.code = 'CT-C';
+-- above it: what the group owes binds all its members; the clerk tells those that nobody had touched
+SELECT pg_temp.bill('CT-3', 150, current_date + 30, 'CT-G');
+SELECT * FROM pg_temp.told();
+CREATE FUNCTION pg_temp.clerk() RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	FOR n IN 0 .. 50 LOOP
+		IF distsync_internal.credit_clerk_sweep(50) + distsync_internal.credit_clerk(50) = 0 THEN
+			RETURN n;
+		END IF;
+	END LOOP;
+	RETURN NULL;
+END $$;
+SELECT scope_kind, scope_key FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT pg_temp.clerk() IS NOT NULL AS rests;
+SELECT * FROM pg_temp.told();
+SELECT outcome FROM distsync.apply('payment', '{"company":"CT","payment_number":"CT-P3","customer":"CT-G","currency":"USD","amount":150}', 'CT-ERP');
+SELECT pg_temp.clerk() IS NOT NULL AS rests;
+SELECT * FROM pg_temp.told();
+-- a rule is seen by those for whom it speaks, by those first where something waits; nobody else is locked for it
+\o /dev/null
+DELETE FROM dist.credit_rule WHERE code IN ('CT-LATE', 'CT-80');
+DELETE FROM dist.credit_sweep;
+\o
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CT-OPEN","type":"order_amount","threshold":0.5,"scope_kind":"customer","scope_key":"CT-C"}', 'CT-ERP');
+SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT pg_temp.clerk() IS NOT NULL AS rests;
+SELECT * FROM pg_temp.told();
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CT-OPEN","scope_kind":"all","scope_key":""}', 'CT-ERP');
+SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT pg_temp.clerk() IS NOT NULL AS rests;
+SELECT count(*) AS sweeps FROM dist.credit_sweep;
+\o /dev/null
+SELECT distsync_internal.credit_hold(a.account_id, jsonb_build_object('customer_id', a.customer_id, 'order_id', -1, 'company_id', a.company_id, 'order_number', 'CT-O1', 'amount', 1)) FROM dist.credit_account a WHERE a.code = 'CT-D';
+UPDATE dist.credit_account SET due_at = NULL WHERE code LIKE 'CT-%';
+\o
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CT-OPEN","threshold":5}', 'CT-ERP');
+SELECT distsync_internal.credit_sweep_next('all', '', true, 0, 10) = ARRAY(SELECT DISTINCT h.account_id FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL ORDER BY 1 LIMIT 10) AS waiting_first;
+SELECT distsync_internal.credit_clerk_sweep(200);
+SELECT code, due_at IS NOT NULL AS due FROM dist.credit_account WHERE code LIKE 'CT-%' ORDER BY 1;
+SELECT pg_temp.clerk() IS NOT NULL AS rests;
+SELECT released_at IS NOT NULL AS released FROM dist.hold WHERE order_number = 'CT-O1';
+DELETE FROM dist.hold WHERE order_number = 'CT-O1';
 DELETE FROM dist.credit_rule WHERE code LIKE 'CT-%';
-UPDATE dist.credit_account SET open_orders = 0 WHERE code LIKE 'CT-%';
+UPDATE dist.credit_account SET open_orders = 0, held_demand = 0 WHERE code LIKE 'CT-%';
 DELETE FROM dist.credit_decision WHERE account_id IN (SELECT account_id FROM dist.credit_account WHERE code LIKE 'CT-%');

@@ -52,7 +52,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_write_rule(jsonb, text) IS 'Writes a checked credit_rule document: absent fields stay, null clears. Tells whether anything changed.';
 
--- credit_apply_rule does the handling of the entity. A rule speaks for many accounts: what waits anywhere is looked at again by the clerk.
+-- credit_apply_rule does the handling of the entity. A rule speaks for many accounts: the clerk looks at them again, a few at a time.
 CREATE FUNCTION distsync_internal.credit_apply_rule(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -75,19 +75,19 @@ BEGIN
 		changed := distsync_internal.credit_write_rule(d -> 'doc', COALESCE((SELECT s.tz FROM sync.system s WHERE s.code = ctx ->> 'source'), 'UTC'));
 		IF changed THEN
 			any_changed := true;
+			PERFORM distsync_internal.credit_sweep_start(r.scope_kind, r.scope_key)
+			FROM (SELECT before ->> 'scope_kind' AS scope_kind, before ->> 'scope_key' AS scope_key WHERE before IS NOT NULL
+				  UNION SELECT c.scope_kind, c.scope_key FROM dist.credit_rule c WHERE c.code = d -> 'doc' ->> 'code') r;
 			PERFORM distsync_internal.base_audit('apply', 'credit_rule', d -> 'doc' ->> 'code', before, d -> 'doc', d -> 'doc' ->> 'reason', (ctx ->> 'correlation_id')::uuid);
 		END IF;
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN changed THEN 'applied' ELSE 'unchanged' END, d -> 'doc' ->> 'code');
 	END LOOP;
 	IF any_changed THEN
-		-- leaves before roots, by id among equals: the order of all locks on accounts; that of the epoch, which each change of a rule took, comes before
-		PERFORM distsync_internal.credit_lock(ARRAY(SELECT DISTINCT h.account_id FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL));
-		UPDATE dist.credit_account a SET due_at = clock_timestamp() WHERE a.account_id IN (SELECT h.account_id FROM dist.hold h WHERE h.released_at IS NULL);
-		PERFORM distsync_internal.credit_wake();
+		PERFORM distsync_internal.base_touch_epoch('credit', 0);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_apply_rule(jsonb, jsonb) IS 'Handler of the entity credit_rule; the clerk looks again at every account where something waits.';
+COMMENT ON FUNCTION distsync_internal.credit_apply_rule(jsonb, jsonb) IS 'Handler of the entity credit_rule; the clerk looks again at the accounts for which the rule speaks or spoke, those first where something waits.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'credit_rule', 'distsync_internal.credit_apply_rule');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES

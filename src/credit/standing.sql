@@ -7,7 +7,7 @@ DECLARE
 	a record;
 	n integer := 0;
 BEGIN
-	FOR a IN SELECT x.account_id, x.standing, x.standing_why, s.standing AS now_standing, s.why AS now_why
+	FOR a IN SELECT x.account_id, x.code, x.standing, x.standing_why, s.standing AS now_standing, s.why AS now_why
 		FROM dist.credit_account x
 		CROSS JOIN LATERAL distsync_internal.credit_decide(x.account_id, 0, jsonb_build_object('at', clock_timestamp())) AS d(decision)
 		CROSS JOIN LATERAL (
@@ -19,13 +19,17 @@ BEGIN
 		IF (a.standing, a.standing_why) IS DISTINCT FROM (a.now_standing, a.now_why) THEN
 			UPDATE dist.credit_account x SET standing = a.now_standing, standing_why = a.now_why, version = x.version + 1 WHERE x.account_id = a.account_id;
 			n := n + 1;
+			-- limits and blocks bind all below
+			IF (a.standing_why && '{limit,account_status}') <> (a.now_why && '{limit,account_status}') AND EXISTS (SELECT FROM dist.credit_account x WHERE x.parent_id = a.account_id) THEN
+				PERFORM distsync_internal.credit_sweep_start('tree', a.code);
+			END IF;
 		END IF;
 	END LOOP;
 	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_stand(bigint[]) IS
-	'Sets standing (approved | warned | held | blocked) and standing_why of accounts to what a decision for no further amount says now; only what changes is written and told (credit.status_changed). The caller holds their locks. Returns how many changed.';
+	'Sets standing (approved | warned | held | blocked) and standing_why of accounts to what a decision for no further amount says now; only what changes is written and told (credit.status_changed). Where a limit or block of an account with others below it begins or ends to bind, a sweep tells those. The caller holds their locks. Returns how many changed.';
 
 -- credit_crossed does the same for an account that has just taken an amount, where that can have changed it.
 CREATE FUNCTION distsync_internal.credit_crossed(account_id bigint, decision jsonb) RETURNS void
