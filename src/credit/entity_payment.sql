@@ -83,13 +83,14 @@ BEGIN
 	END LOOP;
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'payment_number');
-		-- looked at again under the lock: the same payment may come twice, in one call too
-		IF EXISTS (SELECT FROM dist.payment p WHERE p.company_id = (d ->> 'company_id')::bigint AND p.payment_number = d -> 'doc' ->> 'payment_number') THEN
-			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key);
+		-- looked at again under the lock: the same payment may come twice, in one call too; its number may be of another payer, whose account is not ours
+		d := d || jsonb_build_object('reversed_before', EXISTS (SELECT FROM dist.payment p WHERE p.company_id = (d ->> 'company_id')::bigint AND p.reverses_number = d -> 'doc' ->> 'reverses'));
+		event := CASE WHEN NOT EXISTS (SELECT FROM dist.payment p WHERE p.company_id = (d ->> 'company_id')::bigint AND p.payment_number = d -> 'doc' ->> 'payment_number') THEN distsync_internal.credit_post_payment(d, ctx) END;
+		IF event IS NULL THEN
+			SELECT * INTO c FROM distsync_internal.credit_check_payment(d, ctx);
+			RETURN NEXT CASE WHEN (c.bad).outcome IS NOT NULL THEN c.bad ELSE distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key) END;
 			CONTINUE;
 		END IF;
-		d := d || jsonb_build_object('reversed_before', EXISTS (SELECT FROM dist.payment p WHERE p.company_id = (d ->> 'company_id')::bigint AND p.reverses_number = d -> 'doc' ->> 'reverses'));
-		event := distsync_internal.credit_post_payment(d, ctx);
 		IF event <> '{}' AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 			PERFORM distsync_internal.base_emit('customer', (d ->> 'payer_id')::bigint, 'payment.applied', 'payment', key, event, (ctx ->> 'correlation_id')::uuid, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
 		END IF;

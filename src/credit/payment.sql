@@ -110,7 +110,11 @@ DECLARE
 BEGIN
 	INSERT INTO dist.payment (customer_id, company_id, payment_number, kind, order_number, received_at, currency, amount, remittance, reverses_number, source, correlation_id, ext)
 	VALUES (payer, company, number, CASE WHEN doc ->> 'reverses' IS NULL THEN what ELSE 'refund' END, doc ->> 'order', received, doc ->> 'currency', (doc ->> 'amount')::numeric,
-		COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'), doc ->> 'reverses', ctx ->> 'source', (ctx ->> 'correlation_id')::uuid, COALESCE(doc -> 'ext', '{}'));
+		COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'), doc ->> 'reverses', ctx ->> 'source', (ctx ->> 'correlation_id')::uuid, COALESCE(doc -> 'ext', '{}'))
+	ON CONFLICT ON CONSTRAINT payment_number_uq DO NOTHING;
+	IF NOT FOUND THEN
+		RETURN NULL;
+	END IF;
 	IF (d ->> 'reversed_before')::boolean AND loaded THEN
 		RETURN '{}';
 	ELSIF (d ->> 'reversed_before')::boolean THEN
@@ -140,4 +144,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_post_payment(jsonb, jsonb) IS
-	'Books a checked payment {ordinal, doc, payer_id, company_id, account_id, kind, reversed_before}: row, item, application by remittance and then longest due, reversal by rows. Opens exceptions remittance_mismatch, payment_reversed_twice, but not for history. Returns the data of its event.';
+	'Books a checked payment {ordinal, doc, payer_id, company_id, account_id, kind, reversed_before}: row, item, application by remittance and then longest due, reversal by rows. Opens exceptions remittance_mismatch, payment_reversed_twice, but not for history. Returns the data of its event, NULL where somebody else has booked its number meanwhile.';
