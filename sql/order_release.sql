@@ -127,3 +127,23 @@ SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_numbe
 SELECT state FROM sync.exception WHERE kind = 'release_failed';
 SELECT * FROM acct WHERE code = 'OL-D';
 SELECT * FROM wrong;
+
+-- commands with a key are done once: the first answer again, another request with the key is an error, what was refused burns none
+SELECT * FROM pg_temp.try('LB', 1, '{"customer":"OL-D"}');
+SELECT r -> 'state' AS state FROM distsync.hold_order('LB', 'look', '{"company":"OL","idempotency_key":"lb-1"}') r;
+SELECT distsync.hold_order('LB', 'x', '3');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r -> 'state' AS state, r -> 'hold' = (SELECT to_jsonb(max(h.hold_id)) FROM dist.hold h WHERE h.order_number = 'LB') AS the_hold FROM distsync.hold_order('LB', 'look', '{"idempotency_key":"lb-1","company":"OL"}') r;
+SELECT count(*) FROM dist.hold WHERE order_number = 'LB';
+SELECT distsync.hold_order('LB', 'look again', '{"company":"OL","idempotency_key":"lb-1"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order('LB', 'fine', '{"company":"OL","owner":"legal","idempotency_key":"lb-2"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r - 'correlation_id' FROM distsync.release_order('LB', 'fine', '{"company":"OL","idempotency_key":"lb-2"}') r;
+SELECT r - 'correlation_id' FROM distsync.release_order('LB', 'fine', '{"company":"OL","idempotency_key":"lb-2"}') r;
+SELECT count(*) FILTER (WHERE event_type = 'order.held') AS held, count(*) FILTER (WHERE event_type = 'order.released') AS released FROM sync.outbox WHERE entity_key = 'OL/LB';
+SELECT distsync.release_order('LB', 'fine', '{"company":"OL","idempotency_key":""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.hold_order('LB', 'x', '{"company":"OL","source":"OL-ERP"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM wrong;

@@ -51,15 +51,21 @@ CREATE FUNCTION distsync.hold_order(order_number text, reason text, options json
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+	request jsonb := jsonb_build_object('order_number', order_number, 'reason', reason, 'options', CASE WHEN jsonb_typeof(options) = 'object' THEN options - 'idempotency_key' ELSE options END);
+	source text := distsync_internal.order_source(options);
+	answer jsonb := distsync_internal.base_answered(source, 'hold_order', options ->> 'idempotency_key', request);
 	f record;
 	o record;
 	hold bigint;
 	what text := COALESCE(options ->> 'kind', 'manual');
 BEGIN
+	IF answer IS NOT NULL THEN
+		RETURN answer;
+	END IF;
 	IF COALESCE(reason, '') = '' OR what NOT IN ('manual', 'forced') THEN
 		PERFORM distsync_internal.order_refuse('SD005', CASE WHEN COALESCE(reason, '') = '' THEN 'reason' ELSE 'options.kind' END, 'a hold needs a reason and the kind manual or forced', 'Say why; leave options.kind out for manual.');
 	END IF;
-	SELECT * INTO f FROM distsync_internal.order_find(hold_order.order_number, options, '{kind:text,owner:text,review_at:instant,authority:text}');
+	SELECT * INTO f FROM distsync_internal.order_find(hold_order.order_number, options, '{kind:text,owner:text,review_at:instant,authority:text,idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	IF o.state NOT IN ('accepted', 'sent', 'booked', 'held') THEN
@@ -74,15 +80,17 @@ BEGIN
 	UPDATE dist.sales_order s SET state = 'held', credit_state = CASE WHEN s.account_id IS NULL THEN s.credit_state ELSE 'held' END, exposure_amount = 0, version = s.version + 1, answer_due_at = NULL,
 		decision = s.decision || CASE WHEN o.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', o.state) END
 	WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
-	PERFORM distsync_internal.order_emit(f.customer_id, f.order_id, 'order.held', jsonb_build_object('reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))));
+	PERFORM distsync_internal.order_emit(f.customer_id, f.order_id, 'order.held', jsonb_build_object('reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))), jsonb_build_object('source', NULLIF(source, 'distsync')));
 	PERFORM distsync_internal.base_audit('hold_order', 'order', f.company || '/' || o.order_number, jsonb_build_object('state', o.state, 'credit_state', o.credit_state),
 		jsonb_build_object('state', 'held', 'kind', what, 'authority', options ->> 'authority', 'review_at', options ->> 'review_at'), reason, o.correlation_id);
 	PERFORM distsync_internal.order_settle(f.account_id, 'hold_order', jsonb_build_object('correlation_id', o.correlation_id));
-	RETURN jsonb_build_object('order_number', o.order_number, 'state', 'held', 'hold', hold, 'correlation_id', o.correlation_id);
+	answer := jsonb_build_object('order_number', o.order_number, 'state', 'held', 'hold', hold, 'correlation_id', o.correlation_id);
+	PERFORM distsync_internal.base_answer(source, 'hold_order', options ->> 'idempotency_key', request, answer);
+	RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION distsync.hold_order(text, text, jsonb) IS
-	'Stops an order that has not shipped: its exposure becomes held demand, others that fit now go on, order.held is emitted. Options: company, kind manual | forced, owner, authority, review_at. Returns {order_number, state, hold, correlation_id}. Errors: SD001, SD005, SD070.';
+	'Stops an order that has not shipped: its exposure becomes held demand, others that fit now go on, order.held is emitted. Options: company, kind manual | forced, owner, authority, review_at, source, idempotency_key. Returns {order_number, state, hold, correlation_id}. Errors: SD001, SD005, SD010 key with another request, SD022 source, SD070.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('hook', 'credit.released', 'distsync_internal.order_credit_released');
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('hold_order', '{order_entry,operator,admin}');

@@ -88,6 +88,9 @@ CREATE FUNCTION distsync.release_order(order_number text, reason text, options j
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+	request jsonb := jsonb_build_object('order_number', order_number, 'reason', reason, 'options', CASE WHEN jsonb_typeof(options) = 'object' THEN options - 'idempotency_key' ELSE options END);
+	source text := distsync_internal.order_source(options);
+	answer jsonb := distsync_internal.base_answered(source, 'release_order', options ->> 'idempotency_key', request);
 	f record;
 	o record;
 	held numeric;
@@ -97,10 +100,13 @@ DECLARE
 	authority text := options ->> 'authority';
 	goes_to text := 'held';
 BEGIN
+	IF answer IS NOT NULL THEN
+		RETURN answer;
+	END IF;
 	IF COALESCE(reason, '') = '' THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'reason', 'a release needs a reason', 'Say why.');
 	END IF;
-	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options, '{authority:text,owner:text}');
+	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options, '{authority:text,owner:text,idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	owner := distsync_internal.order_release_owner(f.customer_id, f.order_id, o.order_number, options ->> 'owner', authority);
@@ -120,12 +126,14 @@ BEGIN
 	PERFORM distsync_internal.base_audit('release_order', 'order', f.company || '/' || o.order_number, jsonb_build_object('state', o.state, 'credit_state', o.credit_state),
 		jsonb_build_object('state', goes_to, 'owner', owner, 'authority', authority, 'against', decision -> 'reasons'), reason, o.correlation_id);
 	PERFORM distsync_internal.order_settle(f.account_id, 'release_order', jsonb_build_object('correlation_id', o.correlation_id));
-	RETURN (SELECT jsonb_build_object('order_number', s.order_number, 'state', s.state, 'credit_state', s.credit_state, 'correlation_id', s.correlation_id)
+	answer := (SELECT jsonb_build_object('order_number', s.order_number, 'state', s.state, 'credit_state', s.credit_state, 'correlation_id', s.correlation_id)
 		|| CASE WHEN s.state = 'held' AND s.credit_state <> 'released' THEN jsonb_build_object('held_by', (SELECT jsonb_agg(DISTINCT h.owner) FROM dist.hold h WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL)) ELSE '{}' END
 		FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id);
+	PERFORM distsync_internal.base_answer(source, 'release_order', options ->> 'idempotency_key', request, answer);
+	RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION distsync.release_order(text, text, jsonb) IS
-	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. Emits order.released, or order.held with what holds it still. Options: company, owner, authority. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD061 not held, or not by that owner.';
+	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. Emits order.released, or order.held with what holds it still. Options: company, owner, authority, source, idempotency_key. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD010 key with another request, SD022 source, SD061 not held, or not by that owner.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('release_order', '{operator,admin}');
