@@ -17,6 +17,7 @@
  */
 #include "order/submit.h"
 
+#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -28,6 +29,7 @@
 #include "base/compat.h"
 #include "base/export.h"
 #include "base/verb.h"
+#include "master/scope.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_order_submit);
 
@@ -95,12 +97,34 @@ put(FunctionCallInfo fcinfo, const DsOrder *o, Jsonb *answer)
 	tuplestore_putvalues(rows->setResult, rows->setDesc, values, nulls);
 }
 
-/* prepare does all that comes before the first lock but that of the key. */
+/*
+ * lock_po does the locking of the customer's PO number, as order_lock_po() does:
+ * of two at once the second sees the first. It comes with the keys, before all
+ * other locks.
+ */
+static void
+lock_po(DsOrder *o)
+{
+	Datum named, key;
+
+	if (o->customer_po == NULL)
+		return;
+	named = CStringGetTextDatum(
+		psprintf("distsync.po:" INT64_FORMAT ":%s", o->customer.id, o->customer_po));
+	key = DirectFunctionCall2Coll(hashtextextended, DEFAULT_COLLATION_OID, named, Int64GetDatum(0));
+	DirectFunctionCall1(o->policy.warns_of_po ? pg_advisory_xact_lock_int8
+											  : pg_advisory_xact_lock_shared_int8,
+						key);
+}
+
+/* prepare does all that comes before the locks of rows. */
 static bool
 prepare(DsOrder *o)
 {
-	return ds_order_find(o) && ds_order_read_lines(o) && ds_order_read_policy(o) &&
-		   ds_order_price(o) && ds_order_writers_open(o);
+	if (!ds_order_find(o) || !ds_order_read_lines(o) || !ds_order_read_policy(o))
+		return false;
+	lock_po(o);
+	return ds_order_price(o) && ds_order_writers_open(o);
 }
 
 /* decide does the promise, the decision and all that is kept of them. False: nothing was written. */
@@ -153,8 +177,9 @@ try(FunctionCallInfo fcinfo)
 	bool done = false;
 
 	o->document = PG_GETARG_JSONB_P(0);
-	if (!ds_order_read(o) || !ds_order_source(o))
+	if (!ds_order_read(o))
 		return false;
+	ds_order_source(o);
 	if (PG_ARGISNULL(1))
 		return submit(fcinfo, o, NULL);
 	key.key = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -172,7 +197,9 @@ ds_sql_order_submit(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {JSONBOID, TEXTOID};
 
-	if (!PG_ARGISNULL(0) && ds_inventory_may_command(fcinfo) && try(fcinfo))
+	/* what a restricted caller may say and hear is for the whole path */
+	if (!PG_ARGISNULL(0) && !ds_master_restricted() && ds_inventory_may_command(fcinfo) &&
+		try(fcinfo))
 		return (Datum) 0;
 	return ds_verb_ask(fcinfo, "order_submit_whole", types, lengthof(types));
 }

@@ -84,14 +84,12 @@ typedef struct DsOrder
 	char *order_number;
 	char *said_company;
 	char *said_customer;
-	char *said_payer;
 	char *said_ship_to;
 	char *said_job;
 	char *said_channel;
 	char *said_currency;
 	char *customer_po;
-	TimestampTz ordered_at;	  /* the instant of the statement, where it is not said */
-	bool ordered_now;		  /* it is not said */
+	TimestampTz ordered_at;	  /* the instant of the statement */
 	TimestampTz requested_at; /* DT_NOEND = not said */
 	Datum correlation;		  /* uuid */
 	Jsonb *said_policy;
@@ -136,7 +134,7 @@ typedef struct DsOrder
 
 /* submit_ask.c, submit_find.c, submit_line.c: what it says and means. False, as everywhere: let the whole path see */
 extern bool ds_order_read(DsOrder *o);
-extern bool ds_order_source(DsOrder *o);
+extern void ds_order_source(DsOrder *o);
 extern bool ds_order_find(DsOrder *o);
 extern bool ds_order_read_lines(DsOrder *o);
 extern bool ds_order_read_policy(DsOrder *o);

@@ -107,7 +107,7 @@ read_schema(const JsonbValue *value)
 	return ds_order_text(value, &said) && (said == NULL || strcmp(said, "order/1") == 0);
 }
 
-/* read_member does the reading of one member of the document. */
+/* read_member does the reading of one member of the document. What a command may say within bounds only (payer, ordered_at) is for the whole path. */
 static bool
 read_member(void *into, const char *name, const JsonbValue *value)
 {
@@ -117,9 +117,9 @@ read_member(void *into, const char *name, const JsonbValue *value)
 		const char *name;
 		char **target;
 	} texts[] = {{"company", &o->said_company},	  {"customer", &o->said_customer},
-				 {"payer", &o->said_payer},		  {"ship_to", &o->said_ship_to},
-				 {"job", &o->said_job},			  {"channel", &o->said_channel},
-				 {"currency", &o->said_currency}, {"customer_po", &o->customer_po}};
+				 {"ship_to", &o->said_ship_to},	  {"job", &o->said_job},
+				 {"channel", &o->said_channel},	  {"currency", &o->said_currency},
+				 {"customer_po", &o->customer_po}};
 
 	for (int i = 0; i < lengthof(texts); i++)
 		if (strcmp(name, texts[i].name) == 0)
@@ -132,8 +132,6 @@ read_member(void *into, const char *name, const JsonbValue *value)
 		return read_policy(o, value);
 	if (strcmp(name, "schema") == 0)
 		return read_schema(value);
-	if (strcmp(name, "ordered_at") == 0)
-		return ds_order_instant(value, &o->ordered_at);
 	if (strcmp(name, "order_number") == 0)
 		return read_number(o, value);
 	if (strcmp(name, "requested_at") == 0)
@@ -147,7 +145,7 @@ read_member(void *into, const char *name, const JsonbValue *value)
 bool
 ds_order_read(DsOrder *o)
 {
-	o->ordered_at = o->requested_at = DT_NOEND;
+	o->requested_at = DT_NOEND;
 	return JB_ROOT_IS_OBJECT(o->document) &&
 		   ds_inventory_said_members(&o->document->root, read_member, o) &&
 		   o->said_company != NULL && o->said_customer != NULL && o->said_lines != NULL;

@@ -77,14 +77,6 @@ static DsTable account_table = {
 	.columns = {"code", "currency"},
 };
 
-static DsTable system_table = {
-	.schema = "sync",
-	.name = "system",
-	.index = "system_code_uq",
-	.keys = {"code"},
-	.columns = {"status"},
-};
-
 static DsTable number_table = {
 	.name = "sales_order",
 	.index = "sales_order_number_uq",
@@ -155,7 +147,7 @@ find_party(const char *code, DsOrderParty *party)
 	return found;
 }
 
-/* find_payer does the party that pays: the document's, else the customer's, else he himself. */
+/* find_payer does the party that pays: the customer's, else he himself. */
 static bool
 find_payer(DsOrder *o, int64 payer_id)
 {
@@ -163,8 +155,6 @@ find_payer(DsOrder *o, int64 payer_id)
 	Datum key = Int64GetDatum(payer_id);
 	bool found;
 
-	if (o->said_payer != NULL)
-		return find_party(o->said_payer, &o->payer);
 	if (payer_id == 0)
 	{
 		o->payer = o->customer;
@@ -338,23 +328,17 @@ find_number(DsOrder *o)
 	return !taken;
 }
 
-/* ds_order_source does the system that a command comes from, or nobody's. False: it is not known, or asleep. */
-bool
+/* ds_order_source does the system that a command comes from, or nobody's. One that gives no commands is an error. */
+void
 ds_order_source(DsOrder *o)
 {
-	DsReader *reader;
-	Datum key;
-	bool good;
+	static const Oid types[] = {JSONBOID, BOOLOID};
 
 	if (o->source == NULL)
 		o->source = pstrdup("distsync");
-	if (strcmp(o->source, "distsync") == 0)
-		return true;
-	reader = ds_reader_open(&system_table);
-	key = CStringGetTextDatum(o->source);
-	good = ds_reader_find(reader, &key) && ds_reader_text_is(reader, 0, "active");
-	ds_reader_close(reader);
-	return good;
+	if (strcmp(o->source, "distsync") != 0)
+		OidFunctionCall2(ds_verb_behind("order_source", types, lengthof(types)),
+						 JsonbPGetDatum(o->document), BoolGetDatum(false));
 }
 
 /* ds_order_find does the finding of everything that the document names but lines. */
@@ -367,11 +351,7 @@ ds_order_find(DsOrder *o)
 		 !ds_order_find_code(&channel_table, o->said_channel, &o->channel_id)) ||
 		!find_account(o) || !find_number(o))
 		return false;
-	if (o->ordered_at == DT_NOEND)
-	{
-		o->ordered_at = GetCurrentStatementStartTimestamp();
-		o->ordered_now = true;
-	}
+	o->ordered_at = GetCurrentStatementStartTimestamp();
 	if (o->correlation == 0)
 		o->correlation = ds_new_uuid();
 	return true;
