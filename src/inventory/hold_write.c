@@ -127,9 +127,8 @@ ds_inventory_hold_open(DsHoldCall *call)
 	call->hold_rows = ds_rows_open(&hold_rows);
 	call->pool_rows = ds_rows_open(&ds_inventory_pool_rows);
 	call->demand_rows = ds_rows_open(&demand_rows);
-	if (ds_audit_open(&call->command.audit) && call->hold_rows != NULL &&
-		call->pool_rows != NULL && call->demand_rows != NULL &&
-		ds_rows_tell_alike(call->pool_rows, call->hold_rows) &&
+	if (ds_audit_open(&call->command.audit) && call->hold_rows != NULL && call->pool_rows != NULL &&
+		call->demand_rows != NULL && ds_rows_tell_alike(call->pool_rows, call->hold_rows) &&
 		ds_rows_tell_alike(call->demand_rows, call->hold_rows))
 		return true;
 	ds_inventory_hold_close(call);
