@@ -16,7 +16,7 @@ CREATE TEMP TABLE seen AS SELECT COALESCE(max(outbox_id), 0) AS id FROM sync.out
 CREATE FUNCTION pg_temp.told() RETURNS TABLE (code text, standing text, why text[]) LANGUAGE sql AS $$
 	WITH m AS (SELECT DISTINCT o.entity_key FROM sync.outbox_customer o, seen s WHERE o.outbox_id > s.id AND o.event_type = 'credit.status_changed'),
 	moved AS (UPDATE seen SET id = (SELECT max(outbox_id) FROM sync.outbox_customer))
-	SELECT a.code, a.standing, a.standing_why FROM m JOIN dist.credit_account a ON a.account_id::text = m.entity_key ORDER BY a.code COLLATE "C" $$;
+	SELECT a.code, a.standing, a.standing_why FROM m JOIN dist.credit_account a ON a.account_id::text = m.entity_key WHERE a.code LIKE 'CT-%' ORDER BY a.code COLLATE "C" $$;
 CREATE FUNCTION pg_temp.bill(number text, amount numeric, due date, account text DEFAULT 'CT-C') RETURNS text LANGUAGE sql AS $$
 	SELECT r.outcome FROM distsync.apply('invoice', jsonb_build_object('company', 'CT', 'invoice_number', number, 'customer', account, 'currency', 'USD', 'net_amount', amount, 'due_on', due), 'CT-ERP') r $$;
 \o
@@ -62,7 +62,7 @@ BEGIN
 	END LOOP;
 	RETURN NULL;
 END $$;
-SELECT scope_kind, scope_key FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT scope_kind, scope_key FROM dist.credit_sweep WHERE scope_key = '' OR scope_key LIKE 'CT-%' ORDER BY 1, 2;
 SELECT pg_temp.clerk() IS NOT NULL AS rests;
 SELECT * FROM pg_temp.told();
 SELECT outcome FROM distsync.apply('payment', '{"company":"CT","payment_number":"CT-P3","customer":"CT-G","currency":"USD","amount":150}', 'CT-ERP');
@@ -74,11 +74,11 @@ DELETE FROM dist.credit_rule WHERE code IN ('CT-LATE', 'CT-80');
 DELETE FROM dist.credit_sweep;
 \o
 SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CT-OPEN","type":"order_amount","threshold":0.5,"scope_kind":"customer","scope_key":"CT-C"}', 'CT-ERP');
-SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep WHERE scope_key = '' OR scope_key LIKE 'CT-%' ORDER BY 1, 2;
 SELECT pg_temp.clerk() IS NOT NULL AS rests;
 SELECT * FROM pg_temp.told();
 SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CT-OPEN","scope_kind":"all","scope_key":""}', 'CT-ERP');
-SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep ORDER BY 1, 2;
+SELECT scope_kind, scope_key, waiting FROM dist.credit_sweep WHERE scope_key = '' OR scope_key LIKE 'CT-%' ORDER BY 1, 2;
 SELECT pg_temp.clerk() IS NOT NULL AS rests;
 SELECT count(*) AS sweeps FROM dist.credit_sweep;
 \o /dev/null

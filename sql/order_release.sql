@@ -116,7 +116,7 @@ SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_numbe
 SELECT outcome, detail -> 'unapplied' AS unapplied FROM distsync.apply('payment', '{"company":"OL","payment_number":"OL-P9","customer":"OL-D","currency":"USD","amount":7}', 'OL-ERP');
 SELECT state, entity_key, details ->> 'sqlstate' AS code, details ->> 'message' AS message FROM sync.exception WHERE kind = 'release_failed';
 SELECT due_at <= clock_timestamp() AS due FROM dist.credit_account WHERE code = 'OL-D';
-SELECT distsync_internal.credit_clerk(10), distsync_internal.credit_clerk(10);
+SELECT distsync_internal.credit_clerk(10) > 0 AS looks, distsync_internal.credit_clerk(10) AS again;
 SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('L9', 'LA') ORDER BY 1;
 SELECT state, entity_key, details -> 'orders' AS orders FROM sync.exception WHERE kind = 'release_failed';
 SELECT due_at BETWEEN now() AND now() + interval '1 hour' AS comes_back FROM dist.credit_account WHERE code = 'OL-D';

@@ -226,23 +226,45 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_limits_keep(bigint[]) IS 'Locks accounts and those above them and writes what their limits say at this moment, and until when, into limit_amount, limit_ended, limit_from and limit_until.';
 
--- credit_limits_changed does that for the accounts whose limits a statement has changed.
-CREATE FUNCTION distsync_internal.credit_limits_changed() RETURNS trigger
+-- credit_limits_come does that for accounts that got a limit.
+CREATE FUNCTION distsync_internal.credit_limits_come() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF TG_OP = 'INSERT' THEN
-		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT n.account_id FROM come n));
-	ELSIF TG_OP = 'UPDATE' THEN
-		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT n.account_id FROM come n UNION SELECT o.account_id FROM gone o));
-	ELSIF TG_OP = 'DELETE' THEN
-		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT o.account_id FROM gone o));
-	ELSE
-		PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT a.account_id FROM dist.credit_account a));
-	END IF;
+	PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT n.account_id FROM come n));
 	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_limits_changed() IS 'Statement triggers of dist.credit_limit: accounts keep what their limits say now.';
+COMMENT ON FUNCTION distsync_internal.credit_limits_come() IS 'Statement trigger of dist.credit_limit, INSERT: accounts keep what their limits say now.';
+
+-- credit_limits_moved does that for accounts whose limits a statement has changed.
+CREATE FUNCTION distsync_internal.credit_limits_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT n.account_id FROM come n UNION SELECT o.account_id FROM gone o));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limits_moved() IS 'Statement trigger of dist.credit_limit, UPDATE: accounts keep what their limits say now.';
+
+-- credit_limits_gone does that for accounts that have lost a limit.
+CREATE FUNCTION distsync_internal.credit_limits_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT DISTINCT o.account_id FROM gone o));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limits_gone() IS 'Statement trigger of dist.credit_limit, DELETE: accounts keep what their limits say now.';
+
+-- credit_limits_emptied does that for all accounts, when all limits are gone.
+CREATE FUNCTION distsync_internal.credit_limits_emptied() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.credit_limits_keep(ARRAY(SELECT a.account_id FROM dist.credit_account a));
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_limits_emptied() IS 'Statement trigger of dist.credit_limit, TRUNCATE: accounts keep what their limits say now.';
 
 -- credit_position does the picture of an account and those above it: every term of exposure, limit, headroom.
 CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz)

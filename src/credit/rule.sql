@@ -149,10 +149,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	CREATE OR REPLACE TRIGGER credit_rule_epoch_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.credit_rule FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
 	CREATE OR REPLACE TRIGGER party_group_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.party_group FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
-	CREATE OR REPLACE TRIGGER credit_limit_insert_trg AFTER INSERT ON dist.credit_limit REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_changed();
-	CREATE OR REPLACE TRIGGER credit_limit_update_trg AFTER UPDATE ON dist.credit_limit REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_changed();
-	CREATE OR REPLACE TRIGGER credit_limit_delete_trg AFTER DELETE ON dist.credit_limit REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_changed();
-	CREATE OR REPLACE TRIGGER credit_limit_truncate_trg AFTER TRUNCATE ON dist.credit_limit FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_changed();
+	CREATE OR REPLACE TRIGGER credit_limit_insert_trg AFTER INSERT ON dist.credit_limit REFERENCING NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_come();
+	CREATE OR REPLACE TRIGGER credit_limit_update_trg AFTER UPDATE ON dist.credit_limit REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_moved();
+	CREATE OR REPLACE TRIGGER credit_limit_delete_trg AFTER DELETE ON dist.credit_limit REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_gone();
+	CREATE OR REPLACE TRIGGER credit_limit_truncate_trg AFTER TRUNCATE ON dist.credit_limit FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_emptied();
 	CREATE OR REPLACE TRIGGER company_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.company FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
 END
 $$;

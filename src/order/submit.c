@@ -133,7 +133,7 @@ decide(DsOrder *o)
 {
 	bool native;
 
-	if (!lock_account(o))
+	if (!lock_account(o) || ds_order_has_deposit(o))
 		return false;
 	native = ds_order_is_native(o);
 	if (!ds_order_promise(o))

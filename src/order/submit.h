@@ -147,6 +147,7 @@ extern Datum ds_order_call(const char *name, const Oid *types, const Datum *valu
 extern bool ds_order_price(DsOrder *o);
 
 /* submit_promise.c */
+extern bool ds_order_has_deposit(const DsOrder *o);
 extern bool ds_order_promise(DsOrder *o);
 extern void ds_order_credit(DsOrder *o);
 extern bool ds_order_is_native(DsOrder *o);

@@ -140,11 +140,10 @@ ds_order_promise(DsOrder *o)
 	return true;
 }
 
-/* find_deposit does the sum of what was paid in advance for the order; most often there is nothing. */
-static Numeric
-find_deposit(const DsOrder *o)
+/* ds_order_has_deposit does the look whether somebody has paid in advance for the order: whose money counts, and as how much, the whole path says. */
+bool
+ds_order_has_deposit(const DsOrder *o)
 {
-	static const Oid types[] = {INT8OID, TEXTOID};
 	DsReader *reader = ds_reader_open(&deposit_table);
 	Datum keys[2] = {Int64GetDatum(o->company_id), CStringGetTextDatum(o->order_number)};
 	bool paid;
@@ -152,8 +151,7 @@ find_deposit(const DsOrder *o)
 	ds_reader_seek(reader, keys, lengthof(keys));
 	paid = ds_reader_next(reader);
 	ds_reader_close(reader);
-	return paid ? DatumGetNumeric(ds_order_call("credit_deposit", types, keys, lengthof(keys)))
-				: int64_to_numeric(0);
+	return paid;
 }
 
 /* facts does what a decision about an order may look at. */
@@ -180,7 +178,7 @@ ds_order_credit(DsOrder *o)
 	JsonbValue outcome;
 	JsonbValue reasons;
 
-	o->deposit = find_deposit(o);
+	o->deposit = int64_to_numeric(0);
 	o->credit_state = "none";
 	o->reasons = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum("[]")));
 	if (o->account_id == 0)

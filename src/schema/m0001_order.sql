@@ -254,7 +254,7 @@ CREATE TABLE dist.credit_account (
 	CONSTRAINT credit_account_customer_uq UNIQUE (customer_id, company_id, segment),
 	CONSTRAINT credit_account_parent_fk FOREIGN KEY (parent_id) REFERENCES dist.credit_account,
 	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit', 'prefix') AND standing IN ('approved', 'warned', 'held', 'blocked') AND parent_id <> account_id),
-	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN'),
+	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN' AND (limit_amount IS NULL OR limit_amount < 'NaN')),
 	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
 ) WITH (fillfactor = 50);
