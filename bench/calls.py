@@ -1,4 +1,4 @@
-"""credit_call, and what it shares with atp_call: a decision over the protocol against an empty C function that returns the same row."""
+"""What credit_call and atp_call share: a decision over the protocol against an empty C function that returns the same row."""
 
 
 def floor(cluster, name, like):
@@ -13,10 +13,3 @@ def call(cluster, report, verb, script, keys):
     empty = keys + "SELECT * FROM floor_%s('C', 'A');\n" % verb
     ours, peer, ratio = cluster.compare(keys + script, empty, clients=2, seconds=4, rounds=5)
     report(round(ours), "tps", peer="empty C function", peer_value=round(peer), ratio=round(ratio, 4))
-
-
-def credit_call(cluster, report):
-    """credit_call asks for a random customer."""
-    customers = 1000000 if cluster.full else 100000
-    cluster.script("bench/data/credit.sql", customers=customers, items=5 * customers)
-    call(cluster, report, "credit", "SELECT * FROM distsync.credit('CC-' || :c, 100, 'USD', '{\"company\":\"B\"}');\n", "\\set c random(1, %d)\n" % customers)

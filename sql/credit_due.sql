@@ -86,6 +86,19 @@ SELECT * FROM pg_temp.kept;
 SELECT * FROM pg_temp.differ();
 SELECT * FROM distsync_internal.credit_verify_due() WHERE entity_key LIKE 'DUE-%';
 
+-- all payers at once are each one alone: on any day, by due and posting date, in any scheme
+SELECT x.day, x.options, count(*) > 0 AS some, count(*) FILTER (WHERE y.ours IS NULL OR y.theirs IS NULL) AS differ
+FROM (VALUES (NULL::date, '{}'::jsonb), (NULL, '{"by":"posting"}'), ('2030-01-17', '{"company":"DUE"}'), ('2030-01-25', '{"buckets":[5,50]}'), ('2031-01-01', '{"buckets":[]}'), ('2030-03-01', '{"by":"posting","buckets":[10,20,30,40,50]}'), ('2026-01-20', '{"company":"DUE","buckets":[7]}')) x(day, options)
+CROSS JOIN LATERAL (SELECT a.customer AS ours, b.customer AS theirs FROM distsync.agings(x.day, x.options) a
+	FULL JOIN (SELECT p.code AS customer, g.* FROM dist.party p CROSS JOIN LATERAL distsync.aging(p.code, x.day, x.options) g WHERE p.payer_id IS NULL) b
+	ON (a.customer, a.currency, a.bucket, a.amount, a.items) = (b.customer, b.currency, b.bucket, b.amount, b.items) AND COALESCE(a.from_day, -1) = COALESCE(b.from_day, -1) AND COALESCE(a.to_day, -1) = COALESCE(b.to_day, -1)) y
+GROUP BY x.day, x.options ORDER BY x.options::text COLLATE "C", x.day;
+SELECT customer, currency, bucket, amount, items FROM distsync.agings('2030-02-01') WHERE customer = 'DUE-X' ORDER BY currency, from_day NULLS FIRST, bucket;
+SELECT count(*) FROM distsync.agings(options => '{"company":"NOWHERE"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM distsync.agings(options => '{"buckets":["a"]}');
+\echo :LAST_ERROR_SQLSTATE
+
 -- what limits say is kept, until when it holds
 CREATE VIEW pg_temp.kept_limit AS SELECT a.limit_amount, a.limit_ended, a.limit_from > '-infinity' AS told, a.limit_until - current_date AS until FROM dist.credit_account a WHERE a.code = 'DUE-X';
 SELECT * FROM pg_temp.kept_limit;

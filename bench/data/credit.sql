@@ -17,7 +17,7 @@ INSERT INTO dist.credit_rule (code, type, threshold, grace_days, action) VALUES
 	('LATE', 'overdue_amount', 500, 5, 'block'), ('LATE-SHARE', 'overdue_share', 60, 5, 'block'), ('OLDEST', 'oldest_item', 30, 5, 'block'), ('NEAR', 'limit_share', 90, 0, 'warn');
 -- four invoices, of the first one 50 is paid; of the payment 30 is left
 INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_total, account_amount, posted_at, due_on)
-SELECT x.customer_id, x.account_id, x.company_id, 'invoice', x.code || '/' || n, 'USD', x.amount, x.amount - x.paid, x.amount, x.amount - x.paid, x.due_on - 30, x.due_on
+SELECT x.customer_id, x.account_id, x.company_id, 'invoice', x.code || '/' || n, 'USD', x.amount, x.amount - x.paid, x.amount, x.amount - x.paid, x.due_on - 60, x.due_on
 FROM (SELECT a.*, n, 100 + (a.customer_id * 37 + n * 11) % 400 AS amount, CASE n WHEN 1 THEN 50 ELSE 0 END AS paid,
 		current_date + CASE a.customer_id % 5 WHEN 0 THEN (a.customer_id * 13 + n * 29) % 120 - 60 ELSE (a.customer_id * 7 + n * 13) % 60 END::integer AS due_on
 	FROM dist.credit_account a, generate_series(1, 4) n WHERE a.code LIKE 'A-CC-%' ORDER BY a.account_id, n) x;

@@ -339,6 +339,7 @@ CREATE TABLE dist.application (
 );
 CREATE INDEX application_from_idx ON dist.application (customer_id, from_item_id);
 CREATE INDEX application_to_idx ON dist.application (customer_id, to_item_id);
+CREATE INDEX application_at_idx ON dist.application USING brin (applied_at);
 CREATE UNIQUE INDEX application_reverses_idx ON dist.application (customer_id, reverses_id) WHERE reverses_id IS NOT NULL;
 
 -- dist.instalment: a part of an invoice with a due date of its own.
