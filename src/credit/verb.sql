@@ -201,69 +201,65 @@ $$;
 COMMENT ON FUNCTION distsync.aging(text, date, jsonb) IS
 	'What was open of the customer''s payer at the end of a day (NULL = today) by days late: current, 1-30, 31-60, 61-90, 91+ and unapplied (payments, deposits, credit memos, negative); the buckets add up to the balance. Options: buckets [30,60,90], by due | posting, company. Errors: SD001.';
 
--- credit_agings does the sorting of what is open of all payers at the end of a day. Who pays what is sorted and not hashed: memory stays
--- within work_mem however many there are.
-CREATE FUNCTION distsync_internal.credit_agings(day date, zone text, company_id bigint, options jsonb)
-RETURNS TABLE (customer text, currency text, bucket text, from_day integer, to_day integer, amount numeric, items bigint)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET enable_hashagg = off AS $$
-#variable_conflict use_column
-DECLARE
-	posting boolean := COALESCE(options ->> 'by' = 'posting', false);
-	edges integer[] := ARRAY(SELECT 1 UNION SELECT e.days::integer + 1 FROM jsonb_array_elements_text(COALESCE(options -> 'buckets', '[30, 60, 90]')) AS e(days) ORDER BY 1);
-BEGIN
-	RETURN QUERY
-	WITH company AS MATERIALIZED (
-		SELECT c.company_id, c.tz, (credit_agings.day + 1)::timestamp AT TIME ZONE c.tz AS ends FROM dist.company c WHERE c.company_id = credit_agings.company_id OR credit_agings.company_id IS NULL
-	), later AS (
-		-- what was applied after that day was open then
-		SELECT x.customer_id, x.item, sum(x.amount) AS amount
-		FROM (SELECT a.customer_id, a.applied_at, u.item, u.amount FROM dist.application a
-			CROSS JOIN LATERAL (VALUES (a.from_item_id, a.amount), (a.to_item_id, a.amount + a.discount + a.write_off)) u(item, amount)
-			WHERE a.applied_at >= (SELECT min(c.ends) FROM company c)) x
-		JOIN dist.open_item i ON i.customer_id = x.customer_id AND i.open_item_id = x.item
-		JOIN company c ON c.company_id = i.company_id AND x.applied_at >= c.ends
-		GROUP BY x.customer_id, x.item
-	), item AS (
-		SELECT i.customer_id, i.currency, i.open_amount + COALESCE(l.amount, 0) AS open_amount, i.kind IN ('payment', 'deposit', 'credit_memo') AS unapplied,
-			credit_agings.day - CASE WHEN posting THEN (i.posted_at AT TIME ZONE c.tz)::date ELSE i.due_on END AS age
-		FROM dist.open_item i JOIN company c ON c.company_id = i.company_id LEFT JOIN later l ON l.customer_id = i.customer_id AND l.item = i.open_item_id
-		WHERE i.posted_at < c.ends AND i.open_amount + COALESCE(l.amount, 0) <> 0
-	), grouped AS (
-		SELECT g.customer_id, g.currency, g.place, sum(g.open_amount) AS amount, count(*) AS items
-		FROM (SELECT i.customer_id, i.currency, i.open_amount, CASE WHEN i.unapplied THEN -1 ELSE width_bucket(i.age, edges) END AS place FROM item i) g
-		GROUP BY g.customer_id, g.currency, g.place
-	), named AS (
-		SELECT b.place::integer, b.from_day, edges[b.place + 1] - 1 AS to_day FROM unnest(edges) WITH ORDINALITY b(from_day, place)
-	)
-	SELECT p.code, g.currency, CASE g.place WHEN -1 THEN 'unapplied' WHEN 0 THEN 'current' ELSE n.from_day || COALESCE('-' || n.to_day, '+') END, n.from_day, n.to_day,
-		CASE g.place WHEN -1 THEN -g.amount ELSE g.amount END, g.items
-	FROM grouped g JOIN dist.party p ON p.party_id = g.customer_id AND (zone IS NULL OR p.tz = zone) LEFT JOIN named n ON n.place = g.place;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.credit_agings(date, text, bigint, jsonb) IS 'What agings() says of a day, of payers in a time zone (NULL = all), of a company (NULL = all).';
-
--- agings does the same as aging() for every payer at once.
+-- agings does the same for every payer at once. Who owes what is sorted and not hashed: memory stays within work_mem however many there
+-- are. One statement returns everything: each further one would keep all rows once more.
 CREATE FUNCTION distsync.agings(as_of date DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (customer text, currency text, bucket text, from_day integer, to_day integer, amount numeric, items bigint)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET enable_hashagg = off SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
 	o jsonb := distsync_internal.base_options(options, '{buckets:integers!,by:due|posting,company:text,source:text}');
 	named bigint := distsync_internal.master_company(o ->> 'company', 'options.company', o ->> 'source');
-	only_one record;
-	z text;
+	posting boolean := COALESCE(o ->> 'by' = 'posting', false);
+	edges integer[] := ARRAY(SELECT 1 UNION SELECT e.days::integer + 1 FROM jsonb_array_elements_text(COALESCE(o -> 'buckets', '[30, 60, 90]')) AS e(days) ORDER BY 1);
+	own_tz text := (SELECT max(c.tz) FROM dist.company c WHERE c.company_id = named OR named IS NULL AND c.status = 'active' HAVING count(*) = 1);
+	zones text[] := ARRAY[NULL];
+	zone text;
+	day date;
+	ids bigint[];
+	ends timestamptz[];
+	earliest timestamptz;
+	tzs text[];
 BEGIN
-	SELECT COALESCE(named, max(c.company_id)) AS id, max(c.tz) AS tz INTO only_one FROM dist.company c WHERE c.company_id = named OR named IS NULL AND c.status = 'active' HAVING count(*) = 1;
-	IF as_of IS NOT NULL THEN
-		RETURN QUERY SELECT * FROM distsync_internal.credit_agings(agings.as_of, NULL, named, o);
-	ELSIF only_one.id IS NOT NULL THEN
-		RETURN QUERY SELECT * FROM distsync_internal.credit_agings((statement_timestamp() AT TIME ZONE only_one.tz)::date, NULL, named, o);
-	ELSE
+	IF as_of IS NULL AND own_tz IS NULL THEN
 		-- without a company, today is the payer's: zones are few
-		FOR z IN SELECT DISTINCT p.tz FROM dist.party p LOOP
-			RETURN QUERY SELECT * FROM distsync_internal.credit_agings((statement_timestamp() AT TIME ZONE z)::date, z, NULL, o);
-		END LOOP;
+		zones := ARRAY(SELECT DISTINCT p.tz FROM dist.party p);
 	END IF;
+	FOREACH zone IN ARRAY zones LOOP
+		day := COALESCE(agings.as_of, (statement_timestamp() AT TIME ZONE COALESCE(zone, own_tz))::date);
+		SELECT array_agg(c.company_id), array_agg((day + 1)::timestamp AT TIME ZONE c.tz), array_agg(c.tz), min((day + 1)::timestamp AT TIME ZONE c.tz) INTO ids, ends, tzs, earliest FROM dist.company c WHERE c.company_id = named OR named IS NULL;
+		RETURN QUERY
+		WITH later AS (
+			-- what was applied after that day was open then
+			SELECT x.customer_id, x.item, sum(x.amount) AS amount
+			FROM (SELECT a.customer_id, a.applied_at, u.item, u.amount FROM dist.application a
+				CROSS JOIN LATERAL (VALUES (a.from_item_id, a.amount), (a.to_item_id, a.amount + a.discount + a.write_off)) u(item, amount)
+				WHERE a.applied_at >= earliest) x
+			JOIN dist.open_item i ON i.customer_id = x.customer_id AND i.open_item_id = x.item
+			WHERE x.applied_at >= ends[array_position(ids, i.company_id)]
+			GROUP BY x.customer_id, x.item HAVING sum(x.amount) <> 0
+		), part AS (
+			-- an item counts once: as it is open now, or as it was and is not any more
+			SELECT i.customer_id, i.currency, i.kind, i.posted_at, i.due_on, i.company_id, i.open_amount AS amount, 1 AS items FROM dist.open_item i WHERE i.open_amount > 0
+			UNION ALL
+			SELECT i.customer_id, i.currency, i.kind, i.posted_at, i.due_on, i.company_id, l.amount, CASE 0::numeric WHEN i.open_amount THEN 1 WHEN i.open_amount + l.amount THEN -1 ELSE 0 END
+			FROM later l JOIN dist.open_item i ON i.customer_id = l.customer_id AND i.open_item_id = l.item
+		), placed AS (
+			SELECT i.customer_id, i.currency, i.amount, i.items, CASE WHEN i.kind IN ('payment', 'deposit', 'credit_memo') THEN -1
+				ELSE width_bucket(day - CASE WHEN posting THEN (i.posted_at AT TIME ZONE tzs[array_position(ids, i.company_id)])::date ELSE i.due_on END, edges) END AS place
+			FROM part i WHERE i.posted_at < ends[array_position(ids, i.company_id)]
+		), grouped AS (
+			SELECT g.customer_id, g.currency, g.place, sum(g.amount) AS amount, sum(g.items) AS items FROM placed g GROUP BY g.customer_id, g.currency, g.place HAVING sum(g.items) > 0
+		), bucket AS (
+			SELECT -1 AS place, 'unapplied' AS name, NULL::integer AS from_day, NULL::integer AS to_day
+			UNION ALL
+			SELECT 0, 'current', NULL, NULL
+			UNION ALL
+			SELECT b.place::integer, b.from_day || COALESCE('-' || (edges[b.place + 1] - 1), '+'), b.from_day, edges[b.place + 1] - 1 FROM unnest(edges) WITH ORDINALITY b(from_day, place)
+		)
+		SELECT p.code, g.currency, n.name, n.from_day, n.to_day, CASE g.place WHEN -1 THEN -g.amount ELSE g.amount END, g.items
+		FROM grouped g JOIN dist.party p ON p.party_id = g.customer_id AND (zone IS NULL OR p.tz = zone) LEFT JOIN bucket n ON n.place = g.place;
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION distsync.agings(date, jsonb) IS
