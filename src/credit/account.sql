@@ -216,7 +216,9 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	at timestamptz;
 BEGIN
-	PERFORM distsync_internal.credit_lock(account_ids);
+	-- in the order of all locks on accounts; a statement may change very many, and those above them are not written
+	PERFORM FROM dist.credit_account a JOIN (SELECT u.id, cardinality(distsync_internal.credit_chain(u.id)) AS depth FROM unnest(account_ids) AS u(id)) x ON x.id = a.account_id
+	ORDER BY x.depth DESC, x.id FOR NO KEY UPDATE OF a;
 	at := clock_timestamp();
 	UPDATE dist.credit_account a SET limit_amount = x.amount, limit_ended = x.ended, limit_from = at,
 		limit_until = CASE WHEN EXISTS (SELECT FROM dist.credit_limit l WHERE l.account_id = a.account_id AND at IN (lower(l.valid), upper(l.valid))) THEN at ELSE x.changes_at END
@@ -224,7 +226,7 @@ BEGIN
 	WHERE a.account_id = x.id;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_limits_keep(bigint[]) IS 'Locks accounts and those above them and writes what their limits say at this moment, and until when, into limit_amount, limit_ended, limit_from and limit_until.';
+COMMENT ON FUNCTION distsync_internal.credit_limits_keep(bigint[]) IS 'Locks accounts, leaves first, and writes what their limits say at this moment, and until when, into limit_amount, limit_ended, limit_from and limit_until.';
 
 -- credit_limits_come does that for accounts that got a limit.
 CREATE FUNCTION distsync_internal.credit_limits_come() RETURNS trigger
