@@ -106,6 +106,12 @@ SELECT pg_temp.bill('CQ-J', 'CQ-I3', 20, '{"order_number":"CQ-O1"}') IS NOT NULL
 SELECT document_number, open_amount FROM dist.open_item WHERE document_number IN ('CQ-I3', 'CQ-P2', 'CQ-D1') ORDER BY 1;
 SELECT * FROM distsync_internal.credit_verify_counters();
 SELECT * FROM distsync_internal.credit_verify_items();
+-- a decision that let an order go against what it was made from is found, whatever it says of reasons; an authority or a releasing rule stands for it
+SELECT count(*) AS wrong FROM distsync_internal.credit_verify_releases();
+SELECT count(distsync_internal.credit_record(a.account_id, -999, x.verb, 'released', distsync_internal.credit_decide(a.account_id, 1000) || '{"reasons":[]}' || x.more)) AS recorded
+FROM dist.credit_account a, (VALUES ('limit', '{}'::jsonb), ('limit_authority', '{"authority":"cfo"}'), ('limit_passed', '{"passed_by":"prepaid"}'), ('rule', '{"amount":0,"accounts":[],"rules":[{"rule":"review_due","code":"CQ-R","action":"block","failed":true}]}'),
+	('warning', '{"amount":0,"accounts":[],"rules":[{"rule":"review_due","code":"CQ-R","action":"warn","failed":true}]}'), ('said', '{"amount":0,"accounts":[],"rules":[],"reasons":[{"rule":"account_status"}]}'), ('said_passed', '{"passed_by":"prepaid","reasons":[{"rule":"account_status"}]}')) x(verb, more) WHERE a.code = 'CQ-L';
+SELECT invariant, detail ->> 'verb' AS verb FROM distsync_internal.credit_verify_releases() ORDER BY 2;
 -- these holds and amounts belong to no order
 DELETE FROM dist.hold WHERE order_id < 0;
 DELETE FROM dist.credit_decision WHERE order_id < 0;

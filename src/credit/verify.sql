@@ -112,11 +112,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE h.kind = 'auto' AND h.released_at IS NOT NULL AND h.account_id IS NOT NULL AND h.release_reason NOT IN ('cancelled', 'rejected', 'shipped')
 		AND NOT EXISTS (SELECT FROM dist.credit_decision d WHERE d.order_id = h.order_id AND d.outcome = 'released' AND d.decided_at >= h.placed_at)
 	UNION ALL
-	SELECT 'release_against_rules', 'credit_decision', d.decision_id::text, jsonb_build_object('verb', d.verb, 'order_id', d.order_id, 'reasons', d.reasons)
+	SELECT 'release_against_rules', 'credit_decision', d.decision_id::text, jsonb_build_object('verb', d.verb, 'order_id', d.order_id, 'reasons', d.reasons, 'amount', d.inputs -> 'amount')
 	FROM dist.credit_decision d
-	WHERE d.outcome IN ('approved', 'released') AND d.reasons <> '[]' AND d.inputs ->> 'authority' IS NULL
+	-- proved again from what it was made from, not from what it says of itself
+	WHERE d.outcome IN ('approved', 'released') AND d.inputs ->> 'authority' IS NULL
+		AND (d.reasons <> '[]' OR d.inputs ->> 'passed_by' IS NULL AND (
+			EXISTS (SELECT FROM jsonb_array_elements(d.inputs -> 'accounts') a WHERE (d.inputs ->> 'amount')::numeric > (a ->> 'limit')::numeric - (a ->> 'exposure')::numeric)
+			OR EXISTS (SELECT FROM jsonb_array_elements(d.inputs -> 'rules') r WHERE r ->> 'action' = 'block' AND (r ->> 'failed')::boolean)))
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_verify_releases() IS 'Orders released without a decision on record, and decisions that let an order go on against a rule without anybody''s authority.';
+COMMENT ON FUNCTION distsync_internal.credit_verify_releases() IS 'Orders released without a decision on record, and decisions that let an order go on against a reason, or against a limit or rule among the inputs they were made from, without anybody''s authority.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('verify', 'credit_items', 'distsync_internal.credit_verify_items'),
