@@ -1,5 +1,37 @@
 -- Invoices and memos: what was unbilled becomes receivable; every amount stands in one place.
 
+-- order_invoice_lines does the reading of the lines of an invoice beside those of its order, one after the other.
+CREATE FUNCTION distsync_internal.order_invoice_lines(told jsonb, customer_id bigint, order_id bigint, source text) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	l record;
+	x record;
+	item bigint;
+	quantity numeric;
+	base numeric;
+	taken jsonb := '{}';
+	lines jsonb[] := '{}';
+BEGIN
+	FOR l IN SELECT t.value AS doc, t.place, (t.value ->> 'order_line')::integer AS line, format('lines[%s].', t.place - 1) AS at FROM jsonb_array_elements(NULLIF(told, 'null')) WITH ORDINALITY t(value, place) ORDER BY t.place LOOP
+		item := distsync_internal.master_item(l.doc ->> 'sku', l.at || 'sku', source);
+		SELECT * INTO x FROM distsync_internal.order_line_for(order_invoice_lines.customer_id, order_invoice_lines.order_id, l.line, item, taken, true);
+		item := COALESCE(item, x.line_item_id);
+		quantity := distsync_internal.order_number_in(l.doc, 'quantity', l.at || 'quantity', 6, 'positive');
+		base := CASE WHEN item IS NOT NULL THEN distsync_internal.master_to_base(item, quantity, COALESCE(l.doc ->> 'unit', x.unit)) END;
+		IF x.line_no IS NOT NULL AND base IS NOT NULL THEN
+			taken := taken || jsonb_build_object(x.line_no::text, COALESCE((taken ->> x.line_no::text)::numeric, 0) + base);
+		END IF;
+		lines := lines || jsonb_build_object('place', l.place, 'doc', l.doc, 'item_id', item, 'line', x.line_no, 'quantity', quantity, 'base_quantity', base,
+			'unit_price', COALESCE(distsync_internal.order_number_in(l.doc, 'unit_price', l.at || 'unit_price', 8), 0), 'net', COALESCE(distsync_internal.order_number_in(l.doc, 'net_amount', l.at || 'net_amount', 4), 0),
+			'tax', COALESCE(distsync_internal.order_number_in(l.doc, 'tax_amount', l.at || 'tax_amount', 4), 0));
+	END LOOP;
+	RETURN to_jsonb(lines);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_lines(jsonb, bigint, bigint, text) IS
+	'Lines of an invoice or memo resolved: [{place, doc, line of the order or null, item_id, quantity, base_quantity, unit_price, net, tax}]. Errors: SD001, SD002, SD004 naming the field.';
+
 -- order_invoice_read does the reading of an invoice or memo.
 CREATE FUNCTION distsync_internal.order_invoice_read(d jsonb, source text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -35,18 +67,7 @@ BEGIN
 		'payer_id', payer, 'own_payer', payer = o.payer_id, 'sold_to_id', COALESCE(o.customer_id, buyer),
 		'correlation_id', COALESCE(o.correlation_id, s.correlation_id), 'issued_at', issued, 'net', net, 'tax', tax, 'gross', net + tax,
 		'due_on', COALESCE((doc ->> 'due_on')::date, (issued AT TIME ZONE tz)::date + COALESCE(substring(doc ->> 'terms' FROM '(?i)^net[ -]?([0-9]{1,3})$')::integer, 0)),
-		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('place', l.place, 'doc', l.value, 'item_id', i.item_id, 'line', t.line_no,
-				'quantity', distsync_internal.order_number_in(l.value, 'quantity', format('lines[%s].quantity', l.place - 1), 6, 'positive'),
-				'base_quantity', CASE WHEN i.item_id IS NOT NULL THEN distsync_internal.master_to_base(i.item_id, distsync_internal.order_number_in(l.value, 'quantity', format('lines[%s].quantity', l.place - 1), 6, 'positive'), COALESCE(l.value ->> 'unit', t.unit)) END,
-				'unit_price', COALESCE(distsync_internal.order_number_in(l.value, 'unit_price', format('lines[%s].unit_price', l.place - 1), 8), 0),
-				'net', COALESCE(distsync_internal.order_number_in(l.value, 'net_amount', format('lines[%s].net_amount', l.place - 1), 4), 0),
-				'tax', COALESCE(distsync_internal.order_number_in(l.value, 'tax_amount', format('lines[%s].tax_amount', l.place - 1), 4), 0)) ORDER BY l.place), '[]')
-			FROM jsonb_array_elements(COALESCE(NULLIF(doc -> 'lines', 'null'), '[]')) WITH ORDINALITY l(value, place)
-			LEFT JOIN LATERAL (SELECT distsync_internal.master_item(l.value ->> 'sku', format('lines[%s].sku', l.place - 1), source) AS item_id) k ON true
-			LEFT JOIN LATERAL (SELECT x.line_no, x.item_id, x.unit FROM dist.order_line x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id
-				AND CASE WHEN l.value ->> 'order_line' IS NOT NULL THEN x.line_no = (l.value ->> 'order_line')::integer ELSE x.item_id = k.item_id END
-				ORDER BY x.shipped_quantity > x.invoiced_quantity DESC, x.line_no LIMIT 1) t ON true
-			LEFT JOIN LATERAL (SELECT COALESCE(k.item_id, t.item_id) AS item_id) i ON true));
+		'lines', distsync_internal.order_invoice_lines(doc -> 'lines', o.customer_id, o.order_id, source));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_read(jsonb, text) IS
@@ -118,7 +139,11 @@ BEGIN
 	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
 	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', (v ->> 'issued_at')::timestamptz,
 		doc ->> 'terms', (v ->> 'due_on')::date, doc ->> 'currency', (v ->> 'net')::numeric, (v ->> 'tax')::numeric, (v ->> 'gross')::numeric, ctx ->> 'source', correlation, COALESCE(doc -> 'ext', '{}'))
+	ON CONFLICT DO NOTHING
 	RETURNING invoice_id INTO id;
+	IF id IS NULL THEN
+		PERFORM distsync_internal.order_meanwhile(what, doc ->> 'invoice_number');
+	END IF;
 	INSERT INTO dist.invoice_line (customer_id, invoice_id, line_no, order_line_no, item_id, description, quantity, unit, base_quantity, unit_price, price_per, net_amount, tax_code, tax_amount)
 	SELECT payer, id, (l ->> 'place')::integer, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, l -> 'doc' ->> 'description', COALESCE((l ->> 'quantity')::numeric, 1), l -> 'doc' ->> 'unit', (l ->> 'base_quantity')::numeric, (l ->> 'unit_price')::numeric,
 		COALESCE((l -> 'doc' ->> 'price_per')::integer, 1), (l ->> 'net')::numeric, l -> 'doc' ->> 'tax_code', (l ->> 'tax')::numeric
@@ -218,6 +243,10 @@ BEGIN
 		ELSIF FOUND THEN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key);
 		ELSE
+			-- chosen anew under the order's lock: others may have billed what was open
+			IF d ->> 'order_id' IS NOT NULL AND EXISTS (SELECT FROM jsonb_array_elements(d -> 'lines') l WHERE l -> 'doc' ->> 'order_line' IS NULL) THEN
+				d := d || jsonb_build_object('lines', distsync_internal.order_invoice_lines(d -> 'doc' -> 'lines', (d ->> 'customer_id')::bigint, (d ->> 'order_id')::bigint, ctx ->> 'source'));
+			END IF;
 			posted := posted || distsync_internal.order_invoice_post(d, ctx);
 			payers := payers || (d ->> 'payer_id')::bigint;
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);

@@ -1,37 +1,5 @@
 -- Shipments: goods that left. What they are worth moves from open order to unbilled, once.
 
--- order_ship_read does the reading of a shipment: its lines beside the order's, what they are worth, what they exceed.
-CREATE FUNCTION distsync_internal.order_ship_read(d jsonb, source text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	doc jsonb := d -> 'doc';
-	tz text := COALESCE((SELECT c.tz FROM dist.company c WHERE c.company_id = (d ->> 'company_id')::bigint), 'UTC');
-	o record;
-	lines jsonb;
-BEGIN
-	SELECT s.* INTO o FROM dist.sales_order s WHERE s.company_id = (d ->> 'company_id')::bigint AND s.kind = 'order' AND (s.order_number = doc ->> 'order_number' OR s.owner_number = doc ->> 'order_number')
-	ORDER BY s.order_number = doc ->> 'order_number' DESC LIMIT 1;
-	WITH told AS (
-		SELECT l.value AS doc, l.place, distsync_internal.order_number_in(l.value, 'quantity', format('lines[%s].quantity', l.place - 1), 6, 'positive') AS quantity,
-			COALESCE((SELECT t.item_id FROM dist.order_line t WHERE t.customer_id = o.customer_id AND t.order_id = o.order_id AND t.line_no = (l.value ->> 'order_line')::integer AND l.value ->> 'sku' IS NULL),
-				distsync_internal.master_item(l.value ->> 'sku', format('lines[%s].sku', l.place - 1), source)) AS item_id
-		FROM jsonb_array_elements(doc -> 'lines') WITH ORDINALITY l(value, place)
-	)
-	SELECT jsonb_agg(jsonb_build_object('place', t.place, 'line', x.line_no, 'item_id', t.item_id, 'components', CASE WHEN t.item_id = x.item_id THEN x.components WHEN t.item_id IS NOT NULL THEN distsync_internal.inventory_made_of(t.item_id) END, 'lot', COALESCE(t.doc ->> 'lot', ''), 'quantity',
-		CASE WHEN t.item_id IS NULL THEN NULL ELSE distsync_internal.master_to_base(t.item_id, t.quantity, t.doc ->> 'unit') END, 'told', t.quantity) ORDER BY t.place) INTO lines
-	FROM told t
-	LEFT JOIN LATERAL (SELECT y.line_no, y.item_id, y.components FROM dist.order_line y WHERE y.customer_id = o.customer_id AND y.order_id = o.order_id
-		AND CASE WHEN t.doc ->> 'order_line' IS NOT NULL THEN y.line_no = (t.doc ->> 'order_line')::integer
-			ELSE y.item_id = t.item_id OR EXISTS (SELECT FROM jsonb_array_elements(y.components) p WHERE (p ->> 0)::bigint = t.item_id) END
-		ORDER BY y.base_quantity > y.shipped_quantity DESC, y.item_id <> t.item_id, y.line_no LIMIT 1) x ON true;
-	RETURN d || jsonb_build_object('order_id', o.order_id, 'customer_id', COALESCE(o.customer_id, distsync_internal.master_party(doc ->> 'customer', 'customer', source)), 'account_id', o.account_id, 'order_number', o.order_number,
-		'correlation_id', o.correlation_id, 'site_id', distsync_internal.master_site(doc ->> 'site', 'site', source), 'carrier_id', (SELECT c.carrier_id FROM dist.carrier c WHERE c.code = doc ->> 'carrier'),
-		'shipped_at', COALESCE(distsync_internal.order_instant_in(doc, 'shipped_at', 'shipped_at', tz), clock_timestamp()), 'lines', lines);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.order_ship_read(jsonb, text) IS
-	'A shipment {doc, company_id} with order, site and lines [{place, line of the order or null, item_id, components of a kit, lot, quantity in base units}] resolved. Errors: SD001, SD002, SD004 naming the field.';
-
 -- order_ship_values does the reckoning of what a shipment is worth: what was ordered and not yet invoiced, and what exceeds the order.
 CREATE FUNCTION distsync_internal.order_ship_values(s jsonb, OUT within numeric, OUT beyond numeric, OUT complete boolean)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -116,7 +84,11 @@ BEGIN
 	INSERT INTO dist.shipment (customer_id, company_id, shipment_number, order_id, site_id, carrier_id, tracking, shipped_at, source, unbilled_amount, correlation_id, ext)
 	VALUES (customer, (s ->> 'company_id')::bigint, doc ->> 'shipment_number', (s ->> 'order_id')::bigint, (s ->> 'site_id')::bigint, (s ->> 'carrier_id')::bigint, doc ->> 'tracking', (s ->> 'shipped_at')::timestamptz,
 		ctx ->> 'source', unbilled, correlation, COALESCE(doc -> 'ext', '{}'))
+	ON CONFLICT DO NOTHING
 	RETURNING shipment_id INTO id;
+	IF id IS NULL THEN
+		PERFORM distsync_internal.order_meanwhile('shipment', doc ->> 'shipment_number');
+	END IF;
 	INSERT INTO dist.shipment_line (customer_id, shipment_id, line_no, order_line_no, item_id, lot, quantity)
 	SELECT customer, id, (x ->> 'place')::integer, (x ->> 'line')::integer, (x ->> 'item_id')::bigint, x ->> 'lot', (x ->> 'quantity')::numeric FROM jsonb_array_elements(s -> 'lines') x;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN

@@ -109,7 +109,7 @@ BEGIN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN FOUND THEN 'applied' ELSE 'unchanged' END, key);
 			CONTINUE;
 		END IF;
-		PERFORM distsync_internal.order_ship_post(d, ctx);
+		PERFORM distsync_internal.order_ship_post(distsync_internal.order_ship_again(d, ctx ->> 'source'), ctx);
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 	END LOOP;
 	PERFORM distsync_internal.credit_settle(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM unnest(ready) x WHERE x ->> 'account_id' IS NOT NULL), 'shipment', ctx);
@@ -164,6 +164,7 @@ BEGIN
 		PERFORM distsync_internal.order_refuse(bad.sqlstate, bad.field, bad.message, bad.hint);
 	END IF;
 	PERFORM distsync_internal.order_lock_many(jsonb_build_array(s));
+	s := distsync_internal.order_ship_again(s, source);
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint;
 	IF o.state IS NULL OR o.state NOT IN ('accepted', 'sent', 'booked') THEN
 		PERFORM distsync_internal.order_refuse_state(COALESCE(o.order_number, document ->> 'order_number'), COALESCE(o.state, 'unknown'), 'shipped', 'Release the order first; what has left all the same is a fact: send it through apply().');

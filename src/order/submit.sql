@@ -107,6 +107,15 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check(jsonb) IS 'Reasons for refusing an order before it is priced: inactive customer, duplicate PO number by policy. NULL = none.';
 
+-- order_meanwhile does the ending of a call whose document somebody else has booked since it was read: brought again it is known.
+CREATE FUNCTION distsync_internal.order_meanwhile(what text, number text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = format('%s "%s" was booked while it was read', replace(what, '_', ' '), number), DETAIL = 'Field: number. Two calls brought it at once.', HINT = 'Bring it again: it is known now.';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_meanwhile(text, text) IS 'Raises 40001 for a document that another transaction has booked since it was read.';
+
 -- order_write does the storing of a decided order with its lines and the proof of their prices.
 CREATE FUNCTION distsync_internal.order_write(o jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -124,14 +133,16 @@ BEGIN
 		COALESCE((o ->> 'backfill')::boolean, false), (o ->> 'correlation_id')::uuid,
 		CASE WHEN o ->> 'state' IN ('accepted', 'sent') THEN clock_timestamp() + (o -> 'policy' ->> 'answer_within')::interval END, COALESCE(o -> 'ext', '{}'))
 	ON CONFLICT ON CONSTRAINT sales_order_number_uq DO NOTHING;
-	IF NOT FOUND THEN
+	IF NOT FOUND AND o ? 'known' THEN
+		PERFORM distsync_internal.order_meanwhile('order', o ->> 'order_number');
+	ELSIF NOT FOUND THEN
 		PERFORM distsync_internal.order_refuse('SD008', 'order_number', format('order "%s" exists in company "%s"', o ->> 'order_number', o ->> 'company'), 'Use another number, or repeat the call with its first idempotency key.');
 	END IF;
 	PERFORM distsync_internal.order_write_lines(o);
 	PERFORM distsync_internal.pricing_keep_proof((o ->> 'customer_id')::bigint, o ->> 'price_proof', o -> 'price_document');
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_write(jsonb) IS 'Stores a decided order, its lines and the proof of its prices. Errors: SD008 the number is taken.';
+COMMENT ON FUNCTION distsync_internal.order_write(jsonb) IS 'Stores a decided order, its lines and the proof of its prices. Errors: SD008 the number is taken, 40001 that of a fact was taken meanwhile.';
 
 -- order_write_lines does the storing of lines, or their replacement by what the owner says now.
 CREATE FUNCTION distsync_internal.order_write_lines(o jsonb) RETURNS integer
