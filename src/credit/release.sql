@@ -10,7 +10,7 @@ DECLARE
 	amount numeric := (w ->> 'amount')::numeric;
 	decision jsonb;
 BEGIN
-	decision := distsync_internal.credit_decide(account, amount, jsonb_build_object('at', clock_timestamp(), 'order_id', id, 'customer_id', customer,
+	decision := distsync_internal.credit_decide(account, amount, jsonb_build_object('at', clock_timestamp(), 'order_id', id, 'customer_id', customer, 'payment_terms', w -> 'payment_terms',
 		'deposit', distsync_internal.credit_deposit(customer, account, (w ->> 'company_id')::bigint, w ->> 'order_number')));
 	IF decision ->> 'outcome' <> 'approved' THEN
 		RETURN jsonb_build_object('outcome', CASE WHEN decision -> 'reasons' @> '[{"rule":"limit"}]' THEN 'kept' ELSE 'held' END);

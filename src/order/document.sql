@@ -19,7 +19,7 @@ BEGIN
 	RETURN (
 	SELECT jsonb_build_object('schema', 'order/1', 'order_number', o.order_number, 'owner_number', o.owner_number, 'kind', o.kind, 'state', o.state, 'credit_state', o.credit_state, 'source', o.source,
 		'company', c.code, 'customer', b.code, 'customer_name', b.name, 'payer', p.code, 'job', j.code, 'channel', h.code, 'credit_account', a.code,
-		'ship_to', jsonb_build_object('code', s.code, 'name', s.name, 'address', s.address), 'customer_po', o.customer_po, 'ordered_at', o.ordered_at, 'requested_at', o.requested_at,
+		'ship_to', jsonb_build_object('code', s.code, 'name', s.name, 'address', s.address), 'customer_po', o.customer_po, 'payment_terms', o.payment_terms, 'ordered_at', o.ordered_at, 'requested_at', o.requested_at,
 		'currency', o.currency, 'net_amount', o.net_amount, 'tax_amount', o.tax_amount, 'gross_amount', o.gross_amount, 'deposit_amount', o.deposit_amount, 'version', o.version,
 		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('line', l.line_no, 'sku', i.sku, 'name', i.name, 'quantity', l.quantity, 'requested_quantity', l.requested_quantity, 'unit', l.unit,
 				'base_quantity', l.base_quantity, 'base_unit', i.base_unit, 'unit_price', l.unit_price, 'price_per', l.price_per, 'expected_price', l.expected_price, 'net_amount', l.net_amount,

@@ -122,6 +122,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('order', 'channel', 'code', false, 'any', 'Channel.', NULL, false),
 	('order', 'currency', 'currency', false, 'any', 'Currency, absent = the customer''s or the company''s.', NULL, false),
 	('order', 'customer_po', 'text', false, 'any', 'The customer''s order number.', NULL, false),
+	('order', 'payment_terms', 'text', false, 'any', 'Terms it asks for, absent = the payer''s.', NULL, false),
 	('order', 'ordered_at', 'instant', false, 'any', 'When it was placed.', NULL, false),
 	('order', 'requested_at', 'instant', false, 'any', 'When it is wanted.', NULL, false),
 	('order', 'lines', 'list', false, 'any', 'All lines; what is not among them is cancelled.', NULL, true),

@@ -75,7 +75,7 @@ BEGIN
 		PERFORM distsync_internal.credit_give_back(f.account_id, o.exposure_amount, 'open_orders');
 	END IF;
 	hold := distsync_internal.credit_hold(f.account_id, jsonb_build_object('customer_id', f.customer_id, 'order_id', f.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', o.exposure_amount,
-		'kind', what, 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),
+		'kind', what, 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),
 		'reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))));
 	UPDATE dist.sales_order s SET state = 'held', credit_state = CASE WHEN s.account_id IS NULL THEN s.credit_state ELSE 'held' END, exposure_amount = 0, version = s.version + 1, answer_due_at = NULL,
 		decision = s.decision || CASE WHEN o.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', o.state) END

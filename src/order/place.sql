@@ -6,7 +6,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	h jsonb;
 	ctx jsonb := jsonb_build_object('customer_id', o -> 'customer_id', 'order_id', o -> 'order_id', 'company_id', o -> 'company_id', 'order_number', o -> 'order_number',
-		'priority', o -> 'policy' -> 'priority', 'placed_by', session_user);
+		'priority', o -> 'policy' -> 'priority', 'payment_terms', o -> 'payment_terms', 'placed_by', session_user);
 	l jsonb;
 BEGIN
 	IF o ->> 'account_id' IS NOT NULL THEN

@@ -166,6 +166,8 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD005', 'lines', 'an order needs at least one line', 'Send lines as an array of objects.');
 	ELSIF jsonb_array_length(doc -> 'lines') > 10000 THEN
 		PERFORM distsync_internal.order_refuse('SD006', 'lines', 'an order has at most 10,000 lines', 'Make several orders of it.');
+	ELSIF jsonb_typeof(doc -> 'payment_terms') NOT IN ('string', 'null') OR length(doc ->> 'payment_terms') NOT BETWEEN 1 AND 255 THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'payment_terms', 'payment terms have 1 to 255 characters', 'Send the code of the terms, or leave it out for those of the payer.');
 	ELSIF length(doc ->> 'order_number') NOT BETWEEN 1 AND 255 OR doc ->> 'order_number' ~ '/' THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'order_number', 'an order number has 1 to 255 characters and no slash', 'Correct the number, or leave it out.');
 	END IF;
@@ -175,10 +177,10 @@ BEGIN
 	IF twice IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'lines[].line', format('line %s is there twice', twice), 'Number the lines.');
 	END IF;
-	RETURN o || jsonb_build_object('source', source, 'order_number', doc ->> 'order_number', 'currency', doc ->> 'currency', 'customer_po', doc ->> 'customer_po', 'channel', doc ->> 'channel',
+	RETURN o || jsonb_build_object('source', source, 'order_number', doc ->> 'order_number', 'currency', doc ->> 'currency', 'customer_po', doc ->> 'customer_po', 'payment_terms', doc ->> 'payment_terms', 'channel', doc ->> 'channel',
 		'ship_to', doc ->> 'ship_to', 'job', doc ->> 'job', 'ordered_at', COALESCE(distsync_internal.order_instant_in(doc, 'ordered_at', 'ordered_at', o ->> 'tz'), statement_timestamp()),
 		'requested_at', distsync_internal.order_instant_in(doc, 'requested_at', 'requested_at', o ->> 'tz'), 'policy', distsync_internal.order_policy(o -> 'order_policy', doc -> 'policy'), 'lines', lines,
-		'ext', doc - '{schema,order_number,company,customer,payer,ship_to,job,channel,currency,customer_po,ordered_at,requested_at,source,lines,policy,ext,correlation_id,owner_number,state,kind,version,updated_at}'::text[]
+		'ext', doc - '{schema,order_number,company,customer,payer,ship_to,job,channel,currency,customer_po,payment_terms,ordered_at,requested_at,source,lines,policy,ext,correlation_id,owner_number,state,kind,version,updated_at}'::text[]
 			|| COALESCE(doc -> 'ext', '{}'));
 END
 $$;

@@ -149,6 +149,8 @@ document(const DsOrder *o, const char *owner_number)
 	ds_json_text(&json, "owner_number", owner_number);
 	ds_json_instant(&json, "requested_at", o->requested_at);
 	ds_json_text(&json, "customer_name", o->customer.name);
+	/* an order that asks for terms is for the whole path */
+	ds_json_text(&json, "payment_terms", NULL);
 	ds_json_text(&json, "credit_account", o->account);
 	number_kept(&json, "deposit_amount", o->deposit, 4);
 	ds_json_close_object(&json);

@@ -34,6 +34,7 @@ CREATE TABLE dist.sales_order (
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
 	answer_due_at	timestamptz,					-- the owner must answer by then, NULL = no limit
 	version			bigint NOT NULL DEFAULT 1,		-- grows with each change
+	payment_terms	text,							-- terms it asks for, NULL = the payer's
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT sales_order_pk PRIMARY KEY (customer_id, order_id),
 	CONSTRAINT sales_order_number_uq UNIQUE (company_id, kind, order_number),
@@ -412,6 +413,7 @@ CREATE TABLE dist.hold (
 	reasons		jsonb NOT NULL,						-- failing rules with their numbers
 	amount		numeric(20,4) NOT NULL DEFAULT 0,	-- exposure the order would take, in the account's currency
 	priority	integer NOT NULL DEFAULT 100,		-- lower is released first
+	payment_terms	text,							-- terms that the order asks for, NULL = the payer's
 	placed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
 	placed_by	text NOT NULL,						-- by whom
 	review_at	timestamptz,						-- look at it again, NULL = no date
