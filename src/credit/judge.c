@@ -83,7 +83,7 @@ collect(DsCreditCase *matter, const DsCreditBook *book, const DsCreditAsk *ask,
 	return true;
 }
 
-/* counts does the question whether a rule counts: it is to come, or no more specific one of its type is valid. */
+/* counts does the question whether a rule counts: it is to come, or no more specific one of its type and action is valid. */
 static bool
 counts(const Speakers *speakers, const Speaker *one)
 {
@@ -94,9 +94,7 @@ counts(const Speakers *speakers, const Speaker *one)
 		const Speaker *other = &speakers->all[i];
 
 		if (other->valid && other->rule->type == one->rule->type &&
-			(other->rule->action == DS_CREDIT_RELEASE) ==
-				(one->rule->action == DS_CREDIT_RELEASE) &&
-			other->rule->distance < one->rule->distance)
+			other->rule->action == one->rule->action && other->rule->distance < one->rule->distance)
 			return false;
 	}
 	return true;
