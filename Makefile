@@ -130,7 +130,7 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
-# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), stock under fire of 64 clients for a minute and of 100,000 calls, then the property tests of prices and of feeds of stock in turn for so long; not in CI
+# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), stock under fire of 64 clients for a minute and of 100,000 calls, then all property tests in turn for so long; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) MINUTES=$(or $(MINUTES),60) TIMES=$(or $(TIMES),5) LIMIT=$$(($(or $(N),100) * 30 + $(or $(FIRE_REQUESTS),100000) / 25 + 1800)) \

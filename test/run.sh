@@ -6,7 +6,7 @@
 #   pgtap      pgTAP through pg_prove                              test/pgtap/
 #   tap        PostgreSQL::Test::Cluster through prove             test/t/
 #   property   Python tests                                        test/property/
-#   soak       those of prices and feeds again and again, only when named  test/property/test_pric*.py, test_stock_feeds.py
+#   soak       those of property again and again, only when named  test/property/
 #
 # Nothing of it touches the system: sources and the PostgreSQL installation are copied into a temporary folder, the
 # library is built there with its fail-points (DISTSYNC_TEST=1, never in what "make install" installs) and installed
