@@ -139,7 +139,7 @@ SELECT * FROM broken;
 -- the checks see what is wrong
 BEGIN;
 UPDATE dist.commitment SET quantity = quantity + 1 WHERE agreement_id = (SELECT agreement_id FROM dist.agreement WHERE code = 'OV-TIER');
-UPDATE dist.order_line SET net_amount = net_amount + 1 WHERE (customer_id, order_id) = (SELECT customer_id, order_id FROM dist.sales_order WHERE order_number = 'T2');
+UPDATE dist.order_line SET net_amount = net_amount + 1 WHERE (customer_id, order_id) = (SELECT customer_id, order_id FROM dist.sales_order JOIN dist.company USING (company_id) WHERE order_number = 'T2' AND code = 'OV');
 SELECT invariant, entity_key, detail -> 'quantity' AS quantity, detail -> 'line_amount' AS line_amount FROM broken ORDER BY 1;
 ROLLBACK;
 -- their volumes have moved since, and their prices are still proved
