@@ -147,3 +147,17 @@ SELECT distsync.release_order('LB', 'fine', '{"company":"OL","idempotency_key":"
 SELECT distsync.hold_order('LB', 'x', '{"company":"OL","source":"OL-ERP"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM wrong;
+
+-- an order that takes its account across a warning is told of the account too, whichever way it is taken
+\o /dev/null
+SELECT distsync.apply('party', '{"code":"OL-WN","name":"Warned","currency":"USD"}', 'OL-ERP');
+SELECT distsync.apply('credit_account', '{"code":"OL-WN","customer":"OL-WN","company":"OL","limit":100}', 'OL-ERP');
+SELECT distsync.apply('credit_rule', '{"code":"OL-HALF","type":"limit_share","threshold":50,"action":"warn","scope_kind":"customer","scope_key":"OL-WN"}', 'OL-ERP');
+\o
+SELECT * FROM pg_temp.try('LW1', 5, '{"customer":"OL-WN"}');
+SELECT standing, standing_why FROM dist.credit_account WHERE code = 'OL-WN';
+SELECT * FROM pg_temp.try('LW2', 1, '{"customer":"OL-WN"}');
+SELECT standing, standing_why FROM dist.credit_account WHERE code = 'OL-WN';
+SELECT * FROM pg_temp.try('LW3', 4, '{"customer":"OL-WN","policy":{"split":true}}');
+SELECT standing, standing_why FROM dist.credit_account WHERE code = 'OL-WN';
+SELECT * FROM wrong;

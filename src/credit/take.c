@@ -28,7 +28,8 @@ enum
 	A_CUSTOMER,
 	A_PARENT,
 	A_OPEN_ORDERS,
-	A_VERSION
+	A_VERSION,
+	A_STANDING
 };
 
 static DsRowsTable account_rows = {
@@ -41,7 +42,8 @@ static DsRowsTable account_rows = {
 				{"customer_id", INT8OID},
 				{"parent_id", INT8OID},
 				{"open_orders", NUMERICOID},
-				{"version", INT8OID}},
+				{"version", INT8OID},
+				{"standing", TEXTOID}},
 };
 
 enum
@@ -130,7 +132,10 @@ ds_credit_take_lock(DsCreditTake *take, int64 account_id)
 		if (ds_rows_lock(w, GetActiveSnapshot(), &tid, LockWaitBlock) != TM_Ok)
 			return false;
 		if (take->n == 0)
+		{
 			take->customer_id = DatumGetInt64(w->values[A_CUSTOMER]);
+			take->stands_well = strcmp(TextDatumGetCString(w->values[A_STANDING]), "approved") == 0;
+		}
 		take->ids[take->n++] = account_id;
 		account_id = w->nulls[A_PARENT] ? 0 : DatumGetInt64(w->values[A_PARENT]);
 	}
@@ -243,6 +248,22 @@ record(DsCreditTake *take, Jsonb *decision, int64 order_id, const char *verb)
 	return id;
 }
 
+/* cross does the looking at how the account stands, where what was approved can have changed it. */
+static void
+cross(const DsCreditTake *take, Jsonb *decision)
+{
+	static const Oid types[] = {INT8OID, JSONBOID};
+	JsonbValue buffer;
+	JsonbValue *warnings = member(decision, "warnings", &buffer);
+
+	if (take->stands_well && (warnings == NULL || warnings->type != jbvBinary ||
+							  JsonContainerSize(warnings->val.binary.data) == 0))
+		return;
+	CommandCounterIncrement();
+	OidFunctionCall2(ds_verb_behind("credit_crossed", types, lengthof(types)),
+					 Int64GetDatum(take->ids[0]), JsonbPGetDatum(decision));
+}
+
 /*
  * ds_credit_take does the decision about an amount under the locks of
  * ds_credit_take_lock(), the newest snapshot being active, and counts it where
@@ -259,7 +280,10 @@ ds_credit_take(DsCreditTake *take, Numeric amount, Jsonb *facts, int64 order_id,
 	if (outcome->val.string.len == 8 && memcmp(outcome->val.string.val, "approved", 8) == 0 &&
 		DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(amount),
 										 NumericGetDatum(int64_to_numeric(0)))))
+	{
 		add(take, amount);
+		cross(take, decision);
+	}
 	ds_json_open_object(&json, NULL);
 	ds_json_integer(&json, "decision_id", record(take, decision, order_id, verb));
 	ds_json_close_object(&json);

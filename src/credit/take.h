@@ -28,6 +28,7 @@ typedef struct DsCreditTake
 	int n;
 	int64 ids[DS_CREDIT_TAKE_LEVELS]; /* leaf first */
 	int64 customer_id;				  /* of the leaf */
+	bool stands_well;				  /* the leaf, before */
 } DsCreditTake;
 
 extern bool ds_credit_take_open(DsCreditTake *take);
