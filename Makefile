@@ -7,7 +7,7 @@ MODULE_big = distsync
 PG_CONFIG ?= pg_config
 
 # ---- C, room by room -------------------------------------------------------------------------------------------------
-OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/verb.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/hint.o src/base/reader.o src/base/find.o src/base/codes.o src/base/partition.o src/base/number.o src/base/place.o src/base/rows.o src/base/rows_write.o src/base/rows_parts.o src/base/documents.o src/base/changed.o src/base/event.o src/base/audit.o src/base/answered.o src/base/json.o src/base/text.o
+OBJS_base = src/base/guc.o src/base/mute.o src/base/ring.o src/base/shmem.o src/base/extension.o src/base/verb.o src/base/spi.o src/base/wake.o src/base/ratio.o src/base/hint.o src/base/reader.o src/base/find.o src/base/codes.o src/base/partition.o src/base/number.o src/base/place.o src/base/rows.o src/base/rows_write.o src/base/rows_parts.o src/base/documents.o src/base/changed.o src/base/event.o src/base/audit.o src/base/answered.o src/base/json.o src/base/json_read.o src/base/text.o
 OBJS_schema = src/schema/version.o
 OBJS_door = src/door/spec.o src/door/value.o src/door/document.o src/door/copy.o src/door/check.o src/door/declared.o src/door/quick.o
 OBJS_master = src/master/scope.o

@@ -51,4 +51,7 @@ extern void ds_json_instant(DsJson *json, const char *key, TimestampTz value);
 extern void ds_json_jsonb(DsJson *json, const char *key, Jsonb *value);
 extern Datum ds_json_finish(DsJson *json);
 
+/* json_read.c */
+extern Datum ds_json_read(const char *text);
+
 #endif /* DS_BASE_JSON_H */

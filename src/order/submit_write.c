@@ -407,7 +407,7 @@ write_proof(DsOrder *o, Datum proof)
 {
 	static const Oid types[] = {INT8OID, TEXTOID, JSONBOID};
 	static const char name[] = "distsync.proof";
-	Datum document = DirectFunctionCall1(jsonb_in, CStringGetDatum(o->prices.document));
+	Datum document = ds_json_read(o->prices.document);
 	text *hex =
 		DatumGetTextPP(DirectFunctionCall2(binary_encode, proof, CStringGetTextDatum("hex")));
 	Datum values[F_COUNT] = {Int64GetDatum(o->customer.id), proof, document};

@@ -234,9 +234,7 @@ answer(FunctionCallInfo fcinfo, const char *customer, int64 customer_id, bool ro
 	if (proved)
 	{
 		ds_json_text(&json, "proof", ds_pricing_proof_hex(&proof));
-		ds_json_jsonb(
-			&json, "document",
-			DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(proof.text.data))));
+		ds_json_jsonb(&json, "document", DatumGetJsonbP(ds_json_read(proof.text.data)));
 	}
 	ds_json_close_object(&json);
 	ds_pricing_end(call);
