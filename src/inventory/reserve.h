@@ -48,6 +48,13 @@ typedef struct DsReserveLine
 	TimestampTz moment;		  /* when there will be, if it is refused; DT_NOEND = not foreseen */
 } DsReserveLine;
 
+/* The decimals of the unit that was looked up last; NULL = none was. */
+typedef struct DsReserveScale
+{
+	char *unit;
+	int scale;
+} DsReserveScale;
+
 typedef struct DsReserveOptions
 {
 	char *holder; /* NULL = not said, as every text here */
@@ -148,7 +155,7 @@ extern Numeric ds_inventory_in_unit(const DsReserveLine *line, Numeric quantity)
 extern bool ds_inventory_promise(DsReserve *call, FunctionCallInfo fcinfo);
 
 /* what other rooms ask and are answered */
-extern bool ds_inventory_line_in_steps(DsReserveLine *line, Datum base_unit);
+extern bool ds_inventory_line_in_steps(DsReserveLine *line, char *base_unit, DsReserveScale *last);
 extern void ds_inventory_answer_lines(DsReserve *call, ReturnSetInfo *rows);
 extern void ds_inventory_answer_lacking(const DsReserveLine *line, TimestampTz moment,
 										ReturnSetInfo *rows);

@@ -191,15 +191,26 @@ whole_number(Numeric factor)
 			   : DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(factor)));
 }
 
+/* scale_of does the decimals of a unit: most lines of a call have the same one. */
+static int
+scale_of(DsReserveScale *last, char *unit)
+{
+	if (last->unit == NULL || strcmp(last->unit, unit) != 0)
+	{
+		last->scale = ds_inventory_scale(CStringGetTextDatum(unit));
+		last->unit = unit;
+	}
+	return last->scale;
+}
+
 /* ds_inventory_line_in_steps does the step of a line, and the check that it asks for whole ones. */
 bool
-ds_inventory_line_in_steps(DsReserveLine *line, Datum base_unit)
+ds_inventory_line_in_steps(DsReserveLine *line, char *base_unit, DsReserveScale *last)
 {
-	int scale = line->unit == NULL ? DS_INVENTORY_SCALE
-								   : ds_inventory_scale(CStringGetTextDatum(line->unit));
+	int scale = line->unit == NULL ? DS_INVENTORY_SCALE : scale_of(last, line->unit);
 
 	line->step = ds_inventory_step(whole_number(line->numerator), whole_number(line->denominator),
-								   scale, ds_inventory_scale(base_unit));
+								   scale, scale_of(last, base_unit));
 	return line->step > 0 &&
 		   DS_NUMERIC_IS(numeric_eq, ds_inventory_in_steps(line->quantity, line->step),
 						 line->quantity);
@@ -242,7 +253,7 @@ read_member(void *into, const char *name, const JsonbValue *value)
 
 /* read_line does the reading of one line, of an item that may be promised and is no kit. */
 static bool
-read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
+read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items, DsReserveScale *last)
 {
 	Datum key;
 
@@ -252,7 +263,7 @@ read_line(DsReserveLine *line, JsonbContainer *said, DsReader *items)
 	key = Int64GetDatum(line->item_id);
 	return line->ordinal > 0 && line->quantity != NULL && ds_reader_find(items, &key) &&
 		   !DatumGetBool(items->values[I_KIT]) && ds_reader_text_is(items, I_STATUS, "active") &&
-		   ds_inventory_line_in_steps(line, items->values[I_BASE_UNIT]);
+		   ds_inventory_line_in_steps(line, TextDatumGetCString(items->values[I_BASE_UNIT]), last);
 }
 
 /* read_lines does the reading of the lines of a call, which have ordinals that differ, and sorts them. */
@@ -261,6 +272,7 @@ read_lines(DsReserve *call)
 {
 	JsonbContainer *said = &call->lines_said->root;
 	int n = (int) JsonContainerSize(said);
+	DsReserveScale last = {NULL};
 	DsReader *items;
 	bool good = true;
 
@@ -274,7 +286,7 @@ read_lines(DsReserve *call)
 		DsReserveLine *line = &call->lines[call->nlines];
 
 		good = value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data) &&
-			   read_line(line, value->val.binary.data, items) &&
+			   read_line(line, value->val.binary.data, items, &last) &&
 			   (call->nlines == 0 || line->ordinal > line[-1].ordinal);
 		call->choose = call->choose || line->site_id == 0;
 		call->serving = call->serving || line->demand_key != NULL;

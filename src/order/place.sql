@@ -151,7 +151,7 @@ COMMENT ON FUNCTION distsync_internal.order_finish(jsonb, jsonb) IS 'Stores a de
 -- order_submit_whole does the promise of an order as a command, whatever it takes.
 CREATE FUNCTION distsync_internal.order_submit_whole(document jsonb, idempotency_key text)
 RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	source text;
@@ -177,7 +177,7 @@ COMMENT ON FUNCTION distsync_internal.order_submit_whole(jsonb, text) IS 'What s
 -- submit_order does the promise: price, stock and credit, decided and taken in one transaction; in C where nothing is short or unusual, otherwise by order_submit_whole().
 CREATE FUNCTION distsync.submit_order(document jsonb, idempotency_key text DEFAULT NULL)
 RETURNS TABLE (order_number text, state text, credit_state text, currency text, net_amount numeric, tax_amount numeric, gross_amount numeric, lines jsonb, reasons jsonb, correlation_id uuid, detail jsonb)
-AS 'MODULE_PATHNAME', 'ds_sql_order_submit' LANGUAGE c ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+AS 'MODULE_PATHNAME', 'ds_sql_order_submit' LANGUAGE c ROWS 1;
 COMMENT ON FUNCTION distsync.submit_order(jsonb, text) IS
 	'Takes an order: prices it, promises stock, checks credit and stores it, all or nothing, once for each key. document {order_number?, company, customer, ship_to, job, channel, currency, customer_po, ordered_at, requested_at, source, policy, lines [{line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount}]}. One row: state accepted | booked | held | refused (nothing was written, the key is not burnt), credit_state none | approved | held, amounts in currency, lines with disposition, price, site and promise, reasons. Emits order.accepted or order.held. Errors: SD001 unknown code, SD002 number or date, SD003 currency, SD004 unit, SD005 shape, SD008 number taken, SD010 key with another body, SD012 not in the caller''s scope, SD022 source.';
 

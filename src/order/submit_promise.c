@@ -40,6 +40,8 @@ static struct
 static bool
 ask_lines(const DsOrder *o, DsReserve *call)
 {
+	DsReserveScale last = {NULL};
+
 	call->lines = palloc0(sizeof(DsReserveLine) * o->nlines);
 	call->nlines = o->nlines;
 	call->serving = true;
@@ -59,7 +61,7 @@ ask_lines(const DsOrder *o, DsReserve *call)
 		asked->requested_at = line->requested_at != DT_NOEND ? line->requested_at : o->requested_at;
 		call->choose = call->choose || asked->site_id == 0;
 		if (strlen(asked->demand_key) > 255 ||
-			!ds_inventory_line_in_steps(asked, CStringGetTextDatum(line->base_unit)))
+			!ds_inventory_line_in_steps(asked, line->base_unit, &last))
 			return false;
 	}
 	return ds_inventory_sort_lines(call);
