@@ -66,6 +66,8 @@ static DsRowsTable decision_rows = {
 	.name = "credit_decision",
 	.adds = true,
 	.by = "decided_at",
+	/* credit_decide() approves or holds */
+	.kept = {"credit_decision_chk"},
 	.columns = {{"customer_id", INT8OID},
 				{"decision_id", INT8OID},
 				{"decided_at", TIMESTAMPTZOID},

@@ -119,6 +119,9 @@ decide(DsReserve *call)
 			return !call->options.up_to && ds_inventory_refuse(call, now) ? REFUSED : UNKNOWN;
 		if (look == 0 && take(call))
 			return TAKEN;
+		/* what was locked in vain goes with the subtransaction only */
+		if (call->serving)
+			break;
 	}
 	return UNKNOWN;
 }

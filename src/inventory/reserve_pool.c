@@ -374,8 +374,9 @@ take_apart(void *what)
 /*
  * ds_inventory_take does the taking with locks, in a subtransaction: if it
  * fails it has locked nothing, so that the whole path may take its locks in
- * their order, quotas and demands before pools. Not waiting: busy where
- * somebody else has the lock of the only pool.
+ * their order, quotas and demands before pools. Who serves demands is in one
+ * already, and gives it up. Not waiting: busy where somebody else has the lock
+ * of the only pool.
  */
 DsSlotResult
 ds_inventory_take(DsReserve *call, bool wait)
@@ -383,7 +384,7 @@ ds_inventory_take(DsReserve *call, bool wait)
 	Taking taking = {call, wait, DS_SLOT_SHORT};
 
 	ds_rows_ready(call->pool_rows);
-	if (!ds_inventory_apart(take_apart, &taking))
+	if (!(call->serving ? take_apart(&taking) : ds_inventory_apart(take_apart, &taking)))
 		for (int i = 0; i < call->npools; i++)
 			call->pools[i].locked = false;
 	return taking.result;

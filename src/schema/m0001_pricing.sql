@@ -270,7 +270,7 @@ CREATE TABLE dist.price_proof (
 	stored_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was stored last: distsync.price_proof_retention counts from it
 	CONSTRAINT price_proof_pk PRIMARY KEY (customer_id, proof_sha256),
 	CONSTRAINT price_proof_chk CHECK (octet_length(proof_sha256) = 32)
-);
+) WITH (toast_tuple_target = 4080);
 CREATE INDEX price_proof_stored_idx ON dist.price_proof (stored_at);
 
 -- dist.price_change: every write that prices may follow from, in the order of the price clock, with whom and what it may concern. Where
