@@ -166,13 +166,16 @@ ds_json_read(const char *text)
 		}
 		if (*r.at == '{' || *r.at == '[')
 		{
-			if (depth >= DS_JSON_DEPTH)
-				cannot(&r);
-			object[depth] = *r.at++ == '{';
-			if (object[depth++])
+			bool is_object = *r.at++ == '{';
+
+			if (is_object)
 				ds_json_open_object(&r.json, key);
 			else
 				ds_json_open_array(&r.json, key);
+			if (depth < DS_JSON_DEPTH)
+				object[depth++] = is_object;
+			else
+				cannot(&r);
 		}
 		else
 			read_plain(&r, key);
