@@ -26,7 +26,8 @@ typedef struct Reading
 } Reading;
 
 /* cannot does the error for a text that text.h has not written. */
-pg_attribute_noreturn() static void cannot(const Reading *r)
+pg_noreturn static void
+cannot(const Reading *r)
 {
 	/* cannot happen: nobody else gives us texts */
 	elog(ERROR, "text is no jsonb as it is written here, at \"%.40s\"", r->at);
