@@ -107,7 +107,7 @@ read_schema(const JsonbValue *value)
 	return ds_order_text(value, &said) && (said == NULL || strcmp(said, "order/1") == 0);
 }
 
-/* read_member does the reading of one member of the document. What a command may say within bounds only (payer, ordered_at) is for the whole path. */
+/* read_member does the reading of one member of the document. What a command may say within bounds only (the payer) is for the whole path. */
 static bool
 read_member(void *into, const char *name, const JsonbValue *value)
 {
@@ -132,6 +132,8 @@ read_member(void *into, const char *name, const JsonbValue *value)
 		return read_policy(o, value);
 	if (strcmp(name, "schema") == 0)
 		return read_schema(value);
+	if (strcmp(name, "ordered_at") == 0)
+		return ds_order_instant(value, &o->ordered_at);
 	if (strcmp(name, "order_number") == 0)
 		return read_number(o, value);
 	if (strcmp(name, "requested_at") == 0)
@@ -145,7 +147,7 @@ read_member(void *into, const char *name, const JsonbValue *value)
 bool
 ds_order_read(DsOrder *o)
 {
-	o->requested_at = DT_NOEND;
+	o->ordered_at = o->requested_at = DT_NOEND;
 	return JB_ROOT_IS_OBJECT(o->document) &&
 		   ds_inventory_said_members(&o->document->root, read_member, o) &&
 		   o->said_company != NULL && o->said_customer != NULL && o->said_lines != NULL;

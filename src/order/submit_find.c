@@ -235,6 +235,21 @@ policy_priority(Jsonb *policy, int *priority)
 }
 
 /*
+ * within_bounds does the question whether the day of an order is one that may
+ * be told without more ado: of the last day, as order_command() has it. Others
+ * are refused, or cut, by the whole path.
+ */
+static bool
+within_bounds(const DsOrder *o, Jsonb *policy)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	JsonbValue buffer;
+
+	return o->ordered_at <= now && o->ordered_at > now - USECS_PER_DAY &&
+		   getKeyJsonValueFromContainer(&policy->root, "backdate", 8, &buffer) == NULL;
+}
+
+/*
  * ds_order_read_policy does the reading of what the policies say. What may make
  * a refusal, or looks at more than this order, is for the whole path. What is
  * wrong with them is told after what is wrong with lines.
@@ -250,7 +265,7 @@ ds_order_read_policy(DsOrder *o)
 	JsonbValue buffer;
 
 	p->all = all;
-	if (!policy_flag(all, "all_or_none", &p->all_or_none) ||
+	if (!within_bounds(o, all) || !policy_flag(all, "all_or_none", &p->all_or_none) ||
 		!policy_flag(all, "split", &p->split) || !policy_priority(all, &p->priority) ||
 		on_hold == NULL || strcmp(on_hold, "hold") != 0 || duplicate_po == NULL ||
 		(strcmp(duplicate_po, "refuse") == 0 && o->customer_po != NULL))
@@ -351,7 +366,8 @@ ds_order_find(DsOrder *o)
 		 !ds_order_find_code(&channel_table, o->said_channel, &o->channel_id)) ||
 		!find_account(o) || !find_number(o))
 		return false;
-	o->ordered_at = GetCurrentStatementStartTimestamp();
+	if (o->ordered_at == DT_NOEND)
+		o->ordered_at = GetCurrentStatementStartTimestamp();
 	if (o->correlation == 0)
 		o->correlation = ds_new_uuid();
 	return true;

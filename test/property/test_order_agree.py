@@ -4,6 +4,7 @@ policies, limits, agreed volumes, kits, blocked items, expected prices, taxes, P
 Each order is submitted both ways in a transaction that is put back; whatever the ways left in the tables is compared, without the instants of the clock and the
 random names. SEED=n repeats a run, WORLD=n plays one world, WORLDS=n (or TIMES=n as many as usual) says how many.
 """
+import datetime
 import json
 import os
 import random
@@ -12,6 +13,8 @@ import unittest
 from test_inventory import events, literal, psql
 
 SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+# commands are of the last day
+NOW = datetime.datetime.now(datetime.timezone.utc)
 WORLDS = int(os.environ.get("WORLDS") or 6 * int(os.environ.get("TIMES") or 1))
 ORDERS = 60
 SOURCE = "oa-erp"
@@ -142,7 +145,7 @@ class OrderAgree(unittest.TestCase):
     def order(self, rng, w, n):
         """A random order, its key, and whether it is sent twice."""
         plain = rng.random() < 0.75
-        document = {"company": w, "customer": f"{w}-{rng.choice('AAABBBC' if plain else 'ABCDX')}", "ordered_at": "2026-03-0%dT12:00:00Z" % rng.randrange(1, 9), "correlation_id": "6f2d0000-0000-4000-8000-%012d" % n,
+        document = {"company": w, "customer": f"{w}-{rng.choice('AAABBBC' if plain else 'ABCDX')}", "ordered_at": (NOW - datetime.timedelta(minutes=rng.randrange(1, 1200))).strftime("%Y-%m-%dT%H:%M:%SZ"), "correlation_id": "6f2d0000-0000-4000-8000-%012d" % n,
                     "lines": [self.line(rng, w, plain or rng.random() < 0.6) for _ in range(rng.randrange(1, 7))]}
         extra = {"order_number": f"{w}-N{n}", "ship_to": f"{w}-S", "job": f"{w}-J", "channel": f"{w}-SHOP", "payer": f"{w}-P", "customer_po": rng.choice(("PO-1", "PO-2")), "currency": "USD", "requested_at": "2030-06-01T00:00:00Z", "source": rng.choice((SOURCE, "distsync")), "schema": "order/1",
                  "policy": rng.choice(({}, {"shortage": "cut"}, {"shortage": "reject"}, {"split": False}, {"all_or_none": True}, {"priority": 3}, {"answer_within": "1 day"}, {"held_stock": "none"}, {"duplicate_po": "allow"}, {"duplicate_po": "refuse"}, {"price_mismatch": "hold"}, {"price_tolerance": 50}))}
