@@ -192,10 +192,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		FROM f CROSS JOIN LATERAL distsync_internal.credit_open_at(f.payer_id, CASE WHEN options ->> 'company' IS NOT NULL THEN f.company_id END, f.day) o
 		WHERE o.open_amount <> 0
 	)
-	SELECT i.currency, CASE WHEN i.unapplied THEN 'unapplied' WHEN i.age <= 0 THEN 'current' WHEN b.to_day IS NULL THEN b.from_day || '+' ELSE b.from_day || '-' || b.to_day END,
+	SELECT i.currency, CASE WHEN i.unapplied THEN 'unapplied' WHEN NOT i.unapplied AND i.age <= 0 THEN 'current' WHEN b.to_day IS NULL THEN b.from_day || '+' ELSE b.from_day || '-' || b.to_day END,
 		b.from_day, b.to_day, sum(i.open_amount), count(*)
 	FROM item i LEFT JOIN bucket b ON NOT i.unapplied AND i.age >= b.from_day AND (b.to_day IS NULL OR i.age <= b.to_day)
-	GROUP BY i.currency, i.unapplied, i.age <= 0, b.from_day, b.to_day
+	GROUP BY i.currency, i.unapplied, NOT i.unapplied AND i.age <= 0, b.from_day, b.to_day
 	ORDER BY i.currency, i.unapplied, b.from_day NULLS FIRST
 $$;
 COMMENT ON FUNCTION distsync.aging(text, date, jsonb) IS
