@@ -276,7 +276,7 @@ BEGIN
 	IF amount = 0 THEN
 		RETURN NULL;
 	END IF;
-	PERFORM distsync_internal.credit_lock(CASE WHEN kind = 'invoice' THEN distsync_internal.credit_reaches(credit_post_item.customer_id, credit_post_item.company_id, credit_post_item.account_id, '{}') ELSE ARRAY[credit_post_item.account_id] END);
+	PERFORM distsync_internal.credit_lock(CASE WHEN kind IN ('invoice', 'debit_memo') THEN distsync_internal.credit_reaches(credit_post_item.customer_id, credit_post_item.company_id, credit_post_item.account_id, '{}') ELSE ARRAY[credit_post_item.account_id] END);
 	SELECT c.*, m.minor_units INTO a FROM dist.credit_account c JOIN dist.currency m ON m.currency = c.currency WHERE c.account_id = credit_post_item.account_id;
 	IF credit_post_item.currency <> a.currency THEN
 		total := round(distsync_internal.master_convert(amount, credit_post_item.currency, a.currency, credit_post_item.posted_at), a.minor_units);
@@ -291,7 +291,7 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.credit_item_term(credit_post_item.account_id, credit_post_item.kind, total, 0,
 		CASE WHEN owed AND credit_post_item.due_on >= day.today THEN (credit_post_item.due_on + 1)::timestamp AT TIME ZONE day.tz END, due);
-	IF kind = 'invoice' THEN
+	IF kind IN ('invoice', 'debit_memo') THEN
 		PERFORM distsync_internal.credit_apply_waiting(credit_post_item.customer_id, id, ctx);
 	END IF;
 	RETURN id;
