@@ -111,7 +111,7 @@ BEGIN
 		'terms_change', COALESCE(ctx ->> 'payment_terms' <> (SELECT x.payment_terms FROM dist.party x WHERE x.party_id = p.customer_id), false)::int);
 	FOR r IN SELECT * FROM distsync_internal.credit_rules_at(p.customer_id, credit_rule_results.at) LOOP
 		SELECT * INTO l FROM distsync_internal.credit_late(credit_rule_results.account_id, d.today, r.grace_days, p.exclude_disputed);
-		limit_at := CASE WHEN r.threshold IS NULL OR r.currency IS NULL OR r.currency = p.currency THEN r.threshold
+		limit_at := CASE WHEN r.threshold IS NULL OR r.currency IS NULL OR r.currency = p.currency OR r.type NOT IN ('overdue_amount', 'order_amount') THEN r.threshold
 			ELSE distsync_internal.master_convert(r.threshold, r.currency, p.currency, credit_rule_results.at) END;
 		IF r.type = 'oldest_item' THEN
 			facts := facts || jsonb_build_object('too_old', (SELECT x.amount FROM distsync_internal.credit_late(credit_rule_results.account_id, d.today,
