@@ -32,14 +32,15 @@ BEGIN
 	UPDATE dist.order_line x SET cancelled_quantity = greatest(x.base_quantity - x.shipped_quantity, 0)
 	WHERE x.customer_id = order_end.customer_id AND x.order_id = order_end.order_id;
 	PERFORM distsync_internal.order_count_volume(order_end.customer_id, order_end.order_id, o.company || '/' || o.order_number);
-	UPDATE dist.sales_order s SET state = CASE WHEN order_end.state <> 'closed' AND EXISTS (SELECT FROM dist.order_line x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id AND x.shipped_quantity > 0) THEN 'shipped' ELSE order_end.state END,
+	UPDATE dist.sales_order s SET state = (SELECT CASE WHEN order_end.state = 'closed' OR NOT bool_or(x.shipped_quantity > 0) THEN order_end.state WHEN bool_and(x.invoiced_quantity >= x.shipped_quantity) THEN 'closed' ELSE 'shipped' END
+			FROM dist.order_line x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id),
 		credit_state = CASE WHEN s.credit_state = 'held' THEN 'none' ELSE s.credit_state END, exposure_amount = 0, answer_due_at = NULL, version = s.version + 1,
 		decision = s.decision || jsonb_build_object('stock', 'released', 'ended', jsonb_build_object('state', order_end.state, 'reason', order_end.reason))
 	WHERE s.customer_id = order_end.customer_id AND s.order_id = order_end.order_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_end(bigint, bigint, text, text) IS
-	'Gives back the holds, exposure, agreed volumes and unshipped stock of an order and sets its state cancelled or rejected (shipped, if part of it has left) or closed. The caller has called order_lock() and goes on with order_settle().';
+	'Gives back the holds, exposure, agreed volumes and unshipped stock of an order and sets its state cancelled or rejected (shipped, if part of it has left, and closed, if that is billed) or closed. The caller has called order_lock() and goes on with order_settle().';
 
 -- order_settle does what follows when an order gave room back: others may go on.
 CREATE FUNCTION distsync_internal.order_settle(account_id bigint, verb text, ctx jsonb DEFAULT '{}') RETURNS integer

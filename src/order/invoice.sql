@@ -74,30 +74,39 @@ COMMENT ON FUNCTION distsync_internal.order_invoice_read(jsonb, text) IS
 	'An invoice or memo {doc, company_id} with payer, order, shipment, account, due day (due_on, else terms NETn, else at once) and lines resolved. Errors: SD001, SD002, SD003, SD004, SD005 naming the field.';
 
 -- order_invoice_quantities does the noting of what has been invoiced of each line; an invoice without lines bills what was shipped.
-CREATE FUNCTION distsync_internal.order_invoice_quantities(v jsonb) RETURNS void
+CREATE FUNCTION distsync_internal.order_invoice_quantities(v jsonb, OUT shipped numeric, OUT ahead numeric)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	UPDATE dist.order_line t SET invoiced_quantity = CASE WHEN v -> 'lines' <> '[]' THEN t.invoiced_quantity + n.quantity ELSE greatest(t.invoiced_quantity, n.quantity) END
-	FROM (
+	WITH line AS (
+		SELECT x.* FROM dist.order_line x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint
+	), n AS (
 		SELECT (l ->> 'line')::integer AS line_no, sum((l ->> 'base_quantity')::numeric) AS quantity FROM jsonb_array_elements(v -> 'lines') l WHERE l ->> 'line' IS NOT NULL GROUP BY 1
 		UNION ALL
 		SELECT x.line_no, CASE WHEN v ->> 'shipment_id' IS NOT NULL THEN x.invoiced_quantity + COALESCE((SELECT sum(s.quantity) FROM dist.shipment_line s
 				WHERE s.customer_id = x.customer_id AND s.shipment_id = (v ->> 'shipment_id')::bigint AND s.order_line_no = x.line_no), 0)
-			WHEN EXISTS (SELECT FROM dist.order_line y WHERE y.customer_id = x.customer_id AND y.order_id = x.order_id AND y.shipped_quantity > 0) THEN x.shipped_quantity
+			WHEN EXISTS (SELECT FROM line y WHERE y.shipped_quantity > 0) THEN x.shipped_quantity
 			ELSE x.base_quantity - x.cancelled_quantity END
-		FROM dist.order_line x WHERE v -> 'lines' = '[]' AND x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint) n
-	WHERE t.customer_id = (v ->> 'customer_id')::bigint AND t.order_id = (v ->> 'order_id')::bigint AND t.line_no = n.line_no
+		FROM line x WHERE v -> 'lines' = '[]'
+	), billed AS (
+		UPDATE dist.order_line t SET invoiced_quantity = CASE WHEN v -> 'lines' <> '[]' THEN t.invoiced_quantity + n.quantity ELSE greatest(t.invoiced_quantity, n.quantity) END
+		FROM n WHERE t.customer_id = (v ->> 'customer_id')::bigint AND t.order_id = (v ->> 'order_id')::bigint AND t.line_no = n.line_no AND n.quantity IS NOT NULL
+		RETURNING t.line_no, t.invoiced_quantity
+	)
+	SELECT COALESCE(sum(w.gross * w.shipped / w.whole), 0), COALESCE(sum(w.gross * (w.quantity - w.shipped) / w.whole), 0)
+	FROM (SELECT x.net_amount + x.tax_amount AS gross, NULLIF(x.base_quantity, 0) AS whole, b.invoiced_quantity - x.invoiced_quantity AS quantity,
+			least(b.invoiced_quantity - x.invoiced_quantity, greatest(x.shipped_quantity - x.invoiced_quantity, 0)) AS shipped
+		FROM billed b JOIN line x USING (line_no)) w
 $$;
-COMMENT ON FUNCTION distsync_internal.order_invoice_quantities(jsonb) IS 'Adds what a read invoice bills to the invoiced quantities of the order''s lines.';
+COMMENT ON FUNCTION distsync_internal.order_invoice_quantities(jsonb) IS
+	'Adds what a read invoice bills to the invoiced quantities of the order''s lines. Returns what these are worth gross by the order''s prices, in its currency, unrounded: of what has shipped, and of what is billed ahead of it.';
 
 -- order_invoice_exposure does the taking of what is billed now out of unbilled, and out of open orders where the invoice came first.
-CREATE FUNCTION distsync_internal.order_invoice_exposure(v jsonb, total numeric) RETURNS numeric
+CREATE FUNCTION distsync_internal.order_invoice_exposure(v jsonb, shipped numeric, ahead numeric) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	s record;
 	o record;
-	rest numeric := total;
+	rest numeric := shipped;
 	part numeric;
-	billed boolean;
 BEGIN
 	FOR s IN SELECT x.customer_id, x.shipment_id, x.unbilled_amount,
 			NOT EXISTS (SELECT FROM dist.shipment_line l JOIN dist.order_line t ON t.customer_id = x.customer_id AND t.order_id = x.order_id AND t.line_no = l.order_line_no
@@ -111,19 +120,26 @@ BEGIN
 		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'unbilled');
 		rest := rest - part;
 	END LOOP;
-	SELECT x.exposure_amount, bool_or(t.invoiced_quantity > t.shipped_quantity) AS ahead, bool_and(t.invoiced_quantity >= t.base_quantity - t.cancelled_quantity) AS all_billed INTO o
+	SELECT x.exposure_amount, x.credit_state, bool_or(t.invoiced_quantity > t.shipped_quantity) AS ahead, bool_and(t.invoiced_quantity >= t.base_quantity - t.cancelled_quantity) AS all_billed INTO o
 	FROM dist.sales_order x JOIN dist.order_line t ON t.customer_id = x.customer_id AND t.order_id = x.order_id
-	WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint GROUP BY x.exposure_amount;
+	WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint GROUP BY x.exposure_amount, x.credit_state;
 	IF o.ahead THEN
-		part := CASE WHEN o.all_billed THEN o.exposure_amount ELSE least(o.exposure_amount, greatest(rest, 0)) END;
+		part := CASE WHEN o.all_billed THEN o.exposure_amount ELSE least(o.exposure_amount, ahead) END;
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - part WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint;
 		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders');
+		IF o.credit_state = 'held' THEN
+			FOR s IN SELECT x.* FROM dist.hold x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC LOOP
+				part := CASE WHEN o.all_billed THEN s.amount ELSE least(s.amount, ahead) END;
+				UPDATE dist.hold x SET amount = x.amount - part WHERE x.customer_id = s.customer_id AND x.hold_id = s.hold_id;
+				PERFORM distsync_internal.credit_add((v ->> 'account_id')::bigint, held_demand => -part);
+				ahead := ahead - part;
+			END LOOP;
+		END IF;
 	END IF;
-	RETURN rest;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_invoice_exposure(jsonb, numeric) IS
-	'Takes what an invoice bills (total in the account''s currency) out of the unbilled amounts of the order''s shipments, and out of its open exposure where goods were billed before they left; fully billed shipments and orders leave nothing. Returns what was billed beyond both.';
+COMMENT ON FUNCTION distsync_internal.order_invoice_exposure(jsonb, numeric, numeric) IS
+	'Takes what the billed quantities are worth by the order''s prices (in the account''s currency), whatever the invoice charges for them, out of the unbilled amounts of the order''s shipments, and out of its open exposure, or its held demand, where goods were billed before they left; fully billed shipments and orders leave nothing.';
 
 -- order_invoice_post does the booking of one invoice or memo that was read.
 CREATE FUNCTION distsync_internal.order_invoice_post(v jsonb, ctx jsonb) RETURNS bigint
@@ -176,15 +192,15 @@ CREATE FUNCTION distsync_internal.order_invoice_order(v jsonb, item bigint, ctx 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	key text := (v -> 'doc' ->> 'company') || '/' || (v -> 'doc' ->> 'invoice_number');
+	w record;
 	t record;
 BEGIN
-	PERFORM distsync_internal.order_invoice_quantities(v);
-	IF v ->> 'account_id' IS NOT NULL THEN
-		PERFORM distsync_internal.order_invoice_exposure(v, COALESCE((SELECT CASE WHEN a.currency = b.currency THEN i.account_total ELSE distsync_internal.master_convert(i.amount, i.currency, b.currency, i.posted_at) END
-			FROM dist.open_item i JOIN dist.credit_account a ON a.account_id = i.account_id JOIN dist.credit_account b ON b.account_id = (v ->> 'account_id')::bigint
-			WHERE i.customer_id = (v ->> 'payer_id')::bigint AND i.open_item_id = item), 0));
-	END IF;
-	SELECT bool_or(l.invoiced_quantity > l.shipped_quantity) AS ahead, bool_and(l.invoiced_quantity >= l.base_quantity - l.cancelled_quantity AND l.shipped_quantity >= l.base_quantity - l.cancelled_quantity) AS done INTO t
+	SELECT * INTO w FROM distsync_internal.order_invoice_quantities(v);
+	PERFORM distsync_internal.order_invoice_exposure(v, COALESCE(round(w.shipped * x.total / x.gross, x.minor_units), 0), COALESCE(round(w.ahead * x.total / x.gross, x.minor_units), 0))
+	FROM (SELECT (o.decision ->> 'account_amount')::numeric AS total, NULLIF(o.gross_amount, 0) AS gross, m.minor_units
+		FROM dist.sales_order o JOIN dist.credit_account a ON a.account_id = o.account_id JOIN dist.currency m ON m.currency = a.currency
+		WHERE o.customer_id = (v ->> 'customer_id')::bigint AND o.order_id = (v ->> 'order_id')::bigint) x;
+	SELECT bool_or(l.invoiced_quantity > l.shipped_quantity) AS ahead, bool_and(l.invoiced_quantity >= greatest(l.base_quantity - l.cancelled_quantity, l.shipped_quantity) AND l.shipped_quantity >= l.base_quantity - l.cancelled_quantity) AS done INTO t
 	FROM dist.order_line l WHERE l.customer_id = (v ->> 'customer_id')::bigint AND l.order_id = (v ->> 'order_id')::bigint;
 	IF t.ahead AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_exception('invoice_without_shipment', key, 'order', 'warning', v -> 'doc' ->> 'company', 'invoice', key,

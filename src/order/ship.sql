@@ -11,13 +11,13 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		FROM dist.order_line t LEFT JOIN left_now n ON n.line_no = t.line_no
 		WHERE t.customer_id = (s ->> 'customer_id')::bigint AND t.order_id = (s ->> 'order_id')::bigint
 	)
-	SELECT COALESCE(sum(CASE WHEN l.base_quantity > 0 THEN l.gross * greatest(least(l.quantity, greatest(l.wanted - l.shipped_quantity, 0)) - l.ahead, 0) / l.base_quantity ELSE 0 END), 0),
-		COALESCE(sum(CASE WHEN l.base_quantity > 0 THEN l.gross * greatest(l.quantity - greatest(l.wanted - l.shipped_quantity, 0), 0) / l.base_quantity ELSE 0 END), 0),
+	SELECT COALESCE(sum(CASE WHEN l.base_quantity > 0 THEN l.gross * l.within / l.base_quantity ELSE 0 END), 0),
+		COALESCE(sum(CASE WHEN l.base_quantity > 0 THEN l.gross * (greatest(l.quantity - l.ahead, 0) - l.within) / l.base_quantity ELSE 0 END), 0),
 		COALESCE(bool_and(l.shipped_quantity + l.quantity >= l.wanted), false)
-	FROM line l
+	FROM (SELECT n.*, greatest(least(n.quantity, greatest(n.wanted - n.shipped_quantity, 0)) - n.ahead, 0) AS within FROM line n) l
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_values(jsonb) IS
-	'Gross value of a shipment (moved: what of each line leaves) in the order''s currency, unrounded: within what is still to ship and not yet invoiced, beyond it; and whether nothing is left to ship after it.';
+	'Gross value of a shipment (moved: what of each line leaves) in the order''s currency, unrounded: within what is still to ship and not yet invoiced, beyond it and not yet invoiced; and whether nothing is left to ship after it.';
 
 -- order_ship_exposure does the move of a shipment's value from open order to unbilled. What leaves while the order is held counts too.
 CREATE FUNCTION distsync_internal.order_ship_exposure(s jsonb, within numeric, beyond numeric, complete boolean) RETURNS numeric
@@ -25,7 +25,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o record;
 	h record;
-	rate numeric;
+	total numeric;
 	normal numeric;
 	moved numeric := 0;
 	rest numeric;
@@ -35,8 +35,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
-	rate := CASE WHEN o.gross_amount > 0 THEN (o.decision ->> 'account_amount')::numeric / o.gross_amount ELSE 0 END;
-	normal := round(within * rate, o.minor_units);
+	total := (o.decision ->> 'account_amount')::numeric;
+	normal := COALESCE(round(within * total / NULLIF(o.gross_amount, 0), o.minor_units), 0);
 	IF o.credit_state = 'held' THEN
 		FOR h IN SELECT x.* FROM dist.hold x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC LOOP
 			rest := CASE WHEN complete THEN h.amount ELSE least(h.amount, normal) END;
@@ -54,7 +54,7 @@ BEGIN
 		PERFORM distsync_internal.credit_count(o.account_id, normal - moved, 'unbilled');
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - moved WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	END IF;
-	rest := round(beyond * rate, o.minor_units);
+	rest := COALESCE(round(beyond * total / NULLIF(o.gross_amount, 0), o.minor_units), 0);
 	IF rest > 0 THEN
 		PERFORM distsync_internal.credit_count(o.account_id, rest, 'unbilled');
 	END IF;
@@ -135,7 +135,7 @@ BEGIN
 		PERFORM distsync_internal.base_exception_close('invoice_without_shipment', (s -> 'doc' ->> 'company') || '/' || i.invoice_number, 'it has left')
 		FROM dist.invoice i WHERE i.order_id = o.order_id AND i.kind = 'invoice' ORDER BY i.invoice_number;
 	END IF;
-	billed := NOT EXISTS (SELECT FROM dist.order_line l WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.invoiced_quantity < l.base_quantity - l.cancelled_quantity);
+	billed := NOT EXISTS (SELECT FROM dist.order_line l WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.invoiced_quantity < greatest(l.base_quantity - l.cancelled_quantity, l.shipped_quantity));
 	UPDATE dist.sales_order x SET state = CASE WHEN NOT complete THEN x.state WHEN billed THEN 'closed' ELSE 'shipped' END, version = x.version + 1, answer_due_at = CASE WHEN complete THEN NULL ELSE x.answer_due_at END,
 		credit_state = CASE WHEN complete AND x.credit_state = 'held' THEN 'none' ELSE x.credit_state END
 	WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
@@ -151,4 +151,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_tell(jsonb, bigint, boolean, jsonb) IS
-	'Advances the order to shipped (closed, if it was billed before) when nothing is left, ends its holds then, opens shipment_without_order, shipped_on_held, shipped_on_cancelled or shipped_on_rejected, emits order.shipped and invoice.requested.';
+	'Advances the order to shipped (closed, if all that left was billed before) when nothing is left, ends its holds then, opens shipment_without_order, shipped_on_held, shipped_on_cancelled or shipped_on_rejected, emits order.shipped and invoice.requested.';
