@@ -86,7 +86,10 @@ start_cluster()
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$work/tmp'"
 	} >> "$data/postgresql.conf"
-	pg_ctl -D "$data" -l "$out/cluster/server.log" -w start >/dev/null || { show_tail 40 "$out/cluster/server.log"; return 1; }
+	# a clock that a session of a test moves (helpers/clock.c)
+	export DISTSYNC_CLOCK=$work/clock.so
+	"${CC:-cc}" -O2 -fPIC -shared -I"$("$PG_CONFIG" --includedir-server)" -o "$DISTSYNC_CLOCK" test/helpers/clock.c || return 1
+	LD_PRELOAD="${LD_PRELOAD:+$LD_PRELOAD:}$DISTSYNC_CLOCK" pg_ctl -D "$data" -l "$out/cluster/server.log" -w start >/dev/null || { show_tail 40 "$out/cluster/server.log"; return 1; }
 	cluster_up=yes
 	export PGHOST="$work/tmp" PGUSER PGDATABASE=postgres
 	PGUSER=$(id -un)
@@ -197,7 +200,7 @@ sanitize_servers()
 	mv "$bin/postgres" "$bin/postgres.real"
 	cat >"$bin/postgres" <<-END
 		#!/bin/bash
-		export LD_PRELOAD="$first$work/asan_start.so"
+		export LD_PRELOAD="$first$work/asan_start.so\${LD_PRELOAD:+:\$LD_PRELOAD}"
 		export ASAN_OPTIONS="detect_leaks=0:detect_stack_use_after_return=0:abort_on_error=1:log_path=$out/sanitizer"
 		export UBSAN_OPTIONS="print_stacktrace=1:log_path=$out/sanitizer"
 		exec -a "\$0" "$bin/postgres.real" "\$@"

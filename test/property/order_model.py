@@ -1,0 +1,299 @@
+"""Order to cash decided a second time, in plain Python: orders, holds, letting go, shipments, invoices. See ledger_model.py."""
+from datetime import timedelta
+from decimal import Decimal
+
+from ledger_model import Ledger, Refused, Thing, money
+
+GOING = ("accepted", "sent", "booked")
+
+
+class Order(Thing):
+    """An order and what has become of it: of each line what was asked, shipped, billed, cancelled; total is its gross amount in the account's currency.
+
+    left is what of the total is still to ship, shipments what has left: {line: quantity} and what of it is unbilled. Shares are rounded to minor units, the last takes what is left.
+    """
+
+    def value(self, quantities):
+        """What quantities of lines are worth, of the total."""
+        return money(self.total * sum(line.gross * quantity / line.quantity for line, quantity in quantities) / self.gross) if self.gross else Decimal(0)
+
+    def to_ship(self):
+        return self.left
+
+    def unbilled(self):
+        return sum((s.unbilled for s in self.shipments), Decimal(0))
+
+    def states(self):
+        """Of each line what is open and what is unbilled, in its quantity."""
+        return {line: (max(line.quantity - line.cancelled - max(line.shipped, line.billed), 0), max(line.shipped - line.billed, 0)) for line in self.lines}
+
+    def complete(self):
+        return all(line.shipped + line.cancelled >= line.quantity for line in self.lines)
+
+    def send(self, quantities):
+        """Goods leave: their share of what is left is unbilled, what is beyond the order as well."""
+        before = self.states()
+        for line, quantity in quantities:
+            line.shipped += quantity
+        now = self.states()
+        within = self.value((line, before[line][0] - now[line][0]) for line in self.lines)
+        beyond = self.value((line, now[line][1] - before[line][1] - before[line][0] + now[line][0]) for line in self.lines)
+        moved = self.left if self.complete() else within
+        self.left -= min(self.left, moved)
+        self.shipments.append(Thing(lines=[line for line, _ in quantities], unbilled=moved + beyond))
+
+    def bill(self, quantities):
+        """Quantities are billed: they leave what is unbilled, first shipment first, and what is left where they have not shipped."""
+        before = self.states()
+        for line, quantity in quantities:
+            line.billed += quantity
+        now = self.states()
+        rest = self.value((line, before[line][1] - now[line][1]) for line in self.lines)
+        for shipment in self.shipments:
+            part = shipment.unbilled if all(line.billed >= line.shipped for line in shipment.lines) else min(shipment.unbilled, max(rest, Decimal(0)))
+            shipment.unbilled -= part
+            rest -= part
+        if any(line.billed > line.shipped for line in self.lines):
+            done = all(line.billed >= line.quantity - line.cancelled for line in self.lines)
+            self.left -= self.left if done else min(self.left, self.value((line, before[line][0] - now[line][0]) for line in self.lines))
+
+    def has_shipped(self):
+        return any(line.shipped for line in self.lines)
+
+    def line(self, number):
+        return next(line for line in self.lines if line.no == number)
+
+    def by_hand(self):
+        return [h for h in self.holds if h.kind != "auto"]
+
+
+class Books(Ledger):
+    """The ledger with its orders. Each verb is a method; released says which orders it let go, in order."""
+
+    def __init__(self, now):
+        super().__init__(now)
+        self.released, self.shipments, self.billed, self.numbered = [], {}, {}, 0
+
+    def convert(self, order, amount):
+        return money(amount * self.rate(order.currency, order.account.currency, order.ordered)) if order.account else amount
+
+    def order(self, number):
+        if number not in self.orders:
+            raise Refused("SD001")
+        return self.orders[number]
+
+    # --- credit
+
+    def prepaid(self, order):
+        """A deposit of the order's payer, or of the tree of its account, covers it."""
+        tree = self.below(self.top(order.account))
+        paid = sum(self.rate(i.currency, order.currency, order.ordered) * i.open for i in self.items.values()
+                   if i.kind == "deposit" and i.company == order.company and i.order == order.number and (i.payer == order.payer or i.account in tree))
+        return paid > 0 and paid >= order.gross
+
+    def judge(self, order, amount):
+        """The decision about an order that takes so much; None where nothing limits it."""
+        return self.decide(order.account, order.customer, amount, prepaid=self.prepaid(order)) if order.account else None
+
+    def rank(self, order, policy):
+        return {"priority": (order.priority, order.placed), "best_fit": (-order.to_ship(), order.placed)}.get(policy, (order.placed,))
+
+    def settle(self):
+        """What only credit holds is decided again, in the order of release of the top of each tree that was moved; what fits goes on."""
+        for top in {self.top(self.accounts[code]).code: self.top(self.accounts[code]) for code in sorted(self.touched)}.values():
+            waiting = [o for o in self.orders.values() if o.state == "held" and o.holds and not o.by_hand() and o.account in self.below(top)]
+            for order in sorted(waiting, key=lambda o: self.rank(o, top.release)):
+                decision = self.judge(order, order.to_ship())
+                if decision.outcome == "approved":
+                    self.go_on(order)
+                elif top.release == "prefix" and any(code == "limit" for code, _ in decision.why):
+                    break
+        self.touched = set()
+
+    def go_on(self, order):
+        order.holds, order.credit = [], "released"
+        if not order.gave_back:
+            self.resume(order)
+        else:
+            order.promised_again = True     # it gave its stock back: the clerk promises it again first
+
+    def resume(self, order):
+        order.state, order.promised_again, order.gave_back = order.resume, False, False
+        self.ask_owner(order)
+        self.released.append(order.number)
+
+    def ask_owner(self, order):
+        order.answer_due = self.now + timedelta(hours=order.answer_within) if order.answer_within and order.state == "accepted" else None
+
+    def hold(self, order, kind, owner, why):
+        if kind == "auto":
+            self.numbered += 1
+            order.placed = self.numbered
+        order.holds.append(Thing(kind=kind, owner=owner, why=why))
+        order.resume = order.state if order.state in GOING else order.resume
+        order.state, order.answer_due, order.promised_again = "held", None, False
+        if order.account:
+            order.credit = "held"
+
+    # --- commands
+
+    def take(self, number, company, customer, currency, lines, job, policy, ordered):
+        order = Order(number=number, company=company, customer=customer, payer=self.payer(customer), currency=currency, ordered=ordered or self.now, holds=[], placed=0,
+                      lines=[Thing(no=n, sku=line["sku"], quantity=line["quantity"], gross=line["gross"], shipped=Decimal(0), billed=Decimal(0), cancelled=Decimal(0)) for n, line in enumerate(lines, 1)],
+                      priority=policy.get("priority", 100), answer_within=policy.get("answer_within"), resume="booked" if self.companies[company].native else "accepted", answer_due=None, state=None, credit="none", gave_back=False, promised_again=False)
+        order.account, order.gross = self.account_for(customer, company, job), sum(line["gross"] for line in lines)
+        order.total = order.left = self.convert(order, order.gross)
+        order.shipments = []
+        return order
+
+    def submit(self, number, company, customer, currency, lines, job=None, policy=None, ordered=None):
+        policy = policy or {}
+        if self.parties[customer].status == "inactive":
+            return "refused"
+        order = self.take(number, company, customer, currency, lines, job, policy, ordered)
+        decision = self.judge(order, order.total)
+        if decision and decision.outcome == "held" and policy.get("on_hold") == "refuse":
+            return "refused"
+        self.orders[number] = order
+        if self.parties[customer].status == "blocked":
+            self.hold(order, "auto", "credit", decision.why if decision else set())     # it takes nothing until he who stops it lets it go
+            self.hold(order, "forced", "customer", set())
+        elif decision and decision.outcome == "held":
+            self.hold(order, "auto", "credit", decision.why)
+        order.gave_back = bool(order.holds) and policy.get("held_stock") == "none"
+        if not order.holds:
+            order.state, order.credit = order.resume, "approved" if order.account else "none"
+            self.ask_owner(order)
+        return order.state
+
+    def order_told(self, number, company, customer, currency, lines, job=None, ordered=None):
+        """An order that its owner has taken: it counts whatever it breaks."""
+        order = self.take(number, company, customer, currency, lines, job, {}, ordered)
+        order.state, order.credit = "booked", "approved" if order.account else "none"
+        self.orders[number] = order
+
+    def give_back(self, order, state):
+        for line in order.lines:
+            line.cancelled += max(line.quantity - line.cancelled - line.shipped, 0)
+        order.holds, order.answer_due, order.credit = [], None, "none" if order.credit == "held" else order.credit
+        order.state, order.promised_again, order.left = state, False, Decimal(0)
+        if order.account:
+            self.touched.add(order.account.code)
+
+    def cancel(self, number):
+        order = self.order(number)
+        if order.state not in GOING + ("held",):
+            raise Refused("SD070")
+        self.give_back(order, "cancelled")
+        if order.has_shipped():
+            self.close(order)
+
+    def hold_order(self, number, kind="manual", owner="credit"):
+        order = self.order(number)
+        if order.state not in GOING + ("held",):
+            raise Refused("SD070")
+        self.hold(order, kind, owner, set())
+        if order.account:
+            self.touched.add(order.account.code)
+
+    def release_order(self, number, owner=None, authority=None):
+        order = self.order(number)
+        if not order.holds:
+            raise Refused("SD061")
+        owners = {h.owner for h in order.by_hand()} or {"credit"}
+        if owner is None and len(owners) > 1:
+            raise Refused("SD005")
+        owner = owner or owners.pop()
+        mine = [h for h in order.holds if h.owner == owner]
+        if not mine:
+            raise Refused("SD061")
+        if any(h.kind == "forced" for h in mine) and not authority:
+            raise Refused("SD060")
+        rest = [h for h in order.by_hand() if h.owner != owner]
+        decision = self.judge(order, order.to_ship())
+        fits = decision is None or decision.outcome == "approved"
+        if not rest and not fits and owner == "credit" and not authority:
+            raise Refused("SD060")
+        if rest:
+            order.holds = [h for h in order.holds if h not in mine or h.kind == "auto"]
+        elif fits or owner == "credit":
+            self.go_on(order)
+        else:
+            automatic = [h for h in order.holds if h.kind == "auto"]
+            order.holds = automatic
+            if not automatic:
+                self.hold(order, "auto", "credit", decision.why)
+
+    def ship(self, number, shipment, lines):
+        order = self.order(number)
+        if order.state not in GOING:
+            raise Refused("SD070")
+        if any(quantity > order.line(no).quantity - order.line(no).cancelled - order.line(no).shipped for no, quantity in lines):
+            raise Refused("SD002")
+        self.left(number, shipment, lines)
+
+    # --- facts
+
+    def left(self, number, shipment, lines):
+        order = self.order(number)
+        order.send([(order.line(no), quantity) for no, quantity in lines])
+        self.shipments[shipment] = number
+        self.close(order)
+        if order.account:
+            self.touched.add(order.account.code)
+
+    def close(self, order):
+        """All that is left of it has shipped: shipped; and is billed: closed."""
+        if order.complete() and (order.has_shipped() or order.state in GOING):
+            order.holds, order.answer_due, order.credit = [], None, "none" if order.credit == "held" else order.credit
+            order.state = "closed" if all(line.billed >= line.shipped for line in order.lines) else "shipped"
+
+    def invoice(self, number, company, currency, gross, due, issued=None, kind="invoice", customer=None, order=None, lines=None, corrects=None):
+        told = (currency, gross, due, issued, customer, order, lines, corrects)
+        if self.shipments.setdefault(("invoice", company, kind, number), told) != told:
+            raise Refused("SD005")      # what was billed is not changed
+        if self.billed.setdefault((company, kind, number), False):
+            return
+        self.billed[company, kind, number] = True
+        bought = self.order(order) if order else None
+        if bought and kind == "invoice":
+            if lines is None:
+                lines = [(line.no, line.shipped - line.billed) for line in bought.lines if line.shipped > line.billed]
+            bought.bill([(bought.line(no), quantity) for no, quantity in lines])
+            self.close(bought)
+        customer = customer or bought.customer
+        corrected = kind == "credit_memo" and corrects and self.owed(self.payer(customer), company, corrects)
+        account = bought.account if bought and bought.account else corrected.account if corrected else self.carrier(customer, company)
+        self.bill(kind, number, company, customer, account, currency, gross, issued or self.now, due, corrects, order)
+
+    def answer(self, number, state):
+        """The owner's word."""
+        order = self.order(number)
+        if state == "booked":
+            if order.state in ("rejected", "cancelled") and not order.has_shipped():
+                for line in order.lines:
+                    line.cancelled = Decimal(0)
+                order.left = order.value((line, max(line.quantity - line.billed, 0)) for line in order.lines)
+                order.state, order.credit = "booked", "approved" if order.account else "none"
+            elif order.state in GOING:
+                order.state = "booked"
+            order.answer_due = None
+        elif order.state in GOING + ("held",):
+            self.give_back(order, "rejected")
+            if order.has_shipped():
+                self.close(order)
+
+    # --- time
+
+    def clerk(self):
+        """What time changes: answers that did not come, and everything that waits is decided again."""
+        for order in self.orders.values():
+            if order.answer_due and order.answer_due <= self.now and order.state in ("accepted", "sent"):
+                self.give_back(order, "rejected")
+                if order.has_shipped():
+                    self.close(order)
+        self.touched = set(self.accounts)
+        self.settle()
+        for order in self.orders.values():
+            if order.promised_again:
+                self.resume(order)

@@ -1,0 +1,395 @@
+"""Order to cash against an independent model: random histories are played into the database and into Python, and compared after every step.
+
+ledger_model.py and order_model.py are the model, order_histories.py makes the histories. HISTORIES=n plays so many (TIMES: as many times as usual), SEED=s HISTORY=n one of
+them again; STEPS= how long they are. A difference is shown with the smallest history that still has it, as it can be put into FIXED below.
+"""
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+import json
+import os
+import random
+import re
+import subprocess
+import unittest
+
+import order_histories
+from ledger_model import Thing
+from order_histories import COMPANIES, PARTIES, PRICES, RATES, books, play
+
+SEED = int(os.environ.get("SEED") or random.randrange(10**9))
+HISTORIES = int(os.environ.get("HISTORIES") or 80 * int(os.environ.get("TIMES") or 1))
+STEPS = int(os.environ.get("STEPS") or 25)
+DAY = os.environ.get("DAY") or (datetime.now(timezone.utc).date() + timedelta(days=1)).isoformat()     # after all that the test has set up
+START = datetime.fromisoformat(DAY + "T15:00:00+00:00")
+TERMS = ("receivable", "unbilled", "open_orders", "unapplied", "deposits", "credits", "disputed", "held_demand")
+MARK = "@@"
+SET = """SET client_min_messages = warning;
+\\set VERBOSITY verbose
+\\set SHOW_CONTEXT never
+\\set ON_ERROR_ROLLBACK on
+SET timezone = 'UTC';
+"""
+# all that the clerk does for credit and orders, until there is nothing left to do
+CLERK = """DO $$ DECLARE n integer; task text; BEGIN FOR round IN 1 .. 50 LOOP n := 0;
+FOREACH task IN ARRAY '{order_clerk_unanswered,credit_sweep_clerk,credit_clerk_sweep,credit_clerk,order_clerk_restock,order_clerk_moved}'::text[] LOOP
+IF to_regprocedure('distsync_internal.' || task || '(integer)') IS NOT NULL THEN EXECUTE format('SELECT $1 + COALESCE(distsync_internal.%I(200), 0)', task) INTO n USING n; END IF;
+END LOOP; EXIT WHEN n = 0; END LOOP; END $$;
+SELECT 'ok';
+"""
+BROKEN = " UNION ALL ".join(f"SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.{check}()" for check in
+                            ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases")) + ";\n"
+LOOK = """SELECT jsonb_build_object('accounts', (SELECT COALESCE(jsonb_object_agg(p.code || '|' || COALESCE(c.code, '') || '|' || a.segment, jsonb_build_array(receivable, unbilled, open_orders, unapplied, deposits, credits, disputed, held_demand)), '{}')
+		FROM dist.credit_account a JOIN dist.party p ON p.party_id = a.customer_id LEFT JOIN dist.company c USING (company_id) WHERE p.code LIKE 'OH-%'),
+	'orders', (SELECT COALESCE(jsonb_object_agg(o.order_number, jsonb_build_array(o.state, o.credit_state)), '{}') FROM dist.sales_order o JOIN dist.company c USING (company_id) WHERE c.code IN ('OHA', 'OHB')),
+	'standing', (SELECT COALESCE(jsonb_object_agg(p.code || '|' || COALESCE(c.code, '') || '|' || a.segment, a.standing), '{}') FROM dist.credit_account a JOIN dist.party p ON p.party_id = a.customer_id LEFT JOIN dist.company c USING (company_id) WHERE p.code LIKE 'OH-%'),
+	'holds', (SELECT COALESCE(jsonb_object_agg(x.order_number, x.held), '{}') FROM (SELECT h.order_number, jsonb_agg(jsonb_build_array(h.kind, h.owner, CASE WHEN h.kind = 'auto' THEN h.reasons END) ORDER BY h.kind, h.owner) AS held
+		FROM dist.hold h JOIN dist.company c USING (company_id) WHERE h.released_at IS NULL AND c.code IN ('OHA', 'OHB') GROUP BY h.order_number) x),
+	'released', (SELECT COALESCE(jsonb_agg(e.body ->> 'order_number' ORDER BY e.outbox_id), '[]') FROM sync.outbox e WHERE e.event_type = 'order.released' AND e.entity_key LIKE 'OH_/%'),
+"""
+
+
+def literal(value):
+    return "'" + (value if isinstance(value, str) else json.dumps(value, default=str)).replace("'", "''") + "'"
+
+
+def told(**fields):
+    return {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in fields.items() if value is not None}
+
+
+class Difference(AssertionError):
+    """Database and model do not agree."""
+
+
+# --- a step in SQL
+
+def fact(entity, document, key, source="oh-erp"):
+    return f"SELECT 'ok' FROM distsync.apply({literal(entity)}, {literal(document)}, '{source}', {literal(key) if key else 'NULL'}) WHERE outcome IS NOT NULL;\n"
+
+
+def account_document(args):
+    document = {"code": args["code"]}
+    names = {"dunning": "dunning_level", "release": "release_order"}
+    for name, value in args.items():
+        if name == "limits":
+            document["limits"] = [dict(told(kind=l["kind"], **{"from": l["start"], "to": l["end"]}), amount=l["amount"]) for l in value]
+        else:
+            document[names.get(name, name)] = value.isoformat() if hasattr(value, "isoformat") else value
+    return document
+
+
+def lines_told(args):
+    return [{"order_line": no, "quantity": quantity} for no, quantity in args["lines"]] if args["lines"] is not None else None
+
+
+def sql(step, n, orders):
+    """The call of a step; orders says of which company and with which lines an order is."""
+    a, do, key = step["args"], step["do"], f"oh-{n}"
+    if do == "account":
+        return fact("credit_account", account_document(a), key)
+    if do == "rule":
+        return fact("credit_rule", {"code": a["code"], "type": a["type"], "scope_kind": a["scope"], "scope_key": a["key"] or None, "threshold": a["threshold"], "currency": a["currency"], "grace_days": a["grace"],
+                                    "action": a["action"], "valid_from": a["start"] and a["start"].isoformat(), "valid_to": a["end"] and a["end"].isoformat()}, key)
+    if do == "party":
+        return fact("party", {"code": a["code"], "status": a["status"]}, key)
+    if do == "clerk":
+        return CLERK
+    if do == "payment":
+        return fact("payment", told(payment_number=a["number"], company=a["company"], customer=a["customer"], currency=a["currency"], amount=a["amount"], kind=a["kind"], order=a.get("order"),
+                                    remittance=a.get("remittance") or None, received_at=a.get("received")), key)
+    if do == "reverse":
+        return fact("payment", told(payment_number=a["number"], company=a["company"], reverses=a["reverses"], currency=a["currency"], amount=a["amount"], received_at=a.get("received")), key)
+    if do == "invoice":
+        lines = a.get("lines")
+        return fact("invoice", told(invoice_number=a["number"], company=a["company"], currency=a["currency"], net_amount=a["gross"], due_on=a["due"], issued_at=a["issued"], kind=a.get("kind"), customer=a.get("customer"),
+                                    order_number=a.get("order"), corrects=a.get("corrects"), lines=lines and [{"order_line": no, "sku": orders[a["order"]]["lines"][no - 1]["sku"], "quantity": q} for no, q in lines]), key)
+    if do == "dispute":
+        return fact("dispute", told(dispute_number=a["number"], company=a["company"], customer=a["customer"], invoice=a["invoice"], amount=a.get("amount"), closed=a.get("closed")), key)
+    if do in ("submit", "order_told"):
+        lines = [told(item=l["sku"], quantity=l["quantity"], tax_amount=l["tax"] or None, **({"net_amount": l["gross"] - l["tax"]} if do == "order_told" else {})) for l in a["lines"]]
+        document = told(order_number=a["number"], company=a["company"], customer=a["customer"], currency=a["currency"], job=a["job"], lines=lines)
+        if do == "order_told":
+            return fact("order", document, key, "distsync" if COMPANIES[a["company"]].native else "oh-erp")
+        if a["policy"]:
+            document["policy"] = {name: f"{value} hours" if name == "answer_within" else value for name, value in a["policy"].items()}
+        return f"SELECT state FROM distsync.submit_order({literal(document)}, {literal(key)});\n"
+    company = orders[a["number"]]["company"]
+    options = literal(told(company=company, kind=a.get("kind"), owner=a.get("owner"), authority=a.get("authority")))
+    if do == "cancel":
+        return f"SELECT 'ok' FROM distsync.cancel_order({literal(a['number'])}, 'test', {literal(key)}, {options});\n"
+    if do in ("hold_order", "release_order"):
+        return f"SELECT 'ok' FROM distsync.{do}({literal(a['number'])}, 'test', {options});\n"
+    if do == "answer":
+        return fact("order", {"company": company, "order_number": a["number"], "state": a["state"]}, key)
+    document = {"company": company, "shipment_number": a["shipment"], "order_number": a["number"], "site": f"{company}-W",
+                "lines": [{"order_line": no, "sku": orders[a["number"]]["lines"][no - 1]["sku"], "quantity": q} for no, q in a["lines"]]}
+    if do == "ship":
+        return f"SELECT 'ok' FROM distsync.ship({literal(document)}, {literal(key)});\n"
+    return fact("shipment", document, key)
+
+
+def question(step):
+    asks = ", ".join(f"({n}, {literal(q['customer'])}, {q['amount']}::numeric, {literal(told(company=q['company'], at=q['at']))}::jsonb)" for n, q in enumerate(step["asks"]))
+    aging = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(a.currency, a.bucket, a.amount, a.items)), '[]') FROM distsync.aging(p.code, {}, {}) a)"
+    all_of = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(a.currency, a.bucket, a.amount, a.items)), '[]') FROM distsync.agings({}, {}) a WHERE a.customer = p.code)"
+    everybody = f""",
+	'agings', (SELECT jsonb_object_agg(p.code, jsonb_build_array({all_of.format('NULL', literal(step['aging']))}, {all_of.format(literal(step['day'].isoformat()), "'{}'")})) FROM dist.party p WHERE p.code IN ('OH-P', 'OH-Q', 'OH-R'))""" if step["do"] == "clerk" else ""
+    return (LOOK + f"""'credit', (SELECT jsonb_agg(jsonb_build_array(c.outcome, c.account, c.headroom, c.reasons, c.detail -> 'warnings', c.cure) ORDER BY q.n) FROM (VALUES {asks}) q (n, customer, amount, options)
+		CROSS JOIN LATERAL distsync.credit(q.customer, q.amount, NULL, q.options) c),
+	'aging', (SELECT jsonb_object_agg(p.code, jsonb_build_array({aging.format('NULL', literal(step['aging']))}, {aging.format(literal(step['day'].isoformat()), "'{}'")})) FROM dist.party p WHERE p.code IN ('OH-P', 'OH-Q', 'OH-R')){everybody});
+""")
+
+
+def script(steps):
+    """All of a history in one transaction that is rolled back, a mark before each step and each look."""
+    orders = {s["args"]["number"]: s["args"] for s in steps if s["do"] in ("submit", "order_told")}
+    out = [f"SELECT distsync_test.clock_beside(0);\n{ahead(START)}BEGIN;\n"]
+    for n, step in enumerate(steps):
+        call = sql(steps[step["args"]["step"]], step["args"]["step"], orders) if step["do"] == "again" else sql(step, n, orders)
+        out.append(f"{ahead(step['at'])}\\echo {MARK}did {n}\n{call}\\echo {MARK}look {n}\n{question(step)}")
+    out.append(f"\\echo {MARK}verify\n{BROKEN}\\echo {MARK}end\nROLLBACK;\nSELECT distsync_test.clock_beside(0);\n\\echo {MARK}over\n")
+    return "".join(out)
+
+
+def ahead(instant):
+    return f"\\echo {MARK}clock\nSELECT distsync_test.clock_beside(0);\nSELECT distsync_test.clock_beside((extract(epoch FROM timestamptz '{instant.isoformat()}' - clock_timestamp()) * 1000000)::bigint);\n"
+
+
+class Session:
+    """One psql for many histories: what functions have planned stays."""
+
+    def __init__(self):
+        self.psql = subprocess.Popen(["psql", "-XqAt"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.psql.stdin.write(SET)
+
+    def run(self, text):
+        self.psql.stdin.write(text)
+        self.psql.stdin.flush()
+        parts, name = {}, None
+        for line in self.psql.stdout:
+            line = line.rstrip("\n")
+            if line == MARK + "over":
+                return parts
+            if line.startswith(MARK):
+                name = line[len(MARK):]
+                parts[name] = []
+            elif name:
+                parts[name].append(line)
+        raise RuntimeError("psql has ended: " + str(parts))
+
+    def close(self):
+        self.psql.stdin.close()
+        self.psql.wait()
+        self.psql.stdout.close()
+
+
+# --- comparing
+
+def codes(reasons):
+    return sorted({(r["rule"], r.get("account", "") if r["rule"] in ("limit", "account_status") else "") for r in reasons or []})
+
+
+def plain(value):
+    return str(value.normalize() + 0) if isinstance(value, Decimal) else value
+
+
+def expected(b, step, released):
+    """What the database is to show after a step, in the shape of its answer."""
+    shown = {"released": released}
+    shown["accounts"] = {f"{a.customer}|{a.company or ''}|{a.segment}": [plain(b.terms(a)[t]) for t in TERMS] for a in b.accounts.values()}
+    shown["orders"] = {o.number: [o.state, o.credit] for o in b.orders.values()}
+    shown["holds"] = {o.number: sorted([h.kind, h.owner, sorted(h.why) if h.kind == "auto" else []] for h in o.holds) for o in b.orders.values() if o.holds}
+    shown["credit"] = []
+    for q in step["asks"]:
+        account = b.account_for(q["customer"], q["company"])
+        if account is None:
+            shown["credit"].append(["no_account", None, None, [], [], None])
+            continue
+        d = b.decide(account, q["customer"], q["amount"], q["at"])
+        shown["credit"].append([d.outcome, d.account, plain(d.headroom), sorted(d.why), sorted(d.warned), plain(d.cure) if d.outcome == "held" else None])
+    shown["standing"] = {f"{a.customer}|{a.company or ''}|{a.segment}": standing(b.decide(a, a.customer, Decimal(0))) for a in b.accounts.values()} if step["do"] == "clerk" else {}
+    options = step["aging"]
+    shown["aging"] = {p: [sorted([c, k, plain(a), n] for (c, k), (a, n) in found.items())
+                          for found in (b.aging(p, None, tuple(options.get("buckets", (30, 60, 90))), options.get("by", "due")), b.aging(p, step["day"]))] for p in ("OH-P", "OH-Q", "OH-R")}
+    return shown
+
+
+def standing(d):
+    """How an account stands: the decision for no further amount."""
+    return "blocked" if any(code == "account_status" for code, _ in d.why) else "held" if d.outcome == "held" else "warned" if d.warned else "approved"
+
+
+def found(line, before):
+    """What the database shows; of releases those that are new."""
+    shown = json.loads(line, parse_float=Decimal, parse_int=Decimal)
+    shown["accounts"] = {k: [plain(v) for v in terms] for k, terms in shown["accounts"].items()}
+    shown["holds"] = {k: sorted([kind, owner, codes(reasons)] for kind, owner, reasons in held) for k, held in shown["holds"].items()}
+    shown["credit"] = [[o, a, plain(h), codes(r), codes(w), plain(c)] for o, a, h, r, w, c in shown["credit"]]
+    for name in ("aging", "agings"):
+        shown[name] = {p: [sorted([c, k, plain(a), int(n)] for c, k, a, n in rows) for rows in both] for p, both in shown.get(name, {}).items()}
+    shown["all"], shown["released"] = shown["released"], shown["released"][before:]
+    return shown
+
+
+def by_tree(b, numbers):
+    """Orders of each tree in their order: trees do not wait for one another."""
+    trees = {}
+    for number in numbers:
+        order = b.orders.get(number)
+        trees.setdefault(b.top(order.account).code if order and order.account else "", []).append(number)
+    return trees
+
+
+def compare(steps, parts):
+    """Plays the model beside what the database has answered; the first difference is raised."""
+    b, before, outcomes = books(START), 0, {}
+    for n, step in enumerate(steps):
+        original = steps[step["args"]["step"]] if step["do"] == "again" else step
+        if step["do"] == "again" and (outcomes.get(step["args"]["step"]) or "").startswith(("SD", "refused")):
+            step = dict(original, at=step["at"], asks=step["asks"], day=step["day"], aging=step["aging"])
+        outcome = play(b, step)
+        told_, line = parts[f"did {n}"], parts[f"look {n}"]
+        got = next((l.split()[1].rstrip(":") for l in told_ if l.startswith("ERROR:")), told_[-1] if told_ else "nothing")
+        if outcome is not None:
+            outcomes[n] = outcome
+            if got != outcome:
+                raise Difference(f"step {n} ({original['do']}): outcome is {got}, expected {outcome}: {told_}")
+        elif got.startswith("SD"):
+            raise Difference(f"step {n} (again): {told_}")
+        if len(line) != 1 or not line[0].startswith("{"):
+            raise Difference(f"step {n} ({original['do']}): no look: {line}")
+        shown, wanted = found(line[0], before), expected(b, step, list(b.released))
+        before = len(shown["all"])
+        shown["released"], wanted["released"] = by_tree(b, shown["released"]), by_tree(b, wanted["released"])
+        for row, other in zip(shown["credit"], wanted["credit"]):
+            if other[1] is None:        # several bind alike
+                row[1] = None
+        if not wanted["standing"]:          # after others the clerk has still to look
+            shown["standing"] = {}
+        wanted["agings"] = wanted["aging"] if shown["agings"] else {}
+        for part in ("orders", "holds", "accounts", "released", "aging", "agings", "credit", "standing"):
+            if shown[part] != wanted[part]:
+                raise Difference(f"step {n} ({original['do']}): {part}\n  found    {differing(shown[part], wanted[part])}\n  expected {differing(wanted[part], shown[part])}")
+    if parts["verify"]:
+        raise Difference(f"step {len(steps) - 1} (verify): {parts['verify']}")
+
+
+def differing(one, other):
+    if isinstance(one, dict):
+        return {k: v for k, v in one.items() if other.get(k) != v}
+    return one
+
+
+def without(steps, drop):
+    """Steps without those numbered: what says "again" of one of them goes with it."""
+    keep = [n for n in range(len(steps)) if n not in drop and not (steps[n]["do"] == "again" and steps[n]["args"]["step"] in drop)]
+    place = {n: k for k, n in enumerate(keep)}
+    return [dict(steps[n], args={"step": place[steps[n]["args"]["step"]]}) if steps[n]["do"] == "again" else steps[n] for n in keep]
+
+
+def difference(session, steps):
+    try:
+        compare(steps, session.run(script(steps)))
+    except Difference as error:
+        return str(error)
+    except (KeyError, StopIteration) as error:      # what was dropped is missed
+        return None if session.shrinking else repr(error)
+    return None
+
+
+def kind_of(error):
+    return re.sub(r"[0-9]+|: \[.*", "", error.split("\n")[0])
+
+
+def smallest(session, steps, error):
+    """Drops steps as long as the same kind of difference is left."""
+    kind, session.shrinking = kind_of(error), True
+    last = re.match(r"step ([0-9]+) ", error)
+    steps = steps[:int(last.group(1)) + 1] if last else steps
+    size = len(steps) // 2
+    while size:
+        n = 0
+        while n < len(steps):
+            fewer = without(steps, set(range(n, min(n + size, len(steps)))))
+            again = difference(session, fewer)
+            if again and kind_of(again) == kind:
+                steps, error = fewer, again
+            else:
+                n += size
+        size //= 2
+    session.shrinking = False
+    return steps, error
+
+
+def show(steps):
+    return "\n".join(f"{n} {s['at'].strftime('%m-%d %H:%M')} {s['do']} {s['args']}" + (f"\n  {s['asks']} {s['day']} {s['aging']}" if n == len(steps) - 1 else "") for n, s in enumerate(steps))
+
+
+WORLD = (("currency", [{"currency": "USD"}, {"currency": "EUR"}]), ("unit", [{"unit": "EA"}]),
+         ("company", [{"code": c, "name": c, "currency": k.currency, "tz": k.tz} for c, k in COMPANIES.items()]),
+         ("exchange_rate", [{"from_currency": a, "to_currency": b, "rate": str(rate), "valid_from": "2015-01-01T00:00:00Z"} for a, b, rate in RATES]),
+         ("party_group", [{"kind": "buying_group", "code": "OH-GOLD", "name": "gold"}]),
+         ("party", [told(code=code, name=code, parent=p.get("parent"), payer=p.get("payer"), segment=p.get("segment"), groups=[{"kind": "buying_group", "code": g} for g in p.get("groups", ())] or None) for code, p in PARTIES.items()]),
+         ("site", [{"code": f"{c}-W", "name": c, "company": c} for c in COMPANIES]), ("item", [{"sku": sku, "base_unit": "EA"} for sku in PRICES]),
+         ("agreement", [{"code": f"{c}-LIST", "slot": "list", "company": c, "currency": k.currency, "valid_from": "2015-01-01", "assignments": [{"who_kind": "all"}], "publish": True,
+                         "rates": [{"what": sku, "value": str(price)} for sku, price in PRICES.items()]} for c, k in COMPANIES.items()]),
+         ("stock_event", [{"event_id": f"{c}-{sku}", "kind": "receive", "sku": sku, "site": f"{c}-W", "quantity": 100000000, "event_at": "2020-01-01T00:00:00Z"} for c in COMPANIES for sku in PRICES]))
+
+
+class Histories(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        print(f"SEED={SEED} DAY={DAY} HISTORIES={HISTORIES}", flush=True)
+        cls.session = Session()
+        cls.session.shrinking = False
+        library = os.environ.get("DISTSYNC_CLOCK", "")
+        setup = ["\\echo @@world\n", "SELECT distsync.add_system('oh-erp', 'erp') WHERE NOT EXISTS (SELECT FROM sync.system WHERE code = 'oh-erp');\n",
+                 "CREATE SCHEMA IF NOT EXISTS distsync_test;\n",
+                 f"CREATE OR REPLACE FUNCTION distsync_test.clock_beside(bigint) RETURNS bigint LANGUAGE c STRICT VOLATILE AS {literal(library)}, 'clock_beside';\n"]
+        for entity, documents in WORLD:
+            setup.append(f"SELECT outcome || ' ' || COALESCE(message, '') FROM distsync.apply_all('{entity}', {literal(documents)}, 'oh-erp') WHERE outcome NOT IN ('applied', 'unchanged');\n")
+        setup += ["SELECT 'own' FROM distsync.own('order', 'oh-erp', '{\"company\":\"OHA\"}');\n", "SELECT 'own' FROM distsync.own('order', 'distsync', '{\"company\":\"OHB\"}');\n",
+                  "\\echo @@moves\nSELECT clock_timestamp() > now() + interval '20 hours' FROM distsync_test.clock_beside(86400000000);\nSELECT distsync_test.clock_beside(0);\n\\echo @@over\n"]
+        parts = cls.session.run("BEGIN;\n" + "".join(setup[:2]) + "COMMIT;\n" + "".join(setup[2:]))
+        wrong = [line for line in parts["world"] if line not in ("own", "oh-erp") and not line.startswith("duplicate")]
+        if wrong or "t" not in parts["moves"]:
+            raise RuntimeError("\n".join(wrong) or "the clock does not move: the server needs LD_PRELOAD of test/helpers/clock.c")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.session.close()
+
+    def check(self, steps, name):
+        error = difference(self.session, steps)
+        if error:
+            steps, error = smallest(self.session, steps, error)
+            self.fail(f"{name}: {error}\n{show(steps)}")
+
+    def test_fixed(self):
+        """What has been found, at its smallest."""
+        for name, calls in order_histories.FIXED.items():
+            with self.subTest(name):
+                steps = order_histories.fixed(calls, START)
+                error = difference(self.session, steps)
+                self.assertIsNone(error, f"{error}\n{show(steps)}")
+
+    def test_histories(self):
+        only = os.environ.get("HISTORY")
+        steps, failed, stop = 0, [], int(os.environ.get("DIFFERENCES") or 1)
+        for n in [int(only)] if only else range(HISTORIES):
+            maker = order_histories.Maker(random.Random(f"{SEED}/{n}"), START, STEPS)
+            steps += len(maker.steps)
+            if n % 1000 == 999:
+                print(f"{n + 1} histories", flush=True)
+            try:
+                self.check(maker.steps, f"SEED={SEED} DAY={DAY} HISTORY={n}")
+            except AssertionError as error:
+                failed.append(str(error))
+                if len(failed) >= stop:
+                    break
+        if failed:
+            self.fail("\n\n".join(failed))
+        print(f"{HISTORIES} histories of {steps} steps: the same at each step", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
