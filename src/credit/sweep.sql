@@ -12,6 +12,33 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_sweep_start(text, text) IS
 	'Has the clerk look again at the accounts of a scope: customer or group (code), all, tree (account code: it and all below). Locks nothing but its own row, after any account.';
 
+-- credit_parties_moved does the noting of parties whose status changed: rules may ask for it, of who owes and of who orders.
+CREATE FUNCTION distsync_internal.credit_parties_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	most CONSTANT integer := 20;
+	moved bigint[] := ARRAY(SELECT n.party_id FROM come n JOIN gone o ON o.party_id = n.party_id AND o.status IS DISTINCT FROM n.status LIMIT most + 1);
+	code text;
+BEGIN
+	IF cardinality(moved) > most THEN
+		PERFORM distsync_internal.credit_sweep_start('all', '');
+		RETURN NULL;
+	END IF;
+	FOR code IN
+		WITH RECURSIVE up AS (
+			SELECT m.id FROM unnest(moved) AS m(id)
+			UNION
+			SELECT x.id FROM up JOIN dist.party p ON p.party_id = up.id CROSS JOIN LATERAL (VALUES (p.payer_id), (p.parent_id)) AS x(id) WHERE x.id IS NOT NULL)
+		SELECT p.code FROM up JOIN dist.party p ON p.party_id = up.id WHERE EXISTS (SELECT FROM dist.credit_account a WHERE a.customer_id = up.id) ORDER BY p.code
+	LOOP
+		PERFORM distsync_internal.credit_sweep_start('customer', code);
+	END LOOP;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_parties_moved() IS
+	'Statement trigger: the clerk looks again at the accounts of parties whose status changed, of who pays for them and of who stands above; at all, where they are more than 20.';
+
 -- credit_sweep_next does the finding of the next accounts of a sweep.
 CREATE FUNCTION distsync_internal.credit_sweep_next(kind text, key text, waiting boolean, after_account bigint, most integer) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
