@@ -161,3 +161,9 @@ SELECT standing, standing_why FROM dist.credit_account WHERE code = 'OL-WN';
 SELECT * FROM pg_temp.try('LW3', 4, '{"customer":"OL-WN","policy":{"split":true}}');
 SELECT standing, standing_why FROM dist.credit_account WHERE code = 'OL-WN';
 SELECT * FROM wrong;
+
+-- what its owner closes while credit holds it has ended: nobody let it go
+SELECT * FROM pg_temp.try('LW4', 9, '{"customer":"OL-WN"}');
+SELECT outcome FROM distsync.apply('order', '{"company":"OL","order_number":"LW4","state":"closed"}', 'OL-ERP');
+SELECT o.state, o.credit_state, h.release_reason FROM dist.sales_order o JOIN dist.hold h USING (customer_id, order_id) WHERE o.order_number = 'LW4';
+SELECT * FROM wrong;

@@ -109,7 +109,7 @@ CREATE FUNCTION distsync_internal.credit_verify_releases() RETURNS TABLE (invari
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'release_without_decision', 'order', h.order_number, jsonb_build_object('hold', h.hold_id, 'released_at', h.released_at, 'released_by', h.released_by)
 	FROM dist.hold h
-	WHERE h.kind = 'auto' AND h.released_at IS NOT NULL AND h.account_id IS NOT NULL AND h.release_reason NOT IN ('cancelled', 'rejected', 'shipped')
+	WHERE h.kind = 'auto' AND h.released_at IS NOT NULL AND h.account_id IS NOT NULL AND h.release_reason NOT IN ('cancelled', 'rejected', 'shipped', 'closed')
 		AND NOT EXISTS (SELECT FROM dist.credit_decision d WHERE d.order_id = h.order_id AND d.outcome = 'released' AND d.decided_at >= h.placed_at)
 	UNION ALL
 	SELECT 'release_against_rules', 'credit_decision', d.decision_id::text, jsonb_build_object('verb', d.verb, 'order_id', d.order_id, 'reasons', d.reasons, 'amount', d.inputs -> 'amount')
