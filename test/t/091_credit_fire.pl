@@ -1,0 +1,153 @@
+# Credit under fire: clients order, cancel, ship, bill, pay, bounce, claim, hold, let go, change limits and rules and answer for owners, of few accounts
+# below two groups, all at once and at random, while backends and the server are killed. No command passes a limit, nothing stays held that fits,
+# nothing that was acknowledged is lost or done twice, nobody waits in a circle: summed up from what clients were told (test/fire/credit_*.sql), and by
+# verify(). FIRE_CLIENTS and FIRE_SECONDS make it longer (64 and 60 in make soak); the seed is printed.
+use strict;
+use warnings;
+use FindBin;
+use DistSync::House qw(rise);
+use IPC::Run;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $clients = $ENV{FIRE_CLIENTS} || 12;
+my $seconds = $ENV{FIRE_SECONDS} || 20;
+my $seed = $ENV{SEED} // int(rand(1_000_000));
+srand($seed);
+note("seed $seed, $clients clients, $seconds s");
+
+my $node = PostgreSQL::Test::Cluster->new('fire');
+$node->init;
+$node->append_conf('postgresql.conf', <<"CONF");
+shared_preload_libraries = 'distsync'
+distsync.instance = 'lab'
+distsync.release_inline = 5
+fsync = @{[ $seconds < 30 ? 'off' : 'on' ]}
+restart_after_crash = on
+deadlock_timeout = 100ms
+max_connections = @{[ $clients + 30 ]}
+timezone = 'UTC'
+log_statement = none
+log_line_prefix = '%m [%p] %a %e '
+CONF
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION distsync CASCADE');
+$node->safe_psql('postgres', 'SELECT distsync.setup()');
+for my $part (qw(world judge clients readers))
+{
+    $node->command_ok([ 'psql', '-XAtq', '-o', '/dev/null', '-f', "$FindBin::RealBin/../fire/credit_$part.sql", $node->connstr('postgres') ], "credit_$part.sql");
+}
+$node->safe_psql('postgres', "INSERT INTO fire.client SELECT generate_series(1, $clients + 1)");
+
+my $stop = $node->basedir . '/stop';
+my $fire = "application_name LIKE 'fire%'";
+
+# begin starts a client that sends statements until it is told to stop, over a new connection whenever it loses one. Every eighth works in REPEATABLE
+# READ, and the last only looks.
+sub begin
+{
+    my ($client) = @_;
+    my $script = $node->basedir . "/client$client.sql";
+    my $looks = $client > $clients;
+    append_to_file($script, 'SELECT setseed(' . rand() . ");\n" . ($looks ? "SELECT fire.look($client); SELECT pg_sleep(0.05);\n" : "SELECT fire.step($client);\n") x 5000);
+    my $stubborn = $looks || $client % 8 == 0;
+    local $ENV{PGAPPNAME} = $looks ? 'fire look' : $stubborn ? 'fire old' : 'fire';
+    local $ENV{PGOPTIONS} = $stubborn ? '-c default_transaction_isolation=repeatable\ read' : '';
+    return IPC::Run::start([ 'sh', '-c', 'until [ -e "$1" ]; do psql -XAtq -f "$2" "$3" >/dev/null 2>&1; sleep 0.2; done', 'client', $stop, $script, $node->connstr('postgres') ]);
+}
+
+# ask is a question whose answer may fail to come, because the server is just starting anew.
+sub ask
+{
+    my ($sql) = @_;
+    my ($rc, $out) = $node->psql('postgres', $sql, timeout => 60);
+    return $rc == 0 ? $out : undef;
+}
+
+# up waits until the server takes questions again.
+sub up
+{
+    for (1 .. 600) { return 1 if (ask('SELECT NOT pg_is_in_recovery()') // '') eq 't'; sleep(0.1); }
+    BAIL_OUT('the server did not come back');
+}
+
+my @running = map { begin($_) } 1 .. $clients + 1;
+my ($started, %killed) = (time);
+my @shots = sort { $a <=> $b } map { rand($seconds) } 1 .. $seconds / 2;
+my $crash = $seconds * .5;
+while ((my $now = time - $started) < $seconds)
+{
+    if ($crash && $now > $crash)
+    {
+        $crash = 0;
+        # the postmaster with all it has, as if the power had gone
+        $node->kill9;
+        rise($node) or BAIL_OUT('the server does not start');
+        up();
+        $killed{'server'}++;
+        # it took its time: what is left of the load is as long as it was
+        $started += time - $started - $now;
+    }
+    elsif (@shots && $now > $shots[0])
+    {
+        shift @shots;
+        $killed{'backend'}++ if ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $fire AND state = 'active' ORDER BY random() LIMIT 1");
+    }
+    sleep(0.05);
+}
+append_to_file($stop, '');
+$node->poll_query_until('postgres', "SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE $fire") or die 'clients do not end';
+IPC::Run::finish($_) for @running;
+note(join(', ', map { "$killed{$_} x $_" } sort keys %killed));
+
+# what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else
+my (%refused, %other);
+for (split /\n/, slurp_file($node->logfile))
+{
+    next unless /^\S+ \S+ \S+ \[\d+\] (.*?) ?([0-9A-Z]{5}) (ERROR|FATAL|PANIC):  (.*)/;
+    my ($who, $code, $message) = ($1, $2, $4);
+    if ($who =~ /^fire/ && $code =~ /^SD(002|005|010|060|061|070)$/ || $code eq '40001' && $who eq 'fire old') { $refused{$code}++ }
+    elsif ($code !~ /^(57P0[123]|F0001)$/) { $other{"$code $who: $message"}++ }
+}
+note('refused: ' . join(', ', map { "$refused{$_} x $_" } sort keys %refused));
+is(join("\n", map { "$other{$_} x $_" } sort keys %other), '', 'nobody met an error that is no refusal');
+unlike(slurp_file($node->logfile), qr/deadlock detected|PANIC|TRAP/, 'nobody waited in a circle');
+
+# then the clerk comes to rest: nothing is due, no sweep is on its way, nothing goes on that waits for stock
+my $quiet = <<'SQL';
+SELECT COALESCE(distsync_internal.credit_clerk_next_due() > clock_timestamp() + interval '2 seconds', true) AND NOT EXISTS (SELECT FROM dist.credit_sweep) AND NOT EXISTS (SELECT FROM dist.credit_account WHERE waiting_from IS NOT NULL)
+    AND NOT EXISTS (SELECT FROM dist.sales_order WHERE state = 'held' AND credit_state = 'released') AND NOT EXISTS (SELECT FROM dist.order_line_moved)
+    AND COALESCE(distsync_internal.order_clerk_unanswered_due() > clock_timestamp(), true)
+SQL
+
+# rests waits until it has.
+sub rests
+{
+    for (1 .. 240) { return 1 if $node->safe_psql('postgres', $quiet) eq 't'; sleep(0.5) }
+    return 0;
+}
+ok(rests(), 'the clerk comes to rest') or diag($node->safe_psql('postgres', 'SELECT code, due_at, waiting_from FROM dist.credit_account WHERE due_at < clock_timestamp() OR waiting_from IS NOT NULL'));
+note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb, ', ' ORDER BY n DESC) FROM (SELECT verb, count(*) AS n FROM fire.told GROUP BY verb) t"));
+note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb || ' ' || outcome, ', ' ORDER BY n DESC) FROM (SELECT verb, outcome, count(*) AS n FROM fire.decision GROUP BY 1, 2) t"));
+is($node->safe_psql('postgres', <<'SQL'), '', 'everything was done, and answered');
+SELECT v FROM unnest('{submit,shared,again,cancel,ship,shipment,invoice,payment,deposit,bounce,memo,dispute,limit,limits,status,rule,norule,hold,release,owned,booked,rejected,reply,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
+SQL
+$node->safe_psql('postgres', 'REFRESH MATERIALIZED VIEW fire.booked; REFRESH MATERIALIZED VIEW fire.moved');
+for my $wrong (split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass || '|' || obj_description(c.oid) FROM pg_class c WHERE c.relnamespace = 'fire'::regnamespace AND c.relname LIKE 'wrong%' ORDER BY 1"))
+{
+    my ($view, $truth) = split /\|/, $wrong;
+    is($node->safe_psql('postgres', "SELECT * FROM $view LIMIT 5"), '', $truth);
+}
+is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'every invariant holds');
+
+# without rules, blocks and limits that end all of it is money alone: the clerk lets go of what fits, and what is left is left to the last cent
+$node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_rule', (SELECT jsonb_agg(jsonb_build_object('code', code)) FROM dist.credit_rule), 'erp', NULL, '{\"operation\":\"deactivate\"}')") if $node->safe_psql('postgres', 'SELECT count(*) FROM dist.credit_rule');
+$node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', code, 'status', 'open')) FROM fire.account), 'erp')");
+ok(rests(), 'the clerk comes to rest again');
+for my $view (qw(wrong_held wrong_over wrong_sums wrong_parents)) { is($node->safe_psql('postgres', "SELECT * FROM fire.$view LIMIT 5"), '', "$view once more") }
+is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'every invariant holds still');
+is($node->safe_psql('postgres', "SELECT * FROM fire.last_dollar() WHERE (fits, too_much) <> ('approved', 'held')"), '', 'what is left is left to the last cent');
+$node->stop;
+done_testing();
