@@ -95,3 +95,16 @@ DELETE FROM dist.hold WHERE order_number = 'CT-O1';
 DELETE FROM dist.credit_rule WHERE code LIKE 'CT-%';
 UPDATE dist.credit_account SET open_orders = 0, held_demand = 0 WHERE code LIKE 'CT-%';
 DELETE FROM dist.credit_decision WHERE account_id IN (SELECT account_id FROM dist.credit_account WHERE code LIKE 'CT-%');
+
+-- a limit that time ends, or begins, opens and closes over_limit as one that people change
+\o /dev/null
+SELECT distsync.apply('party', '{"code":"CT-T","name":"for a time"}', 'CT-ERP');
+SELECT distsync.apply('credit_account', jsonb_build_object('code', 'CT-T', 'customer', 'CT-T', 'company', 'CT', 'limits', jsonb_build_array('{"amount":50}'::jsonb, jsonb_build_object('kind', 'temporary', 'amount', 100, 'to', clock_timestamp() + interval '300 milliseconds'))), 'CT-ERP');
+\o
+SELECT pg_temp.bill('CT-T1', 120, current_date + 30, 'CT-T') IS NOT NULL AS billed;
+SELECT pg_sleep(0.4), distsync_internal.credit_clerk(50) IS NOT NULL AS looked;
+SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-T';
+SELECT outcome FROM distsync.apply('credit_account', jsonb_build_object('code', 'CT-T', 'limits', jsonb_build_array('{"amount":50}'::jsonb, jsonb_build_object('kind', 'temporary', 'amount', 70, 'from', clock_timestamp() + interval '1 second'))), 'CT-ERP');
+SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-T';
+SELECT pg_sleep(1.1), distsync_internal.credit_clerk(50) IS NOT NULL AS looked;
+SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-T';

@@ -8,6 +8,7 @@ DECLARE
 	id bigint;
 	decision jsonb;
 	goes_on boolean;
+	limit_moves boolean;
 BEGIN
 	IF cardinality(due) = 0 THEN
 		RETURN 0;
@@ -23,15 +24,20 @@ BEGIN
 		FROM (SELECT d.tz, distsync_internal.credit_due_at(s.account_id, d.today) AS due
 			FROM dist.credit_account s CROSS JOIN LATERAL distsync_internal.credit_day(s.customer_id, s.company_id, clock_timestamp()) d WHERE s.account_id = id OFFSET 0) x
 		WHERE a.account_id = id;
+		limit_moves := COALESCE((SELECT a.limit_until <= clock_timestamp() FROM dist.credit_account a WHERE a.account_id = id), false);
 		PERFORM distsync_internal.credit_limits_keep(ARRAY[id]);
 		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
+		-- a limit that has ended or begun is passed, or holds again, as one that was changed
+		IF limit_moves THEN
+			PERFORM distsync_internal.credit_watch(id);
+		END IF;
 		PERFORM distsync_internal.credit_stand(ARRAY[id]);
 	END LOOP;
 	RETURN cardinality(due);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz
