@@ -130,12 +130,12 @@ test:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/test/run.sh $(T)
 
-# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), stock under fire of 64 clients for a minute and of 100,000 calls, then all property tests in turn for so long; not in CI
+# make soak [N=100] [MINUTES=60] [TIMES=5] [SEED=...]: the kill loop of the tests for N cycles (0: none), stock and credit under fire of 64 clients for a minute and stock of 100,000 calls, then all property tests in turn for so long; not in CI
 soak:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" SEED=$(or $(SEED),$$(date +%s)) KILL_CYCLES=$(or $(N),100) MINUTES=$(or $(MINUTES),60) TIMES=$(or $(TIMES),5) LIMIT=$$(($(or $(N),100) * 30 + $(or $(FIRE_REQUESTS),100000) / 25 + 1800)) \
 		FIRE_CLIENTS=$(or $(FIRE_CLIENTS),64) FIRE_SECONDS=$(or $(FIRE_SECONDS),60) FIRE_REQUESTS=$(or $(FIRE_REQUESTS),100000) \
-		$(srcdir)/test/run.sh $(if $(filter 0,$(N)),,tap:060_kill_loop) tap:045_stock_fire soak
+		$(srcdir)/test/run.sh $(if $(filter 0,$(N)),,tap:060_kill_loop) tap:045_stock_fire tap:091_credit_fire soak
 
 # make bench [FIGURE="price_call atp_call"] [SCALE=full]: one JSON line a figure, on a cluster of its own; not in CI
 bench:
