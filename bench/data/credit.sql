@@ -25,8 +25,8 @@ INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_
 SELECT a.customer_id, a.account_id, a.company_id, 'payment', a.code || '/P', 'USD', 80, 30, 80, 30, current_date - 40 FROM dist.credit_account a WHERE a.code LIKE 'A-CC-%' ORDER BY a.account_id;
 INSERT INTO dist.payment (customer_id, company_id, payment_number, received_at, currency, amount, source)
 SELECT a.customer_id, a.company_id, a.code || '/P', current_date - 40, 'USD', 80, 'distsync' FROM dist.credit_account a WHERE a.code LIKE 'A-CC-%' ORDER BY a.account_id;
-INSERT INTO dist.application (customer_id, from_item_id, to_item_id, amount, currency, applied_at, provisional, source)
-SELECT f.customer_id, f.open_item_id, t.open_item_id, 50, 'USD', current_date - 40, false, 'distsync'
+INSERT INTO dist.application (customer_id, from_item_id, to_item_id, company_id, amount, currency, applied_at, effective_on, provisional, source)
+SELECT f.customer_id, f.open_item_id, t.open_item_id, f.company_id, 50, 'USD', current_date - 40, current_date - 40, false, 'distsync'
 FROM dist.open_item f JOIN dist.open_item t ON t.customer_id = f.customer_id AND t.kind = 'invoice' AND t.document_number = rtrim(f.document_number, 'P') || '1' WHERE f.kind = 'payment' ORDER BY f.customer_id;
 -- the same amount on ten days, or on all of 120
 INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_total, account_amount, posted_at, due_on)

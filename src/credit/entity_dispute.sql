@@ -20,6 +20,8 @@ BEGIN
 		WHEN old.dispute_id IS NULL AND doc ->> 'amount' IS NULL THEN ARRAY['SD005', 'amount', 'a new dispute needs an amount', 'Send the amount in dispute.']
 		WHEN old.dispute_id IS NOT NULL AND old.open_item_id <> item.open_item_id THEN
 			ARRAY['SD005', 'invoice', format('dispute "%s" is about another invoice', old.dispute_number), 'Close it and send a new one with another number.']
+		WHEN item.voided AND old.dispute_id IS NULL THEN ARRAY['SD063', 'invoice', format('invoice "%s" is void', doc ->> 'invoice'), 'There is nothing to dispute: what is void is not owed.']
+		WHEN doc ->> 'outcome' IS NOT NULL AND NOT COALESCE((doc ->> 'closed')::boolean, true) THEN ARRAY['SD005', 'closed', 'a dispute that has an outcome has ended', 'Leave closed out, or the outcome.']
 		WHEN (doc ->> 'amount')::numeric > item.amount THEN ARRAY['SD002', 'amount', format('the invoice is only %s', item.amount), 'Dispute at most the amount of the invoice.']
 		END;
 	IF why IS NOT NULL THEN
@@ -30,7 +32,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_check_dispute(jsonb) IS
-	'Checks a dispute document {ordinal, doc, customer_id, company_id}: bad = its row with outcome rejected (SD001, SD002, SD005), or known = the document with payer_id, open_item_id, account_id.';
+	'Checks a dispute document {ordinal, doc, customer_id, company_id}: bad = its row with outcome rejected (SD001, SD002, SD005, SD063), or known = the document with payer_id, open_item_id, account_id.';
 
 -- credit_write_dispute does the writing of one dispute and the counting of what is in dispute.
 CREATE FUNCTION distsync_internal.credit_write_dispute(d jsonb) RETURNS boolean
@@ -41,12 +43,15 @@ DECLARE
 	item bigint := (d ->> 'open_item_id')::bigint;
 	n integer;
 BEGIN
-	INSERT INTO dist.dispute AS x (customer_id, dispute_number, open_item_id, kind, amount, reason, closed_at)
+	INSERT INTO dist.dispute AS x (customer_id, dispute_number, open_item_id, kind, amount, reason, closed_at, payment_number, outcome)
 	SELECT payer, doc ->> 'dispute_number', item, COALESCE(doc ->> 'kind', o.kind, 'dispute'), COALESCE((doc ->> 'amount')::numeric, o.amount), COALESCE(doc ->> 'reason', o.reason, ''),
-		CASE WHEN NOT doc ? 'closed' THEN o.closed_at WHEN (doc ->> 'closed')::boolean THEN COALESCE(o.closed_at, clock_timestamp()) END
+		CASE WHEN (doc ->> 'closed')::boolean OR doc ->> 'outcome' IS NOT NULL THEN COALESCE(o.closed_at, clock_timestamp()) WHEN NOT doc ? 'closed' THEN o.closed_at END,
+		CASE WHEN doc ? 'payment' THEN doc ->> 'payment' ELSE o.payment_number END,
+		CASE WHEN doc ->> 'outcome' IS NOT NULL THEN doc ->> 'outcome' WHEN doc ? 'outcome' OR doc ? 'closed' AND NOT COALESCE((doc ->> 'closed')::boolean, false) THEN NULL ELSE o.outcome END
 	FROM (SELECT) one LEFT JOIN dist.dispute o ON o.customer_id = payer AND o.dispute_number = doc ->> 'dispute_number'
-	ON CONFLICT (customer_id, dispute_number) DO UPDATE SET kind = excluded.kind, amount = excluded.amount, reason = excluded.reason, closed_at = excluded.closed_at
-	WHERE (x.kind, x.amount, x.reason, x.closed_at) IS DISTINCT FROM (excluded.kind, excluded.amount, excluded.reason, excluded.closed_at);
+	ON CONFLICT (customer_id, dispute_number) DO UPDATE SET kind = excluded.kind, amount = excluded.amount, reason = excluded.reason, closed_at = excluded.closed_at,
+		payment_number = excluded.payment_number, outcome = excluded.outcome
+	WHERE (x.kind, x.amount, x.reason, x.closed_at, x.payment_number, x.outcome) IS DISTINCT FROM (excluded.kind, excluded.amount, excluded.reason, excluded.closed_at, excluded.payment_number, excluded.outcome);
 	GET DIAGNOSTICS n = ROW_COUNT;
 	IF n > 0 THEN
 		PERFORM distsync_internal.credit_item_set(payer, item, o.open_amount) FROM dist.open_item o WHERE o.customer_id = payer AND o.open_item_id = item;
@@ -99,4 +104,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('dispute', 'kind', 'code', false, 'any', 'A deduction was taken from a payment already.', '{dispute,deduction}', false),
 	('dispute', 'amount', 'amount', false, 'positive', 'Amount in dispute, in the invoice''s currency.', NULL, true),
 	('dispute', 'reason', 'text', false, 'any', 'Reason code.', NULL, false),
+	('dispute', 'payment', 'code', false, 'any', 'Of a deduction: the payment that was short.', NULL, false),
+	('dispute', 'outcome', 'code', false, 'any', 'How it ended, which ends it: a memo credits it, the customer owes it after all, it is written off, he takes it back. Memo and write-off are documents of their own.',
+		'{credited,upheld,written_off,withdrawn}', false),
 	('dispute', 'closed', 'boolean', false, 'any', 'true ends it, false opens it again.', NULL, false);

@@ -117,4 +117,6 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('payment', 'remittance', 'list', false, 'any', 'What it pays, in this order; the rest goes to what has been due longest.', NULL, false),
 	('payment', 'remittance[].invoice', 'code', true, 'any', 'Number of the invoice or debit memo.', NULL, false),
 	('payment', 'remittance[].amount', 'amount', false, 'positive', 'How much of it, absent = all that is left.', NULL, false),
+	('payment', 'remittance[].deduction', 'amount', false, 'positive', 'What the payer has left out of it: in dispute, kind deduction, numbered payment/invoice.', NULL, false),
+	('payment', 'remittance[].reason', 'text', false, 'any', 'Why he left it out, a reason code.', NULL, false),
 	('payment', 'reverses', 'code', false, 'any', 'Number of the payment that it takes back (bounced).', NULL, false);

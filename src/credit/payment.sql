@@ -19,19 +19,26 @@ BEGIN
 		FROM jsonb_array_elements(remittance) WITH ORDINALITY x(value, place) ORDER BY x.place
 	LOOP
 		part := 0;
-		SELECT o.open_item_id, o.open_amount, o.currency INTO f FROM dist.open_item o
+		why := NULL;
+		SELECT o.open_item_id, o.open_amount, o.currency, o.voided INTO f FROM dist.open_item o
 		WHERE o.customer_id = credit_apply_remittance.customer_id AND o.company_id = (ctx ->> 'company_id')::bigint AND o.kind IN ('invoice', 'debit_memo') AND o.document_number = r.invoice
 		ORDER BY o.kind DESC LIMIT 1;
-		IF NOT FOUND THEN
+		IF NOT FOUND AND EXISTS (SELECT FROM distsync_internal.credit_payers((ctx ->> 'company_id')::bigint, '{invoice,debit_memo}', r.invoice)) THEN
+			why := 'other payer';
+		ELSIF f.open_item_id IS NULL THEN
 			why := 'unknown';
 			kept := kept + least(rest - kept, r.told);
 		ELSIF f.currency <> ctx ->> 'currency' THEN
 			why := 'currency';
+		ELSIF f.voided THEN
+			why := 'void';
+		ELSIF distsync_internal.credit_owner_spoke(credit_apply_remittance.customer_id, from_item_id, f.open_item_id) THEN
+			CONTINUE;
 		ELSE
 			part := least(rest - kept, r.told, f.open_amount);
 			why := CASE WHEN part < r.told THEN CASE WHEN f.open_amount < r.told THEN 'more than is open' ELSE 'more than was paid' END END;
 			IF part > 0 THEN
-				PERFORM distsync_internal.credit_apply(credit_apply_remittance.customer_id, from_item_id, f.open_item_id, part, ctx);
+				PERFORM distsync_internal.credit_pay(credit_apply_remittance.customer_id, from_item_id, f.open_item_id, part, ctx);
 				rest := rest - part;
 			END IF;
 		END IF;
@@ -82,15 +89,60 @@ BEGIN
 	SELECT o.open_item_id INTO item FROM dist.open_item o WHERE o.customer_id = credit_reverse.customer_id AND o.company_id = credit_reverse.company_id
 		AND o.document_number = credit_reverse.payment_number AND o.kind IN ('payment', 'deposit');
 	PERFORM distsync_internal.credit_unapply(credit_reverse.customer_id, item, ctx);
+	PERFORM distsync_internal.credit_deduct_end(credit_reverse.customer_id, credit_reverse.company_id, credit_reverse.payment_number);
 	SELECT least(f.open_amount, t.open_amount) INTO free FROM dist.open_item f, dist.open_item t
 	WHERE f.customer_id = credit_reverse.customer_id AND f.open_item_id = item AND t.customer_id = credit_reverse.customer_id AND t.open_item_id = reversal_item_id;
 	IF free > 0 THEN
-		PERFORM distsync_internal.credit_apply(credit_reverse.customer_id, item, reversal_item_id, free, ctx);
+		PERFORM distsync_internal.credit_apply(credit_reverse.customer_id, item, reversal_item_id, free, ctx, told => '{"reversal":true}');
 	END IF;
 	RETURN free IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_reverse(bigint, bigint, text, bigint, jsonb) IS 'Reverses a payment or deposit of a payer: applications taken back by rows, the money set against the reversal''s item.';
+
+-- credit_deduct does the noting of what a payer has left out with a reason: a deduction, in dispute until somebody says how it ends.
+CREATE FUNCTION distsync_internal.credit_deduct(customer_id bigint, company_id bigint, payment_number text, remittance jsonb) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	r record;
+	n integer := 0;
+BEGIN
+	FOR r IN SELECT i.customer_id, i.open_item_id, i.open_amount, x.value ->> 'invoice' AS invoice, sum((x.value ->> 'deduction')::numeric) AS amount, min(x.value ->> 'reason' COLLATE "C") AS reason
+		FROM jsonb_array_elements(credit_deduct.remittance) x(value)
+		JOIN dist.open_item i ON i.customer_id = credit_deduct.customer_id AND i.company_id = credit_deduct.company_id AND i.kind IN ('invoice', 'debit_memo') AND i.document_number = x.value ->> 'invoice'
+		WHERE (x.value ->> 'deduction')::numeric > 0 AND i.open_amount > 0
+		GROUP BY i.customer_id, i.open_item_id, i.open_amount, x.value ->> 'invoice' ORDER BY i.open_item_id
+	LOOP
+		INSERT INTO dist.dispute (customer_id, dispute_number, open_item_id, kind, amount, reason, payment_number)
+		VALUES (r.customer_id, credit_deduct.payment_number || '/' || r.invoice, r.open_item_id, 'deduction', least(r.amount, r.open_amount), COALESCE(r.reason, ''), credit_deduct.payment_number)
+		ON CONFLICT DO NOTHING;
+		PERFORM distsync_internal.credit_item_set(r.customer_id, r.open_item_id, r.open_amount);
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_deduct(bigint, bigint, text, jsonb) IS
+	'Opens a dispute of kind deduction, number payment/invoice, for each invoice of a remittance [{invoice, deduction, reason}] that is open still; at most what is. Returns how many. The caller has applied what was paid and holds the locks.';
+
+-- credit_deduct_end does the ending of the deductions of a payment that bounced: nothing was paid, so nothing was left out.
+CREATE FUNCTION distsync_internal.credit_deduct_end(customer_id bigint, company_id bigint, payment_number text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	d record;
+BEGIN
+	FOR d IN UPDATE dist.dispute x SET closed_at = clock_timestamp(), outcome = 'withdrawn' FROM dist.open_item i
+		WHERE x.customer_id = credit_deduct_end.customer_id AND x.payment_number = credit_deduct_end.payment_number AND x.closed_at IS NULL
+			AND i.customer_id = x.customer_id AND i.open_item_id = x.open_item_id AND i.company_id = credit_deduct_end.company_id
+		RETURNING i.customer_id, i.open_item_id, i.open_amount
+	LOOP
+		PERFORM distsync_internal.credit_item_set(d.customer_id, d.open_item_id, d.open_amount);
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_deduct_end(bigint, bigint, text) IS 'Ends the open deductions of a payment as withdrawn. The caller holds the locks.';
 
 -- credit_post_payment does the booking of one payment that was checked.
 CREATE FUNCTION distsync_internal.credit_post_payment(d jsonb, ctx jsonb) RETURNS jsonb
@@ -130,6 +182,7 @@ BEGIN
 		PERFORM distsync_internal.credit_refund_from(payer, item, own);
 	ELSIF what = 'payment' THEN
 		SELECT * INTO told FROM distsync_internal.credit_apply_remittance(payer, item, COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'), own);
+		PERFORM distsync_internal.credit_deduct(payer, company, number, COALESCE(NULLIF(doc -> 'remittance', 'null'), '[]'));
 		PERFORM distsync_internal.credit_apply_oldest(payer, item, own, told.kept);
 		IF told.mismatches <> '[]' AND NOT loaded THEN
 			PERFORM distsync_internal.base_exception('remittance_mismatch', (doc ->> 'company') || '/' || number, 'credit', 'warning', doc ->> 'company', 'payment', number,

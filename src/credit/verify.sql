@@ -24,6 +24,21 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_verify_items() IS 'Open amounts that are not amount less applications, and applications between currencies.';
 
+-- credit_verify_applications does the check that what is taken back is taken back exactly, and that nothing stands on what is void (invariant 14).
+CREATE FUNCTION distsync_internal.credit_verify_applications() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'application_reversal', 'application', r.application_id::text, jsonb_build_object('reverses', r.reverses_id, 'amount', r.amount, 'discount', r.discount, 'write_off', r.write_off)
+	FROM dist.application r LEFT JOIN dist.application a ON a.customer_id = r.customer_id AND a.application_id = r.reverses_id
+	WHERE r.reverses_id IS NOT NULL AND (a.application_id IS NULL OR a.reverses_id IS NOT NULL OR r.effective_on < a.effective_on OR r.from_item_id IS DISTINCT FROM a.from_item_id
+		OR (r.to_item_id, r.kind, r.amount, r.discount, r.write_off, r.currency) <> (a.to_item_id, a.kind, -a.amount, -a.discount, -a.write_off, a.currency))
+	UNION ALL
+	SELECT 'application_void', 'open_item', i.kind || '/' || i.document_number, jsonb_build_object('applied', sum(a.amount + a.discount + a.write_off))
+	FROM dist.open_item i JOIN dist.application a ON a.customer_id = i.customer_id AND i.open_item_id IN (a.from_item_id, a.to_item_id) AND a.kind = 'apply'
+	JOIN dist.open_item t ON t.customer_id = a.customer_id AND t.open_item_id = a.to_item_id AND t.kind <> 'refund'
+	WHERE i.voided GROUP BY i.kind, i.document_number HAVING sum(a.amount + a.discount + a.write_off) <> 0
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_verify_applications() IS 'Reversals that do not take back exactly what they name, and applications that stand on void documents.';
+
 -- credit_verify_counters does the check of each account's counters against the items and holds of its tree (I11, invariant 4).
 CREATE FUNCTION distsync_internal.credit_verify_counters() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -124,6 +139,7 @@ COMMENT ON FUNCTION distsync_internal.credit_verify_releases() IS 'Orders releas
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('verify', 'credit_items', 'distsync_internal.credit_verify_items'),
+	('verify', 'credit_applications', 'distsync_internal.credit_verify_applications'),
 	('verify', 'credit_counters', 'distsync_internal.credit_verify_counters'),
 	('verify', 'credit_due', 'distsync_internal.credit_verify_due'),
 	('verify', 'credit_kept', 'distsync_internal.credit_verify_kept'),

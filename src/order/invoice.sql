@@ -32,6 +32,30 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_lines(jsonb, bigint, bigint, text) IS
 	'Lines of an invoice or memo resolved: [{place, doc, line of the order or null, item_id, quantity, base_quantity, unit_price, net, tax}]. Errors: SD001, SD002, SD004 naming the field.';
 
+-- order_invoice_terms does the checks of discount and instalments.
+CREATE FUNCTION distsync_internal.order_invoice_terms(doc jsonb, gross numeric, discount numeric, parts jsonb, dated boolean) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	total numeric := (SELECT sum(distsync_internal.order_number_in(p.value, 'amount', format('instalments[%s].amount', p.place - 1), 4, 'positive')) FROM jsonb_array_elements(parts) WITH ORDINALITY p(value, place));
+BEGIN
+	IF discount > 0 AND doc ->> 'kind' = 'credit_memo' THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'discount_amount', 'a credit memo has no cash discount', 'Leave it out.');
+	ELSIF discount > 0 AND discount >= gross THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'discount_amount', format('a discount of %s of %s leaves nothing', discount, gross), 'Send a discount below gross_amount.');
+	ELSIF discount > 0 AND doc ->> 'discount_until' IS NULL AND NOT dated THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'discount_until', 'a cash discount needs its last day', 'Send discount_until, or terms such as 2/10 NET30.');
+	ELSIF jsonb_array_length(parts) > 100 THEN
+		PERFORM distsync_internal.order_refuse('SD006', 'instalments', format('%s instalments', jsonb_array_length(parts)), 'Send at most 100.');
+	ELSIF total <> gross THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'instalments', format('instalments are %s, the invoice is %s', total, gross), 'Send instalments that add up to gross_amount.');
+	ELSIF total IS NOT NULL AND doc ->> 'kind' = 'credit_memo' THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'instalments', 'a credit memo has no instalments', 'Leave them out.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_terms(jsonb, numeric, numeric, jsonb, boolean) IS
+	'Checks cash discount and instalments of an invoice document; dated: its terms say until when. Errors: SD002, SD005, SD006 naming the field.';
+
 -- order_invoice_read does the reading of an invoice or memo.
 CREATE FUNCTION distsync_internal.order_invoice_read(d jsonb, source text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -46,7 +70,11 @@ DECLARE
 	payer bigint;
 	o record;
 	s record;
+	pays record;
+	parts jsonb := COALESCE(NULLIF(doc -> 'instalments', 'null'), '[]');
+	discount numeric;
 BEGIN
+	SELECT * INTO pays FROM distsync_internal.credit_terms(doc ->> 'terms');
 	SELECT x.* INTO s FROM dist.shipment x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.shipment_number = doc ->> 'shipment_number';
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.kind = 'order'
 		AND (x.order_id = s.order_id OR x.order_number = doc ->> 'order_number' OR x.owner_number = doc ->> 'order_number') ORDER BY x.order_id = s.order_id DESC, x.order_number = doc ->> 'order_number' DESC LIMIT 1;
@@ -61,12 +89,17 @@ BEGIN
 	ELSIF buyer IS NULL AND o.order_id IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an invoice needs a customer or an order that is known', 'Name the customer.');
 	END IF;
+	discount := COALESCE(distsync_internal.order_number_in(doc, 'discount_amount', 'discount_amount', 4, 'nonnegative'),
+		CASE WHEN doc ->> 'kind' IS DISTINCT FROM 'credit_memo' THEN round((net + tax) * pays.percent / 100, (SELECT c.minor_units FROM dist.currency c WHERE c.currency = doc ->> 'currency')) END, 0);
+	PERFORM distsync_internal.order_invoice_terms(doc, net + tax, discount, parts, pays.discount_days IS NOT NULL);
 	-- who was to pay the order pays it, unless the owner bills somebody else
 	payer := CASE WHEN o.order_id IS NOT NULL AND COALESCE(buyer, o.customer_id) = o.customer_id THEN o.payer_id ELSE (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer) END;
 	RETURN d || jsonb_build_object('kind', COALESCE(doc ->> 'kind', 'invoice'), 'order_id', o.order_id, 'customer_id', o.customer_id, 'order_number', o.order_number, 'shipment_id', s.shipment_id, 'account_id', o.account_id,
 		'payer_id', payer, 'own_payer', payer = o.payer_id, 'sold_to_id', COALESCE(o.customer_id, buyer),
 		'correlation_id', COALESCE(o.correlation_id, s.correlation_id), 'issued_at', issued, 'net', net, 'tax', tax, 'gross', net + tax,
-		'due_on', COALESCE((doc ->> 'due_on')::date, (issued AT TIME ZONE tz)::date + COALESCE(substring(doc ->> 'terms' FROM '(?i)^net[ -]?([0-9]{1,3})$')::integer, 0)),
+		'due_on', COALESCE((doc ->> 'due_on')::date, (SELECT min((n ->> 'due_on')::date) FROM jsonb_array_elements(parts) n), (issued AT TIME ZONE tz)::date + COALESCE(pays.net_days, 0)),
+		'instalments', NULLIF(parts, '[]'), 'discount_amount', discount, 'discount_until', CASE WHEN discount > 0 THEN COALESCE((doc ->> 'discount_until')::date, (issued AT TIME ZONE tz)::date + pays.discount_days) END,
+		'voided_at', distsync_internal.order_instant_in(doc, 'voided_at', 'voided_at', tz),
 		'lines', distsync_internal.order_invoice_lines(doc -> 'lines', o.customer_id, o.order_id, source));
 END
 $$;
@@ -152,8 +185,8 @@ DECLARE
 	item bigint;
 	correlation uuid := COALESCE((v ->> 'correlation_id')::uuid, (ctx ->> 'correlation_id')::uuid);
 BEGIN
-	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
-	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', (v ->> 'issued_at')::timestamptz,
+	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, rebills_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
+	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', doc ->> 'rebills', (v ->> 'issued_at')::timestamptz,
 		doc ->> 'terms', (v ->> 'due_on')::date, doc ->> 'currency', (v ->> 'net')::numeric, (v ->> 'tax')::numeric, (v ->> 'gross')::numeric, ctx ->> 'source', correlation, COALESCE(doc -> 'ext', '{}'))
 	ON CONFLICT DO NOTHING
 	RETURNING invoice_id INTO id;
@@ -168,12 +201,17 @@ BEGIN
 		PERFORM distsync_internal.order_count_volume((v ->> 'customer_id')::bigint, (v ->> 'order_id')::bigint, (doc ->> 'company') || '/' || (v ->> 'order_number'), NULL, true, ctx || jsonb_build_object('correlation_id', correlation));
 	END IF;
 	item := distsync_internal.credit_post_item(payer, (v ->> 'post_account_id')::bigint, (v ->> 'company_id')::bigint, what, doc ->> 'invoice_number', doc ->> 'currency', (v ->> 'gross')::numeric,
-		(v ->> 'issued_at')::timestamptz, (v ->> 'due_on')::date, ctx || jsonb_build_object('order_number', v -> 'order_number'));
+		(v ->> 'issued_at')::timestamptz, (v ->> 'due_on')::date, ctx || jsonb_strip_nulls(jsonb_build_object('order_number', v -> 'order_number', 'discount_amount', v -> 'discount_amount', 'discount_until', v -> 'discount_until', 'instalments', v -> 'instalments', 'dunning_level', doc -> 'dunning_level')));
 	IF what = 'invoice' AND v ->> 'order_id' IS NOT NULL THEN
 		PERFORM distsync_internal.order_invoice_order(v, item, ctx);
 	ELSIF what = 'credit_memo' AND doc ->> 'corrects' IS NOT NULL THEN
 		PERFORM distsync_internal.credit_apply(payer, item, t.open_item_id, least(t.open_amount, (v ->> 'gross')::numeric), ctx)
 		FROM dist.open_item t WHERE t.customer_id = payer AND t.company_id = (v ->> 'company_id')::bigint AND t.kind = 'invoice' AND t.document_number = doc ->> 'corrects' AND t.open_amount > 0 AND t.currency = doc ->> 'currency' AND item IS NOT NULL;
+	END IF;
+	IF what = 'credit_memo' AND (doc ->> 'rebill')::boolean AND doc ->> 'status' IS DISTINCT FROM 'void' THEN
+		PERFORM distsync_internal.order_rebill_await(payer, id, (SELECT t.account_total FROM dist.open_item t WHERE t.customer_id = payer AND t.open_item_id = item));
+	ELSIF doc ->> 'rebills' IS NOT NULL THEN
+		PERFORM distsync_internal.order_rebill_end((v ->> 'company_id')::bigint, doc ->> 'rebills', 'done');
 	END IF;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_emit('customer', payer, 'invoice.posted', 'invoice', (doc ->> 'company') || '/' || (doc ->> 'invoice_number'),
@@ -239,11 +277,16 @@ BEGIN
 			RETURN NEXT t.bad;
 			CONTINUE;
 		END IF;
+		IF d -> 'doc' ->> 'status' = 'void' THEN
+			t.read := distsync_internal.order_invoice_known(t.read);
+		END IF;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE(CASE WHEN (t.read ->> 'own_payer')::boolean THEN (t.read ->> 'account_id')::bigint END, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
 	LOOP
 		-- what they reach may have changed until the locks were there
-		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) x, unnest(distsync_internal.credit_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, (x ->> 'post_account_id')::bigint, x -> 'doc') || (x ->> 'account_id')::bigint) AS a(id) WHERE a.id IS NOT NULL);
+		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) x, unnest(distsync_internal.credit_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, (x ->> 'post_account_id')::bigint, x -> 'doc') || (x ->> 'account_id')::bigint
+			|| CASE WHEN x -> 'doc' ->> 'rebills' IS NOT NULL THEN distsync_internal.order_rebill_reaches((x ->> 'company_id')::bigint, x -> 'doc' ->> 'rebills') END
+			|| CASE WHEN x -> 'doc' ->> 'status' = 'void' THEN distsync_internal.credit_void_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, x ->> 'kind', x -> 'doc' ->> 'invoice_number') END) AS a(id) WHERE a.id IS NOT NULL);
 		EXIT WHEN reached <@ accounts;
 		accounts := reached;
 		PERFORM distsync_internal.credit_lock_tree(accounts);
@@ -252,10 +295,15 @@ BEGIN
 	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
-		SELECT i.gross_amount, i.currency, i.customer_id INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';
+		SELECT i.gross_amount, i.currency, i.customer_id, i.status INTO known FROM dist.invoice i WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = d ->> 'kind' AND i.invoice_number = d -> 'doc' ->> 'invoice_number';
 		IF FOUND AND (known.gross_amount, known.currency, known.customer_id) IS DISTINCT FROM ((d ->> 'gross')::numeric, d -> 'doc' ->> 'currency', (d ->> 'payer_id')::bigint) THEN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', key, 'SD005', 'invoice_number', format('invoice is known with %s %s', known.gross_amount, known.currency),
 				'What was billed is not changed: send a credit memo and a new invoice.');
+		ELSIF FOUND AND known.status = 'void' AND d -> 'doc' ->> 'status' = 'posted' THEN
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', key, 'SD063', 'status', 'invoice is void', 'What is void stays so: send a new invoice.');
+		ELSIF FOUND AND known.status <> 'void' AND d -> 'doc' ->> 'status' = 'void' THEN
+			PERFORM distsync_internal.order_invoice_void(d, ctx);
+			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		ELSIF FOUND THEN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key);
 		ELSE
@@ -265,6 +313,9 @@ BEGIN
 			END IF;
 			posted := posted || distsync_internal.order_invoice_post(d, ctx);
 			payers := payers || (d ->> 'payer_id')::bigint;
+			IF d -> 'doc' ->> 'status' = 'void' THEN
+				PERFORM distsync_internal.order_invoice_void(d, ctx);
+			END IF;
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		END IF;
 	END LOOP;
@@ -286,9 +337,19 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('invoice', 'order_number', 'code', false, 'any', 'Order it bills: our number or the owner''s.', NULL, false),
 	('invoice', 'shipment_number', 'code', false, 'any', 'Shipment it bills.', NULL, false),
 	('invoice', 'corrects', 'code', false, 'any', 'Invoice that a memo corrects: the memo is applied to it.', NULL, false),
+	('invoice', 'status', 'code', false, 'any', 'void takes the whole document back: nothing of it is owed, what was applied is unapplied. Absent = unchanged.', '{posted,void}', false),
+	('invoice', 'voided_at', 'instant', false, 'any', 'When it was voided, absent = now.', NULL, false),
+	('invoice', 'rebill', 'boolean', false, 'any', 'Of a memo or a void invoice: it is billed again, so its amount goes on counting until then.', NULL, false),
+	('invoice', 'rebills', 'code', false, 'any', 'Memo or void invoice that this invoice bills again.', NULL, false),
 	('invoice', 'issued_at', 'instant', false, 'any', 'Invoice date, absent = now.', NULL, false),
-	('invoice', 'terms', 'text', false, 'any', 'Terms code; NETn = due after n days.', NULL, false),
+	('invoice', 'terms', 'text', false, 'any', 'Terms code; NETn = due after n days, p/d NETn = p percent less within d days.', NULL, false),
 	('invoice', 'due_on', 'date', false, 'any', 'When it is due; absent = by terms, else at once.', NULL, false),
+	('invoice', 'discount_amount', 'amount', false, 'nonnegative', 'Cash discount if paid by discount_until; absent = by terms.', NULL, false),
+	('invoice', 'discount_until', 'date', false, 'any', 'Last day of the cash discount; absent = by terms.', NULL, false),
+	('invoice', 'instalments', 'list', false, 'any', 'Parts that are due on days of their own; they add up to gross_amount.', NULL, false),
+	('invoice', 'instalments[].due_on', 'date', true, 'any', 'When it is due.', NULL, false),
+	('invoice', 'instalments[].amount', 'amount', true, 'positive', 'How much of it.', NULL, false),
+	('invoice', 'dunning_level', 'integer', false, 'nonnegative', 'How often its owner has dunned it.', NULL, false),
 	('invoice', 'currency', 'currency', true, 'any', 'Currency of all amounts.', NULL, false),
 	('invoice', 'net_amount', 'amount', true, 'nonnegative', 'Net; positive in a credit memo too.', NULL, false),
 	('invoice', 'tax_amount', 'amount', false, 'nonnegative', 'Tax.', NULL, false),

@@ -11,7 +11,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	), open_order AS (
 		SELECT o.account_id, sum(o.exposure_amount) AS amount FROM dist.sales_order o WHERE o.account_id IS NOT NULL GROUP BY o.account_id
 	), unbilled AS (
-		SELECT o.account_id, sum(s.unbilled_amount) AS amount FROM dist.shipment s JOIN dist.sales_order o ON o.customer_id = s.customer_id AND o.order_id = s.order_id WHERE o.account_id IS NOT NULL GROUP BY o.account_id
+		SELECT u.account_id, sum(u.amount) AS amount FROM (
+			SELECT o.account_id, s.unbilled_amount AS amount FROM dist.shipment s JOIN dist.sales_order o ON o.customer_id = s.customer_id AND o.order_id = s.order_id WHERE o.account_id IS NOT NULL
+			UNION ALL
+			-- what is to be billed again
+			SELECT t.account_id, i.rebill_amount FROM dist.invoice i JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
+			WHERE i.rebill = 'awaited') u GROUP BY u.account_id
 	), told AS (
 		SELECT a.code, a.open_orders, a.unbilled, (SELECT COALESCE(sum(o.amount), 0) FROM tree t JOIN open_order o ON o.account_id = t.account_id WHERE t.root = a.account_id) AS orders,
 			(SELECT COALESCE(sum(u.amount), 0) FROM tree t JOIN unbilled u ON u.account_id = t.account_id WHERE t.root = a.account_id) AS shipments
@@ -20,7 +25,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT 'order_exposure', 'credit_account', t.code, jsonb_build_object('open_orders', t.open_orders, 'orders', t.orders, 'unbilled', t.unbilled, 'shipments', t.shipments)
 	FROM told t WHERE t.open_orders <> t.orders OR t.unbilled <> t.shipments
 $$;
-COMMENT ON FUNCTION distsync_internal.order_verify_exposure() IS 'Accounts whose open orders or unbilled shipments are not the sum of the orders and shipments of their tree.';
+COMMENT ON FUNCTION distsync_internal.order_verify_exposure() IS 'Accounts whose open orders or unbilled shipments are not the sum of the orders, shipments and documents to be billed again of their tree.';
 
 -- order_verify_orders does the check of each order against its lines, holds and shipments.
 CREATE FUNCTION distsync_internal.order_verify_orders() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)

@@ -1,0 +1,144 @@
+-- Invoices that their owner takes back, and what is billed again: every amount goes on standing in one place.
+
+-- order_invoice_unbill does the taking back of what a void invoice had billed of its order's lines.
+CREATE FUNCTION distsync_internal.order_invoice_unbill(payer_id bigint, invoice_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	v record;
+BEGIN
+	SELECT i.*, COALESCE(o.customer_id, i.customer_id) AS buyer_id INTO v FROM dist.invoice i LEFT JOIN dist.sales_order o ON o.order_id = i.order_id
+	WHERE i.customer_id = order_invoice_unbill.payer_id AND i.invoice_id = order_invoice_unbill.invoice_id;
+	IF v.kind <> 'invoice' OR v.order_id IS NULL THEN
+		RETURN;
+	END IF;
+	UPDATE dist.order_line t SET invoiced_quantity = greatest(t.invoiced_quantity - n.quantity, 0)
+	FROM (
+		SELECT l.order_line_no AS line_no, sum(l.base_quantity) AS quantity FROM dist.invoice_line l WHERE l.customer_id = v.customer_id AND l.invoice_id = v.invoice_id AND l.order_line_no IS NOT NULL GROUP BY 1
+		UNION ALL
+		-- without lines it had billed what its shipment carried, or all that no other invoice had
+		SELECT x.line_no, CASE WHEN v.shipment_id IS NOT NULL THEN COALESCE((SELECT sum(s.quantity) FROM dist.shipment_line s WHERE s.customer_id = x.customer_id AND s.shipment_id = v.shipment_id AND s.order_line_no = x.line_no), 0)
+			ELSE x.invoiced_quantity - COALESCE((SELECT sum(l.base_quantity) FROM dist.invoice i JOIN dist.invoice_line l ON l.customer_id = i.customer_id AND l.invoice_id = i.invoice_id AND l.order_line_no = x.line_no
+				WHERE i.order_id = v.order_id AND i.kind = 'invoice' AND i.status = 'posted'), 0) END
+		FROM dist.order_line x WHERE x.customer_id = v.buyer_id AND x.order_id = v.order_id
+			AND NOT EXISTS (SELECT FROM dist.invoice_line l WHERE l.customer_id = v.customer_id AND l.invoice_id = v.invoice_id)) n
+	WHERE t.customer_id = v.buyer_id AND t.order_id = v.order_id AND t.line_no = n.line_no AND n.quantity > 0;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_unbill(bigint, bigint) IS 'Takes what an invoice had billed off the invoiced quantities of its order''s lines, so that another may bill it. The caller holds the lock of the order.';
+
+-- order_rebill_await does the keeping of an amount in exposure that is to be billed again: goods that left and are not billed any more.
+CREATE FUNCTION distsync_internal.order_rebill_await(payer_id bigint, invoice_id bigint, amount numeric) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	v record;
+BEGIN
+	SELECT i.*, t.account_id INTO v FROM dist.invoice i JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
+	WHERE i.customer_id = order_rebill_await.payer_id AND i.invoice_id = order_rebill_await.invoice_id;
+	IF NOT FOUND OR v.rebill <> 'none' THEN
+		RETURN v.rebill;
+	END IF;
+	IF EXISTS (SELECT FROM dist.invoice x WHERE x.company_id = v.company_id AND x.rebills_number = v.invoice_number AND x.status = 'posted') THEN
+		UPDATE dist.invoice i SET rebill = 'done' WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+		RETURN 'done';
+	END IF;
+	UPDATE dist.invoice i SET rebill = 'awaited', rebill_amount = order_rebill_await.amount WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+	PERFORM distsync_internal.credit_add(v.account_id, unbilled => order_rebill_await.amount);
+	RETURN 'awaited';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_rebill_await(bigint, bigint, numeric) IS
+	'Counts an amount (the account''s currency) of a memo or void invoice as unbilled until the invoice comes that bills it again; nothing where it has come. Returns awaited | done. The caller holds the account''s lock.';
+
+-- order_rebill_end does the ending of that.
+CREATE FUNCTION distsync_internal.order_rebill_end(company_id bigint, document_number text, state text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	v record;
+	n integer := 0;
+BEGIN
+	FOR v IN SELECT i.customer_id, i.invoice_id, i.rebill_amount, t.account_id
+		FROM dist.invoice i JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
+		WHERE i.company_id = order_rebill_end.company_id AND i.invoice_number = order_rebill_end.document_number AND i.rebill = 'awaited' ORDER BY i.invoice_id
+	LOOP
+		UPDATE dist.invoice i SET rebill = order_rebill_end.state, rebill_amount = 0 WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+		PERFORM distsync_internal.credit_add(v.account_id, unbilled => -v.rebill_amount);
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_rebill_end(bigint, text, text) IS
+	'Takes what awaits being billed again under a number out of unbilled: state done (it is billed) or none (it never will be). Returns how many documents it was. The caller holds the locks.';
+
+-- order_rebill_reaches does the finding of the accounts where what an invoice bills again is counted.
+CREATE FUNCTION distsync_internal.order_rebill_reaches(company_id bigint, document_number text) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(SELECT DISTINCT t.account_id FROM dist.invoice i JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
+		WHERE i.company_id = order_rebill_reaches.company_id AND i.invoice_number = order_rebill_reaches.document_number ORDER BY t.account_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_rebill_reaches(bigint, text) IS 'Ids of the accounts of the documents of a company with that number, whoever pays them.';
+
+-- order_invoice_void does the voiding of an invoice or memo that was posted.
+CREATE FUNCTION distsync_internal.order_invoice_void(v jsonb, ctx jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	doc jsonb := v -> 'doc';
+	key text := (doc ->> 'company') || '/' || (doc ->> 'invoice_number');
+	at timestamptz := COALESCE((v ->> 'voided_at')::timestamptz, clock_timestamp());
+	i record;
+	t record;
+BEGIN
+	SELECT x.* INTO i FROM dist.invoice x WHERE x.company_id = (v ->> 'company_id')::bigint AND x.kind = v ->> 'kind' AND x.invoice_number = doc ->> 'invoice_number';
+	SELECT o.* INTO t FROM dist.open_item o WHERE o.customer_id = i.customer_id AND o.company_id = i.company_id AND o.kind = i.kind AND o.document_number = i.invoice_number;
+	UPDATE dist.invoice x SET status = 'void', voided_at = at WHERE x.customer_id = i.customer_id AND x.invoice_id = i.invoice_id;
+	PERFORM distsync_internal.order_rebill_end(i.company_id, i.invoice_number, 'none');
+	IF t.open_item_id IS NOT NULL THEN
+		PERFORM distsync_internal.credit_void(i.customer_id, t.open_item_id, distsync_internal.credit_company_day(i.company_id, at), ctx);
+	END IF;
+	PERFORM distsync_internal.order_invoice_unbill(i.customer_id, i.invoice_id);
+	IF i.kind = 'invoice' AND (doc ->> 'rebill')::boolean THEN
+		PERFORM distsync_internal.order_rebill_await(i.customer_id, i.invoice_id, t.account_total);
+	END IF;
+	IF EXISTS (SELECT FROM distsync_internal.pricing_accrued(i.customer_id, (doc ->> 'company') || '/' || i.kind || '/' || i.invoice_number)) THEN
+		PERFORM distsync_internal.base_exception('void_accrued', key, 'order', 'warning', doc ->> 'company', 'invoice', key,
+			jsonb_build_object('kind', i.kind, 'effect', 'rebates and claims that accrued for it stand'), NULL, i.gross_amount, i.currency, i.correlation_id);
+	END IF;
+	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+		PERFORM distsync_internal.base_emit('customer', i.customer_id, 'invoice.voided', 'invoice', key,
+			jsonb_build_object('company', doc -> 'company', 'invoice_number', i.invoice_number, 'kind', i.kind, 'voided_at', at, 'currency', i.currency, 'gross_amount', i.gross_amount, 'rebill', COALESCE((doc ->> 'rebill')::boolean, false)),
+			i.correlation_id, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_void(jsonb, jsonb) IS
+	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again. Emits invoice.voided; opens void_accrued where rebates had accrued for it. The caller holds the locks.';
+
+-- order_invoice_known does the completing of a void document by what the invoice that we know says: its order and payer are the invoice's.
+CREATE FUNCTION distsync_internal.order_invoice_known(v jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN v || COALESCE((SELECT jsonb_build_object('payer_id', i.customer_id, 'order_id', i.order_id, 'customer_id', COALESCE(o.customer_id, i.sold_to_id), 'order_number', o.order_number, 'account_id', o.account_id, 'shipment_id', i.shipment_id, 'own_payer', i.customer_id = o.payer_id)
+		FROM dist.invoice i LEFT JOIN dist.sales_order o ON o.order_id = i.order_id
+		WHERE i.company_id = (v ->> 'company_id')::bigint AND i.kind = v ->> 'kind' AND i.invoice_number = v -> 'doc' ->> 'invoice_number'), '{}');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_known(jsonb) IS 'A read invoice document with payer, order, shipment and account of the invoice that is recorded under its number, as it is where there is none.';
+
+-- order_payer_of_invoice does the telling of who pays invoices and memos, for the room of credit.
+CREATE FUNCTION distsync_internal.order_payer_of_invoice(company_id bigint, kinds text[], document_number text) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY SELECT DISTINCT i.customer_id FROM dist.invoice i
+	WHERE i.company_id = order_payer_of_invoice.company_id AND i.kind = ANY (order_payer_of_invoice.kinds) AND i.invoice_number = order_payer_of_invoice.document_number ORDER BY i.customer_id;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_payer_of_invoice(bigint, text[], text) IS 'Handler of kind payer: parties that pay the invoices and memos of a company with that number.';
+
+INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('payer', 'invoice', 'distsync_internal.order_payer_of_invoice');
