@@ -94,6 +94,23 @@ SELECT outcome FROM distsync.apply('payment', '{"company":"CP","payment_number":
 SELECT outcome FROM distsync.apply('invoice', '{"company":"CP","invoice_number":"CP-1","customer":"CP-X","currency":"USD","net_amount":100,"status":"void"}', 'CP-ERP');
 SELECT distsync.apply_payment('CP-P2', '[{"invoice":"CP-1","amount":1}]', '{"company":"CP"}');
 \echo :LAST_ERROR_SQLSTATE
+-- what waits because something is late goes on in the transaction that applies the money
+SELECT outcome FROM distsync.apply('party', '{"code":"CP-L","name":"late"}', 'CP-ERP');
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"CP-L","customer":"CP-L","company":"CP","limit":1000}', 'CP-ERP');
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CP-LATE","type":"overdue_amount","scope_kind":"customer","scope_key":"CP-L","threshold":0}', 'CP-ERP');
+SELECT outcome FROM distsync.apply('invoice', '{"company":"CP","invoice_number":"CP-L1","customer":"CP-L","currency":"USD","net_amount":40,"issued_at":"2020-01-01","due_on":"2020-01-31"}', 'CP-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"CP","payment_number":"CP-LP","customer":"CP-L","currency":"USD","amount":40,"remittance":[{"invoice":"CP-LATER"}]}', 'CP-ERP');
+SELECT distsync_internal.credit_hold(a.account_id, jsonb_build_object('customer_id', a.customer_id, 'order_id', -(SELECT count(*) + 1 FROM dist.hold), 'company_id', a.company_id, 'order_number', 'CP-O1', 'amount', 10)) > 0 AS waits FROM dist.credit_account a WHERE a.code = 'CP-L';
+BEGIN;
+SELECT distsync.apply_payment('CP-LP', '[{"invoice":"CP-L1","amount":39}]', '{"company":"CP"}') ->> 'unapplied' AS unapplied;
+SELECT released_at IS NOT NULL AS released FROM dist.hold WHERE order_number = 'CP-O1';
+SELECT distsync.apply_payment('CP-LP', '[{"invoice":"CP-L1","amount":1}]', '{"company":"CP"}') ->> 'unapplied' AS unapplied;
+SELECT released_at IS NOT NULL AS released, release_reason FROM dist.hold WHERE order_number = 'CP-O1';
+SELECT open_orders, held_demand FROM dist.credit_account WHERE code = 'CP-L';
+ROLLBACK;
+SELECT distsync_internal.credit_hold_end(h.customer_id, h.hold_id, 'test', 'cancelled') IS NOT NULL AS ended FROM dist.hold h WHERE h.order_number = 'CP-O1';
+DELETE FROM dist.hold WHERE order_number = 'CP-O1';
+DELETE FROM dist.credit_rule WHERE code = 'CP-LATE';
 SELECT * FROM distsync_internal.credit_verify_items();
 SELECT * FROM distsync_internal.credit_verify_applications();
 SELECT * FROM distsync_internal.credit_verify_counters();
