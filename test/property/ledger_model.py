@@ -172,6 +172,13 @@ class Ledger:
         return max(((self.day(account, at) - i.due).days for i in self.items.values() if i.kind in DEBIT and i.account is account
                     and i.open - (self.disputed(i) if account.exclude_disputed else 0) > 0), default=0)
 
+    def threshold(self, rule, account, at):
+        """Amounts are converted to the account's currency, in its minor units."""
+        threshold = rule.threshold or Decimal(0)
+        if rule.type in ("overdue_amount", "order_amount") and rule.currency not in (None, account.currency):
+            return money(threshold * self.rate(rule.currency, account.currency, at))
+        return threshold
+
     def measure(self, rule, account, customer, amount, at):
         """What a rule compares, and the payment that would lift it (None: none does)."""
         threshold = rule.threshold or Decimal(0)
@@ -184,18 +191,16 @@ class Ledger:
             return 100 * total / limit, total - limit * threshold / 100
         if rule.type == "overdue_amount":
             late = self.late(account, rule.grace, at)
-            return late, late - threshold * self.rate(rule.currency or account.currency, account.currency, at)
+            return late, late - self.threshold(rule, account, at)
         if rule.type == "overdue_share":
             late, owed = self.late(account, rule.grace, at), self.terms(account)["receivable"]
-            if account.exclude_disputed:
-                owed -= self.terms(account)["disputed"]
             return (100 * late / owed if owed else Decimal(0)), ((late - owed * threshold / 100) / (1 - threshold / 100) if threshold < 100 else Decimal(0))
         if rule.type == "oldest_item":
             return Decimal(self.oldest(account, at) - rule.grace), self.late(account, rule.grace + threshold, at)
         if rule.type == "dunning_level":
             return Decimal(account.dunning), None
         if rule.type == "order_amount":
-            return amount * self.rate(account.currency, rule.currency or account.currency, at), None
+            return amount, None
         if rule.type == "review_due":
             return Decimal(account.review_on is not None and account.review_on <= self.day(account, at)), None
         if rule.type == "limit_expired":
@@ -206,10 +211,7 @@ class Ledger:
         return Decimal(0), None     # terms_change: nobody asks for terms yet
 
     def fails(self, rule, account, customer, amount, at):
-        value, _ = self.measure(rule, account, customer, amount, at)
-        if rule.type in ("overdue_amount",):
-            return value > (rule.threshold or 0) * self.rate(rule.currency or account.currency, account.currency, at)
-        return value > (rule.threshold or 0)
+        return self.measure(rule, account, customer, amount, at)[0] > self.threshold(rule, account, at)
 
     def decide(self, account, customer, amount, at=None, prepaid=False):
         """May it be so much more? amount in the account's currency. A Thing: outcome, why {code}, warned, headroom, account (None where several bind alike), cure."""
