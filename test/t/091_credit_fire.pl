@@ -102,6 +102,17 @@ $node->poll_query_until('postgres', "SELECT count(pg_terminate_backend(pid)) = 0
 IPC::Run::finish($_) for @running;
 note(join(', ', map { "$killed{$_} x $_" } sort keys %killed));
 
+# a small run on a slow machine may not have come to everything
+my $never = <<'SQL';
+SELECT v FROM unnest('{submit,shared,again,cancel,ship,shipment,invoice,payment,deposit,bounce,memo,dispute,limit,limits,status,rule,norule,hold,release,owned,booked,rejected,reply,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
+SQL
+for (1 .. 300)
+{
+    last if $node->safe_psql('postgres', $never) eq '';
+    local $ENV{PGAPPNAME} = 'fire 1';
+    $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer);
+}
+
 # what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else
 my (%refused, %other);
 for (split /\n/, slurp_file($node->logfile))
@@ -131,9 +142,7 @@ sub rests
 ok(rests(), 'the clerk comes to rest') or diag($node->safe_psql('postgres', 'SELECT code, due_at, waiting_from FROM dist.credit_account WHERE due_at < clock_timestamp() OR waiting_from IS NOT NULL'));
 note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb, ', ' ORDER BY n DESC) FROM (SELECT verb, count(*) AS n FROM fire.told GROUP BY verb) t"));
 note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb || ' ' || outcome, ', ' ORDER BY n DESC) FROM (SELECT verb, outcome, count(*) AS n FROM fire.decision GROUP BY 1, 2) t"));
-is($node->safe_psql('postgres', <<'SQL'), '', 'everything was done, and answered');
-SELECT v FROM unnest('{submit,shared,again,cancel,ship,shipment,invoice,payment,deposit,bounce,memo,dispute,limit,limits,status,rule,norule,hold,release,owned,booked,rejected,reply,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
-SQL
+is($node->safe_psql('postgres', $never), '', 'everything was done, and answered');
 $node->safe_psql('postgres', 'REFRESH MATERIALIZED VIEW fire.booked; REFRESH MATERIALIZED VIEW fire.moved');
 for my $wrong (split /\n/, $node->safe_psql('postgres', "SELECT c.oid::regclass || '|' || obj_description(c.oid) FROM pg_class c WHERE c.relnamespace = 'fire'::regnamespace AND c.relname LIKE 'wrong%' ORDER BY 1"))
 {
