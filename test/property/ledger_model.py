@@ -295,7 +295,8 @@ class Ledger:
         target, amount = self.owed(item.payer, item.company, number), self.free(item)
         amount = amount if told is None else min(told, amount)
         if target is None:
-            if amount:
+            elsewhere = any(i.kind in ("invoice", "debit_memo") and (i.company, i.number) == (item.company, number) for i in self.items.values())
+            if amount and not elsewhere:        # another payer's invoice is none to wait for
                 item.waits[number] = item.waits.get(number, Decimal(0)) + amount
         elif target.currency == item.currency:
             self.move(item, target, min(amount, target.open))
