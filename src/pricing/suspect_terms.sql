@@ -71,7 +71,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	charged numeric := (ctx->>'charged')::numeric;
 	digits integer := min_scale(charged * (ctx->>'price_per')::integer);
-	gap numeric := abs(charged - (ctx->'detail'->>'resolved')::numeric) * COALESCE((ctx->'row'->>'price_per')::integer, 1);
+	-- how far rounding has to move a price for it to be this one; a floor or a ceiling is rounded in the price's place, and how far is not known
+	gap numeric := CASE WHEN COALESCE(ctx->'detail'->>'guard', '') IN ('at_floor', 'at_ceiling') THEN 0 ELSE abs(charged - (ctx->'detail'->>'resolved')::numeric) * COALESCE((ctx->'row'->>'price_per')::integer, 1) END;
 	mean numeric;
 BEGIN
 	RETURN QUERY SELECT 'rounding', told, jsonb_build_object('suppose', told) FROM (VALUES (1, '{"each_step": true}'::jsonb), (2, '{"each_step": false}')) v(n, told) ORDER BY v.n;
