@@ -56,6 +56,31 @@ SELECT atp FROM distsync.atp('QUO-B', 1, NULL, 'INV-1');
 SELECT outcome FROM distsync.apply_all('stock_quota', '[{"sku":"QUO-B","site":"INV-1","scope_kind":"customer","scope_key":"QUO-C","valid_from":"2024-01-01T00:00:00Z"},{"sku":"QUO-B","site":"INV-1","scope_kind":"customer","scope_key":"QUO-D","valid_from":"2024-01-01T00:00:00Z"}]', 'inv-erp', NULL, '{"operation":"deactivate"}');
 SELECT p.ruled, a.atp FROM dist.stock_pool p JOIN dist.item i USING (item_id), distsync.atp('QUO-B', 1, NULL, 'INV-1') a WHERE i.sku = 'QUO-B';
 SELECT * FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT * FROM distsync_internal.inventory_verify_promises();
+-- what is set aside is not promised for a later date either, as long as it is all there is: not from the stock of one site because supply or replenishment will be at
+-- another one, and it is not brought forward into it
+\o /dev/null
+SELECT * FROM distsync.apply_all('item', '[{"sku":"QUO-S","base_unit":"EA"},{"sku":"QUO-T","base_unit":"EA"},{"sku":"QUO-U","base_unit":"EA"}]', 'distsync');
+SELECT * FROM distsync.apply_all('stock_event', '[{"event_id":"quo4","kind":"count","sku":"QUO-S","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},
+	{"event_id":"quo5","kind":"count","sku":"QUO-T","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"},{"event_id":"quo6","kind":"count","sku":"QUO-U","site":"INV-1","quantity":10,"event_at":"2024-01-10T10:00:00Z"}]', 'inv-wms');
+SELECT * FROM distsync.apply_all('supply', '[{"kind":"purchase","reference":"PO-Q/3","sku":"QUO-S","site":"INV-1","quantity":10,"expected_at":"2998-01-01T00:00:00Z"},
+	{"kind":"purchase","reference":"PO-Q/4","sku":"QUO-T","site":"INV-2","quantity":10,"expected_at":"2998-01-01T00:00:00Z"}]', 'inv-erp');
+SELECT * FROM distsync.apply('item_site', '{"sku":"QUO-U","site":"INV-2","lead_days":3}', 'inv-erp');
+SELECT * FROM distsync.apply_all('stock_quota', '[{"sku":"QUO-S","scope_kind":"customer","scope_key":"QUO-C","quantity":10},{"sku":"QUO-T","scope_kind":"customer","scope_key":"QUO-C","quantity":10},{"sku":"QUO-U","scope_kind":"customer","scope_key":"QUO-C","quantity":10}]', 'inv-erp');
+\o
+CREATE TEMP VIEW later AS SELECT i.sku, s.code AS site, trim_scale(r.quantity) AS quantity, r.kind, CASE WHEN r.promised_at > now() + interval '1 day' THEN 'later' ELSE 'now' END AS promised,
+	(SELECT a.atp FROM distsync.atp(i.sku, 1, NULL, NULL, NULL, '{"customer":"QUO-C"}') a) AS share
+FROM dist.reservation r JOIN dist.item i USING (item_id) JOIN dist.site s USING (site_id) WHERE r.holder = 'quo-later' AND r.state = 'held' ORDER BY 1, 2;
+SELECT o.item, r.outcome, r.site, r.quantity FROM unnest('{QUO-S,QUO-T,QUO-U}'::text[]) WITH ORDINALITY o(item, n), distsync.reserve(jsonb_build_array(jsonb_build_object('item', o.item, 'quantity', 4)), '{"mode":"one_date","holder":"quo-later","ttl":"1 day"}') r ORDER BY o.n;
+SELECT r.outcome, r.available FROM distsync.reserve('[{"item":"QUO-T","quantity":4,"site":"INV-1"}]', '{"mode":"one_date"}') r;
+SELECT * FROM later;
+SELECT distsync_internal.inventory_rebuild(u) FROM unnest('{QUO-S,QUO-T,QUO-U}'::text[]) u;
+SELECT * FROM later;
+SELECT * FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT * FROM distsync_internal.inventory_verify_promises();
+-- where another site has enough for the share, it comes forward
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"quo7","kind":"count","sku":"QUO-S","site":"INV-2","quantity":4,"event_at":"2024-01-10T10:00:00Z"}', 'inv-wms');
+SELECT distsync_internal.inventory_rebuild('QUO-S');
+SELECT * FROM later;
+SELECT * FROM distsync_internal.inventory_verify_stock() UNION ALL SELECT * FROM distsync_internal.inventory_verify_promises();
 -- wrong input
 SELECT outcome, sqlstate, field, message FROM distsync.apply_all('stock_quota', '[{"sku":"QUO-NONE","scope_kind":"collective","quantity":1},{"sku":"QUO-A","scope_kind":"customer","scope_key":"QUO-NONE","quantity":1},{"sku":"QUO-A","scope_kind":"region","scope_key":"QUO-NONE","quantity":1},
 	{"sku":"QUO-A","scope_kind":"channel","quantity":1},{"sku":"QUO-A","scope_kind":"collective","valid_from":"2026-01-01T00:00:00Z"},{"sku":"QUO-A","scope_kind":"collective","quantity":1,"valid_from":"2026-01-01T00:00:00Z","valid_to":"2025-01-01T00:00:00Z"}]', 'inv-erp', NULL, '{"on_error":"collect"}');

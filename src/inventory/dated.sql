@@ -117,6 +117,29 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_outlook_quotas(distsync_internal.inventory_outlook[], jsonb, timestamptz) IS
 	'Outlooks as far as quotas go (of options.quotas if it says which are locked), budgets {item_id: what may be promised of it over all sites} and asides {item_id: what of the sum over its sites is for others}; base units. options: customer_id, channel_id. Items without quotas stay as they are.';
 
+-- inventory_outlook_spared does the sparing of what is set aside over all sites. What is promised for a later date is missing at its site
+-- before it, as far as nothing comes in until then: so much may be taken from there as leaves the shares what they have, or had, at each
+-- moment. Where and when any quantity can be had, nothing is set aside.
+CREATE FUNCTION distsync_internal.inventory_outlook_spared(outlook distsync_internal.inventory_outlook[], asides jsonb, after timestamptz) RETURNS TABLE (item_id bigint, site_id bigint, moment timestamptz, most numeric)
+LANGUAGE plpgsql STABLE ROWS 20 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	WITH o AS MATERIALIZED (
+		SELECT u.item_id, u.site_id, u.moments, u.free, (asides->>(u.item_id::text))::numeric AS aside FROM unnest(outlook) u WHERE (asides->>(u.item_id::text))::numeric > 0
+	), f AS (
+		SELECT o.item_id, o.site_id, m.moment, o.aside, greatest(0, o.free[greatest(1, width_bucket(m.moment, o.moments))]) AS free
+		FROM (SELECT inventory_outlook_spared.after AS moment UNION SELECT t.moment FROM unnest(outlook) u CROSS JOIN unnest(u.moments) t(moment)) m CROSS JOIN o
+	), r AS (
+		SELECT f.*, greatest(0, sum(f.free) OVER (PARTITION BY f.item_id, f.moment) - f.aside) AS room FROM f
+	)
+	SELECT r.item_id, r.site_id, r.moment, least(r.free, greatest(min(r.room) OVER w, r.free - max(CASE WHEN r.room = 'Infinity' THEN '-Infinity' ELSE r.free - r.room END) OVER w)) FROM r
+	WINDOW w AS (PARTITION BY r.item_id, r.site_id ORDER BY r.moment ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_spared(distsync_internal.inventory_outlook[], jsonb, timestamptz) IS
+	'Of items of which something is set aside over all sites for others (asides as inventory_outlook_quotas() says), the most that one site may give at each moment, and at the instant after, so that what may be promised before it is not made less than that; base units, Infinity = any quantity.';
+
 -- inventory_rooms does the listing of what a line could get at each date: of a kit the scarcest component decides.
 CREATE FUNCTION distsync_internal.inventory_rooms(outlook distsync_internal.inventory_outlook[], line distsync_internal.inventory_line, parts jsonb, kit boolean, after timestamptz, budgets jsonb, asides jsonb, step numeric)
 RETURNS TABLE (moment timestamptz, sites bigint[], amounts numeric[], most numeric, best numeric)
@@ -129,10 +152,13 @@ BEGIN
 		WITH o AS MATERIALIZED (
 			SELECT u.*, CASE WHEN kit THEN (e.value->>1)::numeric END AS per FROM jsonb_array_elements(parts) e JOIN unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n) ON u.item_id = (e.value->>0)::bigint
 			WHERE line.site_id IS NULL OR u.site_id = line.site_id
+		), s AS MATERIALIZED (
+			SELECT v.* FROM distsync_internal.inventory_outlook_spared(outlook, asides, inventory_rooms.after) v
 		), f AS (
-			SELECT m.moment, o.site_id, min(o.n) AS n, distsync_internal.inventory_in_steps(min(CASE WHEN kit THEN floor(least(x.free, o.rest) / o.per) ELSE least(x.free, o.rest) END), step) AS amount
+			SELECT m.moment, o.site_id, min(o.n) AS n, distsync_internal.inventory_in_steps(min(CASE WHEN kit THEN floor(least(x.free, o.rest, s.most) / o.per) ELSE least(x.free, o.rest, s.most) END), step) AS amount
 			FROM (SELECT inventory_rooms.after AS moment UNION SELECT t.moment FROM o CROSS JOIN unnest(o.moments) t(moment) WHERE t.moment > inventory_rooms.after) m
 			CROSS JOIN o CROSS JOIN LATERAL (SELECT o.free[greatest(1, width_bucket(m.moment, o.moments))] AS free) x
+			LEFT JOIN s ON s.item_id = o.item_id AND s.site_id = o.site_id AND s.moment = m.moment
 			GROUP BY m.moment, o.site_id HAVING count(*) = pieces
 		)
 		SELECT f.moment, array_agg(f.site_id ORDER BY f.n), array_agg(f.amount ORDER BY f.n), sum(greatest(0, f.amount)), max(f.amount) FROM f GROUP BY f.moment ORDER BY f.moment
@@ -175,19 +201,23 @@ DECLARE
 	rules text[] := COALESCE(NULLIF(ARRAY(SELECT jsonb_array_elements_text(options->'sourcing')), '{}'), '{whole,rank}');
 	preferred bigint[] := ARRAY(SELECT u::bigint FROM jsonb_array_elements_text(options->'preferred_ids') u);
 	parts_left integer := CASE WHEN options->>'mode' = 'schedule' THEN COALESCE((options->>'max_parts')::integer, 10) ELSE 1 END;
-	lots boolean := EXISTS (SELECT FROM unnest(plan.outlook) u WHERE (u.course).rests IS NOT NULL);
+	spared boolean := EXISTS (SELECT FROM jsonb_array_elements(parts) e WHERE (asides->>(e->>0))::numeric > 0);
+	-- what was taken of a lot before it expires is not missing afterwards; and what may be taken at one site depends on what was at another
+	anew boolean := spared OR EXISTS (SELECT FROM unnest(plan.outlook) u WHERE (u.course).rests IS NOT NULL);
+	before distsync_internal.inventory_plan;
 	m record;
 	c record;
 	got numeric[];
+	wanted numeric;
 	taken numeric;
+	was numeric;
 BEGIN
 	plan.grants := '{}';
 	plan.rest := line.quantity;
 	plan.available := 0;
 	plan.until := NULL;
 	FOR m IN SELECT * FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, COALESCE(only_at, greatest(at, line.requested_at)), plan.budgets, asides, (options->'steps'->>(line.ordinal::text))::numeric) LIMIT CASE WHEN only_at IS NOT NULL THEN 1 END LOOP
-		IF lots AND plan.rest < line.quantity THEN
-			-- what was taken of a lot before it expires is not missing afterwards
+		IF anew AND plan.rest < line.quantity THEN
 			SELECT * INTO m FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, m.moment, plan.budgets, asides, (options->'steps'->>(line.ordinal::text))::numeric) LIMIT 1;
 			plan.available := greatest(plan.available, line.quantity - plan.rest + m.most);
 		ELSE
@@ -195,17 +225,32 @@ BEGIN
 			m.most := m.most - (line.quantity - plan.rest);
 		END IF;
 		got := COALESCE(got, array_fill(0::numeric, ARRAY[cardinality(m.sites)]));
-		FOR n IN 1 .. CASE WHEN plan.rest < line.quantity AND NOT lots THEN cardinality(got) ELSE 0 END LOOP
+		FOR n IN 1 .. CASE WHEN plan.rest < line.quantity AND NOT anew THEN cardinality(got) ELSE 0 END LOOP
 			m.amounts[n] := m.amounts[n] - got[n];
 			m.best := CASE WHEN n = 1 THEN m.amounts[1] ELSE greatest(m.best, m.amounts[n]) END;
 		END LOOP;
 		CONTINUE WHEN m.most <= 0 OR parts_left = 1 AND (m.most < plan.rest OR NOT split AND m.best < plan.rest);
+		before := plan;
+		wanted := least(plan.rest, m.most);
 		taken := 0;
-		FOR c IN SELECT x.n, x.taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, least(plan.rest, m.most), split, rules, preferred) x LOOP
-			plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, m.sites[c.n], c.taken, m.moment, m.most, at);
-			got[c.n] := got[c.n] + c.taken;
-			taken := taken + c.taken;
+		LOOP
+			was := taken;
+			FOR c IN SELECT x.n, x.taken FROM distsync_internal.inventory_choose(m.sites, m.amounts, wanted - taken, split, rules, preferred) x LOOP
+				IF spared AND taken > 0 THEN
+					m.amounts := (SELECT x.amounts FROM distsync_internal.inventory_rooms(plan.outlook, line, parts, kit IS NOT NULL, m.moment, plan.budgets, asides, (options->'steps'->>(line.ordinal::text))::numeric) x LIMIT 1);
+					c.taken := least(c.taken, m.amounts[c.n]);
+					CONTINUE WHEN c.taken <= 0;
+				END IF;
+				plan := distsync_internal.inventory_plan_take(line, plan, parts, kit IS NOT NULL, m.sites[c.n], c.taken, m.moment, m.most, at);
+				got[c.n] := got[c.n] + c.taken;
+				taken := taken + c.taken;
+			END LOOP;
+			EXIT WHEN NOT spared OR NOT split OR taken IN (was, wanted);
 		END LOOP;
+		IF taken < wanted AND parts_left = 1 THEN
+			plan := before;
+			CONTINUE;
+		END IF;
 		CONTINUE WHEN taken = 0;
 		plan.rest := plan.rest - taken;
 		plan.until := m.moment;

@@ -68,26 +68,49 @@ CREATE TYPE distsync_internal.inventory_dated AS (
 	kind		text,
 	promised_at	timestamptz,
 	wanted_at	timestamptz,
-	was			timestamptz
+	was			timestamptz,
+	aside		numeric
 );
-COMMENT ON TYPE distsync_internal.inventory_dated IS 'A promise for a later date: reservation, base units, kind inbound | planned (hard: stock covers it now), its date (NULL = not foreseen), the instant before which it need not be there, and the date it had.';
+COMMENT ON TYPE distsync_internal.inventory_dated IS 'A promise for a later date: reservation, base units, kind inbound | planned (hard: stock covers it now), its date (NULL = not foreseen), the instant before which it need not be there, the date it had, and what inventory_set_aside() says for whom it is.';
+
+-- inventory_set_aside does the reckoning of what a pool has to keep for the shares of others: what is set aside over all sites only as far
+-- as it is not free at another one. Those are read without a lock, so what it is for is to leave a date as it is, never to break one.
+CREATE FUNCTION distsync_internal.inventory_set_aside(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN (SELECT COALESCE(sum(CASE WHEN q.site_id > 0 THEN q.aside ELSE greatest(0, q.aside - (SELECT COALESCE(sum(greatest(0, distsync_internal.inventory_base(m.phys, m.book, m.in_flight, m.outside, 'conservative', NULL) + m.low - m.held - m.committed)), 0)
+			FROM (SELECT array_agg(inventory_set_aside.item_id) AS items, array_agg(s.site_id) AS sites FROM distsync_internal.inventory_sites(inventory_set_aside.item_id) s WHERE s.site_id <> inventory_set_aside.site_id) o
+			CROSS JOIN LATERAL distsync_internal.inventory_now(o.items, o.sites, inventory_set_aside.at) m)) END), 0)
+		FROM distsync_internal.inventory_quota_frees(inventory_set_aside.item_id, ARRAY[0, inventory_set_aside.site_id], inventory_set_aside.customer_id, inventory_set_aside.channel_id, ARRAY[inventory_set_aside.at], NULL, inventory_set_aside.at) q
+		WHERE q.aside > 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_set_aside(bigint, bigint, bigint, bigint, timestamptz) IS
+	'How much of an item at a site is set aside for others than a customer and channel as of an instant, by quotas of the site and by those over all sites beyond what is free at the others; base units. 0 where they draw on shares themselves.';
 
 -- inventory_dated_at does the listing of the promises for a later date of a pool, in the order in which they are served.
 CREATE FUNCTION distsync_internal.inventory_dated_at(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	RETURN (SELECT array_agg(ROW(r.reservation_id, q.quantity, r.kind, r.promised_at, r.wanted_at, r.promised_at)::distsync_internal.inventory_dated
+	RETURN (WITH o AS MATERIALIZED (
+			SELECT w.*, distsync_internal.inventory_set_aside(inventory_dated_at.item_id, inventory_dated_at.site_id, w.customer_id, w.channel_id, inventory_dated_at.at) AS aside
+			FROM (SELECT DISTINCT v.customer_id, v.channel_id FROM dist.reservation v WHERE v.item_id = inventory_dated_at.item_id AND v.site_id = inventory_dated_at.site_id AND v.state IN ('held', 'committed') AND v.kind IN ('inbound', 'planned')) w
+			WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = inventory_dated_at.item_id)
+		)
+		SELECT array_agg(ROW(r.reservation_id, q.quantity, r.kind, r.promised_at, r.wanted_at, r.promised_at, COALESCE(o.aside, 0))::distsync_internal.inventory_dated
 			ORDER BY r.priority, r.promised_at, d.required_at NULLS FIRST, COALESCE(r.demand_key, r.holder) COLLATE "C", r.created_at, r.reservation_id)
 		FROM dist.reservation r CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_dated_at.at THEN r.committed ELSE r.quantity END - r.shipped) q(quantity)
 		LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
+		LEFT JOIN o ON o.customer_id IS NOT DISTINCT FROM r.customer_id AND o.channel_id IS NOT DISTINCT FROM r.channel_id
 		WHERE r.item_id = inventory_dated_at.item_id AND r.site_id = inventory_dated_at.site_id AND r.state IN ('held', 'committed') AND r.kind IN ('inbound', 'planned') AND q.quantity > 0);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_dated_at(bigint, bigint, timestamptz) IS 'Live promises for a later date of an item at a site: priority, date, when wanted, demand or holder; NULL = none.';
 
 -- inventory_later does the dating of promises for a later date. A date stays as long as what it counts on is there: less only what stock
--- covers now has gone before it. Who loses his is promised anew, after all who keep theirs; who can have it earlier gets it earlier.
+-- covers now has gone before it. Who loses his is promised anew, after all who keep theirs; who can have it earlier gets it earlier, but
+-- not out of what is set aside for others.
 CREATE FUNCTION distsync_internal.inventory_later(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -133,7 +156,7 @@ BEGIN
 		dated[j].promised_at := NULL;
 		dated[j].kind := 'inbound';
 		k := width_bucket(greatest(dated[j].wanted_at, at), moments);
-		n := distsync_internal.inventory_course_first(c, promised, safety + dated[j].quantity, k, cardinality(moments));
+		n := distsync_internal.inventory_course_first(c, promised, safety + dated[j].aside + dated[j].quantity, k, cardinality(moments));
 		IF n > cardinality(moments) AND lead IS NULL THEN
 			n := distsync_internal.inventory_course_first(c, promised, dated[j].quantity, k, cardinality(moments));
 		END IF;
@@ -150,14 +173,14 @@ BEGIN
 		CONTINUE WHEN i = ANY (lost) OR d.promised_at <= at OR d.wanted_at >= d.promised_at;
 		k := width_bucket(d.promised_at, moments);
 		last := CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN cardinality(moments) ELSE k - 1 END;
-		n := distsync_internal.inventory_course_first(c, promised, safety + d.quantity, width_bucket(greatest(d.wanted_at, at), moments), last);
+		n := distsync_internal.inventory_course_first(c, promised, safety + d.aside + d.quantity, width_bucket(greatest(d.wanted_at, at), moments), last);
 		IF n <= cardinality(moments) AND greatest(moments[n], d.wanted_at) <= d.promised_at THEN
 			dated[i].promised_at := greatest(moments[n], d.wanted_at);
 			c := distsync_internal.inventory_course_less(c, d.quantity, n, last);
 			dated[i].kind := 'inbound';
 		END IF;
 	END LOOP;
-	RETURN ARRAY(SELECT ROW(u.reservation_id, u.quantity, CASE WHEN u.promised_at <= at THEN 'hard' ELSE u.kind END, CASE WHEN u.promised_at <= at THEN least(u.was, at) ELSE u.promised_at END, u.wanted_at, u.was)::distsync_internal.inventory_dated
+	RETURN ARRAY(SELECT ROW(u.reservation_id, u.quantity, CASE WHEN u.promised_at <= at THEN 'hard' ELSE u.kind END, CASE WHEN u.promised_at <= at THEN least(u.was, at) ELSE u.promised_at END, u.wanted_at, u.was, u.aside)::distsync_internal.inventory_dated
 		FROM unnest(dated) u);
 END
 $$;
