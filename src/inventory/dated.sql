@@ -92,7 +92,7 @@ BEGIN
 			SELECT u.item_id, array_agg(u.site_id) AS sites, array_agg(u.n::integer) AS places FROM unnest(outlook) WITH ORDINALITY u(item_id, site_id, moments, free, rest, aside, course, kept, n)
 			WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id AND (locked IS NULL OR s.quota_id = ANY (locked))) GROUP BY u.item_id
 		), f AS MATERIALIZED (
-			SELECT k.item_id, x.* FROM k CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(k.item_id, 0::bigint || k.sites, customer, channel, ARRAY[inventory_outlook_quotas.at], locked, inventory_outlook_quotas.at) x
+			SELECT k.item_id, x.* FROM k CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(k.item_id, 0::bigint || k.sites, customer, channel, ARRAY[inventory_outlook_quotas.at], locked, CASE WHEN locked IS NULL THEN inventory_outlook_quotas.at ELSE '-infinity' END) x
 		)
 		SELECT k.item_id, p.n, f.free, COALESCE(f.aside, 0) AS aside
 		FROM k CROSS JOIN LATERAL (SELECT 0::bigint AS site_id, 0 AS n UNION ALL SELECT * FROM unnest(k.sites, k.places)) p LEFT JOIN f ON f.item_id = k.item_id AND f.site_id = p.site_id

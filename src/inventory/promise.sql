@@ -114,16 +114,19 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_line_pools(distsync_internal.inventory_line[], bigint) IS 'Pairs of item and site that lines (of a company, NULL = any) may draw on, those that they name among them.';
 
--- inventory_lock_lines does the locking of everything that lines of a promise may touch: their demands, the sites they may draw on, and
--- those where others speak of their demand.
-CREATE FUNCTION distsync_internal.inventory_lock_lines(lines distsync_internal.inventory_line[], company_id bigint, OUT items bigint[], OUT sites bigint[])
+-- inventory_lock_lines does the locking of everything that lines of a promise may touch: their demands, the sites they may draw on, those
+-- where others speak of their demand, and those where holds end that draw on the same shares.
+CREATE FUNCTION distsync_internal.inventory_lock_lines(lines distsync_internal.inventory_line[], company_id bigint, quotas bigint[], OUT items bigint[], OUT sites bigint[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites FROM distsync_internal.inventory_line_pools(lines, inventory_lock_lines.company_id) k;
+	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites FROM (
+		SELECT l.item_id, l.site_id FROM distsync_internal.inventory_line_pools(lines, inventory_lock_lines.company_id) l
+		UNION
+		SELECT o.item_id, o.site_id FROM distsync_internal.inventory_quota_over(ARRAY(SELECT DISTINCT u.item_id FROM unnest(lines) u), quotas) o WHERE quotas <> '{}') k;
 	SELECT k.items, k.sites INTO items, sites FROM distsync_internal.inventory_lock_demand(ARRAY(SELECT DISTINCT u.demand_key FROM unnest(lines) u WHERE u.demand_key IS NOT NULL), items, sites) k;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_lock_lines(distsync_internal.inventory_line[], bigint) IS 'Locks the demands and pools that lines may touch; returns pairs of item and site as two arrays, both NULL if there is none.';
+COMMENT ON FUNCTION distsync_internal.inventory_lock_lines(distsync_internal.inventory_line[], bigint, bigint[]) IS 'Locks the demands and pools that lines may touch, which may draw on these quotas, already locked; returns pairs of item and site as two arrays, both NULL if there is none.';
 
 -- inventory_free does the listing of what may be promised where, in the order in which sites are tried: rank, then code.
 CREATE FUNCTION distsync_internal.inventory_free(lines distsync_internal.inventory_line[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_free[]

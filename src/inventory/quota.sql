@@ -2,7 +2,8 @@
 -- has none shares the collective rest with all the others; where there is no collective share, what nobody has set aside is for them.
 -- What is used of a share are the reservations that draw on it: what is released or expires gives back by itself, and no lock is needed
 -- for that. Locks: quotas before demands and pools. Who promises writes the row of the quota, so that a transaction that does not see
--- what another one has promised fails instead of overdrawing.
+-- what another one has promised fails instead of overdrawing. Who commits or extends a hold writes its pool only: so to who promises a
+-- hold counts until its row says that it has ended, and he has the pools locked of those that are over.
 
 -- inventory_quota_uses does the sums of what is promised from the quotas of an item, in one look at its reservations: what has left, which is
 -- kept for each site, and what is live.
@@ -22,7 +23,7 @@ BEGIN
 	GROUP BY u.quota_id;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_quota_uses(bigint, bigint[], timestamptz, text) IS 'What is promised from quotas of an item (only_ids: of these, NULL = of all) as of an instant, with what has shipped, base units; a quota that nothing is promised from has no row. but_holder: as if that one had no live reservations (NULL = all count).';
+COMMENT ON FUNCTION distsync_internal.inventory_quota_uses(bigint, bigint[], timestamptz, text) IS 'What is promised from quotas of an item (only_ids: of these, NULL = of all) as of an instant (-infinity: with holds that are over, of which nobody has said so yet), with what has shipped, base units; a quota that nothing is promised from has no row. but_holder: as if that one had no live reservations (NULL = all count).';
 
 -- inventory_quota_used does the same for one quota.
 CREATE FUNCTION distsync_internal.inventory_quota_used(item_id bigint, quota_id bigint, at timestamptz, but_holder text DEFAULT NULL) RETURNS numeric
@@ -112,6 +113,18 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_quota_lock(bigint[]) IS 'Locks the quotas of items in their order, until the end of the transaction, and returns them. Call it once with all items of a request, before inventory_lock_demand().';
 
+-- inventory_quota_over does the finding of the pools that hold what is over of a share: only who has their locks knows that nobody has kept it.
+CREATE FUNCTION distsync_internal.inventory_quota_over(item_ids bigint[], quota_ids bigint[]) RETURNS TABLE (item_id bigint, site_id bigint)
+LANGUAGE plpgsql STABLE ROWS 2 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+	SELECT DISTINCT r.item_id, r.site_id FROM dist.reservation r
+	WHERE r.item_id = ANY (item_ids) AND r.state = 'held' AND r.quota_ids && inventory_quota_over.quota_ids AND r.expires_at <= clock_timestamp();
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_quota_over(bigint[], bigint[]) IS 'Pairs of item and site at which holds that draw on these quotas of these items are over, and their rows do not say so yet.';
+
 -- inventory_quota_drawn does the listing of the quotas that a promise draws on.
 CREATE FUNCTION distsync_internal.inventory_quota_drawn(item_id bigint, site_id bigint, customer_id bigint, channel_id bigint, at timestamptz, only_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -128,7 +141,7 @@ CREATE FUNCTION distsync_internal.inventory_quota_take(item_ids bigint[], only_i
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	WITH u AS MATERIALIZED (
-		SELECT k.item_id, x.* FROM (SELECT DISTINCT y AS item_id FROM unnest(item_ids) y) k CROSS JOIN LATERAL distsync_internal.inventory_quota_uses(k.item_id, only_ids, inventory_quota_take.at) x
+		SELECT k.item_id, x.* FROM (SELECT DISTINCT y AS item_id FROM unnest(item_ids) y) k CROSS JOIN LATERAL distsync_internal.inventory_quota_uses(k.item_id, only_ids, '-infinity') x
 	)
 	UPDATE dist.stock_quota q SET consumed = u.used FROM u WHERE q.item_id = u.item_id AND q.quota_id = u.quota_id AND q.period @> inventory_quota_take.at;
 END
@@ -149,7 +162,8 @@ BEGIN
 		WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = u.item_id AND (locked IS NULL OR s.quota_id = ANY (locked))) GROUP BY u.item_id
 	)
 	SELECT array_agg(k.item_id) AS items, array_agg(q.site_id) AS sites, array_agg(q.free) AS free, array_agg(q.aside) AS aside INTO shares
-	FROM k CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(k.item_id, 0::bigint || k.sites, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, ARRAY[inventory_within_quotas.at], locked, inventory_within_quotas.at) q;
+	FROM k CROSS JOIN LATERAL distsync_internal.inventory_quota_frees(k.item_id, 0::bigint || k.sites, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, ARRAY[inventory_within_quotas.at], locked,
+		CASE WHEN locked IS NULL THEN inventory_within_quotas.at ELSE '-infinity' END) q;
 	IF shares.items IS NULL THEN
 		budgets := '{}';
 		RETURN;

@@ -73,7 +73,7 @@ DECLARE
 BEGIN
 	SELECT x.* INTO r FROM dist.reservation x WHERE x.item_id = inventory_regain.item_id AND x.reservation_id = inventory_regain.reservation_id AND x.state IN ('held', 'committed');
 	SELECT least(inventory_regain.quantity, r.lost, distsync_internal.inventory_unpromised(r.item_id, r.demand_key), p.cap + p.backorder_cap - p.held - p.committed - p.dealt,
-		(SELECT min(q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, t)) FROM dist.stock_quota q WHERE q.item_id = r.item_id AND q.quota_id = ANY (r.quota_ids) AND q.period @> t)) INTO more
+		(SELECT min(q.quantity - distsync_internal.inventory_quota_used(q.item_id, q.quota_id, '-infinity')) FROM dist.stock_quota q WHERE q.item_id = r.item_id AND q.quota_id = ANY (r.quota_ids) AND q.period @> t)) INTO more
 	FROM dist.stock_pool p WHERE p.item_id = r.item_id AND p.site_id = r.site_id;
 	IF more IS NULL OR more <= 0 THEN
 		RETURN NULL;

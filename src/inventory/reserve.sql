@@ -56,14 +56,16 @@ DECLARE
 	stock distsync_internal.inventory_line[];
 	grants distsync_internal.inventory_grant[];
 	credits distsync_internal.inventory_grant[];
+	quotas bigint[];
 	k record;
 	t timestamptz;
 BEGIN
 	-- what kits are made of is read once: what is promised is what was locked
 	options := options || jsonb_build_object('parts', distsync_internal.inventory_parts(wanted) || COALESCE(options->'parts', '{}'), 'steps', distsync_internal.inventory_steps(lines));
 	stock := distsync_internal.inventory_expanded(wanted, options->'parts');
-	options := options || jsonb_build_object('quotas', to_jsonb(distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u))));
-	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint);
+	quotas := distsync_internal.inventory_quota_lock(ARRAY(SELECT DISTINCT u.item_id FROM unnest(stock) u));
+	options := options || jsonb_build_object('quotas', to_jsonb(quotas));
+	SELECT * INTO k FROM distsync_internal.inventory_lock_lines(stock, (options->>'company_id')::bigint, quotas);
 	IF distsync_internal.inventory_with_dates(options) THEN
 		PERFORM distsync_internal.inventory_fold(k.items, k.sites);
 	END IF;
