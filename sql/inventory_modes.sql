@@ -141,6 +141,27 @@ SELECT * FROM pg_temp.both('[{"item":"MOD-F","quantity":9}]', '{"priority":1}');
 SELECT * FROM live WHERE sku = 'MOD-F';
 SELECT * FROM broken;
 
+-- what more is wanted of a line than is promised of it comes after that: a part of a line is promised, its date stays as long as it is covered itself, and others
+-- count on nothing that the line wants
+\o /dev/null
+SELECT * FROM distsync.apply_all('item', '[{"sku":"MOD-G","base_unit":"EA"}]', 'distsync');
+SELECT * FROM distsync.apply_all('supply', '[{"kind":"purchase","reference":"PO-M/7","sku":"MOD-G","site":"INV-1","quantity":9,"expected_at":"2998-01-05T00:00:00Z"}]', 'inv-erp');
+SELECT * FROM distsync.apply('demand', '{"demand_key":"INV/M-7/1","sku":"MOD-G","site":"INV-1","ordered":10,"required_at":"2998-01-05T00:00:00Z"}', 'inv-erp');
+\o
+SELECT * FROM pg_temp.ask('[{"item":"MOD-G","quantity":4,"demand_key":"INV/M-7/1"},{"item":"MOD-G","quantity":1}]', '{"mode":"one_date"}');
+SELECT * FROM pg_temp.both('[{"item":"MOD-G","quantity":4,"demand_key":"INV/M-7/1"}]', '{"mode":"one_date"}');
+SELECT * FROM pg_temp.ask('[{"item":"MOD-G","quantity":1}]', '{"mode":"one_date"}');
+SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-M/7","sku":"MOD-G","site":"INV-1","quantity":5,"expected_at":"2998-01-05T00:00:00Z"}', 'inv-erp');
+SELECT * FROM live WHERE sku = 'MOD-G';
+SELECT * FROM broken;
+SELECT outcome FROM distsync.apply('supply', '{"kind":"purchase","reference":"PO-M/7","sku":"MOD-G","site":"INV-1","quantity":3,"expected_at":"2998-01-05T00:00:00Z"}', 'inv-erp');
+SELECT * FROM live WHERE sku = 'MOD-G';
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"mod9","kind":"count","sku":"MOD-G","site":"INV-1","quantity":1,"event_at":"2024-01-10T10:00:00Z"}', 'inv-wms');
+SELECT * FROM live WHERE sku = 'MOD-G';
+SELECT outcome FROM distsync.apply('stock_event', '{"event_id":"mod10","kind":"count","sku":"MOD-G","site":"INV-1","quantity":4,"event_at":"2024-01-11T10:00:00Z"}', 'inv-wms');
+SELECT * FROM live WHERE sku = 'MOD-G';
+SELECT * FROM broken;
+
 -- quotas bind them too
 \o /dev/null
 SELECT * FROM distsync.apply('stock_quota', '{"sku":"MOD-A","scope_kind":"collective","quantity":7}', 'inv-erp');

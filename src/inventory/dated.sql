@@ -314,9 +314,13 @@ BEGIN
 		CONTINUE WHEN NOT alone AND NOT s.own;
 		other := plan;
 		IF s.own AND NOT kit THEN
-			other.outlook[s.n] := distsync_internal.inventory_outlook_own(line, plan.outlook[s.n], granted, options, at);
+			other.outlook[s.n] := distsync_internal.inventory_outlook_own(line, plan.outlook[s.n], granted, options, at, 1e14);
 		END IF;
 		other := distsync_internal.inventory_plan_line(ROW(line.ordinal, line.item_id, line.quantity, s.site_id, line.demand_key, line.requested_at)::distsync_internal.inventory_line, other, asides, options, at, only_at);
+		IF s.own AND NOT kit THEN
+			-- what is left of the line is in the way of those who come after it
+			other.outlook[s.n] := distsync_internal.inventory_outlook_own(line, other.outlook[s.n], granted || other.grants, options, at, 0);
+		END IF;
 		IF best.rest IS NULL OR other.rest = 0 AND (best.rest > 0 OR other.until < best.until) OR other.rest > 0 AND best.rest > 0 AND other.available > best.available THEN
 			best := other;
 		END IF;
@@ -330,8 +334,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_plan_best(distsync_internal.inventory_line, distsync_internal.inventory_plan, distsync_internal.inventory_grant[], jsonb, jsonb, timestamptz, timestamptz) IS
 	'As inventory_plan_line(), in the way that is complete first. granted: what the call has given to lines before.';
 
--- inventory_outlook_own does the outlook of a site when what others say of the demand of a line is the line's.
-CREATE FUNCTION distsync_internal.inventory_outlook_own(line distsync_internal.inventory_line, o distsync_internal.inventory_outlook, granted distsync_internal.inventory_grant[], options jsonb, at timestamptz) RETURNS distsync_internal.inventory_outlook
+-- inventory_outlook_own does the outlook of a site when what others say of the demand of a line is the line's, or so much of it.
+CREATE FUNCTION distsync_internal.inventory_outlook_own(line distsync_internal.inventory_line, o distsync_internal.inventory_outlook, granted distsync_internal.inventory_grant[], options jsonb, at timestamptz, more numeric) RETURNS distsync_internal.inventory_outlook
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	mine distsync_internal.inventory_grant[] := ARRAY(SELECT u FROM unnest(granted) u WHERE u.item_id = o.item_id AND u.site_id = o.site_id AND u.outcome <> 'short');
@@ -339,7 +343,7 @@ DECLARE
 	k record;
 	own distsync_internal.inventory_outlook;
 BEGIN
-	SELECT array_agg(u.demand_key) || line.demand_key AS keys, array_agg(u.quantity) || line.quantity AS quantities INTO k FROM unnest(mine) u WHERE u.demand_key IS NOT NULL;
+	SELECT array_agg(u.demand_key) || line.demand_key AS keys, array_agg(u.quantity) || more AS quantities INTO k FROM unnest(mine) u WHERE u.demand_key IS NOT NULL;
 	own := (distsync_internal.inventory_outlooks(ARRAY[ROW(line.ordinal, o.item_id, line.quantity, o.site_id, NULL, NULL)::distsync_internal.inventory_line], options - 'company_id', at, k.keys, k.quantities))[1];
 	FOREACH g IN ARRAY mine LOOP
 		own := distsync_internal.inventory_outlook_take(own, COALESCE(g.promised_at, at), g.quantity);
@@ -350,8 +354,8 @@ BEGIN
 	RETURN own;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_outlook_own(distsync_internal.inventory_line, distsync_internal.inventory_outlook, distsync_internal.inventory_grant[], jsonb, timestamptz) IS
-	'What may be promised at a site from each moment on if the external demand of this line became ours, after what is granted before it; base units.';
+COMMENT ON FUNCTION distsync_internal.inventory_outlook_own(distsync_internal.inventory_line, distsync_internal.inventory_outlook, distsync_internal.inventory_grant[], jsonb, timestamptz, numeric) IS
+	'What may be promised at a site from each moment on if that much more of the external demand of this line became ours, after what is granted; base units.';
 
 -- inventory_plan_within does the same with the outlooks of the items of the line alone: a call may have thousands.
 CREATE FUNCTION distsync_internal.inventory_plan_within(line distsync_internal.inventory_line, plan distsync_internal.inventory_plan, granted distsync_internal.inventory_grant[], asides jsonb, options jsonb, at timestamptz, only_at timestamptz) RETURNS distsync_internal.inventory_plan

@@ -69,9 +69,10 @@ CREATE TYPE distsync_internal.inventory_dated AS (
 	promised_at	timestamptz,
 	wanted_at	timestamptz,
 	was			timestamptz,
-	aside		numeric
+	aside		numeric,
+	line		integer
 );
-COMMENT ON TYPE distsync_internal.inventory_dated IS 'A promise for a later date: reservation, base units, kind inbound | planned (hard: stock covers it now), its date (NULL = not foreseen), the instant before which it need not be there, the date it had, and what inventory_set_aside() says for whom it is.';
+COMMENT ON TYPE distsync_internal.inventory_dated IS 'A promise for a later date: reservation, base units, kind inbound | planned (hard: stock covers it now), its date (NULL = not foreseen), the instant before which it need not be there, the date it had, what inventory_set_aside() says for whom it is, and the number of its line in inventory_line_rests() (NULL = nothing more is wanted of it).';
 
 -- inventory_set_aside does the reckoning of what a pool has to keep for the shares of others: what is set aside over all sites only as far
 -- as it is not free at another one. Those are read without a lock, so what it is for is to leave a date as it is, never to break one.
@@ -88,6 +89,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_set_aside(bigint, bigint, bigint, bigint, timestamptz) IS
 	'How much of an item at a site is set aside for others than a customer and channel as of an instant, by quotas of the site and by those over all sites beyond what is free at the others; base units. 0 where they draw on shares themselves.';
 
+-- inventory_line_rests does the listing of the lines of a pool of which a part is promised and more is wanted, which is covered after that part.
+CREATE FUNCTION distsync_internal.inventory_line_rests(item_id bigint, site_id bigint, OUT keys text[], OUT quantities numeric[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	SELECT array_agg(d.demand_key ORDER BY d.demand_key COLLATE "C"), array_agg(greatest(d.ordered, d.allocated) - d.reserved ORDER BY d.demand_key COLLATE "C") INTO keys, quantities FROM dist.demand d
+	WHERE d.item_id = inventory_line_rests.item_id AND d.site_id = inventory_line_rests.site_id AND d.status = 'open' AND d.reserved > d.shipped AND greatest(d.ordered, d.allocated) > d.reserved;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_rests(bigint, bigint) IS 'Open lines of an item at a site that are promised in part, and how much more of each is wanted there (base units), by key; NULL = none.';
+
 -- inventory_dated_at does the listing of the promises for a later date of a pool, in the order in which they are served.
 CREATE FUNCTION distsync_internal.inventory_dated_at(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -98,15 +110,70 @@ BEGIN
 			FROM (SELECT DISTINCT v.customer_id, v.channel_id FROM dist.reservation v WHERE v.item_id = inventory_dated_at.item_id AND v.site_id = inventory_dated_at.site_id AND v.state IN ('held', 'committed') AND v.kind IN ('inbound', 'planned')) w
 			WHERE EXISTS (SELECT FROM dist.stock_quota s WHERE s.item_id = inventory_dated_at.item_id)
 		)
-		SELECT array_agg(ROW(r.reservation_id, q.quantity, r.kind, r.promised_at, r.wanted_at, r.promised_at, COALESCE(o.aside, 0))::distsync_internal.inventory_dated
+		SELECT array_agg(ROW(r.reservation_id, q.quantity, r.kind, r.promised_at, r.wanted_at, r.promised_at, COALESCE(o.aside, 0), array_position(l.keys, r.demand_key))::distsync_internal.inventory_dated
 			ORDER BY r.priority, r.promised_at, d.required_at NULLS FIRST, COALESCE(r.demand_key, r.holder) COLLATE "C", r.created_at, r.reservation_id)
 		FROM dist.reservation r CROSS JOIN LATERAL (SELECT CASE WHEN r.state = 'held' AND r.expires_at <= inventory_dated_at.at THEN r.committed ELSE r.quantity END - r.shipped) q(quantity)
 		LEFT JOIN dist.demand d ON d.demand_key = r.demand_key AND d.item_id = r.item_id AND d.site_id = r.site_id
+		CROSS JOIN distsync_internal.inventory_line_rests(inventory_dated_at.item_id, inventory_dated_at.site_id) l
 		LEFT JOIN o ON o.customer_id IS NOT DISTINCT FROM r.customer_id AND o.channel_id IS NOT DISTINCT FROM r.channel_id
 		WHERE r.item_id = inventory_dated_at.item_id AND r.site_id = inventory_dated_at.site_id AND r.state IN ('held', 'committed') AND r.kind IN ('inbound', 'planned') AND q.quantity > 0);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_dated_at(bigint, bigint, timestamptz) IS 'Live promises for a later date of an item at a site: priority, date, when wanted, demand or holder; NULL = none.';
+
+-- inventory_course_of does the reading of the timeline of a pool as a course, as if so much more of lines were promised already.
+CREATE FUNCTION distsync_internal.inventory_course_of(item_id bigint, site_id bigint, at timestamptz, moments timestamptz[], keys text[], quantities numeric[]) RETURNS distsync_internal.inventory_course
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	c distsync_internal.inventory_course;
+BEGIN
+	WITH l AS MATERIALIZED (
+		SELECT x.* FROM distsync_internal.inventory_levels(ARRAY[inventory_course_of.item_id], ARRAY[inventory_course_of.site_id], inventory_course_of.at, '{}', COALESCE(keys, '{}'), COALESCE(quantities, '{}')) x
+	), m AS (
+		-- a moment at which only such a line is wanted is none here
+		SELECT u.n, u.moment, (SELECT l.stock FROM l WHERE l.moment <= u.moment ORDER BY l.moment DESC LIMIT 1) AS stock FROM unnest(moments) WITH ORDINALITY u(moment, n)
+	)
+	SELECT array_agg(m.stock ORDER BY m.n), CASE WHEN count(l.rest) > 0 THEN array_agg(l.rest ORDER BY m.n) END, CASE WHEN count(l.rest) > 0 THEN array_agg(l.own ORDER BY m.n) END INTO c.runs, c.rests, c.owns
+	FROM m LEFT JOIN l ON l.moment = m.moment;
+	RETURN c;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_course_of(bigint, bigint, timestamptz, timestamptz[], text[], numeric[]) IS
+	'Course of an item at a site at these moments, the first of which is the instant: stock, supply and demand of others, without promises for later; keys, quantities: as if that much more were promised to these demands (NULL = none), base units.';
+
+-- inventory_line_courses does the same for some of these lines, each alone.
+CREATE FUNCTION distsync_internal.inventory_line_courses(item_id bigint, site_id bigint, at timestamptz, moments timestamptz[], lines integer[], keys text[], quantities numeric[]) RETURNS distsync_internal.inventory_course[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	courses distsync_internal.inventory_course[];
+	line integer;
+BEGIN
+	FOREACH line IN ARRAY lines LOOP
+		courses[line] := distsync_internal.inventory_course_of(item_id, site_id, at, moments, ARRAY[keys[line]], ARRAY[quantities[line]]);
+	END LOOP;
+	RETURN courses;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_line_courses(bigint, bigint, timestamptz, timestamptz[], integer[], text[], numeric[]) IS
+	'Courses of inventory_course_of(), each as if all of one of these lines (numbers in keys and quantities) were promised, by the number of the line.';
+
+-- inventory_course_shifted does the sum of a course and the difference of two others.
+CREATE FUNCTION distsync_internal.inventory_course_shifted(c distsync_internal.inventory_course, plus distsync_internal.inventory_course, less distsync_internal.inventory_course) RETURNS distsync_internal.inventory_course
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF plus IS NULL THEN
+		RETURN c;
+	END IF;
+	c.runs := ARRAY(SELECT u.a + u.b - u.c FROM unnest(c.runs, plus.runs, less.runs) WITH ORDINALITY u(a, b, c, n) ORDER BY u.n);
+	IF c.rests IS NOT NULL THEN
+		c.rests := ARRAY(SELECT u.a + u.b - u.c FROM unnest(c.rests, plus.rests, less.rests) WITH ORDINALITY u(a, b, c, n) ORDER BY u.n);
+		c.owns := ARRAY(SELECT u.a + u.b - u.c FROM unnest(c.owns, plus.owns, less.owns) WITH ORDINALITY u(a, b, c, n) ORDER BY u.n);
+	END IF;
+	RETURN c;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_course_shifted(distsync_internal.inventory_course, distsync_internal.inventory_course, distsync_internal.inventory_course) IS
+	'A course plus another one (NULL = as it is) less a third, of the same moments.';
 
 -- inventory_later does the dating of promises for a later date. A date stays as long as what it counts on is there: less only what stock
 -- covers now has gone before it. Who loses his is promised anew, after all who keep theirs; who can have it earlier gets it earlier, but
@@ -117,6 +184,9 @@ DECLARE
 	dated distsync_internal.inventory_dated[] := distsync_internal.inventory_dated_at(item_id, site_id, at);
 	d distsync_internal.inventory_dated;
 	moments timestamptz[];
+	lines record := distsync_internal.inventory_line_rests(item_id, site_id);
+	base distsync_internal.inventory_course;
+	own distsync_internal.inventory_course[];
 	c distsync_internal.inventory_course;
 	promised numeric;
 	covered numeric;
@@ -137,7 +207,11 @@ BEGIN
 	FROM distsync_internal.inventory_levels(ARRAY[inventory_later.item_id], ARRAY[inventory_later.site_id], inventory_later.at, '{}', '{}', '{}') l WHERE l.moment <= l.lead_at OR l.lead_at IS NULL;
 	-- those that have no date, or whose date has come, are among what is promised as of now
 	promised := promised - (SELECT COALESCE(sum(u.quantity), 0) FROM unnest(dated) u WHERE u.promised_at IS NULL OR u.promised_at <= at);
-	covered := distsync_internal.inventory_covered(item_id, site_id, at, CASE WHEN c.rests IS NULL THEN (SELECT min(u) FROM unnest(c.runs) u) ELSE (distsync_internal.inventory_course_left(c, 0, cardinality(c.runs)))[1] END);
+	-- what more is wanted of a line is not before what is promised of it
+	base := CASE WHEN lines.keys IS NULL THEN c ELSE distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.keys, lines.quantities) END;
+	covered := distsync_internal.inventory_covered(item_id, site_id, at, (distsync_internal.inventory_course_left(base, 0, cardinality(moments)))[1]);
+	base := c;
+	own := distsync_internal.inventory_line_courses(item_id, site_id, at, moments, ARRAY(SELECT DISTINCT u.line FROM unnest(dated) u WHERE u.line IS NOT NULL), lines.keys, lines.quantities);
 	FOR i IN 1 .. cardinality(dated) LOOP
 		d := dated[i];
 		k := width_bucket(greatest(d.promised_at, at), moments);
@@ -145,7 +219,7 @@ BEGIN
 			CONTINUE;
 		ELSIF d.promised_at > lead THEN
 			CONTINUE;
-		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(c, covered, d.quantity, k, cardinality(moments)) = k THEN
+		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(c, own[d.line], base), covered, d.quantity, k, cardinality(moments)) = k THEN
 			c := distsync_internal.inventory_course_less(c, d.quantity, k, cardinality(moments));
 			dated[i].promised_at := greatest(d.promised_at, at);
 		ELSE
@@ -156,9 +230,9 @@ BEGIN
 		dated[j].promised_at := NULL;
 		dated[j].kind := 'inbound';
 		k := width_bucket(greatest(dated[j].wanted_at, at), moments);
-		n := distsync_internal.inventory_course_first(c, promised, safety + dated[j].aside + dated[j].quantity, k, cardinality(moments));
+		n := distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(c, own[dated[j].line], base), promised, safety + dated[j].aside + dated[j].quantity, k, cardinality(moments));
 		IF n > cardinality(moments) AND lead IS NULL THEN
-			n := distsync_internal.inventory_course_first(c, promised, dated[j].quantity, k, cardinality(moments));
+			n := distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(c, own[dated[j].line], base), promised, dated[j].quantity, k, cardinality(moments));
 		END IF;
 		IF n <= cardinality(moments) THEN
 			dated[j].promised_at := greatest(moments[n], dated[j].wanted_at);
@@ -173,14 +247,14 @@ BEGIN
 		CONTINUE WHEN i = ANY (lost) OR d.promised_at <= at OR d.wanted_at >= d.promised_at;
 		k := width_bucket(d.promised_at, moments);
 		last := CASE WHEN d.kind = 'planned' OR d.promised_at > lead THEN cardinality(moments) ELSE k - 1 END;
-		n := distsync_internal.inventory_course_first(c, promised, safety + d.aside + d.quantity, width_bucket(greatest(d.wanted_at, at), moments), last);
+		n := distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(c, own[d.line], base), promised, safety + d.aside + d.quantity, width_bucket(greatest(d.wanted_at, at), moments), last);
 		IF n <= cardinality(moments) AND greatest(moments[n], d.wanted_at) <= d.promised_at THEN
 			dated[i].promised_at := greatest(moments[n], d.wanted_at);
 			c := distsync_internal.inventory_course_less(c, d.quantity, n, last);
 			dated[i].kind := 'inbound';
 		END IF;
 	END LOOP;
-	RETURN ARRAY(SELECT ROW(u.reservation_id, u.quantity, CASE WHEN u.promised_at <= at THEN 'hard' ELSE u.kind END, CASE WHEN u.promised_at <= at THEN least(u.was, at) ELSE u.promised_at END, u.wanted_at, u.was, u.aside)::distsync_internal.inventory_dated
+	RETURN ARRAY(SELECT ROW(u.reservation_id, u.quantity, CASE WHEN u.promised_at <= at THEN 'hard' ELSE u.kind END, CASE WHEN u.promised_at <= at THEN least(u.was, at) ELSE u.promised_at END, u.wanted_at, u.was, u.aside, u.line)::distsync_internal.inventory_dated
 		FROM unnest(dated) u);
 END
 $$;
