@@ -53,7 +53,9 @@ COMMENT ON VIEW fire.wrong_decisions IS 'what was let go fits, by the inputs of 
 -- booked is the ledger in the order of the locks on the top of each tree. What a call let go was decided before it told: it counts from its first decision on.
 CREATE MATERIALIZED VIEW fire.booked AS
 	WITH locking AS (
-		SELECT t.id, t.at, t.verb, t.account, COALESCE(f.parent, f.code) AS top, t.amount FROM fire.told t JOIN fire.account f ON f.code = t.account WHERE t.verb NOT IN ('read', 'look', 'again', 'shared', 'refused') AND t.client > 0
+		SELECT t.id, t.at, t.verb, t.account, COALESCE(f.parent, f.code) AS top, t.amount FROM fire.told t JOIN fire.account f ON f.code = t.account WHERE t.verb NOT IN ('read', 'look', 'again', 'shared', 'refused', 'known') AND t.client > 0
+			-- an answer that gives nothing back takes the lock of its order alone: it may come while somebody else decides
+			AND NOT (t.verb = 'reply' AND t.asked <> '"rejected"')
 	), own AS (
 		SELECT n.id, min(d.decided_at) AS first_at FROM fire.decision d CROSS JOIN LATERAL (SELECT l.id FROM locking l WHERE l.top = d.top AND l.at > d.decided_at ORDER BY l.at LIMIT 1) n
 		WHERE d.verb NOT IN ('submit_order', 'time', 'no_answer') GROUP BY n.id
