@@ -5,7 +5,8 @@ CREATE FUNCTION distsync_internal.inventory_verify_stock() RETURNS TABLE (invari
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	at timestamptz := statement_timestamp();
+	-- not of the statement: what others have promised since it began is seen
+	at timestamptz := clock_timestamp();
 BEGIN
 	RETURN QUERY
 	SELECT 'fold of the stock events equals the balance', 'stock_balance', concat_ws('/', i.sku, s.code, x.perspective, x.state, NULLIF(x.lot, '')), jsonb_build_object('balance', x.balance, 'fold', x.fold)
@@ -48,6 +49,8 @@ COMMENT ON FUNCTION distsync_internal.inventory_verify_stock() IS 'Verify handle
 CREATE FUNCTION distsync_internal.inventory_verify_promises() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
+DECLARE
+	at timestamptz := clock_timestamp();
 BEGIN
 	RETURN QUERY
 	SELECT 'held and committed of a pool are the sum of its live reservations', 'stock_pool', i.sku || '/' || s.code,
@@ -67,8 +70,8 @@ BEGIN
 	SELECT 'what is promised for a later date is covered by then, and by nothing that others are promised', 'reservation', d.reservation_id::text,
 		jsonb_build_object('item', i.sku, 'site', s.code, 'kind', r.kind, 'promised_at', r.promised_at, 'covered_at', d.promised_at)
 	FROM (SELECT DISTINCT v.item_id, v.site_id FROM dist.reservation v WHERE v.kind IN ('inbound', 'planned') AND v.state IN ('held', 'committed')) k
-	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND (p.valid_until IS NULL OR p.valid_until > statement_timestamp())
-	CROSS JOIN LATERAL unnest(distsync_internal.inventory_later(k.item_id, k.site_id, statement_timestamp())) d
+	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND (p.valid_until IS NULL OR p.valid_until > at)
+	CROSS JOIN LATERAL unnest(distsync_internal.inventory_later(k.item_id, k.site_id, at)) d
 	JOIN dist.reservation r ON r.item_id = k.item_id AND r.reservation_id = d.reservation_id
 	LEFT JOIN dist.item i ON i.item_id = k.item_id LEFT JOIN dist.site s ON s.site_id = k.site_id
 	WHERE (r.kind, r.promised_at) IS DISTINCT FROM (d.kind, d.promised_at) AND d.kind <> 'planned'
@@ -76,9 +79,9 @@ BEGIN
 		AND NOT (d.promised_at < r.promised_at AND EXISTS (SELECT FROM dist.stock_quota q WHERE q.item_id = k.item_id));
 	RETURN QUERY
 	SELECT 'a pool whose promises wait says so', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('waiting', p.waiting)
-	FROM (SELECT DISTINCT v.item_id, v.site_id FROM dist.reservation v WHERE v.state IN ('held', 'committed') AND (v.kind IN ('inbound', 'planned') OR v.promised_at IS NULL OR v.promised_at > statement_timestamp())) k
+	FROM (SELECT DISTINCT v.item_id, v.site_id FROM dist.reservation v WHERE v.state IN ('held', 'committed') AND (v.kind IN ('inbound', 'planned') OR v.promised_at IS NULL OR v.promised_at > at)) k
 	JOIN dist.stock_pool p ON p.item_id = k.item_id AND p.site_id = k.site_id AND NOT p.waiting LEFT JOIN dist.item i ON i.item_id = p.item_id LEFT JOIN dist.site s ON s.site_id = p.site_id
-	WHERE distsync_internal.inventory_waits(p.item_id, p.site_id, statement_timestamp());
+	WHERE distsync_internal.inventory_waits(p.item_id, p.site_id, at);
 	RETURN QUERY
 	SELECT 'what a pool has dealt out are the shares of its slots', 'stock_pool', i.sku || '/' || s.code, jsonb_build_object('slots', x.slots, 'dealt', x.dealt, 'shares', x.cap)
 	FROM (SELECT item_id, site_id, COALESCE(p.slots, 0) AS slots, COALESCE(p.dealt, 0) AS dealt, COALESCE(o.cap, 0) AS cap FROM dist.stock_pool p
@@ -87,7 +90,7 @@ BEGIN
 	WHERE x.dealt <> x.cap OR x.slots = 0 AND x.cap > 0;
 	RETURN QUERY
 	SELECT 'no more is promised from a quota than it has', 'stock_quota', concat_ws('/', i.sku, q.scope_kind, q.scope_key), jsonb_build_object('quantity', q.quantity, 'promised', u.used)
-	FROM (SELECT k.item_id, x.* FROM (SELECT DISTINCT y.item_id FROM dist.stock_quota y) k CROSS JOIN LATERAL distsync_internal.inventory_quota_uses(k.item_id, NULL, statement_timestamp()) x OFFSET 0) u
+	FROM (SELECT k.item_id, x.* FROM (SELECT DISTINCT y.item_id FROM dist.stock_quota y) k CROSS JOIN LATERAL distsync_internal.inventory_quota_uses(k.item_id, NULL, at) x OFFSET 0) u
 	JOIN dist.stock_quota q ON q.item_id = u.item_id AND q.quota_id = u.quota_id LEFT JOIN dist.item i ON i.item_id = q.item_id
 	WHERE u.used > q.quantity;
 	RETURN QUERY
