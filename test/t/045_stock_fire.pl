@@ -60,8 +60,10 @@ sub begin
 sub ask
 {
     my ($sql) = @_;
-    my ($rc, $out) = $node->psql('postgres', $sql, timeout => 60);
-    return $rc == 0 ? $out : undef;
+    my ($rc, $out) = eval { $node->psql('postgres', $sql, timeout => 60) };
+    # psql may be gone before it was told what to ask
+    die $@ if $@ && $@ !~ /broken pipe/i;
+    return defined $rc && $rc == 0 ? $out : undef;
 }
 
 # up waits until the server takes questions again.
