@@ -42,7 +42,7 @@ class Credit(Inside):
 
     def loop(self, prefix, keys):
         """loop makes a measure of credit() of random customers of a kind."""
-        return lambda number: self.one("SELECT bench.credit($1, $2, 20000, $3)", prefix, keys, number / 10)
+        return lambda number: self.one("SELECT bench.credit($1, $2, 20000, $3)", prefix, str(keys), str(number / 10))
 
 
 def credit_call(cluster, report):
