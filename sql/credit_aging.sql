@@ -50,6 +50,34 @@ SELECT count(*) AS some, count(*) FILTER (WHERE x.differ) AS differ FROM (
 	FROM unnest(ARRAY['2026-01-31', '2026-02-10', '2026-02-20', '2026-03-10', '2026-03-31']::date[]) d(day) CROSS JOIN unnest(ARRAY['{}', '{"scheme":"AG-WEEK"}', '{"scheme":"AG-AGE"}']::jsonb[]) o(options)
 	CROSS JOIN LATERAL (SELECT l AS a, r AS b FROM (SELECT * FROM distsync.aging('AG-X', d.day, o.options)) l FULL JOIN (SELECT currency, bucket, from_day, to_day, amount, items FROM distsync.agings(d.day, o.options) WHERE customer = 'AG-X') r USING (currency, bucket)) j
 	CROSS JOIN LATERAL (SELECT (j.a).*) a CROSS JOIN LATERAL (SELECT (j.b).*) b) x;
+-- today is each payer's own where no company is named, and currencies are apart
+INSERT INTO dist.currency (currency) VALUES ('ISK') ON CONFLICT DO NOTHING;
+INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) VALUES ('ISK', 'USD', 0.01, '[2020-01-01,2100-01-01)') ON CONFLICT DO NOTHING;
+INSERT INTO dist.company (code, name, currency, tz) VALUES ('AG-EAST', 'Aging in the east', 'USD', 'Pacific/Kiritimati');
+INSERT INTO dist.party (code, name, tz) VALUES ('AG-E', 'e', 'Pacific/Kiritimati'), ('AG-W', 'w', 'Pacific/Pago_Pago');
+SELECT outcome FROM distsync.apply_all('credit_account', '[{"code":"AG-E","customer":"AG-E","company":"AG-EAST","mode":"mirrored"}, {"code":"AG-W","customer":"AG-W","company":"AG-EAST","mode":"mirrored"}]', 'AG-ERP');
+SELECT distsync_internal.credit_post_item(a.customer_id, a.account_id, a.company_id, k.kind, concat_ws('-', a.code, c.currency, n), c.currency, 1000000000000 + n, now() - interval '2 days', CASE k.kind WHEN 'invoice' THEN (now() AT TIME ZONE 'UTC')::date + n END, '{}') > 0 AS posted
+FROM dist.credit_account a, (VALUES ('USD'), ('ISK')) c(currency), (VALUES ('invoice'), ('payment')) k(kind), generate_series(-31, 1) n WHERE a.code IN ('AG-E', 'AG-W') AND (k.kind = 'invoice' OR n > 0) ORDER BY a.code, c.currency, k.kind, n \g /dev/null
+CREATE VIEW pg_temp.differ AS SELECT count(*) AS told, count(*) FILTER (WHERE l IS DISTINCT FROM r) AS differ
+FROM unnest(ARRAY['{}', '{"scheme":"AG-AGE"}', '{"buckets":[1]}', '{"buckets":[]}', '{"company":"AG-EAST"}']::jsonb[]) o(options) CROSS JOIN LATERAL (SELECT l, r
+	FROM (SELECT p.code AS customer, a.* FROM dist.party p, distsync.aging(p.code, NULL, o.options) a WHERE p.code LIKE 'AG-%') l
+	FULL JOIN (SELECT * FROM distsync.agings(NULL, o.options) WHERE customer LIKE 'AG-%') r USING (customer, currency, bucket)) j;
+SELECT told > 30 AS several, differ FROM pg_temp.differ;
+SELECT currency, bucket, amount, items FROM distsync.agings('2100-01-01', '{"company":"AG-EAST","buckets":[10]}') WHERE customer = 'AG-W' ORDER BY 1, 2;
+SELECT customer, currency, bucket FROM distsync.agings('2100-01-01', '{"company":"NONE"}');
+\echo :LAST_ERROR_SQLSTATE
+-- customers that have no room are added up after the others
+BEGIN;
+CREATE TEMP TABLE whole AS SELECT * FROM distsync.agings(NULL, '{"company":"AG-EAST"}');
+SET LOCAL session_replication_role = replica;
+INSERT INTO dist.party (code, name) SELECT 'AG-M-' || n, 'many' FROM generate_series(1, 5000) n;
+INSERT INTO dist.open_item (customer_id, account_id, company_id, kind, document_number, currency, amount, open_amount, account_total, account_amount, posted_at, due_on)
+SELECT p.party_id, 0, c.company_id, 'invoice', p.code, 'USD', 0.0001, 0.0001, 0.0001, 0.0001, '2026-01-01', '2026-02-01' FROM dist.party p, dist.company c WHERE p.code LIKE 'AG-M-%' AND c.code = 'AG-EAST';
+SELECT amount, items, count(*), count(DISTINCT customer) FROM distsync.agings('2026-02-02', '{"company":"AG-EAST"}') WHERE customer LIKE 'AG-M-%' GROUP BY 1, 2;
+ALTER FUNCTION distsync.agings SET work_mem = '64kB';
+SELECT amount, items, count(*), count(DISTINCT customer) FROM distsync.agings('2026-02-02', '{"company":"AG-EAST"}') WHERE customer LIKE 'AG-M-%' GROUP BY 1, 2;
+SELECT count(*) FROM (TABLE whole EXCEPT ALL SELECT * FROM distsync.agings(NULL, '{"company":"AG-EAST"}')) x;
+ROLLBACK;
 SELECT outcome FROM distsync.apply('aging_scheme', '{"code":"AG-WEEK"}', 'AG-ERP', options => '{"operation":"deactivate"}');
 SELECT code FROM dist.aging_scheme WHERE code LIKE 'AG-%';
 SELECT * FROM distsync_internal.credit_verify_items();

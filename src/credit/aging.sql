@@ -72,72 +72,34 @@ $$;
 COMMENT ON FUNCTION distsync.aging(text, date, jsonb) IS
 	'What was open of the customer''s payer at the end of a day (NULL = today) by days late: current, 1-30, 31-60, 61-90, 91+ and unapplied (payments, deposits, credit memos, negative); the buckets add up to the balance; instalments count each on its day (items: how many have something in the bucket). Options: scheme (a code of aging_scheme, absent = default), buckets [30,60,90] and by due | posting before it, company. Errors: SD001 unknown code, SD002 option.';
 
--- agings does the same for every payer at once. Who owes what is sorted and not hashed: memory stays within work_mem however many there
--- are. One statement returns everything: each further one would keep all rows once more.
-CREATE FUNCTION distsync.agings(as_of date DEFAULT NULL, options jsonb DEFAULT '{}')
-RETURNS TABLE (customer text, currency text, bucket text, from_day integer, to_day integer, amount numeric, items bigint)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp SET work_mem = '64MB' SET enable_hashagg = off SET jit = off AS $$
+-- credit_agings_asked does the reading of what agings() is asked: the day, or each day that it is today for some parties.
+CREATE FUNCTION distsync_internal.credit_agings_asked(as_of date, options jsonb)
+RETURNS TABLE (day date, posting boolean, companies bigint[], tzs text[], edges integer[], ends timestamptz[], party_tzs text[], planned boolean, later boolean)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	o jsonb := distsync_internal.base_options(options, '{buckets:integers!,by:due|posting,scheme:text,company:text,source:text}');
 	named bigint := distsync_internal.master_company(o ->> 'company', 'options.company', o ->> 'source');
-	posting boolean := (SELECT s.posting FROM distsync_internal.credit_scheme(o) s);
-	edges integer[] := (SELECT s.edges FROM distsync_internal.credit_scheme(o) s);
 	own_tz text := (SELECT max(c.tz) FROM dist.company c WHERE c.company_id = named OR named IS NULL AND c.status = 'active' HAVING count(*) = 1);
-	zones text[] := ARRAY[NULL];
-	zone text;
-	day date;
-	ids bigint[];
-	ends timestamptz[];
-	tzs text[];
 BEGIN
-	IF as_of IS NULL AND own_tz IS NULL THEN
-		-- without a company, today is the payer's: zones are few
-		zones := ARRAY(SELECT DISTINCT p.tz FROM dist.party p);
-	END IF;
-	FOREACH zone IN ARRAY zones LOOP
-		day := COALESCE(agings.as_of, (statement_timestamp() AT TIME ZONE COALESCE(zone, own_tz))::date);
-		SELECT array_agg(c.company_id), array_agg((day + 1)::timestamp AT TIME ZONE c.tz), array_agg(c.tz) INTO ids, ends, tzs FROM dist.company c WHERE c.company_id = named OR named IS NULL;
-		RETURN QUERY
-		WITH later AS (
-			-- what was applied after that day was open then
-			SELECT x.customer_id, x.item, sum(x.amount) AS amount
-			FROM dist.application a CROSS JOIN LATERAL (VALUES (a.customer_id, a.from_item_id, a.amount), (a.customer_id, a.to_item_id, a.amount + a.discount + a.write_off)) x(customer_id, item, amount)
-			WHERE a.effective_on > day AND x.item IS NOT NULL
-			GROUP BY x.customer_id, x.item HAVING sum(x.amount) <> 0
-		), planned AS (
-			SELECT DISTINCT n.customer_id, n.open_item_id FROM dist.instalment n
-		), part AS (
-			-- an item counts once: as it is open now, or as it was and is not any more
-			SELECT i.customer_id, i.currency, i.kind, i.posted_at, i.due_on, i.company_id, i.open_amount AS amount, 1 AS items FROM dist.open_item i
-			WHERE i.open_amount > 0 AND NOT EXISTS (SELECT FROM planned n WHERE n.customer_id = i.customer_id AND n.open_item_id = i.open_item_id)
+	RETURN QUERY
+	SELECT d.day, s.posting, c.ids, c.tzs, s.edges, c.ends, d.zones, EXISTS (SELECT FROM dist.instalment), EXISTS (SELECT FROM dist.application a WHERE a.effective_on > d.day)
+	FROM distsync_internal.credit_scheme(o) s CROSS JOIN (
+			SELECT COALESCE(credit_agings_asked.as_of, (statement_timestamp() AT TIME ZONE own_tz)::date) AS day, NULL::text[] AS zones WHERE credit_agings_asked.as_of IS NOT NULL OR own_tz IS NOT NULL
 			UNION ALL
-			SELECT i.customer_id, i.currency, i.kind, i.posted_at, i.due_on, i.company_id, l.amount, CASE 0::numeric WHEN i.open_amount THEN 1 WHEN i.open_amount + l.amount THEN -1 ELSE 0 END
-			FROM later l JOIN dist.open_item i ON i.customer_id = l.customer_id AND i.open_item_id = l.item
-			WHERE NOT EXISTS (SELECT FROM planned n WHERE n.customer_id = i.customer_id AND n.open_item_id = i.open_item_id)
-			UNION ALL
-			SELECT i.customer_id, i.currency, i.kind, i.posted_at, p.due_on, i.company_id, p.amount,
-				CASE row_number() OVER (PARTITION BY i.customer_id, i.open_item_id, width_bucket(day - CASE WHEN posting THEN (i.posted_at AT TIME ZONE tzs[array_position(ids, i.company_id)])::date ELSE p.due_on END, edges)) WHEN 1 THEN 1 ELSE 0 END
-			FROM planned n JOIN dist.open_item i ON i.customer_id = n.customer_id AND i.open_item_id = n.open_item_id LEFT JOIN later l ON l.customer_id = i.customer_id AND l.item = i.open_item_id
-			CROSS JOIN LATERAL unnest(distsync_internal.credit_parts(i.customer_id, i.open_item_id, i.due_on, i.amount, i.amount, i.open_amount + COALESCE(l.amount, 0), 0)) p
-		), placed AS (
-			SELECT i.customer_id, i.currency, i.amount, i.items, CASE WHEN i.kind IN ('payment', 'deposit', 'credit_memo') THEN -1
-				ELSE width_bucket(day - CASE WHEN posting THEN (i.posted_at AT TIME ZONE tzs[array_position(ids, i.company_id)])::date ELSE i.due_on END, edges) END AS place
-			FROM part i WHERE i.posted_at < ends[array_position(ids, i.company_id)]
-		), grouped AS (
-			SELECT g.customer_id, g.currency, g.place, sum(g.amount) AS amount, sum(g.items) AS items FROM placed g GROUP BY g.customer_id, g.currency, g.place HAVING sum(g.items) > 0
-		), bucket AS (
-			SELECT -1 AS place, 'unapplied' AS name, NULL::integer AS from_day, NULL::integer AS to_day
-			UNION ALL
-			SELECT 0, 'current', NULL, NULL
-			UNION ALL
-			SELECT b.place::integer, b.from_day || COALESCE('-' || (edges[b.place + 1] - 1), '+'), b.from_day, edges[b.place + 1] - 1 FROM unnest(edges) WITH ORDINALITY b(from_day, place)
-		)
-		SELECT p.code, g.currency, n.name, n.from_day, n.to_day, CASE g.place WHEN -1 THEN -g.amount ELSE g.amount END, g.items
-		FROM grouped g JOIN dist.party p ON p.party_id = g.customer_id AND (zone IS NULL OR p.tz = zone) LEFT JOIN bucket n ON n.place = g.place;
-	END LOOP;
+			-- without a company, today is the payer's: zones are few, and days are three at most
+			SELECT (statement_timestamp() AT TIME ZONE z.tz)::date, array_agg(z.tz) FROM (SELECT DISTINCT p.tz FROM dist.party p WHERE credit_agings_asked.as_of IS NULL AND own_tz IS NULL) z GROUP BY 1) d
+		CROSS JOIN LATERAL (SELECT array_agg(x.company_id) AS ids, array_agg(x.tz) AS tzs, array_agg((d.day + 1)::timestamp AT TIME ZONE x.tz) AS ends FROM dist.company x WHERE x.company_id = named OR named IS NULL) c;
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.credit_agings_asked(date, jsonb) IS
+	'What agings() reads, a row a day: the day, whether posting days count, companies with their zones and the end of the day in each, first days of buckets, zones of the parties whose day it is (NULL = all), whether there are instalments at all and whether anything was applied later. Errors: those of agings().';
+
+-- agings does the same for every payer at once, in C: what is open is read once, as it lies, and added up in a table that work_mem bounds.
+CREATE FUNCTION distsync.agings(as_of date DEFAULT NULL, options jsonb DEFAULT '{}')
+RETURNS TABLE (customer text, currency text, bucket text, from_day integer, to_day integer, amount numeric, items bigint)
+LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp SET work_mem = '128MB' SET jit = off
+AS 'MODULE_PATHNAME', 'ds_sql_credit_agings';
 COMMENT ON FUNCTION distsync.agings(date, jsonb) IS
 	'aging() of every payer who had something open at the end of a day (NULL = today), in no order: customer is the payer''s code, the other columns are those of aging(). as_of may be any day: what was applied, taken back or voided later is not counted. Options: scheme, buckets [30,60,90], by due | posting, company, source. Errors: SD001 unknown company or scheme, SD002 option.';
 
