@@ -1,10 +1,11 @@
 -- What time alone changes: an invoice becomes late, a limit begins or ends. The account says when the clerk must look again.
 
--- credit_clerk does the looking again at accounts whose instant has come.
+-- credit_clerk does the looking again at accounts whose instant has come. clock_timestamp() by itself bounds no index: every account that
+-- is due some day would be read.
 CREATE FUNCTION distsync_internal.credit_clerk(max_rows integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	due bigint[] := ARRAY(SELECT a.account_id FROM dist.credit_account a WHERE a.due_at <= clock_timestamp() ORDER BY a.due_at LIMIT least(max_rows, 50));
+	due bigint[] := ARRAY(SELECT a.account_id FROM dist.credit_account a WHERE a.due_at <= (SELECT clock_timestamp()) ORDER BY a.due_at LIMIT least(max_rows, 50));
 	id bigint;
 	decision jsonb;
 	goes_on boolean;

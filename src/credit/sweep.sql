@@ -76,7 +76,7 @@ DECLARE
 BEGIN
 	SELECT * INTO s FROM dist.credit_sweep x ORDER BY x.sweep_id LIMIT 1;
 	-- what is due at its instant is not to stand behind a sweep
-	IF NOT FOUND OR (SELECT count(*) FROM (SELECT FROM dist.credit_account a WHERE a.due_at <= clock_timestamp() LIMIT 200) d) >= 200 THEN
+	IF NOT FOUND OR (SELECT count(*) FROM (SELECT FROM dist.credit_account a WHERE a.due_at <= (SELECT clock_timestamp()) LIMIT 200) d) >= 200 THEN
 		RETURN 0;
 	END IF;
 	ids := distsync_internal.credit_sweep_next(s.scope_kind, s.scope_key, s.waiting, s.after_account, least(greatest(max_rows, 1), 200));

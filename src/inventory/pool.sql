@@ -322,8 +322,8 @@ BEGIN
 	-- to take back the slots of a hot pool is dear: its holds end together, once a second
 	SELECT array_agg(k.item_id), array_agg(k.site_id) INTO items, sites
 	FROM (SELECT x.item_id, x.site_id, x.valid_until FROM dist.stock_pool x
-		WHERE x.valid_until IS NOT NULL AND x.valid_until <= clock_timestamp() AND NOT distsync_internal.inventory_is_stuck(x.item_id, x.site_id) AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
-		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= clock_timestamp() - interval '1 second' AND NOT distsync_internal.inventory_is_stuck(y.item_id, y.site_id)
+		WHERE x.valid_until IS NOT NULL AND x.valid_until <= (SELECT clock_timestamp()) AND NOT distsync_internal.inventory_is_stuck(x.item_id, x.site_id) AND (x.slots = 0 OR x.valid_until <= clock_timestamp() - interval '1 second' OR x.cap_until <= clock_timestamp())
+		UNION SELECT y.item_id, y.site_id, y.valid_until FROM dist.stock_pool_slot y WHERE y.valid_until <= (SELECT clock_timestamp()) - interval '1 second' AND NOT distsync_internal.inventory_is_stuck(y.item_id, y.site_id)
 		ORDER BY 3 LIMIT max_rows) k;
 	IF items IS NULL AND cold.items IS NULL THEN
 		RETURN 0;

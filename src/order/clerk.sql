@@ -9,7 +9,7 @@ DECLARE
 	key text;
 BEGIN
 	SELECT s.customer_id, s.order_id, s.account_id INTO f FROM dist.sales_order s
-	WHERE s.answer_due_at <= clock_timestamp() AND s.state IN ('accepted', 'sent') ORDER BY s.answer_due_at LIMIT 1;
+	WHERE s.answer_due_at <= (SELECT clock_timestamp()) AND s.state IN ('accepted', 'sent') ORDER BY s.answer_due_at LIMIT 1;
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
