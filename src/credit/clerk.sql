@@ -10,11 +10,13 @@ DECLARE
 	decision jsonb;
 	goes_on boolean;
 	limit_moves boolean;
+	shaken bigint[];
 BEGIN
 	IF cardinality(due) = 0 THEN
 		RETURN 0;
 	END IF;
-	PERFORM distsync_internal.credit_lock_tree(due);
+	shaken := ARRAY(SELECT DISTINCT e::bigint FROM dist.credit_account a CROSS JOIN LATERAL jsonb_array_elements_text(a.holding_from -> 'accounts') e WHERE a.account_id = ANY (due));
+	PERFORM distsync_internal.credit_lock_tree(due, shaken);
 	FOREACH id IN ARRAY due LOOP
 		-- goes on with what waits where it was left, unless time may have made room meanwhile
 		goes_on := COALESCE((SELECT a.parent_id IS NULL AND a.waiting_from IS NOT NULL AND COALESCE((a.waiting_from ->> 'until')::timestamptz > clock_timestamp(), true) FROM dist.credit_account a WHERE a.account_id = id), false);
@@ -27,10 +29,14 @@ BEGIN
 		WHERE a.account_id = id;
 		limit_moves := COALESCE((SELECT a.limit_until <= clock_timestamp() FROM dist.credit_account a WHERE a.account_id = id), false);
 		PERFORM distsync_internal.credit_limits_keep(ARRAY[id]);
+		shaken := ARRAY(SELECT e::bigint FROM dist.credit_account a CROSS JOIN LATERAL jsonb_array_elements_text(a.holding_from -> 'accounts') e WHERE a.account_id = id);
+		IF shaken <> '{}' THEN
+			PERFORM distsync_internal.credit_rehold(shaken, '{"verb":"reversal","continue":true}');
+		END IF;
 		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
 		-- a limit that has ended or begun is passed, or holds again, as one that was changed
-		IF limit_moves THEN
-			PERFORM distsync_internal.credit_watch(id);
+		IF limit_moves OR shaken <> '{}' THEN
+			PERFORM distsync_internal.credit_watch(i) FROM unnest(shaken || id) AS i;
 		END IF;
 		PERFORM distsync_internal.credit_stand(ARRAY[id]);
 	END LOOP;
@@ -38,7 +44,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, what a reversal left to be held again is, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz

@@ -50,6 +50,26 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_resolve(jsonb, text) IS 'Documents {ordinal, doc} in their order, with customer_id and company_id of their codes (null = unknown or absent).';
 
+-- credit_gone_from does the finding of the accounts that lost room by a reversal or a refund.
+CREATE FUNCTION distsync_internal.credit_gone_from(payer_id bigint, company_id bigint, doc jsonb) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(
+		SELECT i.account_id FROM dist.open_item i
+		WHERE i.customer_id = credit_gone_from.payer_id AND i.company_id = credit_gone_from.company_id AND i.kind = 'refund' AND i.document_number = doc ->> 'payment_number'
+		UNION
+		SELECT unnest(ARRAY[f.account_id, t.account_id])
+		FROM dist.open_item f
+		LEFT JOIN dist.application a ON a.customer_id = f.customer_id AND a.from_item_id = f.open_item_id
+		LEFT JOIN dist.open_item t ON t.customer_id = a.customer_id AND t.open_item_id = a.to_item_id AND t.kind <> 'refund'
+		WHERE f.customer_id = credit_gone_from.payer_id AND f.company_id = credit_gone_from.company_id AND f.kind IN ('payment', 'deposit') AND f.document_number = doc ->> 'reverses'
+		EXCEPT SELECT NULL
+		ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_gone_from(bigint, bigint, jsonb) IS 'Ids of the accounts of a booked reversal or refund {payment_number, reverses}, of the payment it takes back and of what that had paid.';
+
 -- credit_apply_payment does the handling of the entity, in bulk: accounts are found and locked before the first payment is booked.
 CREATE FUNCTION distsync_internal.credit_apply_payment(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -59,6 +79,7 @@ DECLARE
 	ready jsonb[] := '{}';
 	accounts bigint[] := '{}';
 	reached bigint[];
+	lost bigint[] := '{}';
 	event jsonb;
 	key text;
 BEGIN
@@ -79,7 +100,7 @@ BEGIN
 		reached := ARRAY(SELECT DISTINCT a.id FROM unnest(ready) r, unnest(distsync_internal.credit_reaches((r ->> 'payer_id')::bigint, (r ->> 'company_id')::bigint, (r ->> 'account_id')::bigint, r -> 'doc')) AS a(id));
 		EXIT WHEN reached <@ accounts;
 		accounts := reached;
-		PERFORM distsync_internal.credit_lock_tree(accounts);
+		PERFORM distsync_internal.credit_lock_tree(accounts, CASE WHEN EXISTS (SELECT FROM unnest(ready) r WHERE r -> 'doc' ->> 'reverses' IS NOT NULL OR r ->> 'kind' = 'refund') THEN accounts ELSE '{}' END);
 	END LOOP;
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'payment_number');
@@ -91,16 +112,19 @@ BEGIN
 			RETURN NEXT CASE WHEN (c.bad).outcome IS NOT NULL THEN c.bad ELSE distsync_internal.master_result((d ->> 'ordinal')::integer, 'unchanged', key) END;
 			CONTINUE;
 		END IF;
+		IF event <> '{}' AND (d -> 'doc' ->> 'reverses' IS NOT NULL OR d ->> 'kind' = 'refund') THEN
+			lost := lost || distsync_internal.credit_gone_from((d ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint, d -> 'doc');
+		END IF;
 		IF event <> '{}' AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 			PERFORM distsync_internal.base_emit('customer', (d ->> 'payer_id')::bigint, 'payment.applied', 'payment', key, event, (ctx ->> 'correlation_id')::uuid, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
 		END IF;
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key, detail => event - 'company' - 'payment_number');
 	END LOOP;
-	PERFORM distsync_internal.credit_settle(accounts, 'payment', ctx);
+	PERFORM distsync_internal.credit_settle(accounts, 'payment', ctx, lost);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_apply_payment(jsonb, jsonb) IS
-	'Handler of the entity payment; rejects as credit_check_payment() says. A known payment is unchanged. Emits payment.applied and releases what fits in the same transaction.';
+	'Handler of the entity payment; rejects as credit_check_payment() says. A known payment is unchanged. Emits payment.applied and releases what fits in the same transaction; money that goes, by a reversal or a refund, holds again what it had let go.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'payment', 'distsync_internal.credit_apply_payment');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES

@@ -12,15 +12,16 @@ BEGIN
 		PERFORM distsync_internal.credit_lock(ARRAY[credit_hold.account_id]);
 		PERFORM distsync_internal.credit_add(credit_hold.account_id, held_demand => held, due_at => (ctx ->> 'valid_until')::timestamptz);
 	END IF;
-	INSERT INTO dist.hold (customer_id, order_id, company_id, order_number, account_id, kind, owner, reasons, amount, priority, payment_terms, placed_by, review_at)
+	INSERT INTO dist.hold (customer_id, order_id, company_id, order_number, account_id, kind, owner, reasons, amount, priority, payment_terms, checkpoint, queued_at, placed_by, review_at)
 	VALUES ((ctx ->> 'customer_id')::bigint, (ctx ->> 'order_id')::bigint, (ctx ->> 'company_id')::bigint, ctx ->> 'order_number', credit_hold.account_id, COALESCE(ctx ->> 'kind', 'auto'), COALESCE(ctx ->> 'owner', 'credit'),
-		COALESCE(ctx -> 'reasons', '[]'), held, COALESCE((ctx ->> 'priority')::integer, 100), ctx ->> 'payment_terms', COALESCE(ctx ->> 'placed_by', session_user), (ctx ->> 'review_at')::timestamptz)
+		COALESCE(ctx -> 'reasons', '[]'), held, COALESCE((ctx ->> 'priority')::integer, 100), ctx ->> 'payment_terms', COALESCE(ctx ->> 'checkpoint', 'entry'),
+		COALESCE((ctx ->> 'queued_at')::timestamptz, clock_timestamp()), COALESCE(ctx ->> 'placed_by', session_user), (ctx ->> 'review_at')::timestamptz)
 	RETURNING hold_id INTO id;
 	RETURN id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold(bigint, jsonb) IS
-	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), placed_by, review_at, valid_until}. Returns its id.';
+	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), checkpoint entry|hand|reversal, queued_at (its place among what waits, absent = now), placed_by, review_at, valid_until}. Returns its id.';
 
 -- credit_hold_end does the ending of a hold, whoever ends it.
 CREATE FUNCTION distsync_internal.credit_hold_end(customer_id bigint, hold_id bigint, released_by text, reason text) RETURNS numeric
@@ -44,7 +45,7 @@ COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text
 -- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried: that of the top of the
 -- tree, so that it is the same whoever of its members made the room.
 CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint, after jsonb DEFAULT NULL, most integer DEFAULT NULL)
-RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, placed_at timestamptz, rank numeric, payment_terms text)
+RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, queued_at timestamptz, rank numeric, payment_terms text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -57,35 +58,53 @@ BEGIN
 		-- what is not held anywhere below needs no look
 		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
 	)
-	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.placed_at, r.rank, h.payment_terms
+	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.queued_at, r.rank, h.payment_terms
 	FROM down d
 	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
 	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a, chain c WHERE a.account_id = c.ids[cardinality(c.ids)]) p
 	CROSS JOIN LATERAL (SELECT CASE p.release_order WHEN 'priority' THEN h.priority WHEN 'best_fit' THEN -h.amount ELSE 0 END AS rank) r
 	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
-		AND (after IS NULL OR (r.rank, h.placed_at, h.order_id) > ((after ->> 'rank')::numeric, (after ->> 'placed_at')::timestamptz, (after ->> 'order_id')::bigint))
-	ORDER BY r.rank, h.placed_at, h.order_id
+		AND (after IS NULL OR (r.rank, h.queued_at, h.order_id) > ((after ->> 'rank')::numeric, (after ->> 'queued_at')::timestamptz, (after ->> 'order_id')::bigint))
+	ORDER BY r.rank, h.queued_at, h.order_id
 	LIMIT most;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_waiting(bigint, jsonb, integer) IS
-	'Automatic credit holds in the whole tree of an account that nothing else holds, in the order of release of the top of the tree: date | priority | best_fit (largest first) | prefix (by date); after {rank, placed_at, order_id} (NULL = from the first), at most so many (NULL = all).';
+	'Automatic credit holds in the whole tree of an account that nothing else holds, in the order of release of the top of the tree: date | priority | best_fit (largest first) | prefix (by date); after {rank, queued_at, order_id} (NULL = from the first), at most so many (NULL = all).';
+
+-- credit_open_below does the list of accounts of trees that have open orders.
+CREATE FUNCTION distsync_internal.credit_open_below(account_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(
+		WITH RECURSIVE down (account_id) AS (
+			SELECT c.ids[cardinality(c.ids)] FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_chain(u.id) AS c(ids)
+			UNION
+			SELECT a.account_id FROM down d JOIN dist.credit_account a ON a.parent_id = d.account_id WHERE a.open_orders > 0)
+		SELECT d.account_id FROM down d ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_open_below(bigint[]) IS 'Ids of the tops of the trees of these accounts and of all in them that have open orders.';
 
 -- credit_lock_tree does the locking for whoever makes room: the accounts, those above, and every account of their trees where something
--- waits. Leaves come before roots, so what waits must be known before the first lock is taken.
-CREATE FUNCTION distsync_internal.credit_lock_tree(account_ids bigint[]) RETURNS void
+-- waits; for whoever takes room away also those whose orders were let go last. Leaves come before roots, so all of it must be known before
+-- the first lock is taken.
+CREATE FUNCTION distsync_internal.credit_lock_tree(account_ids bigint[], lost bigint[] DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	PERFORM distsync_internal.credit_lock((
 		SELECT array_agg(DISTINCT x.id) FROM (
-			SELECT u.id FROM unnest(account_ids) AS u(id)
+			SELECT u.id FROM unnest(account_ids || lost) AS u(id)
 			UNION ALL
-			SELECT w.account_id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_waiting(u.id) w) x));
+			SELECT w.account_id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_waiting(u.id) w
+			UNION ALL
+			SELECT g.account_id FROM distsync_internal.credit_let_go(distsync_internal.credit_open_below(lost), NULL, 101) g WHERE lost <> '{}') x));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_lock_tree(bigint[]) IS
-	'Locks accounts, all above them and all accounts of their trees with waiting orders, leaves first. Called before anything else is locked by what may release orders.';
+COMMENT ON FUNCTION distsync_internal.credit_lock_tree(bigint[], bigint[]) IS
+	'Locks accounts, all above them and all accounts of their trees with waiting orders, leaves first; of the trees of lost (accounts that lose room) also those of the hundred orders let go last. Called before anything else is locked by what may release orders or hold them again.';
 
 -- credit_try_lock does the locking of an account that began to wait after the locks were taken: without waiting, for that would be
 -- against the order of locks. Whoever has it is about to change it and the clerk comes back.

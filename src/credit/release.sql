@@ -75,13 +75,13 @@ DECLARE
 BEGIN
 	SELECT a.account_id, a.code, a.release_order, a.due_at, a.waiting_from INTO top FROM dist.credit_account a WHERE a.account_id = chain[cardinality(chain)];
 	IF ctx ? 'continue' THEN
-		walk := COALESCE(CASE WHEN (ctx ->> 'continue')::boolean THEN top.waiting_from ELSE top.waiting_from - '{rank,placed_at,order_id,until,again}'::text[] END, '{}');
+		walk := COALESCE(CASE WHEN (ctx ->> 'continue')::boolean THEN top.waiting_from ELSE top.waiting_from - '{rank,queued_at,order_id,until,again}'::text[] END, '{}');
 		most := CASE WHEN most = 0 THEN 100 ELSE most END;
 	END IF;
 	FOR w IN SELECT * FROM distsync_internal.credit_waiting(credit_reevaluate.account_id, CASE WHEN walk ? 'rank' THEN walk END, most + 1) LOOP
 		n := n + 1;
 		EXIT WHEN n > most;
-		walk := walk || jsonb_build_object('rank', w.rank, 'placed_at', w.placed_at, 'order_id', w.order_id);
+		walk := walk || jsonb_build_object('rank', w.rank, 'queued_at', w.queued_at, 'order_id', w.order_id);
 		IF NOT distsync_internal.credit_try_lock(w.account_id) THEN
 			walk := walk || '{"again":true}';
 			EXIT WHEN top.release_order = 'prefix';
@@ -118,7 +118,7 @@ BEGIN
 		PERFORM distsync_internal.base_exception('release_failed', code, 'credit', 'error', NULL, 'credit_account', code, jsonb_build_object('orders', failed));
 	END IF;
 	IF walk ? 'rank' OR walk ? 'again' THEN
-		UPDATE dist.credit_account a SET due_at = clock_timestamp(), waiting_from = NULLIF(CASE WHEN walk ? 'rank' THEN walk ELSE walk - '{placed_at,order_id,until,again}'::text[] END, '{}') WHERE a.account_id = credit_walked.account_id;
+		UPDATE dist.credit_account a SET due_at = clock_timestamp(), waiting_from = NULLIF(CASE WHEN walk ? 'rank' THEN walk ELSE walk - '{queued_at,order_id,until,again}'::text[] END, '{}') WHERE a.account_id = credit_walked.account_id;
 		PERFORM distsync_internal.credit_wake();
 	ELSIF walk ? 'failed' THEN
 		UPDATE dist.credit_account a SET due_at = least(a.due_at, clock_timestamp() + interval '5 minutes'), waiting_from = '{"careful":true}' WHERE a.account_id = credit_walked.account_id;
@@ -132,7 +132,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_walked(bigint, text, jsonb, jsonb, jsonb) IS
-	'Notes at the top of a tree where trying has stopped (walk: rank, placed_at, order_id, until; again, careful, failed; no rank = at the end) and calls the clerk for the rest. before: what was noted. failed: orders that could not be let go; opens release_failed and lets the clerk come back in five minutes.';
+	'Notes at the top of a tree where trying has stopped (walk: rank, queued_at, order_id, until; again, careful, failed; no rank = at the end) and calls the clerk for the rest. before: what was noted. failed: orders that could not be let go; opens release_failed and lets the clerk come back in five minutes.';
 
 -- credit_release does the trying for several accounts, once for each tree where something waits, so that no error of it fails the caller:
 -- then nothing is let go here, people are told, and the clerk tries order by order.
@@ -179,17 +179,21 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_release(bigint[], jsonb) IS
 	'credit_reevaluate() for these accounts, once a tree, all of it undone where it raises: then release_failed is opened and the clerk tries order by order. Returns how many orders were released. Errors: what is in the way (40001, 40P01, 55P03) and what takes the server down.';
 
--- credit_settle does what follows when money or a claim has moved: what waits, then exceptions.
-CREATE FUNCTION distsync_internal.credit_settle(account_ids bigint[], verb text, ctx jsonb) RETURNS integer
+-- credit_settle does what follows when money or a claim has moved: what has to wait again, what waits, then exceptions.
+CREATE FUNCTION distsync_internal.credit_settle(account_ids bigint[], verb text, ctx jsonb, lost bigint[] DEFAULT '{}') RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+	own jsonb := jsonb_strip_nulls(jsonb_build_object('verb', verb, 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id'));
 	id bigint;
 	n integer;
 BEGIN
 	IF COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		RETURN 0;
 	END IF;
-	n := distsync_internal.credit_release(account_ids, jsonb_strip_nulls(jsonb_build_object('verb', verb, 'correlation_id', ctx -> 'correlation_id', 'causation_id', ctx -> 'causation_id')));
+	IF lost <> '{}' THEN
+		PERFORM distsync_internal.credit_rehold(lost, own);
+	END IF;
+	n := distsync_internal.credit_release(account_ids, own);
 	FOR id IN SELECT DISTINCT u.id FROM unnest(account_ids) AS u(id) ORDER BY u.id LOOP
 		PERFORM distsync_internal.credit_watch(id, (ctx ->> 'correlation_id')::uuid);
 	END LOOP;
@@ -197,5 +201,5 @@ BEGIN
 	RETURN n;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_settle(bigint[], text, jsonb) IS
-	'After facts have moved accounts (locked by credit_lock_tree): releases what fits, opens or closes over_limit, notes and tells how they and those above them stand. Nothing in a backfill. Returns how many orders were released.';
+COMMENT ON FUNCTION distsync_internal.credit_settle(bigint[], text, jsonb, bigint[]) IS
+	'After facts have moved accounts (locked by credit_lock_tree): holds again what was let go in accounts that lost room, releases what fits, opens or closes over_limit, notes and tells how they and those above them stand. Nothing in a backfill. Returns how many orders were released.';

@@ -134,7 +134,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN distsync.restricted() THEN distsync_internal.order_scope_story(f.customer_id, f.order_id) ELSE distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
 		'exposure_amount', o.exposure_amount, 'policy', o.policy,
 		'price_proof', (SELECT min(encode(l.price_proof, 'hex')) FROM dist.order_line l WHERE l.customer_id = f.customer_id AND l.order_id = f.order_id),
-		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
+		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'checkpoint', h.checkpoint, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
 				'released_at', h.released_at, 'released_by', h.released_by, 'release_reason', h.release_reason) ORDER BY h.hold_id), '[]')
 			FROM dist.hold h WHERE h.order_id = f.order_id AND h.customer_id = f.customer_id),
 		'shipments', (SELECT COALESCE(jsonb_agg(jsonb_build_object('shipment_number', s.shipment_number, 'site', w.code, 'shipped_at', s.shipped_at, 'tracking', s.tracking, 'unbilled_amount', s.unbilled_amount) ORDER BY s.shipped_at, s.shipment_number), '[]')

@@ -19,7 +19,7 @@ BEGIN
 		owner_number = CASE WHEN native AND goes_to = 'booked' THEN COALESCE(s.owner_number, s.order_number) ELSE s.owner_number END, decision = s.decision || jsonb_build_object('released', extra)
 	WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
 	IF goes_to <> 'held' THEN
-		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.released', extra, ctx);
+		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.released', extra - 'covers', ctx);
 		IF native AND o.state = 'held' THEN
 			PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.booked', '{}', ctx);
 		END IF;
@@ -30,7 +30,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_resume(bigint, bigint, numeric, jsonb, jsonb) IS
-	'Lets an order without holds go on, with the exposure it now has in open_orders; emits order.released with extra fields (and order.booked where orders are ours), or leaves it to the clerk while its stock has to be promised again. Returns its state.';
+	'Lets an order without holds go on, with the exposure it now has in open_orders; emits order.released with extra fields (without covers: what somebody''s authority let go against the rules; and order.booked where orders are ours), or leaves it to the clerk while its stock has to be promised again. Returns its state.';
 
 -- order_credit_released does the going on of orders that credit let go: the hook of the credit room.
 CREATE FUNCTION distsync_internal.order_credit_released(context jsonb) RETURNS void
@@ -75,7 +75,7 @@ BEGIN
 		PERFORM distsync_internal.credit_give_back(f.account_id, o.exposure_amount, 'open_orders');
 	END IF;
 	hold := distsync_internal.credit_hold(f.account_id, jsonb_build_object('customer_id', f.customer_id, 'order_id', f.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', o.exposure_amount,
-		'kind', what, 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),
+		'kind', what, 'checkpoint', 'hand', 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),
 		'reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))));
 	UPDATE dist.sales_order s SET state = 'held', credit_state = CASE WHEN s.account_id IS NULL THEN s.credit_state ELSE 'held' END, exposure_amount = 0, version = s.version + 1, answer_due_at = NULL,
 		decision = s.decision || CASE WHEN o.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', o.state) END

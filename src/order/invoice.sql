@@ -265,6 +265,7 @@ DECLARE
 	posted bigint[] := '{}';
 	accounts bigint[] := '{}';
 	reached bigint[];
+	lost bigint[] := '{}';
 BEGIN
 	FOR d IN SELECT r FROM distsync_internal.order_resolve(docs, ctx ->> 'source') r LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');
@@ -289,7 +290,7 @@ BEGIN
 			|| CASE WHEN x -> 'doc' ->> 'status' = 'void' THEN distsync_internal.credit_void_reaches((x ->> 'payer_id')::bigint, (x ->> 'company_id')::bigint, x ->> 'kind', x -> 'doc' ->> 'invoice_number') END) AS a(id) WHERE a.id IS NOT NULL);
 		EXIT WHEN reached <@ accounts;
 		accounts := reached;
-		PERFORM distsync_internal.credit_lock_tree(accounts);
+		PERFORM distsync_internal.credit_lock_tree(accounts, CASE WHEN EXISTS (SELECT FROM unnest(ready) x WHERE x ->> 'kind' = 'credit_memo' AND x -> 'doc' ->> 'status' = 'void') THEN accounts ELSE '{}' END);
 	END LOOP;
 	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x - 'account_id'), '[]') FROM unnest(ready) x), false, true);
 	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
@@ -302,6 +303,9 @@ BEGIN
 		ELSIF FOUND AND known.status = 'void' AND d -> 'doc' ->> 'status' = 'posted' THEN
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', key, 'SD063', 'status', 'invoice is void', 'What is void stays so: send a new invoice.');
 		ELSIF FOUND AND known.status <> 'void' AND d -> 'doc' ->> 'status' = 'void' THEN
+			IF d ->> 'kind' = 'credit_memo' THEN
+				lost := lost || distsync_internal.credit_void_reaches((d ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint, d ->> 'kind', d -> 'doc' ->> 'invoice_number');
+			END IF;
 			PERFORM distsync_internal.order_invoice_void(d, ctx);
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		ELSIF FOUND THEN
@@ -322,10 +326,10 @@ BEGIN
 	IF accrues AND cardinality(posted) > 0 THEN
 		PERFORM distsync_internal.order_accrue(payers, posted, false, ctx);
 	END IF;
-	PERFORM distsync_internal.credit_settle(accounts, 'invoice', ctx);
+	PERFORM distsync_internal.credit_settle(accounts, 'invoice', ctx, lost);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. What cannot accrue is recorded all the same (exceptions accrual_failed, accrual_waits). Releases what fits, a memo makes room.';
+COMMENT ON FUNCTION distsync_internal.order_apply_invoice(jsonb, jsonb) IS 'Handler of the entity invoice: invoices, credit and debit memos. A known number with another amount is rejected (SD005), else unchanged. What cannot accrue is recorded all the same (exceptions accrual_failed, accrual_waits). Releases what fits, a memo makes room; voiding it holds again what it had let go.';
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'invoice', 'distsync_internal.order_apply_invoice');
 INSERT INTO distsync_internal.document_entity (entity, key_fields, domain, description) VALUES ('invoice', '{company,invoice_number}', 'invoice', 'What was billed or credited.');

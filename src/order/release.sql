@@ -121,7 +121,7 @@ BEGIN
 			WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL)));
 	ELSE
 		goes_to := distsync_internal.order_resume(f.customer_id, f.order_id, CASE WHEN f.account_id IS NULL THEN 0 ELSE held END,
-			jsonb_strip_nulls(jsonb_build_object('released_by', session_user, 'authority', authority, 'reason', reason)), '{}');
+			jsonb_strip_nulls(jsonb_build_object('released_by', session_user, 'authority', authority, 'reason', reason, 'covers', CASE WHEN decision ->> 'outcome' = 'held' THEN held END)), '{}');
 	END IF;
 	PERFORM distsync_internal.base_audit('release_order', 'order', f.company || '/' || o.order_number, jsonb_build_object('state', o.state, 'credit_state', o.credit_state),
 		jsonb_build_object('state', goes_to, 'owner', owner, 'authority', authority, 'against', decision -> 'reasons'), reason, o.correlation_id);

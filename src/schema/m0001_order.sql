@@ -44,6 +44,7 @@ CREATE TABLE dist.sales_order (
 CREATE INDEX sales_order_id_idx ON dist.sales_order (order_id);
 CREATE INDEX sales_order_at_idx ON dist.sales_order (ordered_at);
 CREATE INDEX sales_order_held_idx ON dist.sales_order (account_id, ordered_at) WHERE credit_state = 'held';
+CREATE INDEX sales_order_open_idx ON dist.sales_order (account_id) WHERE exposure_amount > 0;
 CREATE INDEX sales_order_owner_idx ON dist.sales_order (company_id, owner_number) WHERE owner_number IS NOT NULL;
 CREATE INDEX sales_order_po_idx ON dist.sales_order (customer_id, customer_po) WHERE customer_po IS NOT NULL;
 CREATE INDEX sales_order_restock_idx ON dist.sales_order (order_id) WHERE state = 'held' AND credit_state = 'released';
@@ -248,7 +249,8 @@ CREATE TABLE dist.credit_account (
 	late_disputed	numeric(20,4) NOT NULL DEFAULT 0,	-- of that in dispute
 	oldest_due_on	date,							-- first day of dist.open_due, NULL = nothing is owed
 	next_due_on		date,							-- first day of it that is not before late_on, NULL = none
-	waiting_from	jsonb,							-- of the top of a tree: where trying what waits has stopped {rank, placed_at, order_id, until, again}; the clerk goes on from there, NULL = nothing is left to try
+	waiting_from	jsonb,							-- of the top of a tree: where trying what waits has stopped {rank, queued_at, order_id, until, again}; the clerk goes on from there, NULL = nothing is left to try
+	holding_from	jsonb,							-- of the top of a tree: where holding again what money had let go has stopped {accounts, priority, let_go_at, company, order_number, again}; the clerk goes on from there, NULL = nothing is left to look at
 	late_before		numeric(20,4)[],				-- of late_amount, what was due before late_on, the day before it and so on, as far as is told, NULL = look at the days
 	limit_amount	numeric(20,4),					-- its own limit, as its limits say from limit_from to limit_until, NULL = unlimited
 	limit_ended		boolean NOT NULL DEFAULT false,	-- its base limits have ended or not begun, then
@@ -448,18 +450,20 @@ CREATE TABLE dist.hold (
 	amount		numeric(20,4) NOT NULL DEFAULT 0,	-- exposure the order would take, in the account's currency
 	priority	integer NOT NULL DEFAULT 100,		-- lower is released first
 	payment_terms	text,							-- terms that the order asks for, NULL = the payer's
+	checkpoint	text NOT NULL DEFAULT 'entry',		-- entry (when the order came, or when another's hold ended) | hand (by people) | reversal (money went that had let it go)
 	placed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
+	queued_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- its place among what waits: what is held again keeps that of the day it came
 	placed_by	text NOT NULL,						-- by whom
 	review_at	timestamptz,						-- look at it again, NULL = no date
 	released_at	timestamptz,						-- NULL = still on
 	released_by	text,								-- by whom
 	release_reason	text,							-- why
 	CONSTRAINT hold_pk PRIMARY KEY (customer_id, hold_id),
-	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND amount >= 0 AND amount < 'NaN')
+	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND checkpoint IN ('entry', 'hand', 'reversal') AND amount >= 0 AND amount < 'NaN')
 );
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
 CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
-CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, placed_at) WHERE released_at IS NULL;
+CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, queued_at) WHERE released_at IS NULL;
 
 -- dist.open_order_day: open orders of an account by the day they ship, for limits with a horizon.
 CREATE TABLE dist.open_order_day (

@@ -77,6 +77,8 @@ CREATE MATERIALIZED VIEW fire.moved AS
 	SELECT b.top, b.account, b.at, -b.amount AS delta FROM fire.booked b JOIN fire.account f ON f.code = b.account AND f.clean WHERE b.verb IN ('payment', 'deposit', 'memo', 'cancel', 'hold', 'rejected', 'reply') AND b.amount <> 0
 	UNION ALL
 	SELECT d.top, d.account, d.decided_at, d.amount FROM fire.decision d WHERE d.clean AND d.outcome IN ('approved', 'released')
+	UNION ALL
+	SELECT d.top, d.account, d.decided_at, -d.amount FROM fire.decision d WHERE d.clean AND d.outcome = 'held' AND d.verb = 'reversal'
 	WITH NO DATA;
 
 CREATE VIEW fire.wrong_replay AS
@@ -100,7 +102,7 @@ CREATE VIEW fire.wrong_held AS
 	WHERE h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit' AND NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
 		AND (d.decision->>'outcome' <> 'held' OR c.outcome <> 'held')
 		-- nobody overtakes
-		AND (t.release_order <> 'prefix' OR NOT EXISTS (SELECT FROM dist.hold o WHERE o.account_id = h.account_id AND o.released_at IS NULL AND o.kind = 'auto' AND (o.placed_at, o.order_id) < (h.placed_at, h.order_id)));
+		AND (t.release_order <> 'prefix' OR NOT EXISTS (SELECT FROM dist.hold o WHERE o.account_id = h.account_id AND o.released_at IS NULL AND o.kind = 'auto' AND (o.queued_at, o.order_id) < (h.queued_at, h.order_id)));
 COMMENT ON VIEW fire.wrong_held IS 'nothing stays held that fits';
 
 CREATE VIEW fire.wrong_orders AS

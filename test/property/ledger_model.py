@@ -56,6 +56,7 @@ class Ledger:
         self.items, self.payments, self.disputes, self.rates = {}, {}, {}, []
         self.orders = {}
         self.touched = set()        # accounts that the step has moved
+        self.lost = set()           # those of them that lost room because money went
 
     # --- who and when
 
@@ -213,7 +214,7 @@ class Ledger:
     def fails(self, rule, account, customer, amount, at):
         return self.measure(rule, account, customer, amount, at)[0] > self.threshold(rule, account, at)
 
-    def decide(self, account, customer, amount, at=None, prepaid=False):
+    def decide(self, account, customer, amount, at=None, prepaid=False, passes=True):
         """May it be so much more? amount in the account's currency. A Thing: outcome, why {code}, warned, headroom, account (None where several bind alike), cure."""
         at = at or self.now
         chain = self.chain(account)
@@ -226,7 +227,7 @@ class Ledger:
         rules = self.rules_for(account, at)
         failing = [r for r in rules if r.action in ("block", "warn") and self.fails(r, account, customer, amount, at)]
         found.warned = {(r.type, "") for r in failing if r.action == "warn"}
-        passed = prepaid or any(r.action == "release" and not self.fails(r, account, customer, amount, at) for r in rules)
+        passed = passes and (prepaid or any(r.action == "release" and not self.fails(r, account, customer, amount, at) for r in rules))
         if passed:
             rooms, failing = [], []
         found.why = blocked | {("limit", a.code) for room, a in rooms if amount > room} | {(r.type, "") for r in failing if r.action == "block"}
@@ -235,6 +236,10 @@ class Ledger:
             cures = ([None] if blocked else []) + [amount - room for room, _ in rooms if amount > room] + [self.measure(r, account, customer, amount, at)[1] for r in failing if r.action == "block"]
             found.cure = None if None in cures else max(cures).quantize(CENT, ROUND_CEILING)
         return found
+
+    def short(self, account):
+        """Whether nothing more may go in an account, whatever rule would let single orders pass."""
+        return bool(self.decide(account, account.customer, Decimal(0), passes=False).why)
 
     # --- facts
 
@@ -280,6 +285,7 @@ class Ledger:
                 self.pay_named(item, line["invoice"], line.get("amount"))
             self.pay_oldest(item)
         elif kind == "refund":      # what is unapplied goes back
+            self.lost.add(item.account.code)
             mine = [i for i in self.items.values() if i.kind in ("payment", "credit_memo", "deposit") and (i.account, i.payer, i.company, i.currency) == (item.account, payer, company, currency) and i.open]
             for source in sorted(mine, key=lambda i: (i.kind == "deposit", i.posted, i.number)):
                 self.move(source, item, min(source.open, item.open))
@@ -319,9 +325,11 @@ class Ledger:
         bounced.reversed = True
         received = received or self.now
         taken = {}
+        self.lost.add(bounced.account.code)
         for target, paid in bounced.pays:
             if target.kind == "refund":
                 continue        # what went back of it stays so: the reversal is owed
+            self.lost.add(target.account.code)
             taken[id(target)] = (target, taken.get(id(target), (target, Decimal(0)))[1] + paid)
         for target, paid in taken.values():
             self.move(bounced, target, -paid)

@@ -98,8 +98,42 @@ class Books(Ledger):
     def rank(self, order, policy):
         return {"priority": (order.priority, order.placed), "best_fit": (-order.to_ship(), order.placed)}.get(policy, (order.placed,))
 
+    def rehold(self):
+        """What credit let go and has not shipped waits again where money went and the account stands badly now: the last let go first, until it stands well; what fits after all, because larger ones wait, goes on."""
+        for top in {self.top(self.accounts[code]).code: self.top(self.accounts[code]) for code in sorted(self.lost)}.values():
+            lost = [self.accounts[code] for code in self.lost if self.top(self.accounts[code]) is top]
+            over = [a for account in lost for a in self.chain(account) if self.limit(a, self.now) is not None and self.exposure(a) > self.limit(a, self.now)]
+            scope = {a.code for a in lost} | {b.code for a in over for b in self.below(a)}
+            going = [o for o in self.orders.values() if o.account and o.account.code in scope and o.asked and o.left > o.covers and (o.state in GOING or o.promised_again)]
+            well, waiting = set(), []
+            for order in sorted(going, key=lambda o: (-o.priority, -o.let_go)):
+                if order.account.code in well:
+                    continue
+                if not self.short(order.account):
+                    well.add(order.account.code)
+                elif self.waits(order):
+                    waiting.append(order)
+            if len(waiting) > 1:
+                waiting = [o for o in reversed(waiting) if self.waits(o)]
+            for order in waiting:
+                order.resume = order.before[0] if order.before[0] in GOING else order.resume
+                order.holds, order.credit, order.answer_due, order.placed = [Thing(kind="auto", owner="credit", why=order.why)], "held", None, order.taken
+        self.lost = set()
+
+    def waits(self, order):
+        """Asks of an order that goes whether it would be let go if it waited; if not, it waits."""
+        if order.state != "held" or order.promised_again:
+            order.before = order.state, order.promised_again
+        order.state, order.promised_again = "held", False
+        decision = self.judge(order, order.to_ship())
+        order.why = decision.why
+        if decision.outcome == "approved":
+            order.state, order.promised_again = order.before
+        return decision.outcome != "approved"
+
     def settle(self):
         """What only credit holds is decided again, in the order of release of the top of each tree that was moved; what fits goes on."""
+        self.rehold()
         for top in {self.top(self.accounts[code]).code: self.top(self.accounts[code]) for code in sorted(self.touched)}.values():
             waiting = [o for o in self.orders.values() if o.state == "held" and o.holds and not o.by_hand() and o.account in self.below(top)]
             for order in sorted(waiting, key=lambda o: self.rank(o, top.release)):
@@ -110,8 +144,13 @@ class Books(Ledger):
                     break
         self.touched = set()
 
-    def go_on(self, order):
+    def lets_go(self, order, covers=Decimal(0)):
+        self.numbered += 1
+        order.let_go, order.asked, order.covers = self.numbered, True, covers
+
+    def go_on(self, order, covers=Decimal(0)):
         order.holds, order.credit = [], "released"
+        self.lets_go(order, covers)
         if not order.gave_back:
             self.resume(order)
         else:
@@ -140,7 +179,7 @@ class Books(Ledger):
     def take(self, number, company, customer, currency, lines, job, policy, ordered):
         order = Order(number=number, company=company, customer=customer, payer=self.payer(customer), currency=currency, ordered=ordered or self.now, holds=[], placed=0,
                       lines=[Thing(no=n, sku=line["sku"], quantity=line["quantity"], gross=line["gross"], shipped=Decimal(0), billed=Decimal(0), cancelled=Decimal(0)) for n, line in enumerate(lines, 1)],
-                      priority=policy.get("priority", 100), answer_within=policy.get("answer_within"), resume="booked" if self.companies[company].native else "accepted", answer_due=None, state=None, credit="none", gave_back=False, promised_again=False)
+                      priority=policy.get("priority", 100), answer_within=policy.get("answer_within"), taken=0, let_go=0, asked=False, covers=Decimal(0), resume="booked" if self.companies[company].native else "accepted", answer_due=None, state=None, credit="none", gave_back=False, promised_again=False)
         order.account, order.gross = self.account_for(customer, company, job), sum(line["gross"] for line in lines)
         order.total = order.left = self.convert(order, order.gross)
         order.shipments = []
@@ -155,6 +194,8 @@ class Books(Ledger):
         if decision and decision.outcome == "held" and policy.get("on_hold") == "refuse":
             return "refused"
         self.orders[number] = order
+        self.numbered += 1
+        order.taken = self.numbered
         if self.parties[customer].status == "blocked":
             self.hold(order, "auto", "credit", decision.why if decision else set())     # it takes nothing until he who stops it lets it go
             self.hold(order, "forced", "customer", set())
@@ -164,6 +205,8 @@ class Books(Ledger):
         if not order.holds:
             order.state, order.credit = order.resume, "approved" if order.account else "none"
             self.ask_owner(order)
+            if order.account:
+                self.lets_go(order)
         return order.state
 
     def order_told(self, number, company, customer, currency, lines, job=None, ordered=None):
@@ -175,6 +218,9 @@ class Books(Ledger):
     def give_back(self, order, state):
         for line in order.lines:
             line.cancelled += max(line.quantity - line.cancelled - line.shipped, 0)
+        if order.holds:
+            self.numbered += 1
+            order.let_go = self.numbered
         order.holds, order.answer_due, order.credit = [], None, "none" if order.credit == "held" else order.credit
         order.state, order.promised_again, order.left = state, False, Decimal(0)
         if order.account:
@@ -217,7 +263,7 @@ class Books(Ledger):
         if rest:
             order.holds = [h for h in order.holds if h not in mine or h.kind == "auto"]
         elif fits or owner == "credit":
-            self.go_on(order)
+            self.go_on(order, Decimal(0) if fits else order.to_ship())      # on his authority, for what it is
         else:
             automatic = [h for h in order.holds if h.kind == "auto"]
             order.holds = automatic
