@@ -192,7 +192,7 @@ COMMENT ON FUNCTION distsync_internal.credit_ensure(bigint, bigint, jsonb) IS
 	'Account that carries a customer in a company; opens one without limit, in the company''s currency, where there is none. Options as credit_account_for().';
 
 -- credit_limit_at does the reckoning of an account's own limit at an instant, and of the next instant at which it changes by itself.
-CREATE FUNCTION distsync_internal.credit_limit_at(account_id bigint, at timestamptz) RETURNS TABLE (amount numeric, ended boolean, changes_at timestamptz)
+CREATE FUNCTION distsync_internal.credit_limit_at(account_id bigint, at timestamptz, supposed jsonb DEFAULT NULL) RETURNS TABLE (amount numeric, ended boolean, changes_at timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -202,11 +202,13 @@ BEGIN
 				+ COALESCE(sum(l.amount) FILTER (WHERE l.kind IN ('temporary', 'seasonal') AND l.valid @> credit_limit_at.at), 0), 4) END,
 		COALESCE(bool_or(l.kind = 'base') AND NOT bool_or(l.kind = 'base' AND l.valid @> credit_limit_at.at), false),
 		least(min(lower(l.valid)) FILTER (WHERE lower(l.valid) > credit_limit_at.at), min(upper(l.valid)) FILTER (WHERE upper(l.valid) > credit_limit_at.at))
-	FROM dist.credit_limit l WHERE l.account_id = credit_limit_at.account_id;
+	FROM (SELECT x.kind, x.amount, x.valid FROM dist.credit_limit x WHERE x.account_id = credit_limit_at.account_id AND supposed IS NULL
+		UNION ALL
+		SELECT x.kind, x.amount, x.valid FROM jsonb_to_recordset(supposed) AS x(kind text, amount numeric, valid tstzrange)) l;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz) IS
-	'Limit of an account at an instant in its currency: greatest(base, insured) + seasonal + temporary; NULL = unlimited, 0 = none; whether its base limits have ended or not begun; next instant at which a limit begins or ends.';
+COMMENT ON FUNCTION distsync_internal.credit_limit_at(bigint, timestamptz, jsonb) IS
+	'Limit of an account at an instant in its currency: greatest(base, insured) + seasonal + temporary; NULL = unlimited, 0 = none; whether its base limits have ended or not begun; next instant at which a limit begins or ends. supposed: limits [{kind, amount, valid}] instead of its own, NULL = its own.';
 
 -- credit_limits_keep does the keeping of what the limits of accounts say now in the accounts themselves, until time changes it: a decision
 -- need not add them up. Of an instant that is a bound of a limit nothing is told.
@@ -269,7 +271,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_limits_emptied() IS 'Statement trigger of dist.credit_limit, TRUNCATE: accounts keep what their limits say now.';
 
 -- credit_position does the picture of an account and those above it: every term of exposure, limit, headroom.
-CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz)
+CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz, supposed jsonb DEFAULT NULL)
 RETURNS TABLE (level integer, id bigint, code text, customer_id bigint, company_id bigint, currency text, status text, status_reason text, dunning_level smallint,
 	review_on date, exclude_disputed boolean, terms jsonb, receivable numeric, exposure numeric, credit_limit numeric, headroom numeric, limit_ended boolean, changes_at timestamptz)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
@@ -280,17 +282,23 @@ BEGIN
 		SELECT 0 AS level, a.* FROM dist.credit_account a WHERE a.account_id = credit_position.account_id
 		UNION ALL
 		SELECT up.level + 1, p.* FROM up JOIN dist.credit_account p ON p.account_id = up.parent_id WHERE up.level < 16
+	), term AS (
+		SELECT up.level, up.account_id, up.code, up.customer_id, up.company_id, up.currency, up.status, up.status_reason, up.dunning_level, up.review_on, up.exclude_disputed, x.limits,
+			up.receivable + COALESCE(x.receivable, 0) AS receivable, up.unbilled + COALESCE(x.unbilled, 0) AS unbilled, up.open_orders + COALESCE(x.open_orders, 0) AS open_orders, up.unapplied + COALESCE(x.unapplied, 0) AS unapplied,
+			up.deposits + COALESCE(x.deposits, 0) AS deposits, up.credits + COALESCE(x.credits, 0) AS credits, up.disputed + COALESCE(x.disputed, 0) AS disputed
+		FROM up CROSS JOIN LATERAL jsonb_to_record(COALESCE(supposed -> up.account_id::text, '{}'))
+			AS x(receivable numeric, unbilled numeric, open_orders numeric, unapplied numeric, deposits numeric, credits numeric, disputed numeric, limits jsonb)
 	), sum AS (
-		SELECT up.*, up.receivable + up.unbilled + up.open_orders - up.unapplied - up.deposits - up.credits - CASE WHEN up.exclude_disputed THEN up.disputed ELSE 0 END AS exposure
-		FROM up
+		SELECT t.*, t.receivable + t.unbilled + t.open_orders - t.unapplied - t.deposits - t.credits - CASE WHEN t.exclude_disputed THEN t.disputed ELSE 0 END AS exposure
+		FROM term t
 	)
 	SELECT s.level, s.account_id, s.code, s.customer_id, s.company_id, s.currency, s.status, s.status_reason, s.dunning_level, s.review_on, s.exclude_disputed,
 		jsonb_build_object('receivable', s.receivable, 'unbilled', s.unbilled, 'open_orders', s.open_orders, 'unapplied', -s.unapplied, 'deposits', -s.deposits,
 			'credits', -s.credits, 'disputed', CASE WHEN s.exclude_disputed THEN -s.disputed ELSE 0 END),
 		s.receivable, s.exposure, l.amount, l.amount - s.exposure, l.ended, l.changes_at
-	FROM sum s CROSS JOIN LATERAL distsync_internal.credit_limit_at(s.account_id, credit_position.at) l
+	FROM sum s CROSS JOIN LATERAL distsync_internal.credit_limit_at(s.account_id, credit_position.at, s.limits) l
 	ORDER BY s.level;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_position(bigint, timestamptz) IS
-	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency.';
+COMMENT ON FUNCTION distsync_internal.credit_position(bigint, timestamptz, jsonb) IS
+	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency. supposed: what is added to the terms of accounts, and their limits, {id: {term: amount, limits}}.';

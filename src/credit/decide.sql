@@ -29,13 +29,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_cure(numeric, text) IS 'An amount rounded up to the minor units of its currency.';
 
 -- credit_limits does the comparison of an amount with the limit of an account and of each one above it.
-CREATE FUNCTION distsync_internal.credit_limits(account_id bigint, amount numeric, at timestamptz)
+CREATE FUNCTION distsync_internal.credit_limits(account_id bigint, amount numeric, at timestamptz, supposed jsonb DEFAULT NULL)
 RETURNS TABLE (accounts jsonb, reasons jsonb, binding jsonb, changes_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-	WITH p AS (SELECT * FROM distsync_internal.credit_position(credit_limits.account_id, credit_limits.at)),
+	WITH p AS (SELECT * FROM distsync_internal.credit_position(credit_limits.account_id, credit_limits.at, supposed)),
 	told AS (
 		SELECT p.level, p.headroom, p.changes_at, p.credit_limit IS NOT NULL AND credit_limits.amount > p.headroom AS failed,
 			jsonb_build_object('account', p.code, 'currency', p.currency, 'terms', p.terms, 'exposure', p.exposure, 'limit', p.credit_limit, 'headroom', p.headroom) AS picture,
@@ -48,8 +48,8 @@ BEGIN
 	FROM told t;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_limits(bigint, numeric, timestamptz) IS
-	'Pictures of an account and those above it, the limits that an amount passes, the account with the least headroom, next instant at which a limit begins or ends.';
+COMMENT ON FUNCTION distsync_internal.credit_limits(bigint, numeric, timestamptz, jsonb) IS
+	'Pictures of an account and those above it, the limits that an amount passes, the account with the least headroom, next instant at which a limit begins or ends; supposed as credit_position().';
 
 -- credit_decide_whole does the decision whether an amount more is within what an account may owe, with every reason against it.
 CREATE FUNCTION distsync_internal.credit_decide_whole(account_id bigint, amount numeric, ctx jsonb) RETURNS jsonb
@@ -66,7 +66,7 @@ DECLARE
 	prepaid boolean := amount > 0 AND COALESCE((ctx ->> 'deposit')::numeric, 0) >= amount;
 	cure numeric;
 BEGIN
-	SELECT * INTO own FROM distsync_internal.credit_limits(credit_decide_whole.account_id, credit_decide_whole.amount, at);
+	SELECT * INTO own FROM distsync_internal.credit_limits(credit_decide_whole.account_id, credit_decide_whole.amount, at, NULLIF(ctx -> 'supposed', 'null'));
 	SELECT COALESCE(jsonb_agg(jsonb_build_object('rule', r.type, 'code', r.code, 'action', r.action, 'failed', r.failed, 'value', r.value, 'threshold', r.threshold,
 			'currency', r.currency, 'pay', r.pay) ORDER BY r.code), '[]'), min(r.changes_at), min(r.code) FILTER (WHERE r.action = 'release' AND NOT r.failed)
 	INTO rules, valid_until, releasing
@@ -87,7 +87,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_decide_whole(bigint, numeric, jsonb) IS
-	'Decides in SQL, as a read, whether an account may take an amount more (its currency): outcome approved | held, reasons, warnings, terms of exposure of the binding account and their total, limit and headroom (null unlimited), cure (the payment that lifts it, null = none does), valid_until. ctx: at, customer_id, order_id, deposit, payment_terms.';
+	'Decides in SQL, as a read, whether an account may take an amount more (its currency): outcome approved | held, reasons, warnings, terms of exposure of the binding account and their total, limit and headroom (null unlimited), cure (the payment that lifts it, null = none does), valid_until. ctx: at, customer_id, order_id, deposit, payment_terms, supposed (what credit_what_if() adds to accounts).';
 
 -- credit_decide does the same, in C where it can: the tests hold both against each other.
 CREATE FUNCTION distsync_internal.credit_decide(account_id bigint, amount numeric, ctx jsonb DEFAULT '{}') RETURNS jsonb

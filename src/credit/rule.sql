@@ -16,13 +16,23 @@ COMMENT ON FUNCTION distsync_internal.credit_day(bigint, bigint, timestamptz) IS
 
 -- credit_late does the looking at what is late on an account: from the due dates, never from a status somebody stored. What was due
 -- before the day that the account keeps is added up there; only the days between that one and the one asked are read.
-CREATE FUNCTION distsync_internal.credit_late(account_id bigint, today date, grace_days integer, skip_disputed boolean)
+CREATE FUNCTION distsync_internal.credit_late(account_id bigint, today date, grace_days integer, skip_disputed boolean, supposed jsonb DEFAULT NULL)
 RETURNS TABLE (amount numeric, oldest_on date, next_on date)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	day date := credit_late.today - credit_late.grace_days;
 BEGIN
+	IF supposed IS NOT NULL THEN
+		RETURN QUERY
+		SELECT COALESCE(sum(x.amount - CASE WHEN skip_disputed THEN x.disputed ELSE 0 END) FILTER (WHERE x.due_on < day), 0), min(x.due_on) FILTER (WHERE NOT (skip_disputed AND x.disputed >= x.amount)), min(x.due_on) FILTER (WHERE x.due_on >= day)
+		FROM (SELECT y.due_on, sum(y.amount) AS amount, sum(y.disputed) AS disputed
+			FROM (SELECT d.due_on, d.amount, d.disputed FROM dist.open_due d WHERE d.account_id = credit_late.account_id
+				UNION ALL
+				SELECT s.key::date, (s.value ->> 0)::numeric, (s.value ->> 1)::numeric FROM jsonb_each(supposed) s) y
+			GROUP BY y.due_on HAVING sum(y.amount) > 0) x;
+		RETURN;
+	END IF;
 	RETURN QUERY
 	SELECT a.late_amount - CASE WHEN skip_disputed THEN a.late_disputed ELSE 0 END
 			+ COALESCE((SELECT sum(d.amount - CASE WHEN skip_disputed THEN d.disputed ELSE 0 END) FROM dist.open_due d
@@ -34,8 +44,8 @@ BEGIN
 	FROM dist.credit_account a WHERE a.account_id = credit_late.account_id;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean) IS
-	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute. Reads days, not items.';
+COMMENT ON FUNCTION distsync_internal.credit_late(bigint, date, integer, boolean, jsonb) IS
+	'Amount late by more than the grace days in the account''s currency, oldest due date of what is open, next due date that will be late; with or without what is in dispute. Reads days, not items. supposed: what is added to days, {day: [amount, disputed]}.';
 
 -- credit_rules_at does the choice of the rules that speak for a customer: of each type and action the most specific scope. A warning does
 -- not take the place of a block, nor a release: only an exclusion that is as near disarms it.
@@ -103,19 +113,20 @@ DECLARE
 	d record;
 	facts jsonb;
 	limit_at numeric;
+	days jsonb := ctx -> 'supposed' -> credit_rule_results.account_id::text -> 'due';
 BEGIN
-	SELECT * INTO p FROM distsync_internal.credit_position(credit_rule_results.account_id, credit_rule_results.at) x WHERE x.level = 0;
+	SELECT * INTO p FROM distsync_internal.credit_position(credit_rule_results.account_id, credit_rule_results.at, NULLIF(ctx -> 'supposed', 'null')) x WHERE x.level = 0;
 	SELECT * INTO d FROM distsync_internal.credit_day(p.customer_id, p.company_id, credit_rule_results.at);
 	facts := jsonb_build_object('dunning_level', p.dunning_level, 'limit_expired', p.limit_ended::int, 'review_due', COALESCE(p.review_on <= d.today, false)::int,
 		'customer_status', (SELECT count(*) FROM dist.party x WHERE x.party_id IN (p.customer_id, (ctx ->> 'customer_id')::bigint) AND x.status <> 'active'),
 		'terms_change', COALESCE(ctx ->> 'payment_terms' <> (SELECT x.payment_terms FROM dist.party x WHERE x.party_id = p.customer_id), false)::int);
 	FOR r IN SELECT * FROM distsync_internal.credit_rules_at(p.customer_id, credit_rule_results.at) LOOP
-		SELECT * INTO l FROM distsync_internal.credit_late(credit_rule_results.account_id, d.today, r.grace_days, p.exclude_disputed);
+		SELECT * INTO l FROM distsync_internal.credit_late(credit_rule_results.account_id, d.today, r.grace_days, p.exclude_disputed, days);
 		limit_at := CASE WHEN r.threshold IS NULL OR r.currency IS NULL OR r.currency = p.currency OR r.type NOT IN ('overdue_amount', 'order_amount') THEN r.threshold
 			ELSE distsync_internal.master_convert(r.threshold, r.currency, p.currency, credit_rule_results.at) END;
 		IF r.type = 'oldest_item' THEN
 			facts := facts || jsonb_build_object('too_old', (SELECT x.amount FROM distsync_internal.credit_late(credit_rule_results.account_id, d.today,
-				r.grace_days + COALESCE(r.threshold, 0)::int, p.exclude_disputed) x));
+				r.grace_days + COALESCE(r.threshold, 0)::int, p.exclude_disputed, days) x));
 			l.oldest_on := l.oldest_on + r.grace_days;
 		END IF;
 		SELECT r.code, r.type, r.action, m.value > COALESCE(limit_at, 0), m.value, limit_at, p.currency, m.pay INTO code, type, action, failed, value, threshold, currency, pay
@@ -131,7 +142,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_rule_results(bigint, numeric, timestamptz, jsonb) IS
-	'Every rule that speaks for an account: its number beside its threshold (NULL threshold = 0), whether it fails, the payment that cures it, the instant at which time alone can change it. ctx: customer_id (sold-to), payment_terms.';
+	'Every rule that speaks for an account: its number beside its threshold (NULL threshold = 0), whether it fails, the payment that cures it, the instant at which time alone can change it. ctx: customer_id (sold-to), payment_terms, supposed.';
 
 -- credit_rules_changed does the moving of the epoch of credit: what backends remember of rules, groups and companies is old.
 CREATE FUNCTION distsync_internal.credit_rules_changed() RETURNS trigger

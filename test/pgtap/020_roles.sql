@@ -32,7 +32,7 @@ SELECT is_empty($$SELECT a.rolname, b.rolname FROM person a CROSS JOIN person b 
 	UNION ALL SELECT a.rolname, 'distsync_owner' FROM person a WHERE pg_has_role(a.oid, 'distsync_owner', 'MEMBER')$$, 'no role is a member of another, or of the owner');
 SELECT is_empty($$SELECT v.signature FROM verb v WHERE v.roles && '{reader,order_entry}' AND v.name NOT IN (
 		'restricted', 'in_scope', 'scope',
-		'price', 'prices', 'price_sheet', 'explain_price', 'check_prices', 'prove_prices', 'verify_proof', 'charges', 'explain_charges', 'pocket_price', 'atp', 'atp_timeline', 'explain_atp', 'hot_items', 'stock_as_of', 'published_stock', 'count_differences', 'credit', 'explain_credit', 'open_items', 'aging', 'agings', 'statement', 'exceptions',
+		'price', 'prices', 'price_sheet', 'explain_price', 'check_prices', 'prove_prices', 'verify_proof', 'charges', 'explain_charges', 'pocket_price', 'atp', 'atp_timeline', 'explain_atp', 'hot_items', 'stock_as_of', 'published_stock', 'count_differences', 'credit', 'explain_credit', 'credit_what_if', 'open_items', 'aging', 'agings', 'statement', 'exceptions',
 		'preview_order', 'order_status', 'reservation_status', 'version', 'status', 'health', 'metrics', 'metrics_text', 'slo_status', 'progress',
 		'submit_order', 'cancel_order', 'ship', 'hold_order', 'reserve', 'commit_reservation', 'commit_reservations', 'release_reservation', 'release_reservations', 'extend_reservation')$$,
 	'readers read and order entry takes orders: no verb of set-up, doors or delivery is theirs');
