@@ -80,7 +80,7 @@ SELECT r ->> 'state' AS state FROM distsync.hold_order('Q19', 'fraud check', '{"
 SELECT * FROM acct;
 SELECT outcome FROM distsync.apply('credit_account', '{"code":"OQ-C","limit":600}', 'OQ-ERP');
 SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('Q18', 'Q19') ORDER BY 1;
-SELECT distsync_internal.order_clerk_restock(10), distsync_internal.order_clerk_restock(10);
+SELECT distsync_internal.order_clerk_redecide(10), distsync_internal.order_clerk_redecide(10);
 SELECT order_number, state, credit_state FROM dist.sales_order WHERE order_number IN ('Q18', 'Q19') ORDER BY 1;
 SELECT * FROM acct;
 SELECT * FROM pool;

@@ -71,7 +71,7 @@ SELECT * FROM wrong;
 SELECT * FROM pg_temp.try('LN1', 20, '{"company":"OLN","customer":"OL-N","policy":{"answer_within":"1 hour"}}');
 SELECT * FROM pg_temp.try('LN2', 20, '{"company":"OLN","customer":"OL-N","policy":{"answer_within":"1 hour","held_stock":"none"}}');
 SELECT outcome FROM distsync.apply('credit_account', '{"code":"OL-N","limit":500}', 'OL-ERP');
-SELECT distsync_internal.order_clerk_restock(10);
+SELECT distsync_internal.order_clerk_redecide(10);
 SELECT order_number, state, credit_state, owner_number, answer_due_at FROM dist.sales_order WHERE order_number LIKE 'LN%' ORDER BY 1;
 SELECT entity_key, event_type FROM sync.outbox WHERE entity_key LIKE 'OLN/LN%' ORDER BY 1, outbox_id;
 -- and one that people stopped after it was booked is booked again

@@ -91,6 +91,20 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_release(text, numeric) IS
 	'Gives back what is held or committed for a demand, newest first; base units, of a kit whole kits, NULL = all; more than there is gives back what there is. What the ERP says of the line stays until it says otherwise: see inventory_demand(). Returns what was given back. Errors: SD002 negative quantity.';
 
+-- inventory_turn does the turning of what is promised to demands into what others may take, and back.
+CREATE FUNCTION distsync_internal.inventory_turn(demand_keys text[], kind text) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	n integer;
+BEGIN
+	UPDATE dist.reservation r SET kind = inventory_turn.kind WHERE r.demand_key = ANY (demand_keys) AND r.state IN ('held', 'committed') AND r.kind = CASE inventory_turn.kind WHEN 'soft' THEN 'hard' ELSE 'soft' END;
+	GET DIAGNOSTICS n = ROW_COUNT;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.inventory_turn(text[], text) IS 'Makes live reservations of demands soft (reallocation may take them, a more important call may take them over) or hard again; those for a later date stay as they are. The caller holds the locks of the demands and their pools. Returns how many.';
+
 -- inventory_give_up does the giving back of all that is promised to a demand in some items.
 CREATE FUNCTION distsync_internal.inventory_give_up(demand_key text, item_ids bigint[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$

@@ -87,6 +87,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		(ARRAY['system'], 'sync.system', 'code', 'distsync')
 	), pair (child, child_columns, parent, parent_columns) AS (VALUES
 		('dist.order_line', ARRAY['customer_id', 'order_id'], 'dist.sales_order', ARRAY['customer_id', 'order_id']),
+		('dist.order_offer', ARRAY['customer_id', 'order_id'], 'dist.sales_order', ARRAY['customer_id', 'order_id']),
 		('dist.order_line_moved', ARRAY['customer_id', 'order_id'], 'dist.sales_order', ARRAY['customer_id', 'order_id']),
 		('dist.order_line', ARRAY['reservation_id'], 'dist.reservation', ARRAY['reservation_id']),
 		('dist.hold', ARRAY['customer_id', 'order_id'], 'dist.sales_order', ARRAY['customer_id', 'order_id']),

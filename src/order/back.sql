@@ -3,10 +3,11 @@
 -- order_end_holds does the ending of all holds of an order.
 CREATE FUNCTION distsync_internal.order_end_holds(customer_id bigint, order_id bigint, reason text) RETURNS integer
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+	SELECT distsync_internal.order_end_offer(order_end_holds.customer_id, order_end_holds.order_id, 'withdrawn');
 	SELECT count(distsync_internal.credit_hold_end(h.customer_id, h.hold_id, session_user::text, reason))::integer
 	FROM dist.hold h WHERE h.customer_id = order_end_holds.customer_id AND h.order_id = order_end_holds.order_id AND h.released_at IS NULL
 $$;
-COMMENT ON FUNCTION distsync_internal.order_end_holds(bigint, bigint, text) IS 'Ends every live hold of an order with a reason; the caller holds the locks of order_lock(). Returns how many.';
+COMMENT ON FUNCTION distsync_internal.order_end_holds(bigint, bigint, text) IS 'Ends every live hold of an order with a reason, and withdraws its offer; the caller holds the locks of order_lock(). Returns how many.';
 
 -- order_end does the ending of an order: what has not shipped is given back; what waited for the room is looked at by the caller.
 CREATE FUNCTION distsync_internal.order_end(customer_id bigint, order_id bigint, state text, reason text) RETURNS void
@@ -34,7 +35,7 @@ BEGIN
 	PERFORM distsync_internal.order_count_volume(order_end.customer_id, order_end.order_id, o.company || '/' || o.order_number);
 	UPDATE dist.sales_order s SET state = (SELECT CASE WHEN order_end.state = 'closed' OR NOT bool_or(x.shipped_quantity > 0) THEN order_end.state WHEN bool_and(x.invoiced_quantity >= x.shipped_quantity) THEN 'closed' ELSE 'shipped' END
 			FROM dist.order_line x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id),
-		credit_state = CASE WHEN s.credit_state = 'held' THEN 'none' ELSE s.credit_state END, exposure_amount = 0, answer_due_at = NULL, version = s.version + 1,
+		credit_state = CASE WHEN s.credit_state = 'held' THEN 'none' ELSE s.credit_state END, exposure_amount = 0, answer_due_at = NULL, redecide_at = NULL, keep_until = NULL, version = s.version + 1,
 		decision = s.decision || jsonb_build_object('stock', 'released', 'ended', jsonb_build_object('state', order_end.state, 'reason', order_end.reason))
 	WHERE s.customer_id = order_end.customer_id AND s.order_id = order_end.order_id;
 END

@@ -31,7 +31,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT 'order', w.options->>'channel', 'order', o.order_number, l.line_no, o.customer_id, l.item_id, l.quantity, q.quantity, l.unit, l.unit_price, l.price_per, o.currency,
-		CASE WHEN l.tax_amount > 0 AND l.net_amount > 0 THEN round(100 * l.tax_amount / l.net_amount, 2) END, o.ordered_at, o.ordered_at, NULL::text, NULL::text, w.options->>'company', w.options,
+		CASE WHEN l.tax_amount > 0 AND l.net_amount > 0 THEN round(100 * l.tax_amount / l.net_amount, 2) END, o.ordered_at, COALESCE(o.priced_at, o.ordered_at), NULL::text, NULL::text, w.options->>'company', w.options,
 		(SELECT jsonb_agg(to_jsonb(p) - 'line_no' ORDER BY p.line_no) FROM distsync_internal.order_lines_as_priced(o.customer_id, o.order_id) p
 			WHERE EXISTS (SELECT FROM dist.order_line b WHERE b.customer_id = o.customer_id AND b.order_id = o.order_id AND b.line_no = p.line_no AND NOT (b.invoiced_quantity = 0 AND b.quantity > 0)))
 	FROM dist.sales_order o
@@ -51,7 +51,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY
 	SELECT 'invoice', w.options->>'channel', 'invoice', i.invoice_number, l.line_no, b.customer_id, l.item_id, l.quantity, COALESCE(q.quantity, l.quantity), u.unit, l.unit_price, l.price_per, i.currency,
-		CASE WHEN l.tax_amount > 0 AND l.net_amount > 0 THEN round(100 * l.tax_amount / l.net_amount, 2) END, i.issued_at, COALESCE(o.ordered_at, i.issued_at), NULL::text, NULL::text, c.code, w.options,
+		CASE WHEN l.tax_amount > 0 AND l.net_amount > 0 THEN round(100 * l.tax_amount / l.net_amount, 2) END, i.issued_at, COALESCE(o.priced_at, o.ordered_at, i.issued_at), NULL::text, NULL::text, c.code, w.options,
 		(SELECT jsonb_agg(to_jsonb(p) - 'line_no' ORDER BY p.line_no) FROM distsync_internal.order_lines_as_priced(o.customer_id, o.order_id) p
 			WHERE NOT EXISTS (SELECT FROM dist.invoice_line x WHERE x.customer_id = i.customer_id AND x.invoice_id = i.invoice_id AND x.order_line_no = p.line_no))
 	FROM dist.invoice i

@@ -17,8 +17,8 @@ BEGIN
 	proved := distsync_internal.pricing_prices_proved((o ->> 'customer_id')::bigint,
 		(SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('item_id', l -> 'item_id', 'item', l -> 'item', 'quantity', l ->> 'quantity', 'unit', l -> 'unit', 'site', l -> 'site')) ORDER BY (l ->> 'line')::integer)
 		 FROM jsonb_array_elements(o -> 'lines') l),
-		(o ->> 'ordered_at')::timestamptz,
-		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts', 'commitment', 'order')));
+		COALESCE((o ->> 'priced_at')::timestamptz, (o ->> 'ordered_at')::timestamptz),
+		jsonb_strip_nulls(jsonb_build_object('currency', o -> 'currency', 'company', o -> 'company', 'channel', o -> 'channel', 'ship_to', o -> 'ship_to', 'job', o -> 'job', 'source', o -> 'source', 'drafts', o -> 'drafts', 'used', o -> 'used', 'commitment', 'order')));
 	priced := proved -> 'lines';
 	counts := (SELECT bool_or(p -> 'detail' ? 'commitments') FROM jsonb_array_elements(priced) p);
 	SELECT jsonb_agg(l.value || jsonb_build_object('unit_price', p.value -> 'unit_price', 'price_per', COALESCE(p.value -> 'price_per', '1'), 'agreement', p.value -> 'agreement', 'price_code', p.value -> 'code',

@@ -137,6 +137,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'checkpoint', h.checkpoint, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
 				'released_at', h.released_at, 'released_by', h.released_by, 'release_reason', h.release_reason) ORDER BY h.hold_id), '[]')
 			FROM dist.hold h WHERE h.order_id = f.order_id AND h.customer_id = f.customer_id),
+		'offers', (SELECT COALESCE(jsonb_agg(jsonb_build_object('changes', x.changes, 'gross_before', x.gross_before, 'gross_after', x.gross_after, 'state', x.state, 'made_at', x.made_at, 'lapses_at', x.lapses_at,
+				'decided_at', x.decided_at, 'decided_by', x.decided_by) ORDER BY x.offer_id), '[]') FROM dist.order_offer x WHERE x.customer_id = f.customer_id AND x.order_id = f.order_id),
 		'shipments', (SELECT COALESCE(jsonb_agg(jsonb_build_object('shipment_number', s.shipment_number, 'site', w.code, 'shipped_at', s.shipped_at, 'tracking', s.tracking, 'unbilled_amount', s.unbilled_amount) ORDER BY s.shipped_at, s.shipment_number), '[]')
 			FROM dist.shipment s JOIN dist.site w ON w.site_id = s.site_id WHERE s.order_id = f.order_id),
 		'invoices', (SELECT COALESCE(jsonb_agg(jsonb_build_object('invoice_number', i.invoice_number, 'kind', i.kind, 'issued_at', i.issued_at, 'due_on', i.due_on, 'gross_amount', i.gross_amount, 'currency', i.currency) ORDER BY i.issued_at, i.invoice_number), '[]')
@@ -150,6 +152,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, offers, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin,portal}');

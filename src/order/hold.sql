@@ -1,8 +1,7 @@
 -- Holding an order by people, and its going on once nothing holds it: by people (release.sql), or by credit through its hook.
 
--- order_resume does the going on of an order whose last hold ended: it counts as open order, its stock is promised again where it was
--- given back, and everybody is told. Where stock must be promised the clerk does it, under the order of locks of its own.
-CREATE FUNCTION distsync_internal.order_resume(customer_id bigint, order_id bigint, exposure numeric, extra jsonb, ctx jsonb) RETURNS text
+-- order_go_on does the last step of letting an order go: it is where it would have been at once, and everybody is told.
+CREATE FUNCTION distsync_internal.order_go_on(customer_id bigint, order_id bigint, extra jsonb, ctx jsonb) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -10,27 +9,49 @@ DECLARE
 	native boolean;
 	goes_to text;
 BEGIN
-	SELECT s.*, c.code AS company INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
+	SELECT s.*, c.code AS company INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_go_on.customer_id AND s.order_id = order_go_on.order_id;
 	-- where orders are ours it is booked, as it would have been at once
 	native := o.decision ->> 'resume' IS NULL AND 'distsync' = ANY (distsync_internal.order_owner(o.company));
-	goes_to := CASE WHEN o.state <> 'held' THEN o.state WHEN o.decision ->> 'stock' = 'released' THEN 'held' ELSE COALESCE(o.decision ->> 'resume', CASE WHEN native THEN 'booked' ELSE 'accepted' END) END;
-	UPDATE dist.sales_order s SET credit_state = 'released', exposure_amount = s.exposure_amount + order_resume.exposure, state = goes_to, version = s.version + 1,
+	goes_to := CASE WHEN o.state <> 'held' THEN o.state ELSE COALESCE(o.decision ->> 'resume', CASE WHEN native THEN 'booked' ELSE 'accepted' END) END;
+	UPDATE dist.sales_order s SET state = goes_to, redecide_at = NULL, keep_until = NULL, version = s.version + 1,
 		answer_due_at = CASE WHEN goes_to IN ('accepted', 'sent') THEN clock_timestamp() + (s.policy ->> 'answer_within')::interval ELSE s.answer_due_at END,
-		owner_number = CASE WHEN native AND goes_to = 'booked' THEN COALESCE(s.owner_number, s.order_number) ELSE s.owner_number END, decision = s.decision || jsonb_build_object('released', extra)
-	WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
-	IF goes_to <> 'held' THEN
-		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.released', extra - 'covers', ctx);
-		IF native AND o.state = 'held' THEN
-			PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.booked', '{}', ctx);
-		END IF;
-	ELSE
-		PERFORM distsync_internal.credit_wake();
+		owner_number = CASE WHEN native AND goes_to = 'booked' THEN COALESCE(s.owner_number, s.order_number) ELSE s.owner_number END
+	WHERE s.customer_id = order_go_on.customer_id AND s.order_id = order_go_on.order_id;
+	PERFORM distsync_internal.order_emit(order_go_on.customer_id, order_go_on.order_id, 'order.released', extra - 'covers', ctx);
+	IF native AND o.state = 'held' THEN
+		PERFORM distsync_internal.order_emit(order_go_on.customer_id, order_go_on.order_id, 'order.booked', '{}', ctx);
 	END IF;
 	RETURN goes_to;
 END
 $$;
+COMMENT ON FUNCTION distsync_internal.order_go_on(bigint, bigint, jsonb, jsonb) IS
+	'Moves an order that nothing holds to the state it waited for; emits order.released with extra fields (and order.booked where orders are ours). Returns its state.';
+
+-- order_resume does the going on of an order whose last hold ended: it counts as open order. Where stock or price have to be decided again
+-- the clerk does it, or the next verb that touches it, under the order of locks of its own: who lets it go may hold none of stock.
+CREATE FUNCTION distsync_internal.order_resume(customer_id bigint, order_id bigint, exposure numeric, extra jsonb, ctx jsonb) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	o record;
+	again boolean;
+BEGIN
+	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
+	-- what was promised to its owner once keeps its price
+	again := o.state = 'held' AND (o.decision ->> 'stock' IN ('released', 'soft') OR o.policy ->> 'reprice' IN ('offer', 'take') AND o.decision ->> 'resume' IS NULL);
+	UPDATE dist.sales_order s SET credit_state = 'released', exposure_amount = s.exposure_amount + order_resume.exposure, decision = s.decision || jsonb_build_object('released', extra),
+		redecide_at = CASE WHEN again THEN clock_timestamp() END, version = s.version + CASE WHEN again THEN 1 ELSE 0 END
+	WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
+	IF again THEN
+		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.credit_released', extra - 'covers', ctx);
+		PERFORM distsync_internal.credit_wake();
+		RETURN o.state;
+	END IF;
+	RETURN distsync_internal.order_go_on(order_resume.customer_id, order_resume.order_id, extra, ctx);
+END
+$$;
 COMMENT ON FUNCTION distsync_internal.order_resume(bigint, bigint, numeric, jsonb, jsonb) IS
-	'Lets an order without holds go on, with the exposure it now has in open_orders; emits order.released with extra fields (without covers: what somebody''s authority let go against the rules; and order.booked where orders are ours), or leaves it to the clerk while its stock has to be promised again. Returns its state.';
+	'Lets an order without holds go on, with the exposure it now has in open_orders: order_go_on(); or, where it has not its stock any more or its policy prices it anew, emits order.credit_released with extra fields (without covers: what somebody''s authority let go against the rules) and leaves the rest to order_redecide(). Returns its state.';
 
 -- order_credit_released does the going on of orders that credit let go: the hook of the credit room.
 CREATE FUNCTION distsync_internal.order_credit_released(context jsonb) RETURNS void
@@ -77,7 +98,9 @@ BEGIN
 	hold := distsync_internal.credit_hold(f.account_id, jsonb_build_object('customer_id', f.customer_id, 'order_id', f.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', o.exposure_amount,
 		'kind', what, 'checkpoint', 'hand', 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),
 		'reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))));
-	UPDATE dist.sales_order s SET state = 'held', credit_state = CASE WHEN s.account_id IS NULL THEN s.credit_state ELSE 'held' END, exposure_amount = 0, version = s.version + 1, answer_due_at = NULL,
+	-- it is decided and offered again when it goes on
+	PERFORM distsync_internal.order_end_offer(f.customer_id, f.order_id, 'withdrawn');
+	UPDATE dist.sales_order s SET state = 'held', credit_state = CASE WHEN s.account_id IS NULL THEN 'none' ELSE 'held' END, exposure_amount = 0, version = s.version + 1, answer_due_at = NULL, redecide_at = NULL,
 		decision = s.decision || CASE WHEN o.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', o.state) END
 	WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	PERFORM distsync_internal.order_emit(f.customer_id, f.order_id, 'order.held', jsonb_build_object('reasons', jsonb_build_array(jsonb_build_object('rule', what || '_hold', 'reason', reason))), jsonb_build_object('source', NULLIF(source, 'distsync')));

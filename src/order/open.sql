@@ -28,7 +28,7 @@ BEGIN
 		SELECT u.document_key, jsonb_object_agg(a.code, jsonb_build_object('quantity', c.quantity - u.quantity, 'amount', c.amount - u.amount)) AS used
 		FROM (SELECT x.document_key, x.agreement_id, sum(x.quantity) AS quantity, sum(x.amount) AS amount FROM dist.commitment_use x GROUP BY 1, 2) u
 		JOIN dist.agreement a ON a.agreement_id = u.agreement_id JOIN dist.commitment c ON c.agreement_id = u.agreement_id GROUP BY u.document_key)
-	SELECT o.customer_id, o.kind, o.order_number, o.ordered_at,
+	SELECT o.customer_id, o.kind, o.order_number, COALESCE(o.priced_at, o.ordered_at),
 		jsonb_strip_nulls(jsonb_build_object('company', c.code, 'currency', o.currency, 'channel', h.code, 'ship_to', s.code, 'job', j.code, 'document_type', o.kind, 'document_key', o.order_number,
 			'commitment', 'order', 'used', u.used)), d.lines
 	FROM dist.sales_order o

@@ -1,13 +1,12 @@
 -- The verbs submit_order and preview_order over the steps of deciding.
 
--- order_place_holds does the placing of all holds of a decided order, and the giving back of its stock where policy keeps none.
+-- order_place_holds does the placing of all holds of a decided order, and what it keeps of its stock.
 CREATE FUNCTION distsync_internal.order_place_holds(o jsonb, others jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	h jsonb;
 	ctx jsonb := jsonb_build_object('customer_id', o -> 'customer_id', 'order_id', o -> 'order_id', 'company_id', o -> 'company_id', 'order_number', o -> 'order_number',
 		'priority', o -> 'policy' -> 'priority', 'payment_terms', o -> 'payment_terms', 'placed_by', session_user);
-	l jsonb;
 BEGIN
 	IF o ->> 'account_id' IS NOT NULL THEN
 		PERFORM distsync_internal.credit_hold((o ->> 'account_id')::bigint, ctx || jsonb_build_object('amount', o -> 'account_amount', 'reasons', o -> 'decision' -> 'reasons', 'kind', 'auto',
@@ -16,15 +15,10 @@ BEGIN
 	FOR h IN SELECT x FROM jsonb_array_elements(others) x LOOP
 		PERFORM distsync_internal.credit_hold(NULL, ctx || h);
 	END LOOP;
-	IF o -> 'policy' ->> 'held_stock' = 'none' THEN
-		FOR l IN SELECT x FROM jsonb_array_elements(o -> 'lines') x WHERE (x ->> 'reserved')::numeric > 0 AND x ->> 'disposition' <> 'reject' LOOP
-			PERFORM distsync_internal.inventory_release((o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line'));
-		END LOOP;
-		UPDATE dist.sales_order s SET decision = s.decision || '{"stock":"released"}' WHERE s.customer_id = (o ->> 'customer_id')::bigint AND s.order_id = (o ->> 'order_id')::bigint;
-	END IF;
+	PERFORM distsync_internal.order_keep_stock((o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_place_holds(jsonb, jsonb) IS 'Places the credit hold and the other holds of an order that is stored; policy held_stock = none gives its stock back.';
+COMMENT ON FUNCTION distsync_internal.order_place_holds(jsonb, jsonb) IS 'Places the credit hold and the other holds of an order that is stored, which keeps of its stock what its policy says.';
 
 -- order_place_credit_hold does the same for an order that only credit holds.
 CREATE FUNCTION distsync_internal.order_place_credit_hold(o jsonb) RETURNS void

@@ -34,7 +34,9 @@ BEGIN
 	PERFORM FROM dist.sales_order s JOIN jsonb_array_elements(context -> 'orders') x ON s.customer_id = (x ->> 'customer_id')::bigint AND s.order_id = (x ->> 'order_id')::bigint
 	ORDER BY s.order_id FOR NO KEY UPDATE OF s;
 	FOR r IN SELECT x FROM jsonb_array_elements(context -> 'orders') x LOOP
-		UPDATE dist.sales_order s SET state = 'held', credit_state = 'held', exposure_amount = 0, answer_due_at = NULL, version = s.version + 1,
+		-- it is decided and offered again when it goes on
+		PERFORM distsync_internal.order_end_offer((r ->> 'customer_id')::bigint, (r ->> 'order_id')::bigint, 'withdrawn');
+		UPDATE dist.sales_order s SET state = 'held', credit_state = 'held', exposure_amount = 0, answer_due_at = NULL, redecide_at = NULL, version = s.version + 1,
 			decision = s.decision || CASE WHEN s.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', s.state) END
 		WHERE s.customer_id = (r ->> 'customer_id')::bigint AND s.order_id = (r ->> 'order_id')::bigint;
 		PERFORM distsync_internal.order_emit((r ->> 'customer_id')::bigint, (r ->> 'order_id')::bigint, 'order.held',

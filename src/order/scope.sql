@@ -77,10 +77,12 @@ BEGIN
 		'correlation_id', (SELECT o.correlation_id FROM dist.sales_order o WHERE o.customer_id = order_scope_story.customer_id AND o.order_id = order_scope_story.order_id),
 		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('reasons', distsync_internal.order_scope_reasons(h.reasons), 'placed_at', h.placed_at, 'released_at', h.released_at) ORDER BY h.placed_at, h.kind, h.owner), '[]')
 			FROM dist.hold h WHERE h.order_id = order_scope_story.order_id AND h.customer_id = order_scope_story.customer_id),
+		'offers', (SELECT COALESCE(jsonb_agg(jsonb_build_object('changes', x.changes, 'gross_before', x.gross_before, 'gross_after', x.gross_after, 'state', x.state, 'made_at', x.made_at, 'lapses_at', x.lapses_at) ORDER BY x.offer_id), '[]')
+			FROM dist.order_offer x WHERE x.customer_id = order_scope_story.customer_id AND x.order_id = order_scope_story.order_id),
 		'shipments', (SELECT COALESCE(jsonb_agg(jsonb_build_object('shipment_number', s.shipment_number, 'shipped_at', s.shipped_at, 'tracking', s.tracking) ORDER BY s.shipped_at, s.shipment_number), '[]')
 			FROM dist.shipment s WHERE s.order_id = order_scope_story.order_id),
 		'invoices', (SELECT COALESCE(jsonb_agg(jsonb_build_object('invoice_number', i.invoice_number, 'kind', i.kind, 'issued_at', i.issued_at, 'due_on', i.due_on, 'gross_amount', i.gross_amount, 'currency', i.currency)
 				ORDER BY i.issued_at, i.invoice_number), '[]') FROM dist.invoice i WHERE i.order_id = order_scope_story.order_id));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'order_status() for a restricted caller: the document, holds by rule only, shipments, invoices; no policy, decisions, exceptions, audit.';
+COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'order_status() for a restricted caller: the document, holds by rule only, offers, shipments, invoices; no policy, decisions, exceptions, audit.';

@@ -21,13 +21,18 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o jsonb := priced;
 	wanted bigint[] := '{}';
+	again boolean := COALESCE((asked ->> 'again')::boolean, false);
 	more bigint[] := ARRAY(SELECT DISTINCT (v ->> 'agreement_id')::bigint FROM jsonb_array_elements(priced -> 'volumes') v);
 BEGIN
+	-- an order that is decided again uses some already
+	IF again THEN
+		more := more || distsync_internal.pricing_commitment_of(ARRAY[(asked ->> 'company') || '/' || (asked ->> 'order_number')]);
+	END IF;
 	WHILE more <> '{}' LOOP
 		wanted := wanted || more;
 		BEGIN
 			PERFORM distsync_internal.pricing_commitment_lock(wanted);
-			o := distsync_internal.order_total(distsync_internal.order_price(asked));
+			o := CASE WHEN again THEN distsync_internal.order_price_again(asked) ELSE distsync_internal.order_total(distsync_internal.order_price(asked)) END;
 			more := ARRAY(SELECT DISTINCT (v ->> 'agreement_id')::bigint FROM jsonb_array_elements(o -> 'volumes') v WHERE (v ->> 'agreement_id')::bigint <> ALL (wanted));
 			IF more <> '{}' THEN
 				RAISE EXCEPTION USING ERRCODE = 'SD071', MESSAGE = 'the order uses other volumes now', DETAIL = 'Their locks are taken together.', HINT = 'It is tried again.';
@@ -40,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_take_volume(jsonb, jsonb) IS
-	'Locks the volumes a priced order uses and prices it again (asked: the order as it was read), until it uses none that is not locked. Returns the order as it is priced then; its volumes are its own until the transaction ends.';
+	'Locks the volumes a priced order uses, or used before (a document of order_again()), and prices it again (asked: the order as it was read), until it uses none that is not locked. Returns the order as it is priced then; its volumes are its own until the transaction ends.';
 
 -- order_volume_lines does the reckoning of what lines of an order count: what is ordered and not cancelled, or billed if that is more, less what was credited.
 CREATE FUNCTION distsync_internal.order_volume_lines(customer_id bigint, order_id bigint) RETURNS TABLE (line_no integer, quantity numeric, amount numeric)
@@ -93,6 +98,21 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_count_volume(bigint, bigint, text, jsonb, boolean, jsonb) IS
 	'Sets what an order (key: company/order number) uses of agreed volumes to what its lines count now: those it uses already and volumes [{agreement_id, line, rate}] that it uses from now on. fact: its owner said so, beyond a volume over_commitment is opened (not with context.backfill). The caller holds the locks of the volumes.';
+
+-- order_drop_volume does the giving back of volumes that lines with a new price do not use any more.
+CREATE FUNCTION distsync_internal.order_drop_volume(key text, lines integer[], volumes jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	gone jsonb := (SELECT jsonb_agg(jsonb_build_object('agreement_id', u.agreement_id, 'document_key', u.document_key, 'line_no', u.line_no)) FROM dist.commitment_use u
+		WHERE u.document_key = key AND u.line_no = ANY (lines)
+			AND NOT EXISTS (SELECT FROM jsonb_to_recordset(volumes) v(agreement_id bigint, line integer) WHERE v.agreement_id = u.agreement_id AND v.line = u.line_no));
+BEGIN
+	IF gone IS NOT NULL THEN
+		PERFORM distsync_internal.pricing_commitment_drop(gone);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_drop_volume(text, integer[], jsonb) IS 'Gives back the agreed volumes that these lines of an order (company/order number) used and that are not among volumes [{agreement_id, line}]. The caller holds the locks of the volumes.';
 
 -- order_lock_volume does the locking of the volumes that an order uses, before it gives them back.
 CREATE FUNCTION distsync_internal.order_lock_volume(key text) RETURNS void

@@ -70,6 +70,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.pricing_commitment_set(jsonb) IS
 	'Sets what lines of documents use of agreed volumes: uses [{agreement_id, document_key, line_no, quantity in base units, amount in the document''s currency, rate (one unit of it in the agreement''s currency), used_at}]; rate and used_at count when a line first uses a volume. Once for each agreement and line: the same again changes nothing.';
 
+-- pricing_commitment_drop does the end of uses: the line has another price and uses the volume no more.
+CREATE FUNCTION distsync_internal.pricing_commitment_drop(uses jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM distsync_internal.pricing_commitment_set((SELECT jsonb_agg(u || '{"quantity":0,"amount":0}') FROM jsonb_array_elements(uses) u));
+	DELETE FROM dist.commitment_use w USING jsonb_to_recordset(uses) u(agreement_id bigint, document_key text, line_no integer)
+	WHERE w.agreement_id = u.agreement_id AND w.document_key = u.document_key AND w.line_no = u.line_no;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_commitment_drop(jsonb) IS 'Gives back what lines of documents use of agreed volumes, and forgets that they did: uses [{agreement_id, document_key, line_no}]. The caller holds the locks of the volumes.';
+
 -- pricing_commitment_watch does the opening and closing of exceptions about volumes that are exceeded.
 CREATE FUNCTION distsync_internal.pricing_commitment_watch(agreements bigint[], at timestamptz, opens boolean, context jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

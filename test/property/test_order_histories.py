@@ -31,7 +31,7 @@ SET timezone = 'UTC';
 """
 # all that the clerk does for credit and orders, until there is nothing left to do
 CLERK = """DO $$ DECLARE n integer; task text; BEGIN FOR round IN 1 .. 50 LOOP n := 0;
-FOREACH task IN ARRAY '{order_clerk_unanswered,credit_sweep_clerk,credit_clerk_sweep,credit_clerk,order_clerk_restock,order_clerk_moved}'::text[] LOOP
+FOREACH task IN ARRAY '{order_clerk_unanswered,credit_sweep_clerk,credit_clerk_sweep,credit_clerk,order_clerk_redecide,order_clerk_moved}'::text[] LOOP
 IF to_regprocedure('distsync_internal.' || task || '(integer)') IS NOT NULL THEN EXECUTE format('SELECT $1 + COALESCE(distsync_internal.%I(200), 0)', task) INTO n USING n; END IF;
 END LOOP; EXIT WHEN n = 0; END LOOP; END $$;
 SELECT 'ok';
