@@ -34,6 +34,35 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_scope_order(text, jsonb) IS
 	'Nothing for who is not restricted. Else SD001 for an order that is not one of his customers'', as for one that does not exist, and SD012 for options that are not for him.';
 
+-- order_scope_change does the same for a change of an order.
+CREATE FUNCTION distsync_internal.order_scope_change(order_number text, document jsonb, options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l record;
+BEGIN
+	IF NOT distsync.restricted() THEN
+		RETURN;
+	END IF;
+	PERFORM distsync_internal.order_scope_order(order_number, CASE WHEN jsonb_typeof(options) = 'object' THEN options - 'idempotency_key' ELSE options END);
+	IF jsonb_typeof(document) = 'object' AND jsonb_typeof(document -> 'lines') = 'array' THEN
+		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
+			PERFORM distsync_internal.master_scope_only(l.value, '{line,item,quantity,unit,cut,expected_price,requested_at,site,ext}', format('lines[%s].', l.place));
+		END LOOP;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_change(text, jsonb, jsonb) IS
+	'Nothing for who is not restricted. Else SD001 for an order that is not one of his customers'', and SD012 for options and fields of lines that are not for him: taxes, amounts.';
+
+-- order_scope_told does the telling of what became of a change, or of a checkpoint, to a restricted caller.
+CREATE FUNCTION distsync_internal.order_scope_told(answer jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN distsync.restricted() THEN answer - '{credit_state,cure}'::text[] || jsonb_build_object('reasons', distsync_internal.order_scope_reasons(answer -> 'reasons')) ELSE answer END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_told(jsonb) IS 'An answer with reasons as a customer may hear it: no figures of credit.';
+
 -- order_key_source does the naming of whose idempotency key it is: keys of one customer are nobody else's business.
 CREATE FUNCTION distsync_internal.order_key_source(source text, whose text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

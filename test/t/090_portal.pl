@@ -145,7 +145,7 @@ for my $verb (split /\n/, sql(q{SELECT p.oid::regprocedure FROM pg_proc p JOIN d
     is(sql("SELECT has_function_privilege('portal_acme', '$verb', 'EXECUTE')"), 'f', "$verb is not for portals");
 }
 is(sql(q{SELECT string_agg(p.proname, ' ' ORDER BY p.proname COLLATE "C") FROM pg_proc p WHERE p.pronamespace = 'distsync'::regnamespace AND has_function_privilege('portal_acme', p.oid, 'EXECUTE')}),
-    'aging answer_offer atp cancel_order credit explain_price in_scope open_items order_status preview_order price price_sheet prices restricted scope statement submit_order use_token', 'the verbs of portals are these');
+    'aging answer_offer atp cancel_order change_order credit explain_price in_scope open_items order_status preview_order price price_sheet prices restricted scope statement submit_order use_token', 'the verbs of portals are these');
 is(sql(q{SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('dist', 'sync', 'distsync_internal') WHERE has_any_column_privilege('portal_acme', c.oid, 'SELECT,INSERT,UPDATE,REFERENCES') OR has_table_privilege('portal_acme', c.oid, 'DELETE,TRUNCATE,TRIGGER')}), '0', 'they have no table');
 
 # ---- becoming somebody else ----------------------------------------------------------------------------------------------
