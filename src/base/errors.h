@@ -60,6 +60,7 @@
 #define DS_ERRCODE_OTHER_PAYER MAKE_SQLSTATE('S', 'D', '0', '6', '5')
 #define DS_ERRCODE_ORDER_STATE MAKE_SQLSTATE('S', 'D', '0', '7', '0')
 #define DS_ERRCODE_ORDER_REFUSED MAKE_SQLSTATE('S', 'D', '0', '7', '1')
+#define DS_ERRCODE_RETURN_STATE MAKE_SQLSTATE('S', 'D', '0', '7', '5')
 
 /* endpoints */
 #define DS_ERRCODE_INVALID_ENDPOINT MAKE_SQLSTATE('S', 'D', '0', '8', '0')

@@ -46,6 +46,7 @@ int ds_guc_reversals_waiting = 100000;
 int ds_guc_reallocate_at_once = 100;
 int ds_guc_slots_max = 64;
 int ds_guc_snapshot_zero_share = 30;
+int ds_guc_return_retention = 576000;
 int ds_guc_stock_retention = 576000;
 int ds_guc_token_max_age = 3600;
 int ds_guc_worker_lock_timeout = 900;
@@ -229,6 +230,12 @@ define_stock(void)
 static void
 define_stock_retention(void)
 {
+	DefineCustomIntVariable(
+		"distsync.return_retention",
+		"Sets how long the single steps of returns are kept after these have ended.",
+		"The clerk deletes older ones; the sums of a return, and what it was credited, stay. "
+		"-1 keeps them for ever.",
+		&ds_guc_return_retention, 576000, -1, 52560000, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"distsync.hold_retention",
 		"Sets how long reservations are kept after they were released, expired or void.",

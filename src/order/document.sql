@@ -143,6 +143,8 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM dist.shipment s JOIN dist.site w ON w.site_id = s.site_id WHERE s.order_id = f.order_id),
 		'invoices', (SELECT COALESCE(jsonb_agg(jsonb_build_object('invoice_number', i.invoice_number, 'kind', i.kind, 'issued_at', i.issued_at, 'due_on', i.due_on, 'gross_amount', i.gross_amount, 'currency', i.currency) ORDER BY i.issued_at, i.invoice_number), '[]')
 			FROM dist.invoice i WHERE i.order_id = f.order_id),
+		'returns', (SELECT COALESCE(jsonb_agg(jsonb_build_object('return_number', r.return_number, 'state', r.state, 'reason', r.reason, 'authorised_at', r.authorised_at) ORDER BY r.authorised_at, r.return_number), '[]')
+			FROM dist.customer_return r WHERE r.order_id = f.order_id),
 		'decisions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', d.decided_at, 'verb', d.verb, 'outcome', d.outcome, 'reasons', d.reasons) ORDER BY d.decided_at, d.decision_id), '[]')
 			FROM dist.credit_decision d WHERE d.order_id = f.order_id),
 		'exceptions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', e.kind, 'state', e.state, 'details', e.details, 'first_seen_at', e.first_seen_at) ORDER BY e.exception_id), '[]')
@@ -152,6 +154,6 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, offers, shipments, invoices, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, offers, shipments, invoices, returns, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin,portal}');

@@ -86,6 +86,8 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD002', CASE WHEN net IS NULL THEN 'net_amount' ELSE 'gross_amount' END, format('gross %s is not net %s and tax %s', gross, net, tax), 'Send net_amount and tax_amount that add up to gross_amount.');
 	ELSIF NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc ->> 'currency') THEN
 		PERFORM distsync_internal.order_refuse('SD003', 'currency', format('unknown currency "%s"', doc ->> 'currency'), 'Send the currency first, or correct it.');
+	ELSIF doc ->> 'return_number' IS NOT NULL AND doc ->> 'kind' IS DISTINCT FROM 'credit_memo' THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'return_number', 'only a credit memo credits a return', 'Leave it out.');
 	ELSIF buyer IS NULL AND o.order_id IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an invoice needs a customer or an order that is known', 'Name the customer.');
 	END IF;
@@ -185,8 +187,8 @@ DECLARE
 	item bigint;
 	correlation uuid := COALESCE((v ->> 'correlation_id')::uuid, (ctx ->> 'correlation_id')::uuid);
 BEGIN
-	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, rebills_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
-	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', doc ->> 'rebills', (v ->> 'issued_at')::timestamptz,
+	INSERT INTO dist.invoice (customer_id, company_id, invoice_number, kind, sold_to_id, order_id, shipment_id, corrects_number, return_number, rebills_number, issued_at, terms, due_on, currency, net_amount, tax_amount, gross_amount, source, correlation_id, ext)
+	VALUES (payer, (v ->> 'company_id')::bigint, doc ->> 'invoice_number', what, NULLIF((v ->> 'sold_to_id')::bigint, payer), (v ->> 'order_id')::bigint, (v ->> 'shipment_id')::bigint, doc ->> 'corrects', doc ->> 'return_number', doc ->> 'rebills', (v ->> 'issued_at')::timestamptz,
 		doc ->> 'terms', (v ->> 'due_on')::date, doc ->> 'currency', (v ->> 'net')::numeric, (v ->> 'tax')::numeric, (v ->> 'gross')::numeric, ctx ->> 'source', correlation, COALESCE(doc -> 'ext', '{}'))
 	ON CONFLICT DO NOTHING
 	RETURNING invoice_id INTO id;
@@ -212,6 +214,9 @@ BEGIN
 		PERFORM distsync_internal.order_rebill_await(payer, id, (SELECT t.account_total FROM dist.open_item t WHERE t.customer_id = payer AND t.open_item_id = item));
 	ELSIF doc ->> 'rebills' IS NOT NULL THEN
 		PERFORM distsync_internal.order_rebill_end((v ->> 'company_id')::bigint, doc ->> 'rebills', 'done');
+	END IF;
+	IF doc ->> 'return_number' IS NOT NULL THEN
+		PERFORM distsync_internal.order_return_memo(payer, id, ctx);
 	END IF;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_emit('customer', payer, 'invoice.posted', 'invoice', (doc ->> 'company') || '/' || (doc ->> 'invoice_number'),
@@ -292,6 +297,7 @@ BEGIN
 		accounts := reached;
 		PERFORM distsync_internal.credit_lock_tree(accounts, CASE WHEN EXISTS (SELECT FROM unnest(ready) x WHERE x ->> 'kind' = 'credit_memo' AND x -> 'doc' ->> 'status' = 'void') THEN accounts ELSE '{}' END);
 	END LOOP;
+	PERFORM distsync_internal.order_return_lock_memos(to_jsonb(ready));
 	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x - 'account_id'), '[]') FROM unnest(ready) x), false, true);
 	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
@@ -341,6 +347,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('invoice', 'order_number', 'code', false, 'any', 'Order it bills: our number or the owner''s.', NULL, false),
 	('invoice', 'shipment_number', 'code', false, 'any', 'Shipment it bills.', NULL, false),
 	('invoice', 'corrects', 'code', false, 'any', 'Invoice that a memo corrects: the memo is applied to it.', NULL, false),
+	('invoice', 'return_number', 'code', false, 'any', 'Return that a credit memo credits.', NULL, false),
 	('invoice', 'status', 'code', false, 'any', 'void takes the whole document back: nothing of it is owed, what was applied is unapplied. Absent = unchanged.', '{posted,void}', false),
 	('invoice', 'voided_at', 'instant', false, 'any', 'When it was voided, absent = now.', NULL, false),
 	('invoice', 'rebill', 'boolean', false, 'any', 'Of a memo or a void invoice: it is billed again, so its amount goes on counting until then.', NULL, false),

@@ -111,7 +111,9 @@ BEGIN
 		'shipments', (SELECT COALESCE(jsonb_agg(jsonb_build_object('shipment_number', s.shipment_number, 'shipped_at', s.shipped_at, 'tracking', s.tracking) ORDER BY s.shipped_at, s.shipment_number), '[]')
 			FROM dist.shipment s WHERE s.order_id = order_scope_story.order_id),
 		'invoices', (SELECT COALESCE(jsonb_agg(jsonb_build_object('invoice_number', i.invoice_number, 'kind', i.kind, 'issued_at', i.issued_at, 'due_on', i.due_on, 'gross_amount', i.gross_amount, 'currency', i.currency)
-				ORDER BY i.issued_at, i.invoice_number), '[]') FROM dist.invoice i WHERE i.order_id = order_scope_story.order_id));
+				ORDER BY i.issued_at, i.invoice_number), '[]') FROM dist.invoice i WHERE i.order_id = order_scope_story.order_id),
+		'returns', (SELECT COALESCE(jsonb_agg(jsonb_build_object('return_number', r.return_number, 'state', r.state, 'authorised_at', r.authorised_at) ORDER BY r.authorised_at, r.return_number), '[]')
+			FROM dist.customer_return r WHERE r.order_id = order_scope_story.order_id));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'order_status() for a restricted caller: the document, holds by rule only, offers, shipments, invoices; no policy, decisions, exceptions, audit.';
+COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'order_status() for a restricted caller: the document, holds by rule only, offers, shipments, invoices, returns; no policy, decisions, exceptions, audit.';

@@ -101,6 +101,7 @@ BEGIN
 	UPDATE dist.order_line t SET shipped_quantity = t.shipped_quantity + n.quantity
 	FROM jsonb_to_recordset(s -> 'moved') AS n(line_no integer, quantity numeric)
 	WHERE t.customer_id = customer AND t.order_id = (s ->> 'order_id')::bigint AND t.line_no = n.line_no;
+	PERFORM distsync_internal.order_return_shipped(customer, (s ->> 'order_id')::bigint);
 	PERFORM distsync_internal.order_ship_tell(s, id, v.complete, ctx);
 	RETURN id;
 END

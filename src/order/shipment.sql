@@ -9,14 +9,14 @@ DECLARE
 	hint text;
 	code text;
 BEGIN
-	read := CASE what WHEN 'shipment' THEN distsync_internal.order_ship_read(d, source) WHEN 'invoice' THEN distsync_internal.order_invoice_read(d, source) ELSE distsync_internal.order_fact_read(d, source) END;
+	read := CASE what WHEN 'shipment' THEN distsync_internal.order_ship_read(d, source) WHEN 'invoice' THEN distsync_internal.order_invoice_read(d, source) WHEN 'return' THEN distsync_internal.order_return_read(d, source) ELSE distsync_internal.order_fact_read(d, source) END;
 EXCEPTION
 	WHEN SQLSTATE 'SD001' OR SQLSTATE 'SD002' OR SQLSTATE 'SD003' OR SQLSTATE 'SD004' OR SQLSTATE 'SD005' OR SQLSTATE 'SD006' OR data_exception THEN
 		GET STACKED DIAGNOSTICS told = MESSAGE_TEXT, field = COLUMN_NAME, hint = PG_EXCEPTION_HINT, code = RETURNED_SQLSTATE;
 		bad := distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', entity_key, CASE WHEN code LIKE 'SD%' THEN code ELSE 'SD002' END, NULLIF(field, ''), told, COALESCE(NULLIF(hint, ''), 'Correct the value.'));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_try(text, jsonb, text, text) IS 'Reads a document {ordinal, doc, company_id} as shipment, invoice or order: read, or bad = its row with outcome rejected.';
+COMMENT ON FUNCTION distsync_internal.order_try(text, jsonb, text, text) IS 'Reads a document {ordinal, doc, company_id} as shipment, invoice, return or order: read, or bad = its row with outcome rejected.';
 
 -- order_resolve does the look-up of companies for documents of a bulk call.
 CREATE FUNCTION distsync_internal.order_resolve(docs jsonb, source text) RETURNS SETOF jsonb

@@ -102,6 +102,9 @@ BEGIN
 		PERFORM distsync_internal.credit_void(i.customer_id, t.open_item_id, distsync_internal.credit_company_day(i.company_id, at), ctx);
 	END IF;
 	PERFORM distsync_internal.order_invoice_unbill(i.customer_id, i.invoice_id);
+	IF i.return_number IS NOT NULL THEN
+		PERFORM distsync_internal.order_return_unmemo(i.company_id, i.return_number, i.invoice_number, ctx);
+	END IF;
 	IF i.kind = 'invoice' AND (doc ->> 'rebill')::boolean THEN
 		PERFORM distsync_internal.order_rebill_await(i.customer_id, i.invoice_id, t.account_total);
 	END IF;

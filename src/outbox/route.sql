@@ -8,8 +8,8 @@ BEGIN
 	RETURN CASE split_part(event_type, '.', 1)
 		WHEN 'price' THEN 'price' WHEN 'agreement' THEN 'price'
 		WHEN 'stock' THEN 'stock' WHEN 'item' THEN 'stock' WHEN 'site' THEN 'stock' WHEN 'reservation' THEN 'stock'
-		WHEN 'credit' THEN 'credit' WHEN 'payment' THEN 'credit' WHEN 'invoice' THEN 'credit' WHEN 'dispute' THEN 'credit' WHEN 'party' THEN 'credit'
-		WHEN 'order' THEN 'order' WHEN 'shipment' THEN 'order'
+		WHEN 'credit' THEN 'credit' WHEN 'payment' THEN 'credit' WHEN 'invoice' THEN 'credit' WHEN 'credit_memo' THEN 'credit' WHEN 'dispute' THEN 'credit' WHEN 'party' THEN 'credit'
+		WHEN 'order' THEN 'order' WHEN 'shipment' THEN 'order' WHEN 'return' THEN 'order'
 		WHEN 'exception' THEN 'exception'
 	END;
 END

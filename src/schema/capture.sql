@@ -39,4 +39,5 @@ INSERT INTO distsync_internal.capture (table_name, event_type, kind, entity, lan
 	('dist.sales_order', 'order.changed', 'document', 'order', 'customer', 'order_number', 'customer_id', '{}'),
 	('dist.shipment', 'shipment.changed', 'document', 'shipment', 'customer', 'shipment_number', 'customer_id', '{}'),
 	('dist.invoice', 'invoice.changed', 'document', 'invoice', 'customer', 'invoice_number', 'customer_id', '{}'),
+	('dist.customer_return', 'return.changed', 'document', 'return', 'customer', 'return_number', 'customer_id', '{}'),
 	('dist.payment', 'payment.changed', 'document', 'payment', 'customer', 'payment_number', 'customer_id', '{}');

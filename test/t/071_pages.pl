@@ -23,7 +23,7 @@ sub tidy
     return $text;
 }
 
-for my $page ('pricing', 'charges', 'commitments', 'price_proof', 'price_impact', 'inventory', 'promises')
+for my $page ('pricing', 'charges', 'commitments', 'price_proof', 'price_impact', 'inventory', 'promises', 'returns')
 {
     my $text = slurp_file("$FindBin::RealBin/../../docs/$page.md");
     my ($title, @blocks) = ('');
