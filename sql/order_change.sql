@@ -186,4 +186,3 @@ SELECT * FROM pg_temp.change('GE', '{"lines":[{"line":1,"quantity":5},{"item":"O
 SELECT * FROM ln WHERE order_number = 'GE';
 SELECT * FROM uses;
 SELECT * FROM wrong;
-SELECT count(*) FROM distsync.verify();

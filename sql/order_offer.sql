@@ -24,8 +24,8 @@ CREATE FUNCTION pg_temp.price_of(item text, value text) RETURNS text LANGUAGE sq
 	'publish', true, 'rates', (SELECT jsonb_agg(jsonb_build_object('what', r.what, 'value', CASE WHEN r.what = item THEN price_of.value ELSE r.value END)) FROM (VALUES ('OO-A', '10'), ('OO-B', '5'), ('OO-D', '20')) r(what, value))), 'OO-ERP') $$;
 CREATE FUNCTION pg_temp.told(number text) RETURNS TABLE (event_type text, about jsonb) LANGUAGE sql AS $$
 	SELECT o.event_type, COALESCE(jsonb_path_query_array(o.body, '$.offer.changes[*].field'), '[]') || COALESCE(jsonb_path_query_array(o.body, '$.reasons[*].rule'), '[]') FROM sync.outbox o WHERE o.entity_key = 'OO/' || number ORDER BY o.outbox_id $$;
-CREATE TEMP VIEW ord AS SELECT order_number, state, credit_state, gross_amount, exposure_amount, redecide_at IS NOT NULL AS waits FROM dist.sales_order WHERE order_number LIKE 'O%' ORDER BY 1;
-CREATE TEMP VIEW offers AS SELECT o.order_number, f.state, f.gross_before, f.gross_after, jsonb_path_query_array(f.changes, '$[*].field') AS fields, f.decided_at IS NOT NULL AS decided FROM dist.order_offer f JOIN dist.sales_order o USING (customer_id, order_id) WHERE order_number LIKE 'O%' ORDER BY f.offer_id;
+CREATE TEMP VIEW ord AS SELECT order_number, state, credit_state, gross_amount, exposure_amount, redecide_at IS NOT NULL AS waits FROM dist.sales_order JOIN dist.company c USING (company_id) WHERE c.code = 'OO' ORDER BY 1;
+CREATE TEMP VIEW offers AS SELECT o.order_number, f.state, f.gross_before, f.gross_after, jsonb_path_query_array(f.changes, '$[*].field') AS fields, f.decided_at IS NOT NULL AS decided FROM dist.order_offer f JOIN dist.sales_order o USING (customer_id, order_id) JOIN dist.company c USING (company_id) WHERE c.code = 'OO' ORDER BY f.offer_id;
 CREATE TEMP VIEW acct AS SELECT code, open_orders, held_demand FROM dist.credit_account WHERE code LIKE 'OO-%' ORDER BY 1;
 CREATE TEMP VIEW pool AS SELECT sku, held, committed FROM dist.stock_pool p JOIN dist.item USING (item_id) WHERE sku LIKE 'OO-%' ORDER BY 1;
 CREATE TEMP VIEW wrong AS SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.order_verify_offers()
@@ -46,7 +46,7 @@ SELECT * FROM ord WHERE order_number = 'O2';
 SELECT distsync_internal.order_clerk_redecide(10), distsync_internal.order_clerk_redecide(10);
 SELECT * FROM ord WHERE order_number = 'O2';
 SELECT * FROM pg_temp.told('O2');
-SELECT priced_at IS NULL AS as_ordered FROM dist.sales_order WHERE order_number = 'O2';
+SELECT priced_at IS NULL AS as_ordered FROM dist.sales_order JOIN dist.company c USING (company_id) WHERE c.code = 'OO' AND order_number = 'O2';
 
 -- a higher price is offered, and counted; accepted, the order has it
 SELECT * FROM pg_temp.try('O3', 'OO-A', 2, '{"reprice":"offer"}');
@@ -66,7 +66,7 @@ SELECT distsync.answer_offer('O3', false, '{"company":"OO","idempotency_key":"oo
 SELECT distsync.answer_offer('O3', true, '{"company":"OO"}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM ord WHERE order_number = 'O3';
-SELECT l.unit_price, l.net_amount, l.agreement_code FROM dist.order_line l JOIN dist.sales_order USING (customer_id, order_id) WHERE order_number = 'O3';
+SELECT l.unit_price, l.net_amount, l.agreement_code FROM dist.order_line l JOIN dist.sales_order USING (customer_id, order_id) JOIN dist.company c USING (company_id) WHERE c.code = 'OO' AND order_number = 'O3';
 SELECT * FROM pg_temp.told('O3');
 SELECT verb, after ->> 'accept' AS accept FROM sync.audit WHERE entity_key = 'OO/O3' AND verb = 'answer_offer';
 SELECT (s -> 'offers' -> 0) - '{made_at,lapses_at,decided_at,decided_by}'::text[] FROM distsync.order_status('O3', '{"company":"OO"}') s;
@@ -153,6 +153,22 @@ SELECT r ->> 'state' AS state FROM distsync.cancel_order('OC', 'no', NULL, '{"co
 SELECT outcome FROM distsync.apply('shipment', '{"company":"OO","shipment_number":"OO-S1","order_number":"OD","site":"OO-W","lines":[{"sku":"OO-A","quantity":4}]}', 'OO-ERP');
 SELECT * FROM offers WHERE order_number IN ('OC', 'OD');
 SELECT * FROM ord WHERE order_number IN ('OC', 'OD');
+SELECT * FROM wrong;
+
+-- its owner changes an order that is offered: it is decided again
+SELECT pg_temp.limit_to(300);
+SELECT pg_temp.price_of('OO-A', '10');
+SELECT * FROM pg_temp.try('OI', 'OO-A', 4, '{"reprice":"offer"}');
+SELECT pg_temp.price_of('OO-A', '12');
+SELECT pg_temp.limit_to(1000);
+SELECT distsync_internal.order_clerk_redecide(10);
+SELECT outcome FROM distsync.apply('order', '{"company":"OO","order_number":"OI","lines":[{"line":1,"item":"OO-A","quantity":3,"unit_price":10}]}', 'OO-ERP');
+SELECT * FROM offers WHERE order_number = 'OI';
+SELECT * FROM ord WHERE order_number = 'OI';
+SELECT * FROM wrong;
+SELECT distsync_internal.order_clerk_redecide(10);
+SELECT * FROM offers WHERE order_number = 'OI';
+SELECT r - 'correlation_id' FROM distsync.answer_offer('OI', true, '{"company":"OO"}') r;
 SELECT * FROM wrong;
 
 -- agreed volumes: its own use is no reason against its price

@@ -25,6 +25,7 @@ BEGIN
 				'base_quantity', l.base_quantity, 'base_unit', i.base_unit, 'unit_price', l.unit_price, 'price_per', l.price_per, 'expected_price', l.expected_price, 'net_amount', l.net_amount,
 				'tax_code', l.tax_code, 'tax_amount', l.tax_amount, 'agreement', l.agreement_code, 'disposition', l.disposition, 'site', w.code, 'requested_at', l.requested_at, 'promised_at', l.promised_at,
 				'shipped_quantity', l.shipped_quantity, 'invoiced_quantity', l.invoiced_quantity, 'cancelled_quantity', l.cancelled_quantity)
+				|| CASE WHEN l.requested_item_id = l.item_id THEN '{}' ELSE jsonb_build_object('requested_sku', (SELECT r.sku FROM dist.item r WHERE r.item_id = l.requested_item_id)) END
 				|| CASE WHEN l.components IS NULL THEN '{}' ELSE jsonb_build_object('components', distsync_internal.order_components(l.components, l.base_quantity)) END ORDER BY l.line_no), '[]')
 			FROM dist.order_line l JOIN dist.item i ON i.item_id = l.item_id LEFT JOIN dist.site w ON w.site_id = l.site_id
 			WHERE l.customer_id = o.customer_id AND l.order_id = o.order_id))

@@ -149,6 +149,11 @@ BEGIN
 		RETURN false;
 	END IF;
 	PERFORM distsync_internal.order_recount(customer, id, (o ->> 'account_amount')::numeric);
+	-- what was offered was another order
+	IF distsync_internal.order_end_offer(customer, id, 'withdrawn') THEN
+		UPDATE dist.sales_order s SET redecide_at = clock_timestamp() WHERE s.customer_id = customer AND s.order_id = id;
+		PERFORM distsync_internal.credit_wake();
+	END IF;
 	-- what had shipped in full goes on where there is more to ship now
 	UPDATE dist.sales_order s SET state = 'booked' WHERE s.customer_id = customer AND s.order_id = id AND s.state IN ('shipped', 'closed')
 		AND EXISTS (SELECT FROM dist.order_line l WHERE l.customer_id = customer AND l.order_id = id AND l.base_quantity - l.cancelled_quantity > l.shipped_quantity);

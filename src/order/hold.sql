@@ -1,7 +1,7 @@
 -- Holding an order by people, and its going on once nothing holds it: by people (release.sql), or by credit through its hook.
 
 -- order_go_on does the last step of letting an order go: it is where it would have been at once, and everybody is told.
-CREATE FUNCTION distsync_internal.order_go_on(customer_id bigint, order_id bigint, extra jsonb, ctx jsonb) RETURNS text
+CREATE FUNCTION distsync_internal.order_go_on(customer_id bigint, order_id bigint, extra jsonb, ctx jsonb, exposure numeric DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -13,7 +13,8 @@ BEGIN
 	-- where orders are ours it is booked, as it would have been at once
 	native := o.decision ->> 'resume' IS NULL AND 'distsync' = ANY (distsync_internal.order_owner(o.company));
 	goes_to := CASE WHEN o.state <> 'held' THEN o.state ELSE COALESCE(o.decision ->> 'resume', CASE WHEN native THEN 'booked' ELSE 'accepted' END) END;
-	UPDATE dist.sales_order s SET state = goes_to, redecide_at = NULL, keep_until = NULL, version = s.version + 1,
+	UPDATE dist.sales_order s SET state = goes_to, redecide_at = NULL, keep_until = NULL, version = s.version + 1, credit_state = 'released', exposure_amount = s.exposure_amount + COALESCE(order_go_on.exposure, 0),
+		decision = s.decision || CASE WHEN order_go_on.exposure IS NULL THEN '{}' ELSE jsonb_build_object('released', extra) END,
 		answer_due_at = CASE WHEN goes_to IN ('accepted', 'sent') THEN clock_timestamp() + (s.policy ->> 'answer_within')::interval ELSE s.answer_due_at END,
 		owner_number = CASE WHEN native AND goes_to = 'booked' THEN COALESCE(s.owner_number, s.order_number) ELSE s.owner_number END
 	WHERE s.customer_id = order_go_on.customer_id AND s.order_id = order_go_on.order_id;
@@ -24,8 +25,8 @@ BEGIN
 	RETURN goes_to;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_go_on(bigint, bigint, jsonb, jsonb) IS
-	'Moves an order that nothing holds to the state it waited for; emits order.released with extra fields (and order.booked where orders are ours). Returns its state.';
+COMMENT ON FUNCTION distsync_internal.order_go_on(bigint, bigint, jsonb, jsonb, numeric) IS
+	'Moves an order that nothing holds to the state it waited for, with exposure that it has in open_orders from now on (NULL = it is counted already); emits order.released with extra fields (and order.booked where orders are ours). Returns its state.';
 
 -- order_resume does the going on of an order whose last hold ended: it counts as open order. Where stock or price have to be decided again
 -- the clerk does it, or the next verb that touches it, under the order of locks of its own: who lets it go may hold none of stock.
@@ -39,15 +40,15 @@ BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
 	-- what was promised to its owner once keeps its price
 	again := o.state = 'held' AND (o.decision ->> 'stock' IN ('released', 'soft') OR o.policy ->> 'reprice' IN ('offer', 'take') AND o.decision ->> 'resume' IS NULL);
-	UPDATE dist.sales_order s SET credit_state = 'released', exposure_amount = s.exposure_amount + order_resume.exposure, decision = s.decision || jsonb_build_object('released', extra),
-		redecide_at = CASE WHEN again THEN clock_timestamp() END, version = s.version + CASE WHEN again THEN 1 ELSE 0 END
-	WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
 	IF again THEN
+		PERFORM distsync_internal.order_end_offer(order_resume.customer_id, order_resume.order_id, 'withdrawn');
+		UPDATE dist.sales_order s SET credit_state = 'released', exposure_amount = s.exposure_amount + order_resume.exposure, decision = s.decision || jsonb_build_object('released', extra), redecide_at = clock_timestamp(), version = s.version + 1
+		WHERE s.customer_id = order_resume.customer_id AND s.order_id = order_resume.order_id;
 		PERFORM distsync_internal.order_emit(order_resume.customer_id, order_resume.order_id, 'order.credit_released', extra - 'covers', ctx);
 		PERFORM distsync_internal.credit_wake();
 		RETURN o.state;
 	END IF;
-	RETURN distsync_internal.order_go_on(order_resume.customer_id, order_resume.order_id, extra, ctx);
+	RETURN distsync_internal.order_go_on(order_resume.customer_id, order_resume.order_id, extra, ctx, order_resume.exposure);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_resume(bigint, bigint, numeric, jsonb, jsonb) IS

@@ -62,7 +62,8 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
-	PERFORM FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id FOR NO KEY UPDATE;
+	-- the account as well: who lets others go of it has pools locked
+	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT s.*, c.code AS company INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id
 	WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id AND s.keep_until <= clock_timestamp() AND s.state = 'held' AND s.redecide_at IS NULL;
 	IF FOUND THEN

@@ -201,7 +201,7 @@ BEGIN
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	SELECT x.* INTO offer FROM dist.order_offer x WHERE x.customer_id = f.customer_id AND x.order_id = f.order_id AND x.state = 'open';
-	IF NOT FOUND OR offer.lapses_at <= clock_timestamp() THEN
+	IF NOT FOUND OR offer.lapses_at <= clock_timestamp() OR o.state <> 'held' OR o.credit_state <> 'released' THEN
 		RAISE EXCEPTION USING ERRCODE = 'SD070', MESSAGE = format('order "%s" has no open offer', o.order_number), COLUMN = 'order_number', DETAIL = format('Field: order_number. State: %s.', o.state),
 			HINT = 'An offer is answered once, until it lapses; order_status tells what became of it.';
 	END IF;

@@ -71,8 +71,9 @@ BEGIN
 	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'D' || (o ->> 'order_id')));
 	PERFORM distsync_internal.order_lock_po(o);
 	refused := distsync_internal.order_check(o);
-	asked := o;
 	IF refused IS NULL THEN
+		o := distsync_internal.order_substitute(o);
+		asked := o;
 		o := distsync_internal.order_total(distsync_internal.order_price(o));
 		refused := distsync_internal.order_refused(o);
 	END IF;
@@ -191,7 +192,7 @@ BEGIN
 	o := distsync_internal.order_command(document, distsync_internal.order_read(document, distsync_internal.order_source(document)));
 	refused := distsync_internal.order_check(o);
 	options := distsync_internal.base_options(options, '{drafts}');
-	o := distsync_internal.order_total(distsync_internal.order_price(o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'preview'), 'drafts', options -> 'drafts')));
+	o := distsync_internal.order_total(distsync_internal.order_price(distsync_internal.order_substitute(o) || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'preview'), 'drafts', options -> 'drafts')));
 	refused := COALESCE(refused, distsync_internal.order_refused(o));
 	IF refused IS NULL THEN
 		o := distsync_internal.order_total(distsync_internal.order_promised(o, (SELECT COALESCE(jsonb_agg(to_jsonb(p) ORDER BY p.ordinal, p.site_id), '[]')

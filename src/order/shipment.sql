@@ -176,6 +176,11 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD002', 'lines[].quantity', format('%s is more than the %s left to ship', over.quantity, over.left_open), 'Ship at most what is left of the line, in base units; of a kit whole kits, or its components.',
 			format('Line %s, item "%s".', over.line_no, over.sku));
 	END IF;
+	answer := distsync_internal.order_check_out(s, source);
+	IF answer IS NOT NULL THEN
+		PERFORM distsync_internal.base_answer(source, 'ship', idempotency_key, document, answer);
+		RETURN answer;
+	END IF;
 	PERFORM distsync_internal.order_ship_post(s, jsonb_build_object('source', source));
 	PERFORM distsync_internal.order_settle((s ->> 'account_id')::bigint, 'ship', jsonb_build_object('correlation_id', o.correlation_id));
 	answer := (SELECT jsonb_build_object('shipment_number', document -> 'shipment_number', 'order_number', x.order_number, 'state', x.state, 'correlation_id', x.correlation_id) FROM dist.sales_order x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id);
@@ -185,7 +190,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.ship(jsonb, text) IS
-	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}. Errors: SD001, SD002 more than is left, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
+	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}; or, at the checkpoint of credit, that with outcome held, reasons and cure: nothing has shipped, and the order is held. Errors: SD001, SD002 more than is left, or less where the order ships as a whole, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('ship', '{order_entry,integrator,admin}');
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'shipment', 'distsync_internal.order_apply_shipment');

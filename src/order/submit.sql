@@ -80,7 +80,7 @@ BEGIN
 	RETURN (
 	SELECT jsonb_build_object('order_number', o -> 'order_number', 'state', o -> 'state', 'credit_state', o -> 'credit_state', 'currency', o -> 'currency', 'net_amount', o -> 'net_amount',
 		'tax_amount', o -> 'tax_amount', 'gross_amount', o -> 'gross_amount', 'reasons', COALESCE(o -> 'reasons', '[]'), 'correlation_id', o -> 'correlation_id',
-		'lines', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', l -> 'line', 'item', l -> 'item', 'disposition', l -> 'disposition', 'reason', l -> 'reason', 'quantity', l -> 'quantity',
+		'lines', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', l -> 'line', 'item', l -> 'item', 'requested_item', l -> 'requested_item', 'disposition', l -> 'disposition', 'reason', l -> 'reason', 'quantity', l -> 'quantity',
 				'requested_quantity', l -> 'requested_quantity', 'unit', l -> 'unit', 'base_quantity', l -> 'base_quantity', 'unit_price', l -> 'unit_price', 'price_per', l -> 'price_per',
 				'expected_price', l -> 'expected_price', 'net_amount', l -> 'net_amount', 'tax_code', l -> 'tax_code', 'tax_amount', l -> 'tax_amount', 'agreement', l -> 'agreement',
 				'price_code', l -> 'price_code', 'price_valid_until', l -> 'price_valid_until', 'site', (SELECT s.code FROM dist.site s WHERE s.site_id = (l ->> 'site_id')::bigint),
@@ -152,7 +152,7 @@ DECLARE
 BEGIN
 	INSERT INTO dist.order_line AS t (customer_id, order_id, line_no, item_id, requested_item_id, quantity, requested_quantity, unit, base_quantity, unit_price, price_per, expected_price, net_amount, tax_code, tax_amount, tax_by,
 		agreement_code, price_proof, disposition, site_id, reservation_id, components, requested_at, promised_at, ext)
-	SELECT (o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, (l ->> 'item_id')::bigint, (l ->> 'quantity')::numeric, (l ->> 'requested_quantity')::numeric, l ->> 'unit',
+	SELECT (o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint, (l ->> 'line')::integer, (l ->> 'item_id')::bigint, COALESCE((l ->> 'requested_item_id')::bigint, (l ->> 'item_id')::bigint), (l ->> 'quantity')::numeric, (l ->> 'requested_quantity')::numeric, l ->> 'unit',
 		(l ->> 'base_quantity')::numeric, COALESCE((l ->> 'unit_price')::numeric, 0), (l ->> 'price_per')::integer, (l ->> 'expected_price')::numeric, (l ->> 'net_amount')::numeric, l ->> 'tax_code', (l ->> 'tax_amount')::numeric,
 		CASE WHEN (l ->> 'tax_told')::numeric <> 0 THEN o ->> 'source' END, l ->> 'agreement', decode(l ->> 'price_proof', 'hex'), l ->> 'disposition', (l ->> 'site_id')::bigint, (l ->> 'reservation_id')::bigint, NULLIF(l -> 'components', 'null'),
 		COALESCE((l ->> 'requested_at')::timestamptz, (o ->> 'requested_at')::timestamptz), (l ->> 'promised_at')::timestamptz, COALESCE(l -> 'ext', '{}')

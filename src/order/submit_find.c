@@ -268,7 +268,8 @@ ds_order_read_policy(DsOrder *o)
 	if (!within_bounds(o, all) || !policy_flag(all, "all_or_none", &p->all_or_none) ||
 		!policy_flag(all, "split", &p->split) || !policy_priority(all, &p->priority) ||
 		on_hold == NULL || strcmp(on_hold, "hold") != 0 || duplicate_po == NULL ||
-		(strcmp(duplicate_po, "refuse") == 0 && o->customer_po != NULL))
+		(strcmp(duplicate_po, "refuse") == 0 && o->customer_po != NULL) ||
+		getKeyJsonValueFromContainer(&all->root, "substitute", 10, &buffer) != NULL)
 		return false;
 	p->warns_of_po = strcmp(duplicate_po, "warn") == 0 && o->customer_po != NULL;
 	if (within == NULL)

@@ -113,6 +113,7 @@ DECLARE
 	o fire.recent := fire.some_order(CASE WHEN random() < .05 THEN '{accepted,sent,booked,held,cancelled,shipped}'::text[] ELSE '{accepted,sent,booked}' END, CASE WHEN fact THEN '{0}'::bigint[] ELSE '{0,1,2}' END);
 	s record;
 	document jsonb;
+	answer jsonb;
 	number text := 'S' || nextval('fire.number');
 BEGIN
 	IF o.order_id IS NULL OR o.clean AND (NOT pg_try_advisory_xact_lock(o.order_id) OR fact AND o.state NOT IN ('accepted', 'sent', 'booked')) THEN
@@ -126,7 +127,9 @@ BEGIN
 	IF fact THEN
 		PERFORM fire.tell(client, 'shipment', 'shipment', document, 'wms', o.account, number, s.amount);
 	ELSE
-		PERFORM fire.note(client, 'ship', o.account, number, s.amount, document, distsync.ship(document || '{"source":"wms"}', number));
+		answer := distsync.ship(document || '{"source":"wms"}', number);
+		-- held at the dock: nothing has left
+		PERFORM fire.note(client, CASE WHEN answer ->> 'outcome' = 'held' THEN 'stopped' ELSE 'ship' END, o.account, number, s.amount, document, answer);
 	END IF;
 END
 $$;

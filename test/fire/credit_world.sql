@@ -12,11 +12,11 @@ SELECT * FROM distsync.apply_all('site', '[{"code":"S1","name":"one","company":"
 CREATE SCHEMA fire;
 
 -- account: the leaves carry one customer each, groups stand above. Of clean ones nothing is told that passes a limit by itself, and no rule or
--- authority lets anything pass: exposure beyond the highest limit that ever stood is a command that passed it. Of the others anything.
+-- authority lets anything pass, and nothing is held when it leaves: exposure beyond the highest limit that ever stood is a command that passed it. Of the others anything.
 CREATE TABLE fire.account (code text PRIMARY KEY, parent text, clean boolean NOT NULL, limit_amount numeric, highest numeric, release_order text NOT NULL, policy jsonb NOT NULL DEFAULT '{}', weight integer NOT NULL);
 INSERT INTO fire.account (code, parent, clean, limit_amount, release_order, policy, weight) VALUES
-	('G1', NULL, true, 2500, 'date', '{}', 0), ('A1', 'G1', true, 1200, 'date', '{}', 6), ('A2', 'G1', true, 1200, 'date', '{"held_stock":"none"}', 4), ('A3', 'G1', true, NULL, 'date', '{}', 3),
-	('S1', NULL, true, 1000, 'best_fit', '{}', 6),
+	('G1', NULL, true, 2500, 'date', '{}', 0), ('A1', 'G1', true, 1200, 'date', '{"credit_at":"pick"}', 6), ('A2', 'G1', true, 1200, 'date', '{"held_stock":"none","credit_at":"pick"}', 4), ('A3', 'G1', true, NULL, 'date', '{"credit_at":"pick"}', 3),
+	('S1', NULL, true, 1000, 'best_fit', '{"credit_at":"pick"}', 6),
 	('G2', NULL, false, 3000, 'priority', '{}', 0), ('B1', 'G2', false, 1500, 'date', '{"answer_within":"2 seconds"}', 4), ('B2', 'G2', false, 1500, 'date', '{"held_stock":"none"}', 4), ('B3', 'G2', false, NULL, 'date', '{}', 2),
 	('S2', NULL, false, 1000, 'prefix', '{"on_hold":"refuse"}', 1), ('S3', NULL, false, 800, 'prefix', '{}', 2);
 UPDATE fire.account SET highest = limit_amount;

@@ -34,7 +34,7 @@ SELECT is_empty($$SELECT v.signature FROM verb v WHERE v.roles && '{reader,order
 		'restricted', 'in_scope', 'scope',
 		'price', 'prices', 'price_sheet', 'explain_price', 'check_prices', 'prove_prices', 'verify_proof', 'charges', 'explain_charges', 'pocket_price', 'atp', 'atp_timeline', 'explain_atp', 'hot_items', 'stock_as_of', 'published_stock', 'count_differences', 'credit', 'explain_credit', 'credit_what_if', 'open_items', 'aging', 'agings', 'statement', 'exceptions',
 		'preview_order', 'order_status', 'reservation_status', 'version', 'status', 'health', 'metrics', 'metrics_text', 'slo_status', 'progress',
-		'submit_order', 'cancel_order', 'change_order', 'answer_offer', 'ship', 'hold_order', 'return_status', 'authorise_return', 'receive_return', 'inspect_return', 'cancel_return', 'reserve', 'commit_reservation', 'commit_reservations', 'release_reservation', 'release_reservations', 'extend_reservation')$$,
+		'submit_order', 'cancel_order', 'change_order', 'pick_order', 'answer_offer', 'ship', 'hold_order', 'return_status', 'authorise_return', 'receive_return', 'inspect_return', 'cancel_return', 'reserve', 'commit_reservation', 'commit_reservations', 'release_reservation', 'release_reservations', 'extend_reservation')$$,
 	'readers read and order entry takes orders: no verb of set-up, doors or delivery is theirs');
 SELECT is_empty($$SELECT v.signature FROM verb v JOIN pg_proc p ON p.oid = v.oid WHERE 'reader' = ANY (v.roles) AND p.provolatile = 'v'
 	AND v.name NOT IN ('health', 'metrics', 'metrics_text', 'status', 'progress')$$, 'what a reader may call writes nothing');

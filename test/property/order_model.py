@@ -158,6 +158,7 @@ class Books(Ledger):
 
     def resume(self, order):
         order.state, order.promised_again, order.gave_back = order.resume, False, False
+        order.told = False
         self.ask_owner(order)
         self.released.append(order.number)
 
@@ -170,6 +171,7 @@ class Books(Ledger):
             order.placed = self.numbered
         order.holds.append(Thing(kind=kind, owner=owner, why=why))
         order.resume = order.state if order.state in GOING else order.resume
+        order.covered = Decimal(0)
         order.state, order.answer_due, order.promised_again = "held", None, False
         if order.account:
             order.credit = "held"
@@ -183,6 +185,7 @@ class Books(Ledger):
         order.account, order.gross = self.account_for(customer, company, job), sum(line["gross"] for line in lines)
         order.total = order.left = self.convert(order, order.gross)
         order.shipments = []
+        order.told, order.covered = False, Decimal(0)
         return order
 
     def submit(self, number, company, customer, currency, lines, job=None, policy=None, ordered=None):
@@ -213,6 +216,7 @@ class Books(Ledger):
         """An order that its owner has taken: it counts whatever it breaks."""
         order = self.take(number, company, customer, currency, lines, job, {}, ordered)
         order.state, order.credit = "booked", "approved" if order.account else "none"
+        order.told = True       # taken without asking us
         self.orders[number] = order
 
     def give_back(self, order, state):
@@ -258,6 +262,8 @@ class Books(Ledger):
         rest = [h for h in order.by_hand() if h.owner != owner]
         decision = self.judge(order, order.to_ship())
         fits = decision is None or decision.outcome == "approved"
+        if not rest and not fits and owner == "credit":
+            order.covered = order.to_ship()
         if not rest and not fits and owner == "credit" and not authority:
             raise Refused("SD060")
         if rest:
@@ -276,7 +282,23 @@ class Books(Ledger):
             raise Refused("SD070")
         if any(quantity > order.line(no).quantity - order.line(no).cancelled - order.line(no).shipped for no, quantity in lines):
             raise Refused("SD002")
-        self.left(number, shipment, lines)
+        if not self.stopped(order):
+            self.left(number, shipment, lines)
+
+    def stopped(self, order):
+        """The checkpoint at shipping: what credit has let go is held where its account stands badly, unless it would be let go by itself, or is on somebody's authority."""
+        if not order.account or order.credit not in ("approved", "released") or order.told or not order.left or order.covered >= order.left:
+            return False
+        if self.decide(order.account, order.customer, Decimal(0)).outcome == "approved":
+            return False
+        before, order.state = order.state, "held"
+        decision = self.judge(order, order.to_ship())
+        order.state = before
+        if decision.outcome == "approved":
+            return False
+        self.hold(order, "auto", "credit", decision.why)
+        self.touched.add(order.account.code)
+        return True
 
     # --- facts
 
