@@ -321,10 +321,12 @@ BEGIN
 			IF d ->> 'order_id' IS NOT NULL AND EXISTS (SELECT FROM jsonb_array_elements(d -> 'lines') l WHERE l -> 'doc' ->> 'order_line' IS NULL) THEN
 				d := d || jsonb_build_object('lines', distsync_internal.order_invoice_lines(d -> 'doc' -> 'lines', (d ->> 'customer_id')::bigint, (d ->> 'order_id')::bigint, ctx ->> 'source'));
 			END IF;
-			posted := posted || distsync_internal.order_invoice_post(d, ctx);
-			payers := payers || (d ->> 'payer_id')::bigint;
 			IF d -> 'doc' ->> 'status' = 'void' THEN
+				PERFORM distsync_internal.order_invoice_post(d, ctx);
 				PERFORM distsync_internal.order_invoice_void(d, ctx);
+			ELSE
+				posted := posted || distsync_internal.order_invoice_post(d, ctx);
+				payers := payers || (d ->> 'payer_id')::bigint;
 			END IF;
 			RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, 'applied', key);
 		END IF;

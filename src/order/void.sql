@@ -84,6 +84,50 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_rebill_reaches(bigint, text) IS 'Ids of the accounts of the documents of a company with that number, whoever pays them.';
 
+-- order_void_accruals does the taking back of what accrued for an invoice, as a memo that credits all of it would. What cannot be taken back is
+-- told: the void is a fact all the same.
+CREATE FUNCTION distsync_internal.order_void_accruals(payer_id bigint, invoice_id bigint, ctx jsonb) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+	i record;
+	document text;
+	lines jsonb;
+	code text;
+	message text;
+BEGIN
+	SELECT x.*, c.code AS company, COALESCE(x.sold_to_id, x.customer_id) AS sold_to, p.code AS ship_to, j.code AS job, h.code AS channel INTO i
+	FROM dist.invoice x JOIN dist.company c ON c.company_id = x.company_id
+	LEFT JOIN dist.sales_order o ON o.customer_id = COALESCE(x.sold_to_id, x.customer_id) AND o.order_id = x.order_id
+	LEFT JOIN dist.party p ON p.party_id = o.ship_to_id LEFT JOIN dist.party j ON j.party_id = o.job_id LEFT JOIN dist.channel h ON h.channel_id = o.channel_id
+	WHERE x.customer_id = payer_id AND x.invoice_id = order_void_accruals.invoice_id;
+	document := concat_ws('/', i.company, i.kind, i.invoice_number);
+	-- what has not accrued yet never will
+	UPDATE dist.invoice x SET accrual = 'done' WHERE x.customer_id = payer_id AND x.invoice_id = i.invoice_id AND x.accrual <> 'done';
+	IF FOUND THEN
+		PERFORM distsync_internal.base_exception_close('accrual_failed', document, 'the document is void'), distsync_internal.base_exception_close('accrual_waits', document, 'the document is void');
+	END IF;
+	IF cardinality(distsync_internal.pricing_accrued(payer_id, document)) = 0 THEN
+		RETURN true;
+	ELSIF i.kind <> 'invoice' THEN
+		RETURN false;
+	END IF;
+	lines := distsync_internal.order_accrue_lines(payer_id, i.invoice_id, payer_id, i.invoice_id, i.sold_to, i.order_id, -1);
+	PERFORM distsync_internal.pricing_accrue(payer_id, i.sold_to, concat_ws('/', i.company, 'void', i.invoice_number), lines, i.issued_at,
+		jsonb_strip_nulls(jsonb_build_object('company', i.company, 'currency', i.currency, 'ship_to', i.ship_to, 'job', i.job, 'channel', i.channel)), document, ctx || jsonb_strip_nulls(jsonb_build_object('correlation_id', i.correlation_id)));
+	RETURN true;
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+	-- somebody was in the way, or the server is in need: that is no matter of this document
+	IF left(code, 2) IN ('40', '53', '55', '57', '58') OR code IN ('XX001', 'XX002') THEN
+		RAISE;
+	END IF;
+	RETURN false;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_void_accruals(bigint, bigint, jsonb) IS
+	'Takes back what accrued for an invoice that is void and is left after its memos, as document company/void/number; what waits or failed to accrue never will. Returns whether nothing stands that should not: false for a memo that had taken something back, and where it fails. The caller has called pricing_lock_accruals(). Errors: of classes 40, 53, 55, 57, 58 only.';
+
 -- order_invoice_void does the voiding of an invoice or memo that was posted.
 CREATE FUNCTION distsync_internal.order_invoice_void(v jsonb, ctx jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -108,9 +152,13 @@ BEGIN
 	IF i.kind = 'invoice' AND (doc ->> 'rebill')::boolean THEN
 		PERFORM distsync_internal.order_rebill_await(i.customer_id, i.invoice_id, t.account_total);
 	END IF;
-	IF EXISTS (SELECT FROM distsync_internal.pricing_accrued(i.customer_id, (doc ->> 'company') || '/' || i.kind || '/' || i.invoice_number)) THEN
+	IF i.order_id IS NOT NULL THEN
+		PERFORM distsync_internal.order_count_volume(o.customer_id, o.order_id, (doc ->> 'company') || '/' || o.order_number, NULL, true, ctx || jsonb_build_object('correlation_id', i.correlation_id))
+		FROM dist.sales_order o WHERE o.order_id = i.order_id;
+	END IF;
+	IF NOT distsync_internal.order_void_accruals(i.customer_id, i.invoice_id, ctx) THEN
 		PERFORM distsync_internal.base_exception('void_accrued', key, 'order', 'warning', doc ->> 'company', 'invoice', key,
-			jsonb_build_object('kind', i.kind, 'effect', 'rebates and claims that accrued for it stand'), NULL, i.gross_amount, i.currency, i.correlation_id);
+			jsonb_build_object('kind', i.kind, 'effect', CASE i.kind WHEN 'credit_memo' THEN 'rebates and claims that it took back are not given again' ELSE 'rebates and claims that accrued for it stand' END), NULL, i.gross_amount, i.currency, i.correlation_id);
 	END IF;
 	IF NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
 		PERFORM distsync_internal.base_emit('customer', i.customer_id, 'invoice.voided', 'invoice', key,
@@ -120,7 +168,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_void(jsonb, jsonb) IS
-	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again. Emits invoice.voided; opens void_accrued where rebates had accrued for it. The caller holds the locks.';
+	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again, volumes and accruals go back. Emits invoice.voided; opens void_accrued where rebates and claims cannot go back, or a memo had taken some back. The caller holds the locks.';
 
 -- order_invoice_known does the completing of a void document by what the invoice that we know says: its order and payer are the invoice's.
 CREATE FUNCTION distsync_internal.order_invoice_known(v jsonb) RETURNS jsonb

@@ -61,12 +61,12 @@ BEGIN
 			sum(CASE i.kind WHEN 'credit_memo' THEN -1 ELSE 1 END * CASE WHEN i.currency = o.currency THEN x.net_amount WHEN l.base_quantity > 0 THEN l.net_amount * COALESCE(x.base_quantity, 0) / l.base_quantity ELSE 0 END)
 				FILTER (WHERE i.kind <> 'invoice' OR x.base_quantity IS NOT NULL) AS net
 		FROM dist.invoice i JOIN dist.invoice_line x ON x.customer_id = i.customer_id AND x.invoice_id = i.invoice_id
-		WHERE i.order_id = l.order_id AND x.order_line_no = l.line_no) b ON true
+		WHERE i.order_id = l.order_id AND i.status = 'posted' AND x.order_line_no = l.line_no) b ON true
 	WHERE l.customer_id = order_volume_lines.customer_id AND l.order_id = order_volume_lines.order_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_volume_lines(bigint, bigint) IS
-	'What each line of an order counts of an agreed volume: base units, and net amount in the order''s currency, unrounded. Invoice lines with a quantity count as billed instead of as ordered, credit memos are taken off, debit memos added; documents in another currency count at the order''s price.';
+	'What each line of an order counts of an agreed volume: base units, and net amount in the order''s currency, unrounded. Invoice lines with a quantity count as billed instead of as ordered, credit memos are taken off, debit memos added, what is void counts for nothing; documents in another currency count at the order''s price.';
 
 -- order_count_volume does the counting of an order's volumes, or counting them again after it changed.
 CREATE FUNCTION distsync_internal.order_count_volume(customer_id bigint, order_id bigint, key text, volumes jsonb DEFAULT NULL, fact boolean DEFAULT false, context jsonb DEFAULT '{}') RETURNS void
