@@ -231,3 +231,5 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_return_post(bigint, bigint, text, jsonb, text) IS
 	'Posts the memos of order_return_memos() where invoices of the company are ours, else emits credit_memo.requested with them. The caller holds the locks of accounts, order and return. Errors: SD008 number taken, and those of the entity invoice.';
+
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('credit_return', '{integrator,operator,admin}');

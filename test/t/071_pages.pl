@@ -23,8 +23,10 @@ sub tidy
     return $text;
 }
 
-for my $page ('pricing', 'charges', 'commitments', 'price_proof', 'price_impact', 'inventory', 'promises', 'returns')
+for my $spec ('pricing', 'charges', 'commitments', 'price_proof', 'price_impact', 'inventory', 'promises', 'returns', 'orders#A worked day', 'credit#A worked day')
 {
+    # of some pages one section only is an example that runs from the beginning
+    my ($page, $section) = split /#/, $spec;
     my $text = slurp_file("$FindBin::RealBin/../../docs/$page.md");
     my ($title, @blocks) = ('');
     while ($text =~ /^(?:#+ +([^\n]*)|```(sql|text)\n(.*?)^```)$/msg)
@@ -33,6 +35,7 @@ for my $page ('pricing', 'charges', 'commitments', 'price_proof', 'price_impact'
         elsif ($2 eq 'sql') { push @blocks, { title => $title, sql => $3 }; }
         else { $blocks[-1]{answer} = $3; }
     }
+    @blocks = grep { $_->{title} eq $section } @blocks if defined $section;
     $node->safe_psql('postgres', "CREATE DATABASE $page TEMPLATE template0");
     $node->safe_psql($page, 'SET client_min_messages = warning; CREATE EXTENSION distsync CASCADE; SELECT distsync.setup()');
     my $script = join('', "\\pset footer off\n", map { "\\echo ==== $_\n\\warn ==== $_\n$blocks[$_]{sql}\n" } 0 .. $#blocks);
