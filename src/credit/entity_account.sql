@@ -131,15 +131,15 @@ BEGIN
 		mode = COALESCE(doc ->> 'mode', a.mode), dunning_level = CASE WHEN doc ? 'dunning_level' THEN COALESCE((doc ->> 'dunning_level')::smallint, 0) ELSE a.dunning_level END,
 		status = COALESCE(doc ->> 'status', a.status), status_reason = CASE WHEN doc ? 'status_reason' THEN doc ->> 'status_reason' ELSE a.status_reason END,
 		release_order = COALESCE(doc ->> 'release_order', a.release_order), review_on = CASE WHEN doc ? 'review_on' THEN (doc ->> 'review_on')::date ELSE a.review_on END,
-		exclude_disputed = COALESCE((doc ->> 'exclude_disputed')::boolean, a.exclude_disputed), ext = a.ext || COALESCE(doc -> 'ext', '{}')
+		exclude_disputed = COALESCE((doc ->> 'exclude_disputed')::boolean, a.exclude_disputed),
+		limit_approval = CASE WHEN doc ->> 'limit_approval' = 'second_person' OR NOT (a.limit_approval = 'second_person' AND ctx ->> 'source' = 'distsync') THEN COALESCE(doc ->> 'limit_approval', a.limit_approval) ELSE a.limit_approval END, ext = a.ext || COALESCE(doc -> 'ext', '{}')
 	WHERE a.code = doc ->> 'code';
 	SELECT * INTO now_row FROM dist.credit_account a WHERE a.code = doc ->> 'code';
 	limits_before := distsync_internal.credit_limits_of(now_row.account_id);
 	IF doc ? 'parent' AND above IS DISTINCT FROM now_row.parent_id THEN
 		PERFORM distsync_internal.credit_hang(now_row.account_id, above);
 	END IF;
-	limits_changed := distsync_internal.credit_write_limits(now_row.account_id, doc,
-		(SELECT x.tz FROM distsync_internal.credit_day(now_row.customer_id, now_row.company_id, at) x), at, ctx ->> 'source');
+	limits_changed := distsync_internal.credit_tell_limits(now_row.account_id, doc, at, old.account_id IS NULL, ctx);
 	account_id := now_row.account_id;
 	changed := limits_changed OR old.account_id IS NULL OR (SELECT to_jsonb(old) <> to_jsonb(a) FROM dist.credit_account a WHERE a.account_id = now_row.account_id);
 	IF changed THEN
@@ -229,6 +229,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('credit_account', 'limits[].approved_by', 'text', false, 'any', 'On whose authority.', NULL, false),
 	('credit_account', 'limits[].reason', 'text', false, 'any', 'Why.', NULL, false),
 	('credit_account', 'approved_by', 'text', false, 'any', 'On whose authority the limit changes.', NULL, false),
+	('credit_account', 'limit_approval', 'code', false, 'any', 'second_person: a limit that people raise (source distsync) counts when somebody else has approved it by approve_limit(); to end that takes approval too.', '{none,second_person}', false),
 	('credit_account', 'reason', 'text', false, 'any', 'Why the limit changes.', NULL, false),
 	('credit_account', 'dunning_level', 'integer', false, 'nonnegative', 'Highest dunning level.', NULL, false),
 	('credit_account', 'status', 'code', false, 'any', 'blocked is the owner''s block: nothing is released.', '{open,blocked,closed}', false),

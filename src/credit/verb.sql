@@ -138,7 +138,7 @@ CREATE FUNCTION distsync.explain_credit(customer text, amount numeric DEFAULT 0,
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT (d - 'account_id') || CASE WHEN d ->> 'account_id' IS NULL THEN '{}' ELSE jsonb_build_object(
 		'limits', (SELECT COALESCE(jsonb_agg(jsonb_build_object('account', a.code, 'kind', l.kind, 'amount', l.amount, 'from', lower(l.valid), 'to', upper(l.valid),
-				'counts', l.valid @> (d ->> 'as_of')::timestamptz, 'approved_by', l.approved_by, 'reason', l.reason) ORDER BY a.code, l.kind, lower(l.valid)), '[]')
+				'counts', l.valid @> (d ->> 'as_of')::timestamptz, 'approved_by', l.approved_by, 'approved_at', l.approved_at, 'reason', l.reason) ORDER BY a.code, l.kind, lower(l.valid)), '[]')
 			FROM dist.credit_limit l JOIN dist.credit_account a ON a.account_id = l.account_id
 			WHERE a.account_id = ANY (distsync_internal.credit_chain((d ->> 'account_id')::bigint))),
 		'held', (SELECT COALESCE(jsonb_agg(jsonb_build_object('order_number', h.order_number, 'amount', h.amount, 'kind', h.kind, 'placed_at', h.placed_at, 'reasons', h.reasons)
