@@ -51,13 +51,13 @@ SELECT count(*) AS some, count(*) FILTER (WHERE x.differ) AS differ FROM (
 	CROSS JOIN LATERAL (SELECT l AS a, r AS b FROM (SELECT * FROM distsync.aging('AG-X', d.day, o.options)) l FULL JOIN (SELECT currency, bucket, from_day, to_day, amount, items FROM distsync.agings(d.day, o.options) WHERE customer = 'AG-X') r USING (currency, bucket)) j
 	CROSS JOIN LATERAL (SELECT (j.a).*) a CROSS JOIN LATERAL (SELECT (j.b).*) b) x;
 -- today is each payer's own where no company is named, and currencies are apart
-INSERT INTO dist.currency (currency) VALUES ('ISK') ON CONFLICT DO NOTHING;
-INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) VALUES ('ISK', 'USD', 0.01, '[2020-01-01,2100-01-01)') ON CONFLICT DO NOTHING;
+INSERT INTO dist.currency (currency) VALUES ('CLP') ON CONFLICT DO NOTHING;
+INSERT INTO dist.exchange_rate (from_currency, to_currency, rate, valid) VALUES ('CLP', 'USD', 0.01, '[2020-01-01,2100-01-01)') ON CONFLICT DO NOTHING;
 INSERT INTO dist.company (code, name, currency, tz) VALUES ('AG-EAST', 'Aging in the east', 'USD', 'Pacific/Kiritimati');
 INSERT INTO dist.party (code, name, tz) VALUES ('AG-E', 'e', 'Pacific/Kiritimati'), ('AG-W', 'w', 'Pacific/Pago_Pago');
 SELECT outcome FROM distsync.apply_all('credit_account', '[{"code":"AG-E","customer":"AG-E","company":"AG-EAST","mode":"mirrored"}, {"code":"AG-W","customer":"AG-W","company":"AG-EAST","mode":"mirrored"}]', 'AG-ERP');
 SELECT distsync_internal.credit_post_item(a.customer_id, a.account_id, a.company_id, k.kind, concat_ws('-', a.code, c.currency, n), c.currency, 1000000000000 + n, now() - interval '2 days', CASE k.kind WHEN 'invoice' THEN (now() AT TIME ZONE 'UTC')::date + n END, '{}') > 0 AS posted
-FROM dist.credit_account a, (VALUES ('USD'), ('ISK')) c(currency), (VALUES ('invoice'), ('payment')) k(kind), generate_series(-31, 1) n WHERE a.code IN ('AG-E', 'AG-W') AND (k.kind = 'invoice' OR n > 0) ORDER BY a.code, c.currency, k.kind, n \g /dev/null
+FROM dist.credit_account a, (VALUES ('USD'), ('CLP')) c(currency), (VALUES ('invoice'), ('payment')) k(kind), generate_series(-31, 1) n WHERE a.code IN ('AG-E', 'AG-W') AND (k.kind = 'invoice' OR n > 0) ORDER BY a.code, c.currency, k.kind, n \g /dev/null
 CREATE VIEW pg_temp.differ AS SELECT count(*) AS told, count(*) FILTER (WHERE l IS DISTINCT FROM r) AS differ
 FROM unnest(ARRAY['{}', '{"scheme":"AG-AGE"}', '{"buckets":[1]}', '{"buckets":[]}', '{"company":"AG-EAST"}']::jsonb[]) o(options) CROSS JOIN LATERAL (SELECT l, r
 	FROM (SELECT p.code AS customer, a.* FROM dist.party p, distsync.aging(p.code, NULL, o.options) a WHERE p.code LIKE 'AG-%') l

@@ -34,8 +34,8 @@ CREATE TEMP TABLE told_before (id bigint);
 CREATE FUNCTION pg_temp.told() RETURNS TABLE (event text, order_number text) LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY SELECT e.event_type, e.body ->> 'order_number' FROM sync.outbox e WHERE e.event_type IN ('order.held', 'order.released', 'order.booked') AND e.body ->> 'order_number' LIKE 'CH%'
-		AND e.outbox_id > COALESCE((SELECT max(t.id) FROM told_before t), 0) ORDER BY e.outbox_id;
-	INSERT INTO told_before SELECT max(e.outbox_id) FROM sync.outbox e;
+		AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.outbox_id) ORDER BY e.outbox_id;
+	INSERT INTO told_before SELECT e.outbox_id FROM sync.outbox e WHERE NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.outbox_id);
 END $$;
 CREATE TEMP VIEW wrong AS SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
 	UNION ALL SELECT * FROM distsync_internal.credit_verify_releases() UNION ALL SELECT * FROM distsync_internal.credit_verify_items()) v WHERE entity_key LIKE '%CH%';
