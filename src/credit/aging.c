@@ -258,7 +258,7 @@ take_item(TupleTableSlot *slot, DestReceiver *receiver)
 
 	slot_getallattrs(slot);
 	customer_id = DatumGetInt64(values[I_CUSTOMER]);
-	if (((uint32) (ds_aging_hash(customer_id) >> 32) & self->mask) != self->half ||
+	if (((uint32) (ds_credit_aging_hash(customer_id) >> 32) & self->mask) != self->half ||
 		!is_there(self, DatumGetInt64(values[I_COMPANY]), DatumGetTimestampTz(values[I_POSTED_AT])))
 		return true;
 	sum.currency = currency_of(self, values[I_CURRENCY]);
@@ -271,7 +271,7 @@ take_item(TupleTableSlot *slot, DestReceiver *receiver)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
 						errmsg("an amount of dist.open_item has more than %d decimals", DECIMALS),
 						errhint("Call distsync.verify().")));
-	self->full = !ds_aging_add(self->sums, customer_id, &sum);
+	self->full = !ds_credit_aging_add(self->sums, customer_id, &sum);
 	return !self->full;
 }
 
@@ -324,8 +324,8 @@ take_party(TupleTableSlot *slot, DestReceiver *receiver)
 
 	slot_getallattrs(slot);
 	values[A_CUSTOMER] = slot->tts_values[1];
-	for (sum = ds_aging_first(self->sums, DatumGetInt64(slot->tts_values[0])); sum != NULL;
-		 sum = ds_aging_next(self->sums, sum))
+	for (sum = ds_credit_aging_first(self->sums, DatumGetInt64(slot->tts_values[0])); sum != NULL;
+		 sum = ds_credit_aging_next(self->sums, sum))
 	{
 		if (sum->items <= 0)
 			continue;
@@ -406,13 +406,13 @@ age(Aging *self, uint32 mask, uint32 half, const Datum *values, const bool *null
 	{
 		run(self, parties, take_party, 1, &values[D_PARTY_TZS], &nulls[D_PARTY_TZS],
 			&asked_types[D_PARTY_TZS]);
-		ds_aging_forget(self->sums);
+		ds_credit_aging_forget(self->sums);
 		return;
 	}
 	/* cannot happen: one customer always has room */
 	if (mask == PG_UINT32_MAX)
 		elog(ERROR, "work_mem does not suffice for one customer");
-	ds_aging_forget(self->sums);
+	ds_credit_aging_forget(self->sums);
 	age(self, mask << 1 | 1, half, values, nulls);
 	age(self, mask << 1 | 1, half | (mask + 1), values, nulls);
 }
@@ -492,7 +492,7 @@ ds_sql_credit_agings(PG_FUNCTION_ARGS)
 	self.context =
 		AllocSetContextCreate(CurrentMemoryContext, "distsync aging row", ALLOCSET_SMALL_SIZES);
 	self.currencies = palloc(sizeof(Datum));
-	self.sums = ds_aging_sums((Size) work_mem * 1024);
+	self.sums = ds_credit_aging_sums((Size) work_mem * 1024);
 	age_days(fcinfo, &self);
 	SPI_finish();
 	return (Datum) 0;

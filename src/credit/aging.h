@@ -26,11 +26,11 @@ typedef struct DsAgingSum
 
 typedef struct DsAgingSums DsAgingSums;
 
-extern DsAgingSums *ds_aging_sums(Size room);
-extern uint64 ds_aging_hash(int64 customer_id);
-extern bool ds_aging_add(DsAgingSums *self, int64 customer_id, const DsAgingSum *more);
-extern const DsAgingSum *ds_aging_first(const DsAgingSums *self, int64 customer_id);
-extern const DsAgingSum *ds_aging_next(const DsAgingSums *self, const DsAgingSum *sum);
-extern void ds_aging_forget(DsAgingSums *self);
+extern DsAgingSums *ds_credit_aging_sums(Size room);
+extern uint64 ds_credit_aging_hash(int64 customer_id);
+extern bool ds_credit_aging_add(DsAgingSums *self, int64 customer_id, const DsAgingSum *more);
+extern const DsAgingSum *ds_credit_aging_first(const DsAgingSums *self, int64 customer_id);
+extern const DsAgingSum *ds_credit_aging_next(const DsAgingSums *self, const DsAgingSum *sum);
+extern void ds_credit_aging_forget(DsAgingSums *self);
 
 #endif /* DS_CREDIT_AGING_H */

@@ -41,9 +41,9 @@ struct DsAgingSums
 	uint32 nsums; /* the first one is never used */
 };
 
-/* ds_aging_hash does the hash of a customer. */
+/* ds_credit_aging_hash does the hash of a customer. */
 uint64
-ds_aging_hash(int64 customer_id)
+ds_credit_aging_hash(int64 customer_id)
 {
 	uint64 h = (uint64) customer_id * UINT64CONST(0x9E3779B97F4A7C15);
 
@@ -70,9 +70,9 @@ begin(DsAgingSums *self)
 	self->nsums = 1;
 }
 
-/* ds_aging_sums does the beginning: room is what the table may take at most, in bytes. */
+/* ds_credit_aging_sums does the beginning: room is what the table may take at most, in bytes. */
 DsAgingSums *
-ds_aging_sums(Size room)
+ds_credit_aging_sums(Size room)
 {
 	DsAgingSums *self = palloc0(sizeof(DsAgingSums));
 
@@ -83,9 +83,9 @@ ds_aging_sums(Size room)
 	return self;
 }
 
-/* ds_aging_forget does the emptying of the table. */
+/* ds_credit_aging_forget does the emptying of the table. */
 void
-ds_aging_forget(DsAgingSums *self)
+ds_credit_aging_forget(DsAgingSums *self)
 {
 	MemoryContextReset(self->context);
 	begin(self);
@@ -99,7 +99,7 @@ ds_aging_forget(DsAgingSums *self)
 static inline Owner *
 place_of(Owner *owners, uint32 nplaces, int64 customer_id)
 {
-	uint32 line = (uint32) ds_aging_hash(customer_id / NEIGHBOURS);
+	uint32 line = (uint32) ds_credit_aging_hash(customer_id / NEIGHBOURS);
 	uint32 i = (line * NEIGHBOURS + (uint32) (customer_id % NEIGHBOURS)) & (nplaces - 1);
 
 	while (owners[i].first != 0 && owners[i].customer_id != customer_id)
@@ -161,9 +161,9 @@ add_piece(DsAgingSums *self)
 	return true;
 }
 
-/* ds_aging_add does the adding to the sum of a customer, a currency and a place. False: there is no room for another one. */
+/* ds_credit_aging_add does the adding to the sum of a customer, a currency and a place. False: there is no room for another one. */
 bool
-ds_aging_add(DsAgingSums *self, int64 customer_id, const DsAgingSum *more)
+ds_credit_aging_add(DsAgingSums *self, int64 customer_id, const DsAgingSum *more)
 {
 	Owner *owner = place_of(self->owners, self->nplaces, customer_id);
 	DsAgingSum *sum;
@@ -199,18 +199,18 @@ ds_aging_add(DsAgingSums *self, int64 customer_id, const DsAgingSum *more)
 	return true;
 }
 
-/* ds_aging_first does the first sum of a customer, NULL if he has none. */
+/* ds_credit_aging_first does the first sum of a customer, NULL if he has none. */
 const DsAgingSum *
-ds_aging_first(const DsAgingSums *self, int64 customer_id)
+ds_credit_aging_first(const DsAgingSums *self, int64 customer_id)
 {
 	uint32 n = place_of(self->owners, self->nplaces, customer_id)->first;
 
 	return n == 0 ? NULL : sum_at(self, n);
 }
 
-/* ds_aging_next does the next sum of the same customer, NULL if there is none. */
+/* ds_credit_aging_next does the next sum of the same customer, NULL if there is none. */
 const DsAgingSum *
-ds_aging_next(const DsAgingSums *self, const DsAgingSum *sum)
+ds_credit_aging_next(const DsAgingSums *self, const DsAgingSum *sum)
 {
 	return sum->next == 0 ? NULL : sum_at(self, sum->next);
 }

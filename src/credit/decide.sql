@@ -89,7 +89,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_decide_whole(bigint, numeric, jsonb) IS
 	'Decides in SQL, as a read, whether an account may take an amount more (its currency): outcome approved | held, reasons, warnings, terms of exposure of the binding account and their total, limit and headroom (null unlimited), cure (the payment that lifts it, null = none does), valid_until. ctx: at, customer_id, order_id, deposit, payment_terms, supposed (what credit_what_if() adds to accounts).';
 
--- credit_decide does the same, in C where it can: the tests hold both against each other.
+-- credit_decide does the same, in C where it can: the tests hold both against each other. It runs no SQL but what credit_decide_whole() runs,
+-- which pins a path of its own.
 CREATE FUNCTION distsync_internal.credit_decide(account_id bigint, amount numeric, ctx jsonb DEFAULT '{}') RETURNS jsonb
 AS 'MODULE_PATHNAME', 'ds_sql_credit_decide' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync_internal.credit_decide(bigint, numeric, jsonb) IS

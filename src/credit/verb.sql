@@ -127,7 +127,8 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_whole(text, numeric, text, jsonb) IS 'The answer of credit(), which asks it what a few look-ups cannot answer. Same arguments, same errors.';
 
--- credit does the answer to "may this customer have that much more": a read.
+-- credit does the answer to "may this customer have that much more": a read. It runs no SQL but what credit_whole() runs, which pins a path of
+-- its own.
 CREATE FUNCTION distsync.credit(customer text, amount numeric DEFAULT 0, currency text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS distsync_internal.credit_row
 AS 'MODULE_PATHNAME', 'ds_sql_credit' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync.credit(text, numeric, text, jsonb) IS
