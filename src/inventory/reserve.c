@@ -157,7 +157,12 @@ decide_all(DsReserve *call)
 	if (!call->serving)
 		return decide(call);
 	ds_rows_ready(call->pool_rows);
+	call->as_read = call->choose;
 	ds_inventory_apart(decide_serving, &serving);
+	call->as_read = false;
+	/* nothing is left of it: now with all pools locked in their order */
+	if (call->raced)
+		ds_inventory_apart(decide_serving, &serving);
 	return serving.outcome;
 }
 

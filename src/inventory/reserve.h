@@ -112,6 +112,8 @@ typedef struct DsReserve
 	int nlines;
 	bool choose;		  /* a line names no site */
 	bool serving;		  /* a line serves a demand */
+	bool as_read;		  /* several pools are taken as they were read, none is locked before */
+	bool raced;			  /* and somebody was at one of them */
 	DsReservePool *pools; /* sorted by item and site */
 	int npools;
 	DsReserveGrant *grants; /* sorted by item, line */

@@ -3,10 +3,12 @@
  * reserve_pool.c
  *		Taking a promise from pools: the guarded update of their counters.
  *
- * A pool is changed without locking it first where nobody else is at it. Where
- * somebody is, we wait for the lock and look again. Pools are taken in the
- * order of item and site, so that calls wait for each other but never in a
- * circle; if one has not enough, all is undone and the whole path decides.
+ * A pool is changed without locking it first where nobody else is at it; so are
+ * several that serve an order. Where somebody is, we wait for the lock and look
+ * again: an order that has taken from some gives all up and begins anew, with
+ * all of them locked. Pools are locked and taken in the order of item and site,
+ * so that calls wait for each other but never in a circle; if one has not
+ * enough, all is undone and the whole path decides.
  *
  * Process: any backend. Locks: rows of dist.stock_pool until the end of the
  * transaction. Memory: the caller's context.
@@ -228,6 +230,9 @@ take_one(DsReserve *call, DsReservePool *pool)
 		return false;
 	while (!try(call, pool))
 	{
+		/* others that were taken already may come after it */
+		if (call->as_read)
+			return false;
 		lock(pool, LockWaitBlock);
 		if (!still_suffices(pool) || DS_NUMERIC_IS(numeric_lt, pool->own, pool->taken))
 			return false;
@@ -320,6 +325,30 @@ ds_inventory_take_alone(DsReserve *call, DsReservePool *pool, bool wait)
 	return result;
 }
 
+/* is_any_dealt does the question whether one of the pools that lines were granted is hot: of it its own row has little. */
+static bool
+is_any_dealt(const DsReserve *call)
+{
+	for (int i = 0; i < call->npools; i++)
+		if (call->pools[i].taken != NULL && call->pools[i].dealt)
+			return true;
+	return false;
+}
+
+/*
+ * take_as_read does the taking of what was decided from several pools without
+ * locking those that could serve the lines too: each is as it was read, or
+ * somebody was at it and all of this has to be given up.
+ */
+static DsSlotResult
+take_as_read(DsReserve *call)
+{
+	if (take_all(call))
+		return DS_SLOT_TAKEN;
+	call->raced = true;
+	return DS_SLOT_SHORT;
+}
+
 /*
  * take_locked does the taking with the pools locked, where several could serve
  * the lines or somebody was in the way. A pool that was dealt out while we
@@ -334,6 +363,8 @@ take_locked(DsReserve *call, bool wait)
 
 	if (call->choose && call->npools > 1)
 	{
+		if (call->as_read && only == NULL && !is_any_dealt(call))
+			return take_as_read(call);
 		if (!lock_all(call) || !ds_inventory_allocate(call))
 			return DS_SLOT_SHORT;
 	}
