@@ -22,7 +22,7 @@
 typedef struct Reading
 {
 	DsJson json;
-	const char *at;
+	char *at; /* in a copy: strings are ended where they stand */
 } Reading;
 
 /* cannot does the error for a text that text.h has not written. */
@@ -62,21 +62,16 @@ unescape(Reading *r)
 	return found == NULL ? c : values[found - names];
 }
 
-/* read_string does the reading of a text, up to its closing quote. */
+/* read_escaped does the reading of a text of which something is escaped, up to its closing quote: what it says is shorter. */
 static char *
-read_string(Reading *r)
+read_escaped(Reading *r)
 {
-	size_t length = strcspn(++r->at, "\"");
-	char *result;
-	char *to;
+	char *result = r->at;
+	char *to = result;
 
-	/* the quotes that are escaped are not its end */
-	while (length > 0 && r->at[length - 1] == '\\' && r->at[length] != '\0')
-		length += 1 + strcspn(r->at + length + 1, "\"");
-	result = to = palloc(length + 1);
 	while (*r->at != '"')
 	{
-		if (*r->at == '\0' || to == result + length)
+		if (*r->at == '\0')
 			cannot(r);
 		if (*r->at == '\\')
 		{
@@ -91,23 +86,45 @@ read_string(Reading *r)
 	return result;
 }
 
+/* read_string does the same of any text: most are as they are told. */
+static char *
+read_string(Reading *r)
+{
+	char *result = ++r->at;
+	size_t length = strcspn(result, "\"\\");
+
+	if (result[length] != '"')
+		return read_escaped(r);
+	result[length] = '\0';
+	r->at = result + length + 1;
+	return result;
+}
+
 /* read_number does the reading of a number. */
 static Numeric
 read_number(Reading *r)
 {
 	size_t length = strspn(r->at, "+-0123456789.");
-	char *said = pnstrdup(r->at, length);
-	Numeric number;
+	size_t whole = strspn(r->at, "0123456789");
+	size_t decimals = 0;
+	char *said = r->at;
+	int64 mantissa = 0;
 
 	if (length == 0)
 		cannot(r);
 	r->at += length;
-	if (length < 18 && strspn(said, "0123456789") == length)
-		return int64_to_numeric(strtoll(said, NULL, 10));
-	number = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(said),
-												 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	pfree(said);
-	return number;
+	if (whole > 0 && whole < length && said[whole] == '.')
+		decimals = strspn(said + whole + 1, "0123456789");
+	if (length > 18 || length != whole + (decimals > 0) + decimals)
+		return DatumGetNumeric(
+			DirectFunctionCall3(numeric_in, CStringGetDatum(pnstrdup(said, length)),
+								ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	for (size_t i = 0; i < length; i++)
+	{
+		if (said[i] != '.')
+			mantissa = mantissa * 10 + (said[i] - '0');
+	}
+	return int64_div_fast_to_numeric(mantissa, (int) decimals);
 }
 
 /* is_word does the reading of a word, if it stands there. */
@@ -142,7 +159,7 @@ read_plain(Reading *r, const char *key)
 Datum
 ds_json_read(const char *text)
 {
-	Reading r = {.at = text};
+	Reading r = {.at = pstrdup(text)};
 	bool object[DS_JSON_DEPTH]; /* of what is open, the innermost last */
 	int depth = 0;
 
