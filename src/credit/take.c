@@ -38,6 +38,8 @@ static DsRowsTable account_rows = {
 	.changes = true,
 	.keys = 1,
 	.changed = {"open_orders", "version"},
+	/* what is approved is above 0 and finite, and nothing else is changed */
+	.kept = {"credit_account_chk", "credit_account_late_chk", "credit_account_counter_chk"},
 	.columns = {{"account_id", INT8OID},
 				{"customer_id", INT8OID},
 				{"parent_id", INT8OID},
