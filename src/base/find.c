@@ -39,7 +39,7 @@ ds_reader_find(DsReader *reader, const Datum *keys)
 			ds_hint_fits(reader->slot, table->keyattnos, table->keytypes, keys, table->nkeys))
 		{
 			if (hint.buffer != was)
-				ds_hint_keep(name, &hint, false);
+				ds_hint_keep(name, &hint);
 			ds_reader_take_row(reader);
 			return true;
 		}
@@ -50,7 +50,7 @@ ds_reader_find(DsReader *reader, const Datum *keys)
 	if (!ds_reader_next_tid(reader, &hint.tid))
 		return false;
 	hint.buffer = ((BufferHeapTupleTableSlot *) reader->slot)->buffer;
-	ds_hint_keep(name, &hint, false);
+	ds_hint_keep(name, &hint);
 	ds_hint_keep_page(table->relid, reader->scan, table->keytypes, table->nkeys);
 	return true;
 }

@@ -14,7 +14,8 @@
  * hint that is read while it is written is one more that leads nowhere.
  *
  * Names are hashes of database, table and keys. A line of the processor's cache
- * holds five hints; a name belongs to one line, and what is full forgets.
+ * holds five hints; a name belongs to one line, or to the one beside it where
+ * that is full, and what is full forgets.
  *
  * Process: any backend; memory comes with shared_preload_libraries, without it
  * nothing is kept. Locks: a share lock on an index page. Memory: shared, as
@@ -41,6 +42,8 @@
 
 #define LINE_BYTES 64
 #define HINTS 5
+/* a line and the one beside it, which a processor fetches together */
+#define PAIR_BYTES (2 * LINE_BYTES)
 
 /* A hint as it is kept; offset 0 = free. */
 typedef struct Kept
@@ -60,26 +63,27 @@ typedef union Line
 static Line *lines = NULL;
 static uint64 nlines = 0;
 
-/* how many pages are not worth it, since the last one found its lines full */
+/* how many pages are not worth it, since the last one found its lines full, or its entries known */
 #define CROWDED 1000
+#define KNOWN 100
 static int crowded = 0;
 
 /* a page with less room is cleaned up when it is visited */
 #define CROWDED_PAGE (BLCKSZ / 8)
 
-/* hint_size does the size of the memory: whole lines, and one to begin at a line. */
+/* hint_size does the size of the memory: whole pairs of lines, and one to begin at a pair. */
 static Size
 hint_size(void)
 {
-	return ds_guc_hint_cache == 0 ? 0 : (Size) ds_guc_hint_cache * 1024 + LINE_BYTES;
+	return ds_guc_hint_cache == 0 ? 0 : (Size) ds_guc_hint_cache * 1024 + PAIR_BYTES;
 }
 
 /* attach_hints does the taking of the memory; zeros are free hints. */
 static void
 attach_hints(void *memory, LWLock *lock, bool found)
 {
-	lines = (Line *) TYPEALIGN(LINE_BYTES, memory);
-	nlines = (uint64) ds_guc_hint_cache * 1024 / LINE_BYTES;
+	lines = (Line *) TYPEALIGN(PAIR_BYTES, memory);
+	nlines = (uint64) ds_guc_hint_cache * 1024 / PAIR_BYTES * 2;
 }
 
 /* ds_hint_init does the request for shared memory, from _PG_init. */
@@ -146,60 +150,92 @@ tag_of(uint64 name)
 	return (uint16) (name >> 48);
 }
 
+/* beside does the other line of a pair. */
+static inline Line *
+beside(Line *line)
+{
+	return &lines[(line - lines) ^ 1];
+}
+
+/* find_in does the look-up of a tag in a line; NULL = it is not there. */
+static inline Kept *
+find_in(Line *line, uint16 tag)
+{
+	for (int i = 0; i < HINTS; i++)
+	{
+		if (line->kept[i].tag == tag && line->kept[i].offset != InvalidOffsetNumber)
+			return &line->kept[i];
+	}
+	return NULL;
+}
+
+/* free_in does the look for a free hint in a line; NULL = it is full. */
+static inline Kept *
+free_in(Line *line)
+{
+	for (int i = 0; i < HINTS; i++)
+	{
+		if (line->kept[i].offset == InvalidOffsetNumber)
+			return &line->kept[i];
+	}
+	return NULL;
+}
+
 /* ds_hint_find does the look-up of the hint of a name. False: it is not known. */
 bool
 ds_hint_find(uint64 name, DsHint *hint)
 {
-	const Line *line;
+	const Kept *found;
+	Kept kept;
 
 	if (name == 0)
 		return false;
-	line = line_of(name);
-	for (int i = 0; i < HINTS; i++)
-	{
-		Kept kept = line->kept[i];
+	found = find_in(line_of(name), tag_of(name));
+	if (found == NULL)
+		found = find_in(beside(line_of(name)), tag_of(name));
+	if (found == NULL)
+		return false;
+	kept = *found;
+	/* somebody may have written it meanwhile */
+	if (kept.tag != tag_of(name) || kept.offset == InvalidOffsetNumber)
+		return false;
+	ItemPointerSet(&hint->tid, kept.block, kept.offset);
+	hint->buffer = kept.buffer > 0 && kept.buffer <= NBuffers ? kept.buffer : InvalidBuffer;
+	return true;
+}
 
-		if (kept.tag != tag_of(name) || kept.offset == InvalidOffsetNumber)
-			continue;
-		ItemPointerSet(&hint->tid, kept.block, kept.offset);
-		hint->buffer = kept.buffer > 0 && kept.buffer <= NBuffers ? kept.buffer : InvalidBuffer;
-		return true;
-	}
-	return false;
+/* place_of does the finding of the place of a name: where it is, else a free one; NULL = both lines are full. */
+static inline Kept *
+place_of(uint64 name, bool *known)
+{
+	Line *line = line_of(name);
+	Kept *place = find_in(line, tag_of(name));
+
+	if (place == NULL)
+		place = find_in(beside(line), tag_of(name));
+	*known = place != NULL;
+	if (place == NULL)
+		place = free_in(line);
+	return place != NULL ? place : free_in(beside(line));
 }
 
 /*
  * ds_hint_keep does the keeping of a hint: where the name is, otherwise in a
- * free hint, otherwise in one that the name chooses. False: none was free, and
- * it had to be.
+ * free hint, otherwise in one that the name chooses.
  */
-bool
-ds_hint_keep(uint64 name, const DsHint *hint, bool only_if_free)
+void
+ds_hint_keep(uint64 name, const DsHint *hint)
 {
-	Kept kept = {ItemPointerGetBlockNumber(&hint->tid), hint->buffer,
-				 ItemPointerGetOffsetNumber(&hint->tid), tag_of(name)};
-	Line *line;
-	int at = -1;
+	Kept *place;
+	bool known;
 
 	if (name == 0)
-		return false;
-	line = line_of(name);
-	for (int i = 0; i < HINTS; i++)
-	{
-		if (line->kept[i].offset == InvalidOffsetNumber)
-			at = at < 0 ? i : at;
-		else if (line->kept[i].tag == kept.tag)
-		{
-			at = i;
-			break;
-		}
-	}
-	if (at >= 0 && only_if_free && line->kept[at].offset != InvalidOffsetNumber)
-		return true;
-	if (at < 0 && only_if_free)
-		return false;
-	line->kept[at >= 0 ? at : (int) ((name >> 32) % HINTS)] = kept;
-	return true;
+		return;
+	place = place_of(name, &known);
+	if (place == NULL)
+		place = &line_of(name)->kept[(name >> 32) % HINTS];
+	*place = (Kept){ItemPointerGetBlockNumber(&hint->tid), hint->buffer,
+					ItemPointerGetOffsetNumber(&hint->tid), tag_of(name)};
 }
 
 /*
@@ -274,27 +310,46 @@ ds_hint_fits(TupleTableSlot *slot, const AttrNumber *attnos, const Oid *types, c
 	return true;
 }
 
-/* keep_entry does the keeping of the hint that an index entry leads to. False: there was no room. */
-static bool
-keep_entry(Oid relid, Relation index, IndexTuple entry, const Oid *types, int nkeys)
+/* What became of the entries of an index page. */
+typedef struct PageKept
 {
-	DsHint hint = {entry->t_tid, InvalidBuffer};
+	int n;
+	int known;
+	int lost; /* there was no room */
+} PageKept;
+
+/* keep_entry does the keeping of the hint that an index entry leads to, where it is not known and something is free. */
+static void
+keep_entry(Oid relid, Relation index, IndexTuple entry, const Oid *types, int nkeys, PageKept *page)
+{
 	Datum keys[INDEX_MAX_KEYS];
 	bool isnull = false;
+	bool known;
+	uint64 name;
+	Kept *place;
 
 	if (BTreeTupleIsPivot(entry) || BTreeTupleIsPosting(entry))
-		return true;
+		return;
 	for (int i = 0; i < nkeys && !isnull; i++)
 		keys[i] = index_getattr(entry, i + 1, RelationGetDescr(index), &isnull);
-	return isnull || ds_hint_keep(ds_hint_name(relid, keys, types, nkeys), &hint, true);
+	name = isnull ? 0 : ds_hint_name(relid, keys, types, nkeys);
+	if (name == 0)
+		return;
+	place = place_of(name, &known);
+	page->n++;
+	page->known += known;
+	page->lost += place == NULL;
+	if (place != NULL && !known)
+		*place = (Kept){ItemPointerGetBlockNumber(&entry->t_tid), InvalidBuffer,
+						ItemPointerGetOffsetNumber(&entry->t_tid), tag_of(name)};
 }
 
 /*
  * ds_hint_keep_page does the keeping of all hints on the index page that a
  * scan of a unique B-tree has just found a row through: whoever asks for one
  * row will ask for others, and the page is in the processor's cache now. Where
- * there is little room left it is not done for a while: then hints are kept
- * one by one, and push out others.
+ * there is little room left, or little that was not known, it is not done for a
+ * while: then hints are kept one by one, and push out others.
  */
 void
 ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys)
@@ -303,8 +358,7 @@ ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys)
 	Relation index = scan->indexRelation;
 	Buffer buffer;
 	Page page;
-	int lost = 0;
-	int n = 0;
+	PageKept kept = {0};
 
 	if (nlines == 0 || !BlockNumberIsValid(block) || crowded-- > 0)
 		return;
@@ -316,16 +370,17 @@ ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys)
 	{
 		OffsetNumber last = PageGetMaxOffsetNumber(page);
 
-		for (OffsetNumber o = P_FIRSTDATAKEY(BTPageGetOpaque(page)); o <= last; o++, n++)
+		for (OffsetNumber o = P_FIRSTDATAKEY(BTPageGetOpaque(page)); o <= last; o++)
 		{
 			ItemId item = PageGetItemId(page, o);
 
-			if (!ItemIdIsDead(item) &&
-				!keep_entry(relid, index, (IndexTuple) PageGetItem(page, item), types, nkeys))
-				lost++;
+			if (!ItemIdIsDead(item))
+				keep_entry(relid, index, (IndexTuple) PageGetItem(page, item), types, nkeys, &kept);
 		}
 	}
 	UnlockReleaseBuffer(buffer);
-	if (lost > n / 4)
+	if (kept.lost > kept.n / 4)
 		crowded = CROWDED;
+	else if (kept.known > kept.n / 2)
+		crowded = KNOWN;
 }

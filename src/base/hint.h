@@ -29,7 +29,7 @@ typedef struct DsHint
 extern void ds_hint_init(void);
 extern uint64 ds_hint_name(Oid relid, const Datum *keys, const Oid *types, int nkeys);
 extern bool ds_hint_find(uint64 name, DsHint *hint);
-extern bool ds_hint_keep(uint64 name, const DsHint *hint, bool only_if_free);
+extern void ds_hint_keep(uint64 name, const DsHint *hint);
 extern BlockNumber ds_hint_blocks(Relation relation);
 extern bool ds_hint_follow(DsHint *hint, Relation relation, Snapshot snapshot,
 						   TupleTableSlot *slot);

@@ -123,7 +123,7 @@ find_hinted(DsRows *w, Snapshot snapshot, uint64 name, const Datum *keys)
 		return false;
 	}
 	if (hint.buffer != was)
-		ds_hint_keep(name, &hint, false);
+		ds_hint_keep(name, &hint);
 	return true;
 }
 
@@ -180,7 +180,7 @@ ds_rows_find(DsRows *w, Snapshot snapshot, const Datum *keys)
 		if (found && name != 0)
 		{
 			hint.buffer = ((BufferHeapTupleTableSlot *) w->found)->buffer;
-			ds_hint_keep(name, &hint, false);
+			ds_hint_keep(name, &hint);
 			ds_hint_keep_page(w->place->relid, w->scan, w->place->keytypes, w->table->keys);
 		}
 	}
