@@ -184,7 +184,11 @@ BEGIN
 	SELECT p.code || '/' || c.code, p.party_id, c.company_id, c.currency
 	FROM dist.party s JOIN dist.party p ON p.party_id = COALESCE(s.payer_id, s.party_id), dist.company c
 	WHERE s.party_id = credit_ensure.customer_id AND c.company_id = credit_ensure.company_id
-	ON CONFLICT DO NOTHING;
+	ON CONFLICT DO NOTHING
+	RETURNING account_id INTO found;
+	IF found IS NOT NULL THEN
+		PERFORM distsync_internal.base_hook('credit.account_opened', jsonb_build_object('account_id', found));
+	END IF;
 	RETURN distsync_internal.credit_account_for(credit_ensure.customer_id, credit_ensure.company_id, credit_ensure.options);
 END
 $$;

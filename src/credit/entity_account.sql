@@ -140,6 +140,9 @@ BEGIN
 		PERFORM distsync_internal.credit_hang(now_row.account_id, above);
 	END IF;
 	limits_changed := distsync_internal.credit_tell_limits(now_row.account_id, doc, at, old.account_id IS NULL, ctx);
+	IF old.account_id IS NULL OR old.segment <> now_row.segment THEN
+		PERFORM distsync_internal.base_hook('credit.account_opened', jsonb_build_object('account_id', now_row.account_id));
+	END IF;
 	account_id := now_row.account_id;
 	changed := limits_changed OR old.account_id IS NULL OR (SELECT to_jsonb(old) <> to_jsonb(a) FROM dist.credit_account a WHERE a.account_id = now_row.account_id);
 	IF changed THEN

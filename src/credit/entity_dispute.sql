@@ -68,7 +68,8 @@ DECLARE
 	d jsonb;
 	c record;
 	ready jsonb[] := '{}';
-	accounts bigint[];
+	accounts bigint[] := '{}';
+	reached bigint[];
 	changed boolean;
 BEGIN
 	IF ctx ->> 'operation' = 'deactivate' THEN
@@ -82,8 +83,13 @@ BEGIN
 			ready := ready || c.known;
 		END IF;
 	END LOOP;
-	accounts := ARRAY(SELECT DISTINCT (r ->> 'account_id')::bigint FROM unnest(ready) r);
-	PERFORM distsync_internal.credit_lock_tree(accounts);
+	LOOP
+		-- an account that was opened meanwhile may have taken the items over
+		reached := ARRAY(SELECT DISTINCT i.account_id FROM unnest(ready) r JOIN dist.open_item i ON i.customer_id = (r ->> 'payer_id')::bigint AND i.open_item_id = (r ->> 'open_item_id')::bigint);
+		EXIT WHEN reached <@ accounts;
+		accounts := reached;
+		PERFORM distsync_internal.credit_lock_tree(accounts);
+	END LOOP;
 	FOREACH d IN ARRAY ready LOOP
 		changed := distsync_internal.credit_write_dispute(d);
 		RETURN NEXT distsync_internal.master_result((d ->> 'ordinal')::integer, CASE WHEN changed THEN 'applied' ELSE 'unchanged' END, d -> 'doc' ->> 'dispute_number');

@@ -111,6 +111,36 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_item_set(bigint, bigint, numeric) IS
 	'Sets the open amount of an item (its currency) and moves the counters and what is due by day by the difference; what is in dispute is taken from the open disputes. The caller holds the account''s lock.';
 
+-- credit_item_move does the moving of an item to another account: what it is worth and when it is due goes with it.
+CREATE FUNCTION distsync_internal.credit_item_move(customer_id bigint, open_item_id bigint, account_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	i record;
+	parts distsync_internal.credit_part[] := distsync_internal.credit_item_parts(credit_item_move.customer_id, credit_item_move.open_item_id);
+	disputed numeric;
+	day record;
+	due distsync_internal.credit_due;
+BEGIN
+	SELECT o.* INTO i FROM dist.open_item o WHERE o.customer_id = credit_item_move.customer_id AND o.open_item_id = credit_item_move.open_item_id;
+	disputed := round(i.account_total * i.disputed_amount / i.amount, 4);
+	SELECT d.today, d.tz INTO day FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_day(a.customer_id, a.company_id, clock_timestamp()) d WHERE a.account_id = i.account_id;
+	IF parts <> '{}' THEN
+		due := distsync_internal.credit_due_move(i.account_id, parts, '{}', day.today);
+	END IF;
+	PERFORM distsync_internal.credit_item_term(i.account_id, i.kind, -i.account_amount, -disputed, due => due);
+	UPDATE dist.open_item o SET account_id = credit_item_move.account_id WHERE o.customer_id = i.customer_id AND o.open_item_id = i.open_item_id;
+	SELECT d.today, d.tz INTO day FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_day(a.customer_id, a.company_id, clock_timestamp()) d WHERE a.account_id = credit_item_move.account_id;
+	due := NULL;
+	IF parts <> '{}' THEN
+		due := distsync_internal.credit_due_move(credit_item_move.account_id, '{}', parts, day.today);
+	END IF;
+	PERFORM distsync_internal.credit_item_term(credit_item_move.account_id, i.kind, i.account_amount, disputed,
+		(SELECT (min(p.due_on) + 1)::timestamp AT TIME ZONE day.tz FROM unnest(parts) p WHERE p.due_on >= day.today), due);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_item_move(bigint, bigint, bigint) IS 'Moves an item to another account of the same currency: counters and what is due by day, in both trees. The caller holds the locks.';
+
 -- credit_company_day does the day of an instant in a company.
 CREATE FUNCTION distsync_internal.credit_company_day(company_id bigint, at timestamptz) RETURNS date
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

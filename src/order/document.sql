@@ -79,6 +79,21 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb, text[]) IS 'Ids of an order by our number; options: company, order_kind, and those the verb knows beside them. Errors: SD001 unknown, SD002 option, SD005 ambiguous.';
 
+-- order_still_there does the question whether an order is still on the account that was locked for it: one that was opened meanwhile may
+-- have taken it over.
+CREATE FUNCTION distsync_internal.order_still_there(customer_id bigint, order_id bigint, account_id bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	number text := (SELECT o.order_number FROM dist.sales_order o WHERE o.customer_id = order_still_there.customer_id AND o.order_id = order_still_there.order_id AND o.account_id IS DISTINCT FROM order_still_there.account_id);
+BEGIN
+	IF number IS NOT NULL THEN
+		RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = format('order "%s" was taken over by another account meanwhile', number), DETAIL = 'Other locks are needed now.', HINT = 'Repeat the call.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_still_there(bigint, bigint, bigint) IS 'Raises 40001 where a locked order is not on this account (any more).';
+
 -- order_lock does the locking for a change of one order: the accounts first, then the order.
 CREATE FUNCTION distsync_internal.order_lock(customer_id bigint, order_id bigint, account_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -87,9 +102,10 @@ BEGIN
 		PERFORM distsync_internal.credit_lock_tree(ARRAY[account_id]);
 	END IF;
 	PERFORM FROM dist.sales_order o WHERE o.customer_id = order_lock.customer_id AND o.order_id = order_lock.order_id FOR NO KEY UPDATE;
+	PERFORM distsync_internal.order_still_there(order_lock.customer_id, order_lock.order_id, order_lock.account_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_lock(bigint, bigint, bigint) IS 'Locks the order''s credit account with all above it and what waits in their trees, then the order itself. Stock pools come after it.';
+COMMENT ON FUNCTION distsync_internal.order_lock(bigint, bigint, bigint) IS 'Locks the order''s credit account with all above it and what waits in their trees, then the order itself. Stock pools come after it. Errors: 40001 another account has taken the order over meanwhile.';
 
 -- order_lock_stock does the locking of the demands of an order and of every pool where they stand, in the order of all pools.
 CREATE FUNCTION distsync_internal.order_lock_stock(customer_id bigint, order_id bigint) RETURNS void

@@ -299,6 +299,7 @@ BEGIN
 	END LOOP;
 	PERFORM distsync_internal.order_return_lock_memos(to_jsonb(ready));
 	PERFORM distsync_internal.order_lock_many((SELECT COALESCE(jsonb_agg(x - 'account_id'), '[]') FROM unnest(ready) x), false, true);
+	PERFORM distsync_internal.order_still_there((x ->> 'customer_id')::bigint, (x ->> 'order_id')::bigint, (x ->> 'account_id')::bigint) FROM unnest(ready) x WHERE x ->> 'order_id' IS NOT NULL;
 	accrues := distsync_internal.pricing_lock_accruals(ARRAY(SELECT (x ->> 'payer_id')::bigint FROM unnest(ready) x));
 	FOREACH d IN ARRAY ready LOOP
 		key := (d -> 'doc' ->> 'company') || '/' || (d -> 'doc' ->> 'invoice_number');

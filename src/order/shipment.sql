@@ -53,6 +53,7 @@ BEGIN
 	PERFORM distsync_internal.credit_lock_tree(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(docs) x WHERE x ->> 'account_id' IS NOT NULL));
 	PERFORM FROM dist.sales_order o JOIN jsonb_array_elements(docs) x ON o.customer_id = (x ->> 'customer_id')::bigint AND o.order_id = (x ->> 'order_id')::bigint
 	ORDER BY o.order_id FOR NO KEY UPDATE OF o;
+	PERFORM distsync_internal.order_still_there((x ->> 'customer_id')::bigint, (x ->> 'order_id')::bigint, (x ->> 'account_id')::bigint) FROM jsonb_array_elements(docs) x WHERE x ? 'account_id' AND x ->> 'order_id' IS NOT NULL;
 	IF volume THEN
 		PERFORM distsync_internal.pricing_commitment_lock(
 			distsync_internal.pricing_commitment_of(ARRAY(SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') FROM jsonb_array_elements(docs) x))

@@ -104,6 +104,7 @@ CREATE TABLE dist.party (
 	CONSTRAINT party_self_chk CHECK (parent_id <> party_id AND payer_id <> party_id)
 );
 CREATE INDEX party_parent_idx ON dist.party (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX party_payer_idx ON dist.party (payer_id) WHERE payer_id IS NOT NULL;
 
 -- dist.party_role: what a party is to us.
 CREATE TABLE dist.party_role (

@@ -49,6 +49,7 @@ CREATE TABLE dist.sales_order (
 CREATE INDEX sales_order_id_idx ON dist.sales_order (order_id);
 CREATE INDEX sales_order_at_idx ON dist.sales_order (ordered_at);
 CREATE INDEX sales_order_held_idx ON dist.sales_order (account_id, ordered_at) WHERE credit_state = 'held';
+CREATE INDEX sales_order_job_idx ON dist.sales_order (job_id) WHERE job_id IS NOT NULL;
 CREATE INDEX sales_order_open_idx ON dist.sales_order (account_id) WHERE exposure_amount > 0;
 CREATE INDEX sales_order_owner_idx ON dist.sales_order (company_id, owner_number) WHERE owner_number IS NOT NULL;
 CREATE INDEX sales_order_po_idx ON dist.sales_order (customer_id, customer_po) WHERE customer_po IS NOT NULL;
@@ -434,6 +435,15 @@ CREATE TABLE dist.credit_limit (
 	CONSTRAINT credit_limit_excl EXCLUDE USING gist (account_id WITH =, kind WITH =, valid WITH &&) WHERE (kind IN ('base', 'insured'))
 );
 CREATE INDEX credit_limit_account_idx ON dist.credit_limit (account_id);
+
+-- dist.account_rehome: accounts that were opened while there were documents that belong to them now. The clerk takes them over.
+CREATE TABLE dist.account_rehome (
+	account_id	bigint NOT NULL,					-- account
+	noted_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
+	again_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- the clerk looks then
+	CONSTRAINT account_rehome_pk PRIMARY KEY (account_id),
+	CONSTRAINT account_rehome_account_fk FOREIGN KEY (account_id) REFERENCES dist.credit_account ON DELETE CASCADE
+);
 
 -- dist.limit_proposal: limits that people want raised, where that takes a second person. What is open counts for nothing.
 CREATE TABLE dist.limit_proposal (
