@@ -49,6 +49,11 @@ SELECT * FROM ln WHERE order_number = 'G1';
 SELECT * FROM pool;
 SELECT * FROM acct WHERE code = 'OG-C';
 SELECT * FROM wrong;
+-- a line that was cut is wanted after all
+SELECT * FROM pg_temp.change('G1', '{"lines":[{"line":2,"quantity":1}]}');
+SELECT * FROM pg_temp.change('G1', '{"lines":[{"line":2,"cut":true}]}');
+SELECT * FROM ln WHERE order_number = 'G1' AND line = 2;
+SELECT * FROM wrong;
 -- the price of a quantity; what is not named keeps its own
 SELECT * FROM pg_temp.change('G1', '{"lines":[{"line":1,"quantity":50}]}');
 SELECT * FROM ln WHERE order_number = 'G1';

@@ -90,7 +90,7 @@ DECLARE
 	t jsonb;
 BEGIN
 	t := distsync_internal.order_total(o || jsonb_build_object('lines', (SELECT jsonb_agg(l.value || CASE
-			WHEN (l.value ->> 'fresh')::boolean THEN jsonb_build_object('requested_quantity', COALESCE(l.value -> 'asked', l.value -> 'quantity'), 'tax_told', COALESCE((l.value ->> 'tax_new')::numeric, w.tax * COALESCE((l.value ->> 'asked')::numeric, (l.value ->> 'quantity')::numeric) / w.quantity, 0))
+			WHEN (l.value ->> 'fresh')::boolean THEN jsonb_build_object('requested_quantity', COALESCE(l.value -> 'asked', l.value -> 'quantity'), 'tax_told', COALESCE((l.value ->> 'tax_new')::numeric, w.tax * COALESCE((l.value ->> 'asked')::numeric, (l.value ->> 'quantity')::numeric) / NULLIF(w.quantity, 0), 0))
 			ELSE jsonb_build_object('requested_quantity', NULLIF((l.value ->> 'quantity')::numeric, 0), 'net_told', CASE WHEN w.quantity = (l.value ->> 'quantity')::numeric OR w.quantity = 0 THEN w.net ELSE round(w.net * (l.value ->> 'quantity')::numeric / w.quantity, units) END,
 				'tax_told', COALESCE((l.value ->> 'tax_new')::numeric, CASE WHEN w.quantity = 0 THEN w.tax ELSE w.tax * (l.value ->> 'quantity')::numeric / w.quantity END)) END ORDER BY l.place)
 		FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY l(value, place)

@@ -11,7 +11,7 @@ import unittest
 
 SEED = int(os.environ.get("SEED") or random.randrange(10**9))
 CHECKS = ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases", "inventory_verify_promises",
-          "order_verify_volumes", "pricing_verify_commitments")
+          "order_verify_volumes", "pricing_verify_commitments", "order_verify_offers")
 BROKEN = " UNION ALL ".join(f"SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.{check}()" for check in CHECKS) + ";\n"
 # what waits although it fits: the clerk has come, nobody else holds it
 FITS = """SELECT w.order_number FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_waiting(a.account_id) w
@@ -130,6 +130,73 @@ class Orders(unittest.TestCase):
         psql("SELECT distsync.cancel_order(o.order_number, 'end') FROM dist.sales_order o WHERE o.order_number LIKE 'K%' AND o.state NOT IN ('cancelled', 'rejected', 'closed', 'shipped', 'refused') ORDER BY 1;")
         self.assertEqual(psql("SELECT r.reservation_id FROM dist.reservation r WHERE r.demand_key LIKE 'PO/K%' AND r.state IN ('held', 'committed');"), [])
         self.assertEqual(psql("SELECT demand_key, i.sku FROM dist.demand d JOIN dist.item i USING (item_id) WHERE demand_key LIKE 'PO/K%' AND greatest(d.reserved, d.ordered) > d.shipped;"), [])
+        self.assert_whole()
+
+    def changer(self, client, seed):
+        """The script of a client that changes, picks, answers, ships, stops and cancels orders, its own and those of others; one of them is the clerk, and the owner of prices."""
+        rng = random.Random(seed)
+        script = []
+        for i in range(40):
+            some = "FROM (SELECT x.order_number FROM dist.sales_order x WHERE x.order_number LIKE 'C_-%' AND x.state NOT IN ('cancelled', 'shipped') ORDER BY random() LIMIT 1) o;\n"
+            lines = [{"item": rng.choice(("PO-CK", "PO-CX", "PO-CX")), "quantity": rng.randint(1, 6)} for _ in range(rng.choice((1, 2)))]
+            what = rng.choice(["submit", "submit", "submit", "submit", "change", "change", "change", "pick", "answer", "ship", "fact", "cancel", "stop", "pay", "reverse", "limit", "limit", "limit"])
+            if client == 0:
+                script.append("".join(f"SELECT distsync_internal.order_clerk_{task}(1);\n" for task in ("redecide", "kept", "lapsed", "moved")) + "SELECT distsync_internal.credit_clerk(10);\n")
+                script.append(apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True,
+                                                  "rates": [{"what": "PO-CK", "value": str(rng.randint(18, 22))}, {"what": "PO-CX", "value": str(rng.randint(4, 6))}]}))
+            elif what == "submit":
+                policy = {"shortage": rng.choice(("backorder", "cut", "reject")), "held_stock": rng.choice(("keep", "soft", "none")), "reprice": rng.choice(("keep", "offer", "offer", "take")), "repromise": rng.choice(("offer", "take")), "priority": rng.randint(1, 3)}
+                policy.update(rng.choice(({}, {"keep_for": "1 second"}, {"offer_within": "1 second"}, {"on_hold": "refuse"}, {"all_or_none": True}, {"ship_complete": True})))
+                script.append(submit(f"C{client}-{i}", f"PO-{rng.choice('MN')}", 0, lines=lines, policy=policy))
+            elif what == "change":
+                told = rng.choice(([{"line": 1, "quantity": rng.randint(1, 8)}], [{"line": 1, "cut": True}], lines[:1], [{"line": 1, "quantity": rng.randint(1, 8), "requested_at": "2030-01-01"}] + lines[:1]))
+                script.append(f"SELECT distsync.change_order(o.order_number, {literal({'lines': told})}) ->> 'outcome' {some}")
+            elif what == "pick":
+                script.append(f"SELECT distsync.pick_order(o.order_number) ->> 'outcome' {some}")
+            elif what == "answer":
+                script.append(f"SELECT distsync.answer_offer(order_number, {rng.choice(('true', 'true', 'false'))}) ->> 'state' FROM dist.sales_order JOIN dist.order_offer f USING (customer_id, order_id) WHERE f.state = 'open' ORDER BY random() LIMIT 1;\n")
+            elif what in ("ship", "fact"):
+                document = literal({"company": "PO", "shipment_number": f"C{client}-S{i}", "site": "PO-W", "lines": [{"order_line": 1, "quantity": rng.randint(1, 3)}]}) + "::jsonb || jsonb_build_object('order_number', o.order_number)"
+                script.append(f"SELECT distsync.ship({document}) ->> 'state' {some}" if what == "ship" else f"SELECT (distsync.apply('shipment', {document}, 'po-erp')).outcome {some}")
+            elif what == "cancel":
+                script.append(f"SELECT distsync.cancel_order(o.order_number, 'test') ->> 'state' {some}")
+            elif what == "stop":
+                script.append("SELECT distsync." + rng.choice(("hold_order(o.order_number, 'look')", "release_order(o.order_number, 'fine')", "release_order(o.order_number, 'fine', '{\"authority\":\"boss\"}')")) + f" ->> 'state' {some}")
+            elif what == "limit":
+                script.append(apply("credit_account", {"code": f"PO-{rng.choice('MN')}", "limit": rng.choice((30, 150, 400))}))
+            else:
+                payment = {"company": "PO", "payment_number": f"C{client}-M{i}", "customer": f"PO-{rng.choice('MN')}", "currency": "USD", "amount": rng.randint(1, 100)}
+                script.append(apply("payment", payment) + (apply("payment", dict(payment, payment_number=f"C{client}-R{i}", reverses=payment["payment_number"])) if what == "reverse" else ""))
+        return "".join(script)
+
+    def test_changes(self):
+        """Six clients change orders, pick, ship and stop them, answer offers and pay, while prices move and the clerk decides again: nothing is promised, counted or offered twice, nobody waits in a circle."""
+        out = psql(apply("party", *[{"code": f"PO-{c}", "name": c, "currency": "USD"} for c in "LMN"]) + apply("item", {"sku": "PO-CX", "base_unit": "EA"}, {"sku": "PO-CY", "base_unit": "EA"})
+                   + apply("item", {"sku": "PO-CK", "base_unit": "EA", "kit": True, "components": [{"sku": "PO-CY", "quantity": 1}, {"sku": "PO-CX", "quantity": 3}]})
+                   + apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-CK", "value": "20"}, {"what": "PO-CX", "value": "5"}]},
+                           {"code": "PO-CDEAL", "slot": "contract", "company": "PO", "currency": "USD", "publish": True, "commit_quantity": 20, "rates": [{"customer": "PO-M", "what": "PO-CX", "value": "3"}, {"customer": "PO-N", "what": "PO-CX", "value": "3"}]})
+                   + apply("credit_account", {"code": "PO-L", "customer": "PO-L", "currency": "USD", "limit": 400}) + apply("credit_account", *[{"code": f"PO-{c}", "customer": f"PO-{c}", "company": "PO", "parent": "PO-L", "limit": 150} for c in "MN"])
+                   + apply("stock_event", *[{"event_id": sku, "kind": "receive", "sku": sku, "site": "PO-W", "quantity": quantity, "event_at": "2024-01-01T00:00:00Z"} for sku, quantity in (("PO-CX", 90), ("PO-CY", 25))]))
+        self.assertEqual([line for line in out if "ERROR" in line or line == "rejected"], [])
+        out = together([self.changer(client, SEED * 7 + client) for client in range(6)])
+        self.assertEqual([line for line in out if line.startswith("ERROR") and not any(code in line for code in ("SD001", "SD002", "SD005", "SD060", "SD061", "SD070"))], [])
+        again = "".join(f"SELECT distsync_internal.order_clerk_{task}(1);\n" for task in ("redecide", "kept", "lapsed", "moved"))
+        psql("UPDATE dist.sales_order SET keep_until = now() WHERE keep_until IS NOT NULL; UPDATE dist.order_offer SET lapses_at = now() WHERE state = 'open' AND offer_id % 2 = 0;\n" + again * 60)
+        self.assertEqual(psql("SELECT kind || details FROM sync.exception WHERE kind IN ('redecide_failed', 'release_failed') AND state = 'open';"), [])
+        self.assert_whole()
+        # room for all: what waits is let go, decided again and answered, from many sides
+        psql(apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-CK", "value": "25"}, {"what": "PO-CX", "value": "7"}]})
+             + apply("credit_account", *[{"code": f"PO-{c}", "limit": 100000} for c in "LMN"]))
+        answer = "SELECT distsync.answer_offer(order_number, offer_id % 3 > 0) ->> 'state' FROM dist.sales_order JOIN dist.order_offer f USING (customer_id, order_id) WHERE f.state = 'open' ORDER BY random() LIMIT 1;\n"
+        out = together([again * 15 + (answer + again) * 15 for _ in range(3)])
+        self.assertEqual([line for line in out if line.startswith("ERROR") and "SD070" not in line], [])
+        psql(again * 30)
+        self.assert_whole()
+        # what is left when all is cancelled is what has shipped
+        psql("SELECT distsync.cancel_order(o.order_number, 'end') FROM dist.sales_order o WHERE o.order_number LIKE 'C%' AND o.state NOT IN ('cancelled', 'rejected', 'closed', 'shipped') ORDER BY 1;")
+        self.assertEqual(psql("SELECT r.demand_key FROM dist.reservation r WHERE r.demand_key LIKE 'PO/C%' AND r.state IN ('held', 'committed');"), [])
+        self.assertEqual(psql("SELECT demand_key, i.sku FROM dist.demand d JOIN dist.item i USING (item_id) WHERE demand_key LIKE 'PO/C%' AND greatest(d.reserved, d.ordered) > d.shipped;"), [])
+        self.assertEqual(psql("SELECT code, open_orders, held_demand FROM dist.credit_account WHERE code IN ('PO-M', 'PO-N') AND open_orders + held_demand <> 0;"), [])
         self.assert_whole()
 
     def client(self, name, seed):
