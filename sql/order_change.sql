@@ -177,6 +177,14 @@ SELECT * FROM ln WHERE order_number = 'GD';
 SELECT * FROM acct WHERE code = 'OG-C';
 SELECT * FROM wrong;
 
+-- what left although it was cut stays too
+SELECT * FROM pg_temp.try('GF', '[{"item":"OG-A","quantity":2},{"item":"OG-B","quantity":1}]');
+SELECT * FROM pg_temp.change('GF', '{"lines":[{"line":2,"cut":true}]}');
+SELECT outcome FROM distsync.apply('shipment', '{"company":"OG","shipment_number":"OG-S2","order_number":"GF","site":"OG-W","lines":[{"order_line":2,"quantity":1}]}', 'OG-ERP');
+SELECT * FROM pg_temp.change('GF', '{"lines":[{"line":2,"cut":true},{"line":1,"quantity":1}]}');
+SELECT * FROM ln WHERE order_number = 'GF';
+SELECT * FROM wrong;
+
 -- agreed volumes: what is more takes of them, what is less gives back, what is beyond has the price that is left
 SELECT * FROM pg_temp.try('GE', '[{"item":"OG-D","quantity":4}]', '{}', 'OG-V');
 SELECT * FROM pg_temp.change('GE', '{"lines":[{"line":1,"quantity":10}]}');

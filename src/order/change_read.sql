@@ -21,7 +21,7 @@ BEGIN
 	END IF;
 	IF (doc ->> 'cut')::boolean OR told = 0 THEN
 		-- what has left, or is billed, stays
-		RETURN n || CASE WHEN (l ->> 'base_quantity')::numeric = gone THEN '{}' ELSE jsonb_build_object('base_quantity', gone, 'disposition', 'cut', 'cut', true,
+		RETURN n || CASE WHEN (l ->> 'base_quantity')::numeric <= gone THEN '{}' ELSE jsonb_build_object('base_quantity', gone, 'disposition', 'cut', 'cut', true,
 			'quantity', round((l ->> 'quantity')::numeric * gone / (l ->> 'base_quantity')::numeric, 6)) END;
 	END IF;
 	IF told IS NOT NULL AND told <> (l ->> 'quantity')::numeric THEN
