@@ -142,6 +142,8 @@ DECLARE
 BEGIN
 	SELECT x.* INTO s FROM dist.sales_order x WHERE x.customer_id = order_redecide.customer_id AND x.order_id = order_redecide.order_id;
 	IF s.redecide_at IS NULL OR s.state <> 'held' OR s.credit_state <> 'released' THEN
+		-- it was held again, or has left: it is decided when it is let go
+		UPDATE dist.sales_order x SET redecide_at = NULL WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id AND x.redecide_at IS NOT NULL;
 		RETURN s.state;
 	END IF;
 	o := distsync_internal.order_again(s.customer_id, s.order_id);
