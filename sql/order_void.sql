@@ -57,7 +57,19 @@ SELECT * FROM told;
 SELECT pg_temp.bill('V3', 12, 24.00, '{"status":"void"}');
 SELECT * FROM accrued;
 SELECT accrual, status FROM dist.invoice WHERE invoice_number = 'V3';
--- nor does one that could not accrue
+-- what waits too long to be billed again is told, once; billed again, or never to be, it is no matter any more
+\o /dev/null
+SELECT pg_temp.bill('V5', 12, 24.00), pg_temp.bill('VM5', 12, 24.00, '{"kind":"credit_memo","corrects":"V5","rebill":true}'), pg_temp.bill('V6', 12, 24.00), pg_temp.bill('V6', 12, 24.00, '{"status":"void","rebill":true}');
+\o
+SELECT distsync_internal.order_clerk_rebills(10) AS early, distsync_internal.order_clerk_rebills_due() > now() + interval '13 days' AS patient;
+UPDATE dist.invoice i SET rebill_due = clock_timestamp() - interval '1 second' FROM dist.company c WHERE c.company_id = i.company_id AND c.code = 'VO' AND i.rebill_due IS NOT NULL;
+SELECT distsync_internal.order_clerk_rebills(10) AS late, distsync_internal.order_clerk_rebills(10) AS again;
+SELECT count(*) AS due FROM dist.invoice i JOIN dist.company c USING (company_id) WHERE c.code = 'VO' AND i.rebill_due IS NOT NULL;
+SELECT kind, entity_key, state, money_at_risk, currency FROM sync.exception WHERE company = 'VO' AND kind = 'rebill_missing' ORDER BY 2;
+SELECT pg_temp.bill('V7', 12, 24.00, '{"rebills":"V6"}'), pg_temp.bill('VM5', 12, 24.00, '{"kind":"credit_memo","corrects":"V5","rebill":true,"status":"void"}');
+SELECT kind, entity_key, state, resolution FROM sync.exception WHERE company = 'VO' AND kind = 'rebill_missing' ORDER BY 2;
+SELECT * FROM broken;
+-- one that could not accrue, and is void, does not either
 \o /dev/null
 SELECT distsync.apply('agreement', '{"code":"VO-HUGE","slot":"rebate","currency":"USD","company":"VO","valid_from":"2020-01-01","publish":true,"stack_group":"huge","assignments":[{"who_kind":"all"}],"rates":[{"what":"VO-A","calc":"amount_off","value":"900000000"}]}', 'VO-ERP');
 \o

@@ -46,6 +46,7 @@ int ds_guc_reversals_waiting = 100000;
 int ds_guc_reallocate_at_once = 100;
 int ds_guc_slots_max = 64;
 int ds_guc_snapshot_zero_share = 30;
+int ds_guc_rebill_patience = 20160;
 int ds_guc_return_retention = 576000;
 int ds_guc_stock_retention = 576000;
 int ds_guc_token_max_age = 3600;
@@ -230,6 +231,12 @@ define_stock(void)
 static void
 define_stock_retention(void)
 {
+	DefineCustomIntVariable("distsync.rebill_patience",
+							"Sets how long what is credited or void may wait to be billed again "
+							"before people are told.",
+							"It goes on counting; the exception rebill_missing says what for.",
+							&ds_guc_rebill_patience, 20160, 0, 5256000, PGC_SIGHUP, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"distsync.return_retention",
 		"Sets how long the single steps of returns are kept after these have ended.",

@@ -54,6 +54,7 @@ extern int ds_guc_hint_cache;
 extern int ds_guc_price_cache;
 extern int ds_guc_hold_retention;
 extern int ds_guc_price_proof_retention;
+extern int ds_guc_rebill_patience;
 extern int ds_guc_return_retention;
 extern int ds_guc_stock_retention;
 extern int ds_guc_token_max_age;

@@ -43,7 +43,8 @@ BEGIN
 		UPDATE dist.invoice i SET rebill = 'done' WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
 		RETURN 'done';
 	END IF;
-	UPDATE dist.invoice i SET rebill = 'awaited', rebill_amount = order_rebill_await.amount WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+	UPDATE dist.invoice i SET rebill = 'awaited', rebill_amount = order_rebill_await.amount,
+		rebill_due = clock_timestamp() + COALESCE(NULLIF(current_setting('distsync.rebill_patience', true), ''), '14 days')::interval WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
 	PERFORM distsync_internal.credit_add(v.account_id, unbilled => order_rebill_await.amount);
 	RETURN 'awaited';
 END
@@ -59,12 +60,13 @@ DECLARE
 	v record;
 	n integer := 0;
 BEGIN
-	FOR v IN SELECT i.customer_id, i.invoice_id, i.rebill_amount, t.account_id
-		FROM dist.invoice i JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
+	FOR v IN SELECT i.customer_id, i.invoice_id, i.rebill_amount, t.account_id, concat_ws('/', c.code, i.kind, i.invoice_number) AS document
+		FROM dist.invoice i JOIN dist.company c ON c.company_id = i.company_id JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number
 		WHERE i.company_id = order_rebill_end.company_id AND i.invoice_number = order_rebill_end.document_number AND i.rebill = 'awaited' ORDER BY i.invoice_id
 	LOOP
-		UPDATE dist.invoice i SET rebill = order_rebill_end.state, rebill_amount = 0 WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+		UPDATE dist.invoice i SET rebill = order_rebill_end.state, rebill_amount = 0, rebill_due = NULL WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
 		PERFORM distsync_internal.credit_add(v.account_id, unbilled => -v.rebill_amount);
+		PERFORM distsync_internal.base_exception_close('rebill_missing', v.document, CASE order_rebill_end.state WHEN 'done' THEN 'it is billed again' ELSE 'it never will be' END);
 		n := n + 1;
 	END LOOP;
 	RETURN n;
@@ -72,6 +74,35 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_rebill_end(bigint, text, text) IS
 	'Takes what awaits being billed again under a number out of unbilled: state done (it is billed) or none (it never will be). Returns how many documents it was. The caller holds the locks.';
+
+-- order_clerk_rebills does the telling of what has waited too long to be billed again: money that nobody asks for.
+CREATE FUNCTION distsync_internal.order_clerk_rebills(max_rows integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	v record;
+	n integer := 0;
+BEGIN
+	FOR v IN SELECT i.*, c.code AS company, t.account_id, a.currency AS counted_in FROM dist.invoice i JOIN dist.company c ON c.company_id = i.company_id
+		JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number JOIN dist.credit_account a ON a.account_id = t.account_id
+		WHERE i.rebill_due <= clock_timestamp() ORDER BY i.rebill_due, i.invoice_id LIMIT least(max_rows, 100) FOR NO KEY UPDATE OF i SKIP LOCKED
+	LOOP
+		UPDATE dist.invoice i SET rebill_due = NULL WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
+		PERFORM distsync_internal.base_exception('rebill_missing', concat_ws('/', v.company, v.kind, v.invoice_number), 'order', 'warning', v.company, 'invoice', v.company || '/' || v.invoice_number,
+			jsonb_build_object('kind', v.kind, 'corrects', v.corrects_number, 'amount', v.rebill_amount, 'currency', v.counted_in), NULL, v.rebill_amount, v.counted_in, v.correlation_id);
+		n := n + 1;
+	END LOOP;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_clerk_rebills(integer) IS
+	'Task of the clerk: opens rebill_missing, once, for memos and void invoices that have waited for longer than distsync.rebill_patience to be billed again; it closes when they are. Returns how many, at most 100 at once.';
+
+-- order_clerk_rebills_due does the telling of when the next one has waited too long.
+CREATE FUNCTION distsync_internal.order_clerk_rebills_due() RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT min(i.rebill_due) FROM dist.invoice i WHERE i.rebill_due IS NOT NULL
+$$;
+COMMENT ON FUNCTION distsync_internal.order_clerk_rebills_due() IS 'Earliest instant at which a document has waited too long to be billed again, NULL = none.';
 
 -- order_rebill_reaches does the finding of the accounts where what an invoice bills again is counted.
 CREATE FUNCTION distsync_internal.order_rebill_reaches(company_id bigint, document_number text) RETURNS bigint[]
@@ -192,4 +223,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_payer_of_invoice(bigint, text[], text) IS 'Handler of kind payer: parties that pay the invoices and memos of a company with that number.';
 
-INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('payer', 'invoice', 'distsync_internal.order_payer_of_invoice');
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
+	('payer', 'invoice', 100, 'distsync_internal.order_payer_of_invoice'),
+	('clerk', 'order_rebills', 46, 'distsync_internal.order_clerk_rebills'),
+	('clerk', 'order_rebills.next_due', 46, 'distsync_internal.order_clerk_rebills_due');

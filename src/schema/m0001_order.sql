@@ -188,6 +188,7 @@ CREATE TABLE dist.invoice (
 	voided_at		timestamptz,					-- when that happened
 	rebill			text NOT NULL DEFAULT 'none',	-- of what is billed again: none | awaited | done
 	rebill_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- counted as unbilled until it is billed again, in the currency of the account of its item
+	rebill_due		timestamptz,					-- from then on people are told that nobody has billed it again, NULL = they were, or nothing awaits it
 	rebills_number	text,							-- memo or invoice that it bills again
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT invoice_pk PRIMARY KEY (customer_id, invoice_id),
@@ -195,12 +196,13 @@ CREATE TABLE dist.invoice (
 	CONSTRAINT invoice_kind_chk CHECK (kind IN ('invoice', 'credit_memo', 'debit_memo')),
 	CONSTRAINT invoice_accrual_chk CHECK (accrual IN ('done', 'waiting', 'failed')),
 	CONSTRAINT invoice_status_chk CHECK (status IN ('posted', 'void') AND (status = 'void') = (voided_at IS NOT NULL)),
-	CONSTRAINT invoice_rebill_chk CHECK (rebill IN ('none', 'awaited', 'done') AND rebill_amount >= 0 AND rebill_amount < 'NaN' AND (rebill = 'awaited' OR rebill_amount = 0)),
+	CONSTRAINT invoice_rebill_chk CHECK (rebill IN ('none', 'awaited', 'done') AND rebill_amount >= 0 AND rebill_amount < 'NaN' AND (rebill = 'awaited' OR rebill_amount = 0 AND rebill_due IS NULL)),
 	CONSTRAINT invoice_amount_chk CHECK (net_amount >= 0 AND tax_amount >= 0 AND gross_amount = net_amount + tax_amount AND gross_amount < 'NaN')
 );
 CREATE INDEX invoice_issued_idx ON dist.invoice (issued_at);
 CREATE INDEX invoice_order_idx ON dist.invoice (order_id) WHERE order_id IS NOT NULL;
 CREATE INDEX invoice_accrual_idx ON dist.invoice (company_id, corrects_number) WHERE accrual <> 'done';
+CREATE INDEX invoice_rebill_due_idx ON dist.invoice (rebill_due) WHERE rebill_due IS NOT NULL;
 CREATE INDEX invoice_rebills_idx ON dist.invoice (company_id, rebills_number) WHERE rebills_number IS NOT NULL;
 CREATE INDEX invoice_return_idx ON dist.invoice (company_id, return_number) WHERE return_number IS NOT NULL;
 CREATE INDEX invoice_corrects_idx ON dist.invoice (company_id, corrects_number) WHERE corrects_number IS NOT NULL;
