@@ -70,5 +70,18 @@ SELECT kind, entity_key, state FROM told WHERE kind = 'memo_without_return';
 -- what can not be read is a row, not the end of the call
 SELECT outcome, sqlstate, field, message FROM distsync.apply_all('return', '[{"company":"RZ","return_number":"RZ-R8","site":"RZ-W","lines":[{"sku":"RZ-A","received":1}]},{"company":"RZ","return_number":"RZ-R8","customer":"RZ-C","lines":[{"sku":"RZ-A","received":1}]},{"company":"RZ","return_number":"RZ-R8","order_number":"RZ-1","lines":[{"order_line":7,"received":1}]},
 	{"company":"RZ","return_number":"RZ-R8","order_number":"RZ-1","lines":[{"order_line":1,"received":-1}]},{"company":"RZ","return_number":"RZ-R8","order_number":"RZ-1","lines":[]}]', 'RZ-WMS', options => '{"on_error":"collect"}');
+-- a book that is ours moves with the shelf, and nothing is in flight; one of somebody else's, and the only one, he moves himself
+\o /dev/null
+SELECT distsync.apply('site', '{"code":"RZ-V","name":"v","company":"RZ"}', 'RZ-ERP');
+SELECT distsync.apply_all('item', '[{"sku":"RZ-D","name":"D","base_unit":"EA"},{"sku":"RZ-E","name":"E","base_unit":"EA"}]', 'RZ-ERP');
+SELECT distsync.apply_all('stock_event', '[{"event_id":"rz-3","kind":"count","perspective":"phys","sku":"RZ-D","site":"RZ-V","quantity":50,"event_at":"2026-01-01T00:00:00Z"},{"event_id":"rz-4","kind":"count","perspective":"book","sku":"RZ-D","site":"RZ-V","quantity":50,"event_at":"2026-01-01T00:00:00Z"},
+	{"event_id":"rz-5","kind":"count","perspective":"book","sku":"RZ-E","site":"RZ-V","quantity":50,"event_at":"2026-01-01T00:00:00Z"}]', 'RZ-WMS');
+SELECT distsync.apply('return', '{"company":"RZ","return_number":"RZ-R10","customer":"RZ-C","site":"RZ-V","lines":[{"sku":"RZ-E","quantity":2,"received":2,"restocked":1,"scrapped":1}]}', 'RZ-WMS');
+SELECT distsync.own('stock', 'distsync', '{"company":"RZ","mode":"native"}');
+SELECT distsync.apply('return', '{"company":"RZ","return_number":"RZ-R11","customer":"RZ-C","site":"RZ-V","lines":[{"sku":"RZ-D","quantity":4,"received":4,"restocked":2,"scrapped":1}]}', 'RZ-ERP');
+\o
+SELECT i.sku, b.perspective, b.state, trim_scale(b.quantity) AS quantity FROM dist.stock_balance b JOIN dist.item i USING (item_id) WHERE i.sku IN ('RZ-D', 'RZ-E') ORDER BY 1, 2, 3;
+SELECT count(*) AS in_flight FROM dist.stock_in_flight w JOIN dist.item i USING (item_id) WHERE i.sku LIKE 'RZ-%';
+SELECT trim_scale(atp) AS atp FROM distsync.atp('RZ-D', 1, 'EA', 'RZ-V');
 SELECT * FROM distsync_internal.order_verify_returns();
 SELECT invariant, entity_key FROM distsync.verify() WHERE entity_key LIKE '%RZ-%';
