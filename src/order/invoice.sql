@@ -283,9 +283,7 @@ BEGIN
 			RETURN NEXT t.bad;
 			CONTINUE;
 		END IF;
-		IF d -> 'doc' ->> 'status' = 'void' THEN
-			t.read := distsync_internal.order_invoice_known(t.read);
-		END IF;
+		t.read := CASE WHEN d -> 'doc' ->> 'status' = 'void' THEN distsync_internal.order_invoice_known(t.read) ELSE t.read END;
 		ready := ready || (t.read || jsonb_build_object('post_account_id', COALESCE(CASE WHEN (t.read ->> 'own_payer')::boolean THEN (t.read ->> 'account_id')::bigint END, distsync_internal.credit_ensure((t.read ->> 'payer_id')::bigint, (d ->> 'company_id')::bigint))));
 	END LOOP;
 	LOOP
