@@ -30,12 +30,12 @@ CREATE TEMP VIEW held AS SELECT order_number, amount, kind, checkpoint, jsonb_pa
 CREATE TEMP VIEW orders AS SELECT order_number, state, credit_state, exposure_amount AS exposure FROM dist.sales_order WHERE order_number LIKE 'CH%' ORDER BY 1;
 CREATE TEMP VIEW acct AS SELECT code, receivable, unapplied, open_orders, held_demand, standing FROM dist.credit_account WHERE code LIKE 'CH-%' ORDER BY 1;
 -- what was told of orders since it was last asked, in its order
-CREATE TEMP TABLE told_before (id bigint);
+CREATE TEMP TABLE told_before (id uuid);
 CREATE FUNCTION pg_temp.told() RETURNS TABLE (event text, order_number text) LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY SELECT e.event_type, e.body ->> 'order_number' FROM sync.outbox e WHERE e.event_type IN ('order.held', 'order.released', 'order.booked') AND e.body ->> 'order_number' LIKE 'CH%'
-		AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.outbox_id) ORDER BY e.outbox_id;
-	INSERT INTO told_before SELECT e.outbox_id FROM sync.outbox e WHERE NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.outbox_id);
+		AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.message_id) ORDER BY e.outbox_id;
+	INSERT INTO told_before SELECT e.message_id FROM sync.outbox e WHERE e.message_id IS NOT NULL AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.message_id);
 END $$;
 CREATE TEMP VIEW wrong AS SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
 	UNION ALL SELECT * FROM distsync_internal.credit_verify_releases() UNION ALL SELECT * FROM distsync_internal.credit_verify_items()) v WHERE entity_key LIKE '%CH%';
