@@ -75,5 +75,5 @@ SELECT pg_temp.told('{"code":"CX-B","limit":300}'), pg_temp.told('{"code":"CX-B"
 SELECT * FROM limits WHERE code = 'CX-B';
 SELECT code, state, exception FROM proposals WHERE code = 'CX-B';
 SELECT verb, reason, before -> 'proposed_by' AS proposed_by, after ->> 'state' AS state FROM sync.audit WHERE verb = 'approve_limit' ORDER BY audit_id;
-SELECT * FROM distsync_internal.credit_verify_kept();
+SELECT * FROM distsync_internal.credit_verify_kept() WHERE entity_key LIKE 'CX%';
 RESET distsync.app_user;

@@ -7,8 +7,8 @@ SELECT distsync.setup();
 SET timezone = 'UTC';
 INSERT INTO sync.system (code, kind) VALUES ('CW-ERP', 'erp');
 INSERT INTO sync.ownership (domain, company, system) VALUES ('order', 'CW', 'CW-ERP');
-SELECT distsync.apply_all('currency', '[{"currency":"USD"},{"currency":"HUF"}]', 'CW-ERP');
-SELECT distsync.apply('exchange_rate', '{"from_currency":"HUF","to_currency":"USD","rate":"1.1","valid_from":"2020-01-01T00:00:00Z"}', 'CW-ERP');
+SELECT distsync.apply_all('currency', '[{"currency":"USD"},{"currency":"PLN"}]', 'CW-ERP');
+SELECT distsync.apply('exchange_rate', '{"from_currency":"PLN","to_currency":"USD","rate":"1.1","valid_from":"2020-01-01T00:00:00Z"}', 'CW-ERP');
 SELECT distsync.apply('unit', '{"unit":"EA"}', 'CW-ERP');
 SELECT distsync.apply('company', '{"code":"CW","name":"If","currency":"USD"}', 'CW-ERP');
 SELECT distsync.apply_all('party', '[{"code":"CW-G","name":"group"},{"code":"CW-A","name":"a"},{"code":"CW-B","name":"b"},{"code":"CW-N","name":"nobody"},{"code":"CW-R","name":"random"},{"code":"CW-S","name":"its sister"}]', 'CW-ERP');
@@ -79,7 +79,7 @@ SELECT w -> 'credit_limit' AS "limit", w -> 'headroom' AS headroom, w -> 'outcom
 SELECT c FROM distsync.credit_what_if('CW-B', '[{"order":150},{"order":100},{"pay":100},{"order":100}]', '{"company":"CW"}') w, jsonb_array_elements(w -> 'changes') c;
 SELECT w -> 'outcome' AS outcome, w -> 'released' AS released FROM distsync.credit_what_if('CW-N', '[{"pay":500}]', '{"company":"CW"}') w;
 -- in another currency
-SELECT w -> 'exposure' AS exposure, w -> 'changes' AS changes FROM distsync.credit_what_if('CW-B', '[{"pay":100,"currency":"HUF"}]', '{"company":"CW"}') w;
+SELECT w -> 'exposure' AS exposure, w -> 'changes' AS changes FROM distsync.credit_what_if('CW-B', '[{"pay":100,"currency":"PLN"}]', '{"company":"CW"}') w;
 COMMIT;
 -- what it takes is checked
 SELECT distsync.credit_what_if('CW-A', '{"pay":1}');
@@ -106,7 +106,7 @@ SELECT order_number, state FROM dist.sales_order WHERE order_number LIKE 'CW-%' 
 -- discount, instalments, what is in dispute, currencies, two hundred changes at random, each supposed and then done
 \o /dev/null
 SELECT pg_temp.bill('CW-R', 'CW-R1', 100, current_date - 3, jsonb_build_object('discount_amount', 5, 'discount_until', current_date + 2)), pg_temp.bill('CW-R', 'CW-R2', 90, current_date + 3, jsonb_build_object('instalments', jsonb_build_array(jsonb_build_object('due_on', current_date - 7, 'amount', 30), jsonb_build_object('due_on', current_date + 3, 'amount', 60)))),
-	pg_temp.bill('CW-R', 'CW-R3', 70, current_date - 1, '{"currency":"HUF"}'), pg_temp.bill('CW-S', 'CW-S1', 130, current_date - 2);
+	pg_temp.bill('CW-R', 'CW-R3', 70, current_date - 1, '{"currency":"PLN"}'), pg_temp.bill('CW-S', 'CW-S1', 130, current_date - 2);
 SELECT distsync.apply_all('credit_rule', '[{"code":"CW-X1","type":"overdue_share","scope_kind":"customer","scope_key":"CW-R","threshold":60,"action":"block"},{"code":"CW-X2","type":"oldest_item","scope_kind":"customer","scope_key":"CW-R","threshold":5,"action":"block"},
 	{"code":"CW-X3","type":"limit_share","scope_kind":"customer","scope_key":"CW-R","threshold":90,"action":"warn"},{"code":"CW-X4","type":"overdue_amount","scope_kind":"customer","scope_key":"CW-S","threshold":40,"grace_days":1,"action":"block"}]', 'CW-ERP');
 CREATE TEMP TABLE found (n integer, customer text, change jsonb, field text, supposed jsonb, really jsonb);
@@ -132,7 +132,7 @@ BEGIN
 		SELECT h.order_number INTO waiting FROM dist.hold h JOIN dist.party p ON p.party_id = h.customer_id WHERE p.code = customer AND h.released_at IS NULL ORDER BY random() LIMIT 1;
 		change := CASE (random() * 7)::integer WHEN 0 THEN jsonb_build_object('order', (random() * 80)::numeric(8, 2)) WHEN 1 THEN jsonb_build_object('memo', (random() * 60 + 1)::numeric(8, 2)) || CASE WHEN invoice IS NOT NULL THEN jsonb_build_object('invoice', invoice) ELSE '{}' END
 			WHEN 2 THEN CASE WHEN invoice IS NOT NULL THEN jsonb_build_object('dispute', 1, 'invoice', invoice) END WHEN 3 THEN jsonb_build_object('limit', (random() * 3000 + 300)::integer, 'account', 'CW-R')
-			WHEN 4 THEN CASE WHEN waiting IS NOT NULL THEN jsonb_build_object('release', waiting) END WHEN 5 THEN jsonb_build_object('pay', (random() * 90 + 1)::numeric(8, 2), 'currency', 'HUF') END;
+			WHEN 4 THEN CASE WHEN waiting IS NOT NULL THEN jsonb_build_object('release', waiting) END WHEN 5 THEN jsonb_build_object('pay', (random() * 90 + 1)::numeric(8, 2), 'currency', 'PLN') END;
 		change := COALESCE(change, jsonb_build_object('pay', (random() * 150 + 1)::numeric(8, 2)) || CASE WHEN random() < .5 AND invoice IS NOT NULL THEN jsonb_build_object('invoice', invoice) ELSE '{}' END);
 		before := (SELECT count(*) FROM dist.hold h WHERE h.released_at IS NOT NULL);
 		INSERT INTO found SELECT n, customer, change, d.* FROM pg_temp.differs(customer, jsonb_build_array(change), n, (random() * 50)::numeric(8, 2)) d;

@@ -58,7 +58,7 @@ BEGIN
 			END IF;
 			RETURN changed;
 		END IF;
-		RAISE EXCEPTION USING ERRCODE = 'SD045', MESSAGE = 'waits for approval';
+		RAISE EXCEPTION USING ERRCODE = 'SD045', MESSAGE = 'a limit that waits for approval changes nothing', DETAIL = 'Field: limit. What was written is put back.', HINT = 'Let somebody else approve it, with distsync.approve_limit().';
 	EXCEPTION WHEN SQLSTATE 'SD045' THEN
 		NULL;
 	END;
