@@ -170,7 +170,7 @@ class Maker:
 
     def more(self):
         rng = self.rng
-        ways = {self.order: 22, self.pay: 14, self.bill: 14, self.go: 12, self.time: 10, self.stop: 5, self.let: 5, self.refuse: 3, self.owner: 5, self.argue: 6, self.bounce: 4,
+        ways = {self.order: 22, self.pay: 14, self.bill: 14, self.go: 12, self.time: 10, self.stop: 5, self.let: 5, self.refuse: 3, self.owner: 5, self.argue: 6, self.bounce: 4, self.relapse: 8,
                 self.change: 7, self.rule: 3, self.repeat: 5, self.told: 3, self.status: 2}
         rng.choices(list(ways), list(ways.values()))[0]()
 
@@ -306,6 +306,17 @@ class Maker:
             money = self.books.payments[company, number]
             if money.kind != "refund" and money.number == number:
                 self.add("reverse", number=self.name("B"), company=company, reverses=number, currency=money.currency, amount=money.amount, received=self.past(3))
+
+    def relapse(self):
+        """Money that lets go of what waits, and bounces."""
+        waiting = [o for o in self.books.orders.values() if o.state == "held" and o.account and not o.by_hand()]
+        if waiting:
+            order, number = self.rng.choice(waiting), self.name("P")
+            currency, amount = COMPANIES[order.company].currency, self.money(50, 900)
+            self.add("payment", number=number, company=order.company, customer=order.payer, currency=currency, amount=amount, kind="payment", remittance=[], received=self.past(1))
+            for _ in range(self.rng.choice((0, 0, 1, 2))):
+                self.rng.choice((self.order, self.go, self.let))()
+            self.add("reverse", number=self.name("B"), company=order.company, reverses=number, currency=currency, amount=amount, received=None)
 
     def change(self):
         rng, codes = self.rng, [c for c in self.books.accounts if c.startswith("OH-") and "/" not in c]
