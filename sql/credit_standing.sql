@@ -108,3 +108,26 @@ SELECT outcome FROM distsync.apply('credit_account', jsonb_build_object('code', 
 SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-T';
 SELECT pg_sleep(1.1), distsync_internal.credit_clerk(50) IS NOT NULL AS looked;
 SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-T';
+-- a limit that an order passes because a rule releases it binds those below, until there is room again
+\o /dev/null
+SELECT distsync.apply_all('party', '[{"code":"CT-P","name":"above"},{"code":"CT-Q","name":"below"}]', 'CT-ERP');
+SELECT distsync.apply_all('credit_account', '[{"code":"CT-P","customer":"CT-P","company":"CT","limit":50},{"code":"CT-Q","customer":"CT-Q","company":"CT","parent":"CT-P"}]', 'CT-ERP');
+SELECT distsync.apply('credit_rule', '{"code":"CT-R","type":"order_amount","scope_kind":"customer","scope_key":"CT-P","threshold":500,"action":"release"}', 'CT-ERP');
+CREATE FUNCTION pg_temp.sweep() RETURNS TABLE (code text, standing text, why text[]) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR n IN 1 .. 30 LOOP
+		EXIT WHEN distsync_internal.credit_clerk_sweep(50) + distsync_internal.credit_clerk(50) = 0;
+	END LOOP;
+	RETURN QUERY SELECT a.code, a.standing, a.standing_why FROM dist.credit_account a WHERE a.code IN ('CT-P', 'CT-Q') ORDER BY 1;
+END $$;
+\o
+SELECT * FROM pg_temp.sweep();
+SELECT d ->> 'outcome' AS outcome, d ->> 'passed_by' AS passed_by FROM dist.credit_account a, distsync_internal.credit_take(a.account_id, 80) d WHERE a.code = 'CT-P';
+SELECT * FROM pg_temp.sweep();
+SELECT outcome FROM distsync.apply('payment', '{"company":"CT","payment_number":"CT-PP","customer":"CT-P","currency":"USD","amount":40}', 'CT-ERP');
+SELECT * FROM pg_temp.sweep();
+-- it was of no order
+\o /dev/null
+SELECT distsync_internal.credit_give_back(a.account_id, 80, 'open_orders') FROM dist.credit_account a WHERE a.code = 'CT-P';
+DELETE FROM dist.credit_rule WHERE code = 'CT-R';
+\o

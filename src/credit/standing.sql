@@ -13,7 +13,10 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT CASE WHEN bool_or(r.value ->> 'rule' = 'account_status') THEN 'blocked' WHEN bool_or(r.held) THEN 'held' WHEN count(*) > 0 THEN 'warned' ELSE 'approved' END AS standing,
 				COALESCE(array_agg(DISTINCT COALESCE(r.value ->> 'code', r.value ->> 'rule') COLLATE "C" ORDER BY COALESCE(r.value ->> 'code', r.value ->> 'rule') COLLATE "C"), '{}') AS why
-			FROM (SELECT h.value, true AS held FROM jsonb_array_elements(d.decision -> 'reasons') h UNION ALL SELECT w.value, false FROM jsonb_array_elements(d.decision -> 'warnings') w) r) s
+			FROM (SELECT h.value, true AS held FROM jsonb_array_elements(d.decision -> 'reasons') h UNION ALL SELECT w.value, false FROM jsonb_array_elements(d.decision -> 'warnings') w) r) f
+		-- a limit that is passed because a rule releases binds those below all the same
+		CROSS JOIN LATERAL (SELECT f.standing, CASE WHEN 'limit' = ANY (f.why) OR ((d.decision #>> '{accounts,0,exposure}')::numeric > (d.decision #>> '{accounts,0,limit}')::numeric) IS NOT TRUE THEN f.why
+			ELSE ARRAY(SELECT y COLLATE "C" FROM unnest(f.why || 'limit'::text) y ORDER BY 1) END AS why) s
 		WHERE x.account_id = ANY (account_ids)
 	LOOP
 		IF (a.standing, a.standing_why) IS DISTINCT FROM (a.now_standing, a.now_why) THEN
@@ -36,10 +39,12 @@ CREATE FUNCTION distsync_internal.credit_crossed(account_id bigint, decision jso
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	IF decision -> 'warnings' <> '[]' OR EXISTS (SELECT FROM dist.credit_account a WHERE a.account_id = credit_crossed.account_id AND a.standing <> 'approved') THEN
+	IF decision ->> 'passed_by' IS NOT NULL THEN
+		PERFORM distsync_internal.credit_stand(distsync_internal.credit_chain(credit_crossed.account_id));
+	ELSIF decision -> 'warnings' <> '[]' OR EXISTS (SELECT FROM dist.credit_account a WHERE a.account_id = credit_crossed.account_id AND a.standing <> 'approved') THEN
 		PERFORM distsync_internal.credit_stand(ARRAY[credit_crossed.account_id]);
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_crossed(bigint, jsonb) IS
-	'credit_stand() for an account whose decision to take more was approved: it changes nothing unless a rule warned or the account did not stand well. The caller holds the lock.';
+	'credit_stand() for an account whose decision to take more was approved: it changes nothing unless a rule warned or let it pass (then for all above it too), or the account did not stand well. The caller holds the lock.';

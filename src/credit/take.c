@@ -258,10 +258,13 @@ cross(const DsCreditTake *take, Jsonb *decision)
 {
 	static const Oid types[] = {INT8OID, JSONBOID};
 	JsonbValue buffer;
+	JsonbValue by;
 	JsonbValue *warnings = member(decision, "warnings", &buffer);
+	JsonbValue *passed = member(decision, "passed_by", &by);
 
-	if (take->stands_well && (warnings == NULL || warnings->type != jbvBinary ||
-							  JsonContainerSize(warnings->val.binary.data) == 0))
+	if (take->stands_well && (passed == NULL || passed->type == jbvNull) &&
+		(warnings == NULL || warnings->type != jbvBinary ||
+		 JsonContainerSize(warnings->val.binary.data) == 0))
 		return;
 	CommandCounterIncrement();
 	OidFunctionCall2(ds_verb_behind("credit_crossed", types, lengthof(types)),

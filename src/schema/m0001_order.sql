@@ -390,7 +390,7 @@ CREATE TABLE dist.credit_account (
 	limit_until		timestamptz,					-- instant at which time alone changes it, NULL = never
 	limit_approval	text NOT NULL DEFAULT 'none',	-- none | second_person: a limit that people raise counts when somebody else has approved it
 	standing		text NOT NULL DEFAULT 'approved',	-- approved | warned | held | blocked: the decision for no further amount when it was last looked at
-	standing_why	text[] NOT NULL DEFAULT '{}',	-- codes of the rules and words of the reasons for it, sorted
+	standing_why	text[] NOT NULL DEFAULT '{}',	-- codes of the rules and words of the reasons for it, sorted; limit also where it is over its own and a rule lets that pass
 	version			bigint NOT NULL DEFAULT 1,		-- grows with each change
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT credit_account_pk PRIMARY KEY (account_id),
