@@ -21,7 +21,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold(bigint, jsonb) IS
-	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), checkpoint entry|hand|reversal, queued_at (its place among what waits, absent = now), placed_by, review_at, valid_until}. Returns its id.';
+	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), checkpoint entry|change|pick|ship|hand|reversal, queued_at (its place among what waits, absent = now), placed_by, review_at, valid_until}. Returns its id.';
 
 -- credit_hold_end does the ending of a hold, whoever ends it.
 CREATE FUNCTION distsync_internal.credit_hold_end(customer_id bigint, hold_id bigint, released_by text, reason text) RETURNS numeric

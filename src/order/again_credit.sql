@@ -39,7 +39,7 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.order_end_offer(o.customer_id, o.order_id, 'withdrawn');
 	PERFORM distsync_internal.credit_hold(o.account_id, jsonb_build_object('customer_id', o.customer_id, 'order_id', o.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', amount,
-		'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'placed_by', 'distsync', 'reasons', decision -> 'reasons', 'valid_until', decision -> 'valid_until'));
+		'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'checkpoint', checkpoint, 'placed_by', 'distsync', 'reasons', decision -> 'reasons', 'valid_until', decision -> 'valid_until'));
 	UPDATE dist.sales_order s SET state = 'held', credit_state = 'held', exposure_amount = 0, version = s.version + 1, answer_due_at = NULL, redecide_at = NULL,
 		decision = s.decision || CASE WHEN o.state = 'held' THEN '{}' ELSE jsonb_build_object('resume', o.state) END
 	WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;

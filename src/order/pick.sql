@@ -5,9 +5,7 @@ CREATE FUNCTION distsync_internal.order_covered(customer_id bigint, order_id big
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	RETURN COALESCE((SELECT d.reasons <> '[]' AND d.inputs ->> 'authority' IS NOT NULL AND (d.inputs ->> 'amount')::numeric >= o.exposure_amount
-		FROM dist.sales_order o JOIN dist.credit_decision d ON d.order_id = o.order_id AND d.outcome = 'released'
-		WHERE o.customer_id = order_covered.customer_id AND o.order_id = order_covered.order_id ORDER BY d.decision_id DESC LIMIT 1), false);
+	RETURN COALESCE((SELECT (o.decision -> 'released' ->> 'covers')::numeric >= o.exposure_amount FROM dist.sales_order o WHERE o.customer_id = order_covered.customer_id AND o.order_id = order_covered.order_id), false);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_covered(bigint, bigint) IS 'Whether the last release of an order was on somebody''s authority, against the rules, for at least what it counts as open order.';

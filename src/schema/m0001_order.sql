@@ -611,7 +611,7 @@ CREATE TABLE dist.hold (
 	amount		numeric(20,4) NOT NULL DEFAULT 0,	-- exposure the order would take, in the account's currency
 	priority	integer NOT NULL DEFAULT 100,		-- lower is released first
 	payment_terms	text,							-- terms that the order asks for, NULL = the payer's
-	checkpoint	text NOT NULL DEFAULT 'entry',		-- entry (when the order came, or when another's hold ended) | hand (by people) | reversal (money went that had let it go)
+	checkpoint	text NOT NULL DEFAULT 'entry',		-- entry (when the order came, when another's hold ended, or it was decided again) | change | pick | ship | hand (by people) | reversal (money went that had let it go)
 	placed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
 	queued_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- its place among what waits: what is held again keeps that of the day it came
 	placed_by	text NOT NULL,						-- by whom
@@ -620,7 +620,7 @@ CREATE TABLE dist.hold (
 	released_by	text,								-- by whom
 	release_reason	text,							-- why
 	CONSTRAINT hold_pk PRIMARY KEY (customer_id, hold_id),
-	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND checkpoint IN ('entry', 'hand', 'reversal') AND amount >= 0 AND amount < 'NaN')
+	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND checkpoint IN ('entry', 'change', 'pick', 'ship', 'hand', 'reversal') AND amount >= 0 AND amount < 'NaN')
 );
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
 CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
