@@ -29,13 +29,13 @@ CREATE FUNCTION pg_temp.bill(customer text, number text, amount numeric, due dat
 CREATE TEMP VIEW held AS SELECT order_number, amount, kind, checkpoint, jsonb_path_query_array(reasons, '$[*].rule') AS rules FROM dist.hold WHERE released_at IS NULL AND order_number LIKE 'CH%' ORDER BY queued_at;
 CREATE TEMP VIEW orders AS SELECT order_number, state, credit_state, exposure_amount AS exposure FROM dist.sales_order WHERE order_number LIKE 'CH%' ORDER BY 1;
 CREATE TEMP VIEW acct AS SELECT code, receivable, unapplied, open_orders, held_demand, standing FROM dist.credit_account WHERE code LIKE 'CH-%' ORDER BY 1;
--- what was told of orders since it was last asked, in its order
-CREATE TEMP TABLE told_before (id uuid);
+-- what was held and let go since it was last asked, in its order
+CREATE TEMP TABLE told_before (at timestamptz);
 CREATE FUNCTION pg_temp.told() RETURNS TABLE (event text, order_number text) LANGUAGE plpgsql AS $$
 BEGIN
-	RETURN QUERY SELECT e.event_type, e.body ->> 'order_number' FROM sync.outbox e WHERE e.event_type IN ('order.held', 'order.released', 'order.booked') AND e.body ->> 'order_number' LIKE 'CH%'
-		AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.message_id) ORDER BY e.outbox_id;
-	INSERT INTO told_before SELECT e.message_id FROM sync.outbox e WHERE e.message_id IS NOT NULL AND NOT EXISTS (SELECT FROM told_before t WHERE t.id = e.message_id);
+	RETURN QUERY SELECT x.event, h.order_number FROM dist.hold h CROSS JOIN LATERAL (VALUES ('held', h.placed_at), ('released', h.released_at)) x(event, at)
+	WHERE h.order_number LIKE 'CH%' AND x.at > COALESCE((SELECT max(t.at) FROM told_before t), '-infinity') ORDER BY x.at, h.hold_id;
+	INSERT INTO told_before VALUES (clock_timestamp());
 END $$;
 CREATE TEMP VIEW wrong AS SELECT invariant, entity_key, detail FROM (SELECT * FROM distsync_internal.order_verify_exposure() UNION ALL SELECT * FROM distsync_internal.order_verify_orders() UNION ALL SELECT * FROM distsync_internal.credit_verify_counters()
 	UNION ALL SELECT * FROM distsync_internal.credit_verify_releases() UNION ALL SELECT * FROM distsync_internal.credit_verify_items()) v WHERE entity_key LIKE '%CH%';
@@ -56,7 +56,6 @@ SELECT * FROM acct WHERE code IN ('CH-A', 'CH-B', 'CH-G');
 SELECT * FROM wrong;
 SELECT pg_temp.pay('CH-A', 'CH-P2', 800);
 SELECT pg_temp.told();
-SELECT e.body -> 'checkpoint' AS checkpoint, e.body -> 'held_by' AS held_by, e.body -> 'state' AS state, e.body -> 'cure' AS cure FROM sync.outbox e WHERE e.event_type = 'order.held' AND e.body ->> 'order_number' = 'CH-1' ORDER BY e.outbox_id DESC LIMIT 1;
 -- only as many as it takes, the last let go first: of a payment of a part, and over the tree
 SELECT pg_temp.pay('CH-B', 'CH-P3', 100), pg_temp.try('CH-B', 'CH-4', 30), pg_temp.try('CH-A', 'CH-5', 5);
 SELECT pg_temp.bounce('CH-P3', 100);

@@ -26,7 +26,7 @@ CREATE FUNCTION pg_temp.bill(customer text, number text, amount numeric, due dat
 -- really does a change and says who was let go, in their order
 CREATE FUNCTION pg_temp.really(customer text, change jsonb, n integer) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-	after bigint := (SELECT COALESCE(max(e.outbox_id), 0) FROM sync.outbox e);
+	after timestamptz := clock_timestamp();
 	company jsonb := jsonb_build_object('company', 'CW', 'customer', customer, 'currency', COALESCE(change ->> 'currency', 'USD'));
 	outcome text;
 BEGIN
@@ -43,7 +43,7 @@ BEGIN
 	ELSIF change ? 'release' THEN
 		outcome := distsync.release_order(change ->> 'release', 'test', '{"company":"CW","authority":"cfo"}') ->> 'state';
 	END IF;
-	RETURN jsonb_build_object('outcome', outcome, 'released', (SELECT COALESCE(jsonb_agg(e.body ->> 'order_number' ORDER BY e.outbox_id), '[]') FROM sync.outbox e WHERE e.event_type = 'order.released' AND e.outbox_id > after AND e.body ->> 'order_number' IS DISTINCT FROM change ->> 'release'));
+	RETURN jsonb_build_object('outcome', outcome, 'released', (SELECT COALESCE(jsonb_agg(h.order_number ORDER BY h.released_at), '[]') FROM dist.hold h WHERE h.order_number LIKE 'CW-%' AND h.released_at > after AND h.order_number IS DISTINCT FROM change ->> 'release'));
 END $$;
 -- supposes changes, does them, and tells what differs
 CREATE FUNCTION pg_temp.differs(customer text, changes jsonb, n integer, amount numeric DEFAULT 0) RETURNS TABLE (field text, supposed jsonb, really jsonb) LANGUAGE plpgsql AS $$
