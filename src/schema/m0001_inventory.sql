@@ -394,7 +394,8 @@ CREATE TABLE dist.reservation (
 	CONSTRAINT reservation_quantity_chk CHECK (quantity > 0 AND quantity < 'NaN' AND (lost IS NULL OR lost > 0 AND lost < 'NaN') AND committed >= 0 AND committed <= quantity AND shipped >= 0 AND shipped <= committed)
 ) WITH (fillfactor = 80);
 CREATE INDEX reservation_live_idx ON dist.reservation (item_id, site_id, expires_at) WHERE state IN ('held', 'committed');
-CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE state IN ('held', 'committed') AND demand_key IS NOT NULL;
+-- those that have ended too: what has shipped of a demand is summed up over all of them
+CREATE INDEX reservation_demand_idx ON dist.reservation (demand_key) WHERE demand_key IS NOT NULL;
 CREATE INDEX reservation_quota_idx ON dist.reservation (item_id) WHERE quota_ids IS NOT NULL AND state IN ('held', 'committed');
 CREATE INDEX reservation_holder_idx ON dist.reservation (holder) WHERE state IN ('held', 'committed');
 CREATE INDEX reservation_lost_idx ON dist.reservation (item_id, site_id) WHERE lost > 0 AND state IN ('held', 'committed');
