@@ -58,7 +58,8 @@ CREATE MATERIALIZED VIEW fire.booked AS
 			AND NOT (t.verb = 'reply' AND t.asked <> '"rejected"')
 	), own AS (
 		SELECT n.id, min(d.decided_at) AS first_at FROM fire.decision d CROSS JOIN LATERAL (SELECT l.id FROM locking l WHERE l.top = d.top AND l.at > d.decided_at ORDER BY l.at LIMIT 1) n
-		WHERE d.verb NOT IN ('submit_order', 'time', 'no_answer', 'reversal') GROUP BY n.id
+		-- the clerk's own are nobody's call
+		WHERE d.verb NOT IN ('submit_order', 'time', 'no_answer', 'reversal', 'redecide', 'offer_lapsed', 'rehome') GROUP BY n.id
 	)
 	SELECT l.id, least(o.first_at, l.at) AS at, l.verb, l.account, l.top, l.amount FROM locking l LEFT JOIN own o USING (id)
 	UNION ALL
