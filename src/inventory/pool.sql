@@ -100,11 +100,11 @@ COMMENT ON FUNCTION distsync_internal.inventory_too_large(bigint, bigint, numeri
 
 -- inventory_refresh does the deriving of cap and shortfall anew, after anything about these keys has changed. A fact that takes away
 -- what is promised is no error: the shortfall says how much, blocks new promises and is an exception until it is cured.
-CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true, restores boolean DEFAULT true) RETURNS void
+CREATE FUNCTION distsync_internal.inventory_refresh(item_ids bigint[], site_ids bigint[], correlation_id uuid DEFAULT NULL, dates boolean DEFAULT true, restores boolean DEFAULT true, at timestamptz DEFAULT clock_timestamp()) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
 	-- one instant for all: a hold that ends between two readings of the clock would be neither ended nor watched for
-	t timestamptz := clock_timestamp();
+	t timestamptz := at;
 	redated jsonb;
 	c record;
 	grown jsonb := '[]';
@@ -160,8 +160,8 @@ BEGIN
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean, boolean) IS
-	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; where less is left than is promised it takes from soft promises (inventory_cure), opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other), and gives back what rules restore (restores false: not; for who is promised what is free now). The caller holds the pools'' locks.';
+COMMENT ON FUNCTION distsync_internal.inventory_refresh(bigint[], bigint[], uuid, boolean, boolean, timestamptz) IS
+	'Derives cap, shortfall and valid_until of these pools from what is now true, after expiring holds; where less is left than is promised it takes from soft promises (inventory_cure), opens or closes the exception shortfall, and dates anew what waits for supply (dates false: only if holds have ended; for who makes a promise that moves no other), and gives back what rules restore (restores false: not; for who is promised what is free now). at: the instant, for who has decided as of it. The caller holds the pools'' locks.';
 
 -- inventory_catch_up does the refresh of those locked pools that time has passed: due holds end, overdue supply no longer counts.
 CREATE FUNCTION distsync_internal.inventory_catch_up(item_ids bigint[], site_ids bigint[]) RETURNS void

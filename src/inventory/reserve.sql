@@ -93,7 +93,7 @@ BEGIN
 	END IF;
 	RETURN QUERY SELECT * FROM distsync_internal.inventory_take_credits(credits, options);
 	IF wanted <> '{}' THEN
-		RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites);
+		RETURN QUERY SELECT * FROM distsync_internal.inventory_take(grants, options, k.items, k.sites, t);
 	END IF;
 END
 $$;
@@ -240,10 +240,10 @@ COMMENT ON FUNCTION distsync_internal.inventory_curve(bigint, bigint[], timestam
 
 -- inventory_take does the writing of a promise: demand, reservations, pools. The guard of the UPDATE and the CHECK of the pool are
 -- the last word; under the locks they always agree with the decision.
-CREATE FUNCTION distsync_internal.inventory_take(grants distsync_internal.inventory_grant[], options jsonb, items bigint[], sites bigint[]) RETURNS SETOF distsync_internal.inventory_promise
+CREATE FUNCTION distsync_internal.inventory_take(grants distsync_internal.inventory_grant[], options jsonb, items bigint[], sites bigint[], at timestamptz) RETURNS SETOF distsync_internal.inventory_promise
 LANGUAGE plpgsql ROWS 5 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	t timestamptz := clock_timestamp();
+	t timestamptz := at;	-- of the decision: supply that falls due meanwhile is nobody's serialization failure
 	-- lines of one call share it
 	request uuid := COALESCE((options->>'request_id')::uuid, gen_random_uuid());
 	now_committed boolean := COALESCE((options->>'commit')::boolean, false);
@@ -262,7 +262,7 @@ BEGIN
 	rest := moved AND EXISTS (SELECT FROM unnest(grants) u WHERE u.outcome IN ('reserved', 'partial') AND distsync_internal.inventory_line_rest(u.item_id, u.site_id, ARRAY[u.demand_key], t) > 0);
 	IF moved AND NOT rest THEN
 		-- what the line has left free is what it is promised: nobody is given it back before
-		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false, false);
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, false, false, t);
 	END IF;
 	WITH d AS MATERIALIZED (
 		SELECT k.item_id, k.site_id, distsync_internal.inventory_quota_drawn(k.item_id, k.site_id, (options->>'customer_id')::bigint, (options->>'channel_id')::bigint, t, quotas) AS quota_ids
@@ -294,7 +294,7 @@ BEGIN
 	)
 	SELECT (SELECT count(*) FROM p), (SELECT count(*) FROM u), (SELECT array_agg(u.item_id) FROM u WHERE u.later > 0), (SELECT array_agg(u.site_id) FROM u WHERE u.later > 0) INTO wanted, taken, items_later, sites_later;
 	IF rest THEN
-		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, true, false);
+		PERFORM distsync_internal.inventory_refresh(items, sites, (options->>'correlation_id')::uuid, true, false, t);
 		taken := taken - distsync_internal.inventory_overtaken(grants, COALESCE((options->>'use_safety')::boolean, false), t);
 	END IF;
 	IF taken <> wanted THEN
@@ -320,8 +320,8 @@ BEGIN
 	ORDER BY 1, 6, 4;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[]) IS
-	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
+COMMENT ON FUNCTION distsync_internal.inventory_take(distsync_internal.inventory_grant[], jsonb, bigint[], bigint[], timestamptz) IS
+	'Writes granted lines: reservations, demand, pools; the caller holds the locks of items and sites, and has decided as of the instant at. Options as inventory_reserve(). Errors: 40001 where another transaction changed the pool under a snapshot of ours.';
 
 -- inventory_line_rest does the reckoning of what of lines is wanted at a site beyond what is promised of them: it is theirs, and in nobody
 -- else's way but that of those who come after them.
