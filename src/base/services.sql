@@ -12,6 +12,14 @@ LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'ds_sql_bas
 COMMENT ON FUNCTION distsync_internal.base_mute(boolean) IS
 	'Keeps the capture triggers silent until it is called with false, the subtransaction is rolled back or the transaction ends. Returns what was before.';
 
+-- base_passing does the telling of errors that are nobody's fault but the moment's: whoever would note an error and go on must raise these.
+CREATE FUNCTION distsync_internal.base_passing(sqlstate text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT left(sqlstate, 2) IN ('08', '40', '53', '57', '58') OR sqlstate IN ('55P03', '55006', 'XX001', 'XX002')
+$$;
+COMMENT ON FUNCTION distsync_internal.base_passing(text) IS
+	'True for errors that a later try may not meet, and for those of a server in need: classes 08, 40, 53, 57, 58 (connection, conflict, resources, ended by somebody, input and output), 55P03 and 55006 (lock not available, object in use), XX001 and XX002 (broken data). All others are the document''s, or ours to mend.';
+
 -- base_emit does the writing of a document event into the outbox, in the caller's commit, with its data.
 CREATE FUNCTION distsync_internal.base_emit(group_name text, group_id bigint, event_type text, entity text, entity_key text, body jsonb,
 	correlation_id uuid DEFAULT NULL, causation_id uuid DEFAULT NULL, origin text DEFAULT NULL) RETURNS uuid

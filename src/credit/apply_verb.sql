@@ -33,19 +33,17 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_command_payment(text, jsonb) IS 'Item of the payment, deposit or (options.kind credit_memo) memo that a command names, its payer and company. Errors: SD001, SD005 company not named.';
 
--- credit_command_number does the reading of an amount of a line.
-CREATE FUNCTION distsync_internal.credit_command_number(line jsonb, name text, place integer) RETURNS numeric
+-- credit_command_amount does the reading of an amount that a command tells.
+CREATE FUNCTION distsync_internal.credit_command_amount(told jsonb, field text) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	IF line ->> name IS NULL THEN
-		RETURN 0;
-	ELSIF jsonb_typeof(line -> name) NOT IN ('number', 'string') OR line ->> name !~ '^[0-9]{1,16}(\.[0-9]{1,4}0*)?$' THEN
-		PERFORM distsync_internal.credit_command_refuse('SD002', format('lines[%s].%s', place, name), format('"%s" is not an amount', left(line ->> name, 40)), '', 'Send a decimal number that is not negative, with at most 4 decimals.');
+	IF jsonb_typeof(told) NOT IN ('number', 'string') OR told #>> '{}' !~ '^[0-9]{1,16}(\.[0-9]{1,4}0*)?$' THEN
+		PERFORM distsync_internal.credit_command_refuse('SD002', field, format('"%s" is not an amount', left(told #>> '{}', 40)), '', 'Send a decimal number that is not negative, with at most 4 decimals.');
 	END IF;
-	RETURN (line ->> name)::numeric;
+	RETURN (told #>> '{}')::numeric;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_command_number(jsonb, text, integer) IS 'Amount of a line of a command, 0 if absent. Errors: SD002 naming lines[n].name.';
+COMMENT ON FUNCTION distsync_internal.credit_command_amount(jsonb, text) IS 'An amount that a command tells, not negative, NULL if absent. Errors: SD002 naming the field, also for null.';
 
 -- credit_command_lines does the reading of the lines of a command.
 CREATE FUNCTION distsync_internal.credit_command_lines(lines jsonb, customer_id bigint, company_id bigint) RETURNS TABLE (place integer, item_id bigint, invoice text, amount numeric, discount numeric, write_off numeric)
@@ -69,9 +67,9 @@ BEGIN
 		END IF;
 		place := l.place;
 		invoice := l.doc ->> 'invoice';
-		amount := distsync_internal.credit_command_number(l.doc, 'amount', l.place);
-		discount := distsync_internal.credit_command_number(l.doc, 'discount', l.place);
-		write_off := distsync_internal.credit_command_number(l.doc, 'write_off', l.place);
+		amount := COALESCE(distsync_internal.credit_command_amount(NULLIF(l.doc -> 'amount', 'null'), format('lines[%s].amount', l.place)), 0);
+		discount := COALESCE(distsync_internal.credit_command_amount(NULLIF(l.doc -> 'discount', 'null'), format('lines[%s].discount', l.place)), 0);
+		write_off := COALESCE(distsync_internal.credit_command_amount(NULLIF(l.doc -> 'write_off', 'null'), format('lines[%s].write_off', l.place)), 0);
 		IF amount = 0 THEN
 			PERFORM distsync_internal.credit_command_refuse('SD005', format('lines[%s].amount', l.place), 'a line needs an amount', '', 'Send how much of the payment is for this invoice.');
 		END IF;

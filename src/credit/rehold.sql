@@ -91,8 +91,6 @@ CREATE FUNCTION distsync_internal.credit_rehold_alone(c jsonb, ctx jsonb) RETURN
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	decision jsonb;
-	code text;
-	message text;
 BEGIN
 	decision := distsync_internal.credit_rehold_ask(c, false);
 	IF decision IS NULL THEN
@@ -100,15 +98,11 @@ BEGIN
 	END IF;
 	PERFORM distsync_internal.base_hook('credit.reheld', ctx || jsonb_build_object('orders', jsonb_build_array(distsync_internal.credit_rehold_place(c, decision)), 'account_id', c -> 'account_id'));
 	RETURN '{"held":true}';
-EXCEPTION
-	WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+EXCEPTION WHEN OTHERS THEN
+	IF distsync_internal.base_passing(SQLSTATE) THEN
 		RAISE;
-	WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
-		IF left(code, 2) IN ('40', '53', '58') OR code = '55P03' THEN
-			RAISE;
-		END IF;
-		RETURN jsonb_build_object('failed', jsonb_build_object('order_number', c -> 'order_number', 'sqlstate', code, 'message', message));
+	END IF;
+	RETURN jsonb_build_object('failed', jsonb_build_object('order_number', c -> 'order_number', 'sqlstate', SQLSTATE, 'message', SQLERRM));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_rehold_alone(jsonb, jsonb) IS
@@ -261,14 +255,11 @@ BEGIN
 		BEGIN
 			n := n + distsync_internal.credit_rehold_walk(t.ids, ctx);
 			CONTINUE;
-		EXCEPTION
-			WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS failed_with = RETURNED_SQLSTATE, said = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL;
+			IF distsync_internal.base_passing(failed_with) THEN
 				RAISE;
-			WHEN OTHERS THEN
-				GET STACKED DIAGNOSTICS failed_with = RETURNED_SQLSTATE, said = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL;
-				IF left(failed_with, 2) IN ('40', '53', '58') OR failed_with = '55P03' THEN
-					RAISE;
-				END IF;
+			END IF;
 		END;
 		UPDATE dist.credit_account a SET due_at = clock_timestamp() + CASE WHEN ctx ? 'continue' THEN interval '5 minutes' ELSE interval '0' END, holding_from = jsonb_build_object('careful', true, 'accounts',
 			(SELECT jsonb_agg(DISTINCT x.id) FROM (SELECT u.id FROM unnest(t.ids) AS u(id) UNION SELECT e::bigint FROM jsonb_array_elements_text(a.holding_from -> 'accounts') e) x)) WHERE a.account_id = t.top;

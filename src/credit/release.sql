@@ -31,23 +31,17 @@ CREATE FUNCTION distsync_internal.credit_try_alone(w jsonb, ctx jsonb) RETURNS j
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	tried jsonb;
-	code text;
-	message text;
 BEGIN
 	tried := distsync_internal.credit_try(w, ctx ->> 'verb');
 	IF tried ? 'order' THEN
 		PERFORM distsync_internal.base_hook('credit.released', ctx || jsonb_build_object('orders', jsonb_build_array(tried -> 'order'), 'account_id', w -> 'account_id'));
 	END IF;
 	RETURN tried;
-EXCEPTION
-	WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+EXCEPTION WHEN OTHERS THEN
+	IF distsync_internal.base_passing(SQLSTATE) THEN
 		RAISE;
-	WHEN OTHERS THEN
-		GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
-		IF left(code, 2) IN ('40', '53', '58') OR code = '55P03' THEN
-			RAISE;
-		END IF;
-		RETURN jsonb_build_object('outcome', 'failed', 'order', jsonb_build_object('order_number', w -> 'order_number', 'sqlstate', code, 'message', message));
+	END IF;
+	RETURN jsonb_build_object('outcome', 'failed', 'order', jsonb_build_object('order_number', w -> 'order_number', 'sqlstate', SQLSTATE, 'message', SQLERRM));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_try_alone(jsonb, jsonb) IS
@@ -160,14 +154,11 @@ BEGIN
 			n := n + distsync_internal.credit_reevaluate(id, ctx);
 		END LOOP;
 		RETURN n;
-	EXCEPTION
-		WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS failed_with = RETURNED_SQLSTATE, said = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL;
+		IF distsync_internal.base_passing(failed_with) THEN
 			RAISE;
-		WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS failed_with = RETURNED_SQLSTATE, said = MESSAGE_TEXT, more = PG_EXCEPTION_DETAIL;
-			IF left(failed_with, 2) IN ('40', '53', '58') OR failed_with = '55P03' THEN
-				RAISE;
-			END IF;
+		END IF;
 	END;
 	UPDATE dist.credit_account a SET due_at = clock_timestamp() + CASE WHEN ctx ? 'continue' THEN interval '5 minutes' ELSE interval '0' END, waiting_from = '{"careful":true}' WHERE a.account_id = ANY (tops);
 	PERFORM distsync_internal.base_exception('release_failed', a.code, 'credit', 'error', NULL, 'credit_account', a.code, jsonb_build_object('verb', ctx -> 'verb', 'sqlstate', failed_with, 'message', said, 'detail', more),

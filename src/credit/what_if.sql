@@ -11,18 +11,6 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_if_refuse(text, integer, text, text, text) IS 'Raises an error about a field of a change (NULL = the change itself).';
 
--- credit_if_amount does the reading of the amount of a change, in the currency it names or another.
-CREATE FUNCTION distsync_internal.credit_if_amount(change jsonb, name text, place integer) RETURNS numeric
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	IF jsonb_typeof(change -> name) NOT IN ('number', 'string') OR change ->> name !~ '^[0-9]{1,16}(\.[0-9]{1,4}0*)?$' THEN
-		PERFORM distsync_internal.credit_if_refuse('SD002', place, name, format('"%s" is not an amount', left(change ->> name, 40)), 'Send a decimal number that is not negative, with at most 4 decimals.');
-	END IF;
-	RETURN (change ->> name)::numeric;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.credit_if_amount(jsonb, text, integer) IS 'Amount of a change. Errors: SD002 naming changes[n].name.';
-
 -- credit_if_instant does the reading of an instant of a change.
 CREATE FUNCTION distsync_internal.credit_if_instant(change jsonb, name text, place integer) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -86,7 +74,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	at timestamptz := (world ->> 'at')::timestamptz;
-	amount numeric := distsync_internal.credit_if_amount(change, 'pay', place);
+	amount numeric := distsync_internal.credit_command_amount(change -> 'pay', format('changes[%s].pay', place));
 	left_of numeric := amount;
 	a record;
 	t record;
@@ -147,7 +135,7 @@ COMMENT ON FUNCTION distsync_internal.credit_if_owed(jsonb, jsonb, jsonb, intege
 CREATE FUNCTION distsync_internal.credit_if_claim(world jsonb, f jsonb, change jsonb, place integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	amount numeric := distsync_internal.credit_if_amount(change, CASE WHEN change ? 'memo' THEN 'memo' ELSE 'dispute' END, place);
+	amount numeric := distsync_internal.credit_command_amount(COALESCE(change -> 'memo', change -> 'dispute'), format('changes[%s].%s', place, CASE WHEN change ? 'memo' THEN 'memo' ELSE 'dispute' END));
 	item jsonb := distsync_internal.credit_if_owed(world, f, change, place);
 	still numeric := (item ->> 'open')::numeric;
 	account bigint := COALESCE((item ->> 'account_id')::bigint, distsync_internal.credit_account_for((f ->> 'payer_id')::bigint, (f ->> 'company_id')::bigint));
@@ -183,7 +171,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	what text := COALESCE(change ->> 'kind', 'base');
-	amount numeric := CASE WHEN jsonb_typeof(change -> 'limit') <> 'null' THEN distsync_internal.credit_if_amount(change, 'limit', place) END;
+	amount numeric := CASE WHEN jsonb_typeof(change -> 'limit') <> 'null' THEN distsync_internal.credit_command_amount(change -> 'limit', format('changes[%s].limit', place)) END;
 	begins timestamptz := COALESCE(distsync_internal.credit_if_instant(change, 'from', place), (world ->> 'at')::timestamptz);
 	ends timestamptz := distsync_internal.credit_if_instant(change, 'to', place);
 	limits jsonb := world -> 'accounts' -> account_id::text -> 'limits';
@@ -262,7 +250,7 @@ DECLARE
 	held record;
 BEGIN
 	IF change ? 'order' THEN
-		amount := distsync_internal.credit_amount(account, distsync_internal.credit_if_amount(change, 'order', place), change ->> 'currency', (world ->> 'at')::timestamptz);
+		amount := distsync_internal.credit_amount(account, distsync_internal.credit_command_amount(change -> 'order', format('changes[%s].order', place)), change ->> 'currency', (world ->> 'at')::timestamptz);
 		decision := distsync_internal.credit_decide_whole(account, amount, jsonb_build_object('at', world -> 'at', 'customer_id', f -> 'customer_id', 'supposed', world -> 'accounts'));
 		IF decision ->> 'outcome' = 'approved' THEN
 			world := distsync_internal.credit_if_add(world, account, jsonb_build_object('open_orders', amount));
@@ -341,9 +329,7 @@ BEGIN
 		PERFORM distsync_internal.credit_command_refuse('SD005', 'changes', 'changes must be a list of at most 100', '', 'Send for instance [{"pay": 100}].');
 	END IF;
 	options := distsync_internal.base_options(options, '{company:text,job:text,segment:text,at:instant,source:text,amount:text,currency:text}');
-	IF options ->> 'amount' !~ '^[0-9]{1,16}(\.[0-9]{1,4}0*)?$' THEN
-		PERFORM distsync_internal.credit_command_refuse('SD002', 'options.amount', format('"%s" is not an amount', left(options ->> 'amount', 40)), '', 'Send a decimal number that is not negative, with at most 4 decimals.');
-	END IF;
+	amount := distsync_internal.credit_command_amount(options -> 'amount', 'options.amount');
 	SELECT * INTO f FROM distsync_internal.credit_find(customer, options - '{amount,currency}'::text[], '{company:text,job:text,segment:text,at:instant,source:text}');
 	at := COALESCE((options ->> 'at')::timestamptz, statement_timestamp());
 	IF f.account_id IS NULL THEN
@@ -353,7 +339,7 @@ BEGIN
 	FOR c IN SELECT x.value, x.place::integer - 1 AS place FROM jsonb_array_elements(changes) WITH ORDINALITY x(value, place) ORDER BY x.place LOOP
 		world := distsync_internal.credit_if_change(world, to_jsonb(f), c.value, c.place);
 	END LOOP;
-	amount := distsync_internal.credit_amount(f.account_id, COALESCE((options ->> 'amount')::numeric, 0), options ->> 'currency', (world ->> 'at')::timestamptz);
+	amount := distsync_internal.credit_amount(f.account_id, COALESCE(amount, 0), options ->> 'currency', (world ->> 'at')::timestamptz);
 	found := distsync_internal.credit_decide_whole(f.account_id, amount, jsonb_build_object('at', world -> 'at', 'customer_id', f.customer_id, 'supposed', world -> 'accounts')) || jsonb_build_object('known_at', statement_timestamp());
 	RETURN to_jsonb(distsync_internal.credit_row(found)) || jsonb_build_object('changes', world -> 'changes', 'released', world -> 'released', 'complete', world -> 'complete',
 		'before', to_jsonb(distsync_internal.credit_row(distsync_internal.credit_decide_whole(f.account_id, amount, jsonb_build_object('at', at, 'customer_id', f.customer_id)) || jsonb_build_object('known_at', statement_timestamp()))));

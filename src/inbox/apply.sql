@@ -180,7 +180,7 @@ BEGIN
 		RETURN 'done';
 	ELSIF code IN ('40001', '40P01', '55P03') AND NOT first THEN
 		RETURN 'yield';
-	ELSIF distsync_internal.inbox_passing(code) AND m.attempts + 1 < m.max_attempts THEN
+	ELSIF distsync_internal.base_passing(code) AND m.attempts + 1 < m.max_attempts THEN
 		UPDATE sync.inbox i SET attempts = i.attempts + 1, next_at = clock_timestamp() + least(interval '1 second' * 2 ^ m.attempts, interval '5 minutes'), sqlstate = code, error = result - 'sqlstate'
 		WHERE i.inbox_id = inbox_step.inbox_id;
 		RETURN 'retry';

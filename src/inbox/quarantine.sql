@@ -51,13 +51,6 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inbox_close_exception(text, text, text, text) IS 'Closes the exception of a source, SQLSTATE and field if no message in quarantine is left of it; nothing for a NULL SQLSTATE. Returns whether it did.';
 
--- inbox_passing tells whether an error may pass by itself: conflicts, locks, resources, cancels. All others are the message's, or ours to mend.
-CREATE FUNCTION distsync_internal.inbox_passing(sqlstate text) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-	SELECT left(sqlstate, 2) IN ('08', '40', '53', '57', '58') OR sqlstate IN ('55P03', '55006')
-$$;
-COMMENT ON FUNCTION distsync_internal.inbox_passing(text) IS 'True for errors that a later try may not meet: class 08, 40, 53, 57, 58, 55P03, 55006.';
-
 -- inbox_json_error does the renaming of what the JSON parser says.
 CREATE FUNCTION distsync_internal.inbox_json_error(code text, error jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

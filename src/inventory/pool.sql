@@ -292,7 +292,7 @@ BEGIN
 		RETURN;
 	EXCEPTION WHEN OTHERS THEN
 		-- what the whole transaction has to repeat is no fault of a pool
-		IF SQLSTATE LIKE '40%' OR SQLSTATE LIKE '5%' THEN
+		IF distsync_internal.base_passing(SQLSTATE) THEN
 			RAISE;
 		END IF;
 		IF cardinality(item_ids) = 1 THEN

@@ -135,7 +135,7 @@ BEGIN
 		EXCEPTION WHEN OTHERS THEN
 			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, field = COLUMN_NAME, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
 			-- somebody was in the way, or the server is in need: that is no matter of this document
-			IF left(code, 2) IN ('40', '53', '55', '57', '58') OR code IN ('XX001', 'XX002') THEN
+			IF distsync_internal.base_passing(code) THEN
 				RAISE;
 			ELSIF at > first THEN
 				last := at - 1;

@@ -17,8 +17,6 @@ CREATE FUNCTION distsync_internal.order_clerk_redecide(max_rows integer) RETURNS
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f record;
-	code text;
-	message text;
 BEGIN
 	SELECT s.customer_id, s.order_id, s.account_id, s.correlation_id, c.code || '/' || s.order_number AS key INTO f FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id
 	WHERE s.redecide_at <= clock_timestamp() AND s.state = 'held' ORDER BY s.redecide_at, s.order_id LIMIT 1;
@@ -29,15 +27,11 @@ BEGIN
 	BEGIN
 		PERFORM distsync_internal.order_redecide(f.customer_id, f.order_id);
 		PERFORM distsync_internal.base_exception_close('redecide_failed', f.key, 'it was decided');
-	EXCEPTION
-		WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+	EXCEPTION WHEN OTHERS THEN
+		IF distsync_internal.base_passing(SQLSTATE) THEN
 			RAISE;
-		WHEN OTHERS THEN
-			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
-			IF left(code, 2) IN ('40', '53', '58') OR code = '55P03' THEN
-				RAISE;
-			END IF;
-			PERFORM distsync_internal.order_clerk_failed(f.customer_id, f.order_id, code, message);
+		END IF;
+		PERFORM distsync_internal.order_clerk_failed(f.customer_id, f.order_id, SQLSTATE, SQLERRM);
 	END;
 	PERFORM distsync_internal.order_settle(f.account_id, 'redecide', jsonb_build_object('correlation_id', f.correlation_id));
 	RETURN 1;

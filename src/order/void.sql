@@ -124,8 +124,6 @@ DECLARE
 	i record;
 	document text;
 	lines jsonb;
-	code text;
-	message text;
 BEGIN
 	SELECT x.*, c.code AS company, COALESCE(x.sold_to_id, x.customer_id) AS sold_to, p.code AS ship_to, j.code AS job, h.code AS channel INTO i
 	FROM dist.invoice x JOIN dist.company c ON c.company_id = x.company_id
@@ -148,16 +146,15 @@ BEGIN
 		jsonb_strip_nulls(jsonb_build_object('company', i.company, 'currency', i.currency, 'ship_to', i.ship_to, 'job', i.job, 'channel', i.channel)), document, ctx || jsonb_strip_nulls(jsonb_build_object('correlation_id', i.correlation_id)));
 	RETURN true;
 EXCEPTION WHEN OTHERS THEN
-	GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
 	-- somebody was in the way, or the server is in need: that is no matter of this document
-	IF left(code, 2) IN ('40', '53', '55', '57', '58') OR code IN ('XX001', 'XX002') THEN
+	IF distsync_internal.base_passing(SQLSTATE) THEN
 		RAISE;
 	END IF;
 	RETURN false;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_void_accruals(bigint, bigint, jsonb) IS
-	'Takes back what accrued for an invoice that is void and is left after its memos, as document company/void/number; what waits or failed to accrue never will. Returns whether nothing stands that should not: false for a memo that had taken something back, and where it fails. The caller has called pricing_lock_accruals(). Errors: of classes 40, 53, 55, 57, 58 only.';
+	'Takes back what accrued for an invoice that is void and is left after its memos, as document company/void/number; what waits or failed to accrue never will. Returns whether nothing stands that should not: false for a memo that had taken something back, and where it fails. The caller has called pricing_lock_accruals(). Errors: those of base_passing() only.';
 
 -- order_invoice_void does the voiding of an invoice or memo that was posted.
 CREATE FUNCTION distsync_internal.order_invoice_void(v jsonb, ctx jsonb) RETURNS void

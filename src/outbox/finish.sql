@@ -250,16 +250,13 @@ BEGIN
 			PERFORM distsync_internal.base_hook('outbox.replied', jsonb_build_object('event_type', r.event_type, 'entity', r.entity, 'entity_key', r.entity_key, 'system', r.system,
 				'endpoint', r.endpoint, 'status', r.status, 'reply', r.reply, 'message_id', r.message_id, 'correlation_id', r.correlation_id));
 			n := n + 1;
-		EXCEPTION
-			WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
-				RAISE;
-			WHEN OTHERS THEN
-				GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
-				IF left(code, 2) IN ('40', '53', '55') THEN
-					RAISE;	-- somebody was in the way: the courier records the answers again, and the reply is not lost
-				END IF;
-				PERFORM distsync_internal.base_exception('reply_not_taken', r.message_id::text, 'sync', 'error', NULL, r.entity, r.entity_key,
-					jsonb_build_object('event_type', r.event_type, 'system', r.system, 'reply', r.reply, 'sqlstate', code, 'message', message, 'detail', detail), NULL, NULL, NULL, r.correlation_id);
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+			IF distsync_internal.base_passing(code) THEN
+				RAISE;	-- somebody was in the way: the courier records the answers again, and the reply is not lost
+			END IF;
+			PERFORM distsync_internal.base_exception('reply_not_taken', r.message_id::text, 'sync', 'error', NULL, r.entity, r.entity_key,
+				jsonb_build_object('event_type', r.event_type, 'system', r.system, 'reply', r.reply, 'sqlstate', code, 'message', message, 'detail', detail), NULL, NULL, NULL, r.correlation_id);
 		END;
 	END LOOP;
 	RETURN n;

@@ -128,17 +128,16 @@ BEGIN
 	BEGIN
 		-- %s is a function out of the registry: base checks that it is a name of ours
 		RETURN QUERY EXECUTE format('SELECT r.*, NULL::text FROM %s($1) AS r(key, entity_key, customer_id, body)', renderer) USING keys;
-	EXCEPTION
-		WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+	EXCEPTION WHEN OTHERS THEN
+		IF distsync_internal.base_passing(SQLSTATE) THEN
 			RAISE;
-		WHEN OTHERS THEN
-			IF cardinality(keys) = 1 THEN
-				RETURN QUERY SELECT keys[1], keys[1], NULL::bigint, jsonb_build_object(outbox_render_state.entity, keys[1], 'unrendered', true), format('%s: %s', SQLSTATE, SQLERRM);
-				RETURN;
-			END IF;
-			FOREACH k IN ARRAY keys LOOP
-				RETURN QUERY SELECT * FROM distsync_internal.outbox_render_state(outbox_render_state.event_type, outbox_render_state.entity, ARRAY[k]);
-			END LOOP;
+		ELSIF cardinality(keys) = 1 THEN
+			RETURN QUERY SELECT keys[1], keys[1], NULL::bigint, jsonb_build_object(outbox_render_state.entity, keys[1], 'unrendered', true), format('%s: %s', SQLSTATE, SQLERRM);
+			RETURN;
+		END IF;
+		FOREACH k IN ARRAY keys LOOP
+			RETURN QUERY SELECT * FROM distsync_internal.outbox_render_state(outbox_render_state.event_type, outbox_render_state.entity, ARRAY[k]);
+		END LOOP;
 	END;
 END
 $$;

@@ -91,11 +91,11 @@ BEGIN
 		BEGIN
 			-- %s is a function out of the registry: base checks that it is a name of ours
 			EXECUTE format('SELECT %s($1, $2, $3, $4)', t.function) USING t.keys, t.versions, t.bodies, told_at;
-		EXCEPTION
-			WHEN query_canceled OR admin_shutdown OR crash_shutdown THEN
+		EXCEPTION WHEN OTHERS THEN
+			IF distsync_internal.base_passing(SQLSTATE) THEN
 				RAISE;
-			WHEN OTHERS THEN
-				PERFORM distsync_internal.base_exception('unkept', t.name, 'sync', 'error', NULL, 'event', t.name, jsonb_build_object('event_type', t.name, 'error', format('%s: %s', SQLSTATE, SQLERRM)));
+			END IF;
+			PERFORM distsync_internal.base_exception('unkept', t.name, 'sync', 'error', NULL, 'event', t.name, jsonb_build_object('event_type', t.name, 'error', format('%s: %s', SQLSTATE, SQLERRM)));
 		END;
 	END LOOP;
 END
