@@ -61,6 +61,7 @@ after_ttl(const DsReserve *call, TimestampTz at)
  * decided without locks where it comes from one of them and nobody is at that,
  * otherwise with all of them locked. Where somebody is at every slot of a hot
  * pool, more are dealt if nobody else does that, or else we wait for a slot.
+ * What may be given back has its pools locked first, as who gives back does.
  * False: nothing is taken and nothing is locked.
  */
 static bool
@@ -69,6 +70,8 @@ take(DsReserve *call)
 	DsReservePool *only = ds_inventory_only_pool(call);
 	DsSlotResult result = DS_SLOT_SHORT;
 
+	if (call->lock_first)
+		return ds_inventory_take(call, true) == DS_SLOT_TAKEN;
 	if (only != NULL)
 		result = ds_inventory_take_alone(call, only, false);
 	if (result == DS_SLOT_BUSY)
@@ -157,7 +160,7 @@ decide_all(DsReserve *call)
 	if (!call->serving)
 		return decide(call);
 	ds_rows_ready(call->pool_rows);
-	call->as_read = call->choose;
+	call->as_read = call->choose && !call->lock_first;
 	ds_inventory_apart(decide_serving, &serving);
 	call->as_read = false;
 	/* nothing is left of it: now with all pools locked in their order */

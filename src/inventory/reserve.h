@@ -110,8 +110,10 @@ typedef struct DsReserve
 	DsReserveOptions options;
 	DsReserveLine *lines;
 	int nlines;
-	bool choose;		  /* a line names no site */
-	bool serving;		  /* a line serves a demand */
+	bool choose;  /* a line names no site */
+	bool serving; /* a line serves a demand */
+	bool
+		lock_first; /* it may be given back before the transaction ends: pools before anything of them */
 	bool as_read;		  /* several pools are taken as they were read, none is locked before */
 	bool raced;			  /* and somebody was at one of them */
 	DsReservePool *pools; /* sorted by item and site */

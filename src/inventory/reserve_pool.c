@@ -361,7 +361,7 @@ take_locked(DsReserve *call, bool wait)
 	DsReservePool *only = ds_inventory_only_pool(call);
 	bool dealt = only != NULL && only->dealt;
 
-	if (call->choose && call->npools > 1)
+	if (call->lock_first || (call->choose && call->npools > 1))
 	{
 		if (call->as_read && only == NULL && !is_any_dealt(call))
 			return take_as_read(call);

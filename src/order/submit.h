@@ -72,6 +72,7 @@ typedef struct DsOrderPolicy
 	Jsonb *all;
 	bool all_or_none;
 	bool split;
+	bool keeps_nothing; /* of stock, while it is held */
 	int priority;
 	bool warns_of_po;		 /* an order with the same PO number is an exception */
 	Interval *answer_within; /* NULL = the owner has no limit */

@@ -262,6 +262,7 @@ ds_order_read_policy(DsOrder *o)
 	char *on_hold = policy_word(all, "on_hold");
 	char *duplicate_po = policy_word(all, "duplicate_po");
 	char *within = policy_word(all, "answer_within");
+	char *keeps = policy_word(all, "held_stock");
 	JsonbValue buffer;
 
 	p->all = all;
@@ -271,6 +272,7 @@ ds_order_read_policy(DsOrder *o)
 		(strcmp(duplicate_po, "refuse") == 0 && o->customer_po != NULL) ||
 		getKeyJsonValueFromContainer(&all->root, "substitute", 10, &buffer) != NULL)
 		return false;
+	p->keeps_nothing = keeps != NULL && strcmp(keeps, "none") == 0;
 	p->warns_of_po = strcmp(duplicate_po, "warn") == 0 && o->customer_po != NULL;
 	if (within == NULL)
 		return getKeyJsonValueFromContainer(&all->root, "answer_within", 13, &buffer) == NULL;

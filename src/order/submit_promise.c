@@ -114,7 +114,7 @@ take_grants(DsOrderLine *line, const DsReserveGrant *grants, int n)
 bool
 ds_order_promise(DsOrder *o)
 {
-	DsReserve call = {.behind = true};
+	DsReserve call = {.behind = true, .lock_first = o->policy.keeps_nothing};
 	int n;
 
 	ds_inventory_usual_options(&call.options);
