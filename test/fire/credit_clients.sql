@@ -21,7 +21,9 @@ CREATE FUNCTION fire.some_order(states text[], classes bigint[] DEFAULT '{0,1,2}
 
 -- note does the line in the ledger.
 CREATE FUNCTION fire.note(client integer, verb text, account text, number text, amount numeric, asked jsonb DEFAULT NULL, answer jsonb DEFAULT NULL, key text DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
-	INSERT INTO fire.told (client, verb, account, number, amount, asked, answer, key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) $$;
+	INSERT INTO fire.told (client, verb, account, number, amount, asked, answer, key, decided_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+		-- what is seen and not committed is ours
+		(SELECT min(d.decided_at) FROM dist.credit_decision d WHERE d.decided_at >= transaction_timestamp() AND pg_xact_status(d.xmin::text::xid8) = 'in progress')) $$;
 
 -- tell does the telling of a fact; of what was known before the ledger says that it was told again.
 CREATE FUNCTION fire.tell(client integer, verb text, entity text, document jsonb, source text, account text, number text, amount numeric, options jsonb DEFAULT '{}') RETURNS boolean LANGUAGE plpgsql AS $$
@@ -314,6 +316,22 @@ BEGIN
 			NULL);
 		UPDATE fire.told t SET amount = fire.given_back(o, 'rejected') WHERE o.clean AND says = 'rejected' AND t.id = currval('fire.number') AND t.verb = 'rejected'
 			AND NOT EXISTS (SELECT FROM fire.told b WHERE b.number = o.order_number AND b.verb IN ('reply', 'rejected') AND b.amount IS NOT NULL);
+	END IF;
+END
+$$;
+
+-- agree does the answer of a customer to another promise than the one he had, which he got when his order was let go.
+CREATE FUNCTION fire.agree(client integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	o fire.recent;
+	yes boolean := random() < .7;
+	answer jsonb;
+BEGIN
+	SELECT r.* INTO o FROM fire.recent r JOIN dist.order_offer f ON f.customer_id = r.customer_id AND f.order_id = r.order_id AND f.state = 'open' ORDER BY random() LIMIT 1;
+	IF o.order_id IS NOT NULL THEN
+		yes := yes OR o.clean AND o.class <> 1;
+		answer := distsync.answer_offer(o.order_number, yes);
+		PERFORM fire.note(client, CASE WHEN yes THEN 'agreed' ELSE 'cancel' END, o.account, o.order_number, CASE WHEN NOT yes THEN fire.given_back(o, 'offer declined') END, NULL, answer);
 	END IF;
 END
 $$;

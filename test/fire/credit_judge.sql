@@ -37,7 +37,7 @@ CREATE VIEW fire.wrong_sums AS
 	WHERE p.weight > 0 AND to_jsonb(x) <> to_jsonb(s);
 COMMENT ON VIEW fire.wrong_sums IS 'each term of exposure is the sum of its documents';
 
--- settled is the decisions, with the accounts from leaf to root that they looked at.
+-- decision is the decisions, with the accounts from leaf to root that they looked at.
 CREATE VIEW fire.decision AS
 	SELECT d.decision_id, d.decided_at, d.verb, d.outcome, d.order_id, d.reasons, d.inputs, (d.inputs->>'amount')::numeric AS amount, f.code AS account, COALESCE(f.parent, f.code) AS top, f.clean
 	FROM dist.credit_decision d JOIN dist.credit_account a ON a.account_id = d.account_id JOIN fire.account f ON f.code = a.code;
@@ -53,15 +53,11 @@ COMMENT ON VIEW fire.wrong_decisions IS 'what was let go fits, by the inputs of 
 -- booked is the ledger in the order of the locks on the top of each tree. What a call let go was decided before it told: it counts from its first decision on.
 CREATE MATERIALIZED VIEW fire.booked AS
 	WITH locking AS (
-		SELECT t.id, t.at, t.verb, t.account, COALESCE(f.parent, f.code) AS top, t.amount FROM fire.told t JOIN fire.account f ON f.code = t.account WHERE t.verb NOT IN ('read', 'look', 'again', 'shared', 'refused', 'known') AND t.client > 0
+		SELECT t.id, t.at, t.decided_at, t.verb, t.account, COALESCE(f.parent, f.code) AS top, t.amount FROM fire.told t JOIN fire.account f ON f.code = t.account WHERE t.verb NOT IN ('read', 'look', 'again', 'shared', 'refused', 'known') AND t.client > 0
 			-- an answer that gives nothing back takes the lock of its order alone: it may come while somebody else decides
 			AND NOT (t.verb = 'reply' AND t.asked <> '"rejected"')
-	), own AS (
-		SELECT n.id, min(d.decided_at) AS first_at FROM fire.decision d CROSS JOIN LATERAL (SELECT l.id FROM locking l WHERE l.top = d.top AND l.at > d.decided_at ORDER BY l.at LIMIT 1) n
-		-- the clerk's own are nobody's call
-		WHERE d.verb NOT IN ('submit_order', 'time', 'no_answer', 'reversal', 'redecide', 'offer_lapsed', 'rehome') GROUP BY n.id
 	)
-	SELECT l.id, least(o.first_at, l.at) AS at, l.verb, l.account, l.top, l.amount FROM locking l LEFT JOIN own o USING (id)
+	SELECT l.id, least(l.decided_at, l.at) AS at, l.verb, l.account, l.top, l.amount FROM locking l
 	UNION ALL
 	SELECT t.id, t.at, t.verb, t.account, COALESCE(f.parent, f.code), t.amount FROM fire.told t JOIN fire.account f ON f.code = t.account WHERE t.client = 0
 	WITH NO DATA;

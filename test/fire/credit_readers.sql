@@ -65,6 +65,7 @@ BEGIN
 	WHEN dice < 82 THEN PERFORM fire.rule(client);
 	WHEN dice < 87 THEN PERFORM fire.hold(client);
 	WHEN dice < 92 THEN PERFORM fire.answer(client);
+	WHEN dice < 94 THEN PERFORM fire.agree(client);
 	ELSE PERFORM fire.read(client);
 	END CASE;
 END

@@ -17,7 +17,7 @@ CREATE TABLE fire.account (code text PRIMARY KEY, parent text, clean boolean NOT
 INSERT INTO fire.account (code, parent, clean, limit_amount, release_order, policy, weight) VALUES
 	('G1', NULL, true, 2500, 'date', '{}', 0), ('A1', 'G1', true, 1200, 'date', '{"credit_at":"pick"}', 6), ('A2', 'G1', true, 1200, 'date', '{"held_stock":"none","credit_at":"pick"}', 4), ('A3', 'G1', true, NULL, 'date', '{"credit_at":"pick"}', 3),
 	('S1', NULL, true, 1000, 'best_fit', '{"credit_at":"pick"}', 6),
-	('G2', NULL, false, 3000, 'priority', '{}', 0), ('B1', 'G2', false, 1500, 'date', '{"answer_within":"2 seconds"}', 4), ('B2', 'G2', false, 1500, 'date', '{"held_stock":"none"}', 4), ('B3', 'G2', false, NULL, 'date', '{}', 2),
+	('G2', NULL, false, 3000, 'priority', '{}', 0), ('B1', 'G2', false, 1500, 'date', '{"answer_within":"2 seconds"}', 4), ('B2', 'G2', false, 1500, 'date', '{"held_stock":"none","offer_within":"2 seconds"}', 4), ('B3', 'G2', false, NULL, 'date', '{}', 2),
 	('S2', NULL, false, 1000, 'prefix', '{"on_hold":"refuse"}', 1), ('S3', NULL, false, 800, 'prefix', '{}', 2);
 UPDATE fire.account SET highest = limit_amount;
 SELECT * FROM distsync.apply_all('party', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('code', a.code, 'name', a.code, 'currency', 'USD', 'roles', '["sold_to","payer"]'::jsonb, 'order_policy', NULLIF(a.policy, '{}')))) FROM fire.account a), 'erp');
@@ -26,7 +26,7 @@ SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build
 
 -- item: prices and quantities are whole numbers, so that every part of an order is worth what can be counted on fingers; there is little of RARE
 CREATE TABLE fire.item (sku text PRIMARY KEY, price numeric NOT NULL, stock numeric NOT NULL);
-INSERT INTO fire.item VALUES ('X1', 10, 1000000), ('X2', 7, 1000000), ('X3', 25, 1000000), ('X4', 60, 1000000), ('RARE', 15, 60);
+INSERT INTO fire.item VALUES ('X1', 10, 1000000), ('X2', 7, 1000000), ('X3', 25, 1000000), ('X4', 60, 1000000), ('RARE', 15, 20);
 SELECT * FROM distsync.apply_all('item', (SELECT jsonb_agg(jsonb_build_object('sku', i.sku, 'base_unit', 'EA')) FROM fire.item i), 'erp');
 SELECT * FROM distsync.apply('agreement', (SELECT jsonb_build_object('code', 'LIST', 'slot', 'list', 'company', 'C', 'currency', 'USD', 'valid_from', '2020-01-01', 'assignments', '[{"who_kind":"all"}]'::jsonb, 'publish', true,
 	'rates', jsonb_agg(jsonb_build_object('what', i.sku, 'value', i.price::text))) FROM fire.item i), 'erp');
@@ -35,9 +35,9 @@ SELECT * FROM distsync.apply_all('stock_event', (SELECT jsonb_agg(jsonb_build_ob
 -- one client at a time has its row: where a backend is killed, the next one waits until it is really gone
 CREATE TABLE fire.client (client integer PRIMARY KEY);
 CREATE SEQUENCE fire.number;
--- told: what a client asked and what it was answered. at: when, under the locks of the account.
+-- told: what a client asked and what it was answered. at: when, under the locks of the account; decided_at: when it made its first decision.
 CREATE TABLE fire.told (id bigint PRIMARY KEY DEFAULT nextval('fire.number'), at timestamptz NOT NULL DEFAULT clock_timestamp(), xid xid NOT NULL DEFAULT pg_current_xact_id()::xid, client integer NOT NULL, verb text NOT NULL,
-	key text, account text, number text, amount numeric, asked jsonb, answer jsonb);
+	key text, account text, number text, amount numeric, asked jsonb, answer jsonb, decided_at timestamptz);
 CREATE INDEX told_key_idx ON fire.told (client, verb) WHERE key IS NOT NULL;
 CREATE INDEX told_number_idx ON fire.told (verb, number);
 -- what stood at the beginning was told too

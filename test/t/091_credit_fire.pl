@@ -1,4 +1,4 @@
-# Credit under fire: clients order, cancel, ship, bill, pay, bounce, claim, hold, let go, change limits and rules and answer for owners, of few accounts
+# Credit under fire: clients order, agree to offers, cancel, ship, bill, pay, bounce, claim, hold, let go, change limits and rules and answer for owners, of few accounts
 # below two groups, all at once and at random, while backends and the server are killed. No command passes a limit, nothing stays held that fits,
 # nothing that was acknowledged is lost or done twice, nobody waits in a circle: summed up from what clients were told (test/fire/credit_*.sql), and by
 # verify(). FIRE_CLIENTS and FIRE_SECONDS make it longer (64 and 60 in make soak); the seed is printed.
@@ -112,7 +112,7 @@ for (1 .. 300)
 {
     last if $node->safe_psql('postgres', $never) eq '';
     local $ENV{PGAPPNAME} = 'fire 1';
-    $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer);
+    $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer agree);
 }
 
 # what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else
@@ -128,20 +128,27 @@ note('refused: ' . join(', ', map { "$refused{$_} x $_" } sort keys %refused));
 is(join("\n", map { "$other{$_} x $_" } sort keys %other), '', 'nobody met an error that is no refusal');
 unlike(slurp_file($node->logfile), qr/deadlock detected|PANIC|TRAP/, 'nobody waited in a circle');
 
-# then the clerk comes to rest: nothing is due, no sweep is on its way, nothing goes on that waits for stock
-my $quiet = <<'SQL';
-SELECT COALESCE(distsync_internal.credit_clerk_next_due() > clock_timestamp() + interval '2 seconds', true) AND NOT EXISTS (SELECT FROM dist.credit_sweep) AND NOT EXISTS (SELECT FROM dist.credit_account WHERE waiting_from IS NOT NULL)
-    AND NOT EXISTS (SELECT FROM dist.sales_order WHERE state = 'held' AND credit_state = 'released') AND NOT EXISTS (SELECT FROM dist.order_line_moved)
-    AND COALESCE(distsync_internal.order_clerk_unanswered_due() > clock_timestamp(), true)
+# then the clerk comes to rest: nothing is due, no sweep is on its way, nothing goes on that waits for stock or for its turn. An offer waits for its
+# customer, not for the clerk.
+my $busy = <<'SQL';
+SELECT 'due ' || distsync_internal.credit_clerk_next_due() WHERE distsync_internal.credit_clerk_next_due() <= clock_timestamp() + interval '2 seconds'
+UNION ALL SELECT 'sweep ' || to_jsonb(s)::text FROM dist.credit_sweep s
+UNION ALL SELECT 'waiting ' || a.code FROM dist.credit_account a WHERE a.waiting_from IS NOT NULL
+UNION ALL SELECT 'to decide ' || o.order_number || ' from ' || o.redecide_at FROM dist.sales_order o WHERE o.state = 'held' AND o.redecide_at IS NOT NULL
+UNION ALL SELECT 'offer of ' || o.order_number || ' until ' || f.lapses_at FROM dist.order_offer f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id WHERE f.state = 'open' AND f.lapses_at <= clock_timestamp() + interval '1 minute'
+UNION ALL SELECT 'moved ' || m.order_id || '/' || m.line_no FROM dist.order_line_moved m
+UNION ALL SELECT 'unanswered ' || distsync_internal.order_clerk_unanswered_due() WHERE distsync_internal.order_clerk_unanswered_due() <= clock_timestamp()
 SQL
 
-# rests waits until it has.
+# rests waits until it has, and tells what is left otherwise.
 sub rests
 {
-    for (1 .. 240) { return 1 if $node->safe_psql('postgres', $quiet) eq 't'; sleep(0.5) }
-    return 0;
+    my ($name) = @_;
+    my $left;
+    for (1 .. 240) { ($left = $node->safe_psql('postgres', $busy)) eq '' and last; sleep(0.5) }
+    is($left, '', $name);
 }
-ok(rests(), 'the clerk comes to rest') or diag($node->safe_psql('postgres', 'SELECT code, due_at, waiting_from FROM dist.credit_account WHERE due_at < clock_timestamp() OR waiting_from IS NOT NULL'));
+rests('the clerk comes to rest');
 note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb, ', ' ORDER BY n DESC) FROM (SELECT verb, count(*) AS n FROM fire.told GROUP BY verb) t"));
 note($node->safe_psql('postgres', "SELECT string_agg(n || ' x ' || verb || ' ' || outcome, ', ' ORDER BY n DESC) FROM (SELECT verb, outcome, count(*) AS n FROM fire.decision GROUP BY 1, 2) t"));
 is($node->safe_psql('postgres', $never), '', 'everything was done, and answered');
@@ -156,7 +163,7 @@ is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM dists
 # without rules, blocks and limits that end all of it is money alone: the clerk lets go of what fits, and what is left is left to the last cent
 $node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_rule', (SELECT jsonb_agg(jsonb_build_object('code', code)) FROM dist.credit_rule), 'erp', NULL, '{\"operation\":\"deactivate\"}')") if $node->safe_psql('postgres', 'SELECT count(*) FROM dist.credit_rule');
 $node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', code, 'status', 'open')) FROM fire.account), 'erp')");
-ok(rests(), 'the clerk comes to rest again');
+rests('the clerk comes to rest again');
 for my $view (qw(wrong_held wrong_over wrong_sums wrong_parents)) { is($node->safe_psql('postgres', "SELECT * FROM fire.$view LIMIT 5"), '', "$view once more") }
 is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'every invariant holds still');
 is($node->safe_psql('postgres', "SELECT * FROM fire.last_dollar() WHERE (fits, too_much) <> ('approved', 'held')"), '', 'what is left is left to the last cent');
