@@ -115,13 +115,14 @@ for (1 .. 300)
     $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer agree);
 }
 
-# what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else
+# what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else.
+# An answer to our message that meets the end of its order is brought again by the courier
 my (%refused, %other);
 for (split /\n/, slurp_file($node->logfile))
 {
     next unless /^\S+ \S+ \S+ \[\d+\] (.*?) ?([0-9A-Z]{5}) (ERROR|FATAL|PANIC):  (.*)/;
     my ($who, $code, $message) = ($1, $2, $4);
-    if ($who =~ /^fire/ && $code =~ /^SD(002|005|010|060|061|070)$/ || $code eq '40001' && $who eq 'fire old') { $refused{$code}++ }
+    if ($who =~ /^fire/ && $code =~ /^SD(002|005|010|060|061|070)$/ || $code eq '40001' && ($who eq 'fire old' || $message =~ /was given up while its answer came/)) { $refused{$code}++ }
     elsif ($code !~ /^(57P0[123]|F0001)$/) { $other{"$code $who: $message"}++ }
 }
 note('refused: ' . join(', ', map { "$refused{$_} x $_" } sort keys %refused));
