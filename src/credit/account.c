@@ -47,7 +47,8 @@ enum
 	A_LIMIT,
 	A_LIMIT_ENDED,
 	A_LIMIT_FROM,
-	A_LIMIT_UNTIL
+	A_LIMIT_UNTIL,
+	A_HORIZON
 };
 
 #define ACCOUNT_COLUMNS                                                                            \
@@ -56,7 +57,7 @@ enum
 			"status_reason", "receivable", "unbilled", "open_orders", "unapplied", "deposits",     \
 			"credits", "disputed", "dunning_level", "review_on", "exclude_disputed", "late_on",    \
 			"late_amount", "late_disputed", "oldest_due_on", "next_due_on", "late_before",         \
-			"limit_amount", "limit_ended", "limit_from", "limit_until"                             \
+			"limit_amount", "limit_ended", "limit_from", "limit_until", "horizon_days"             \
 	}
 
 static DsTable account_table = {
@@ -197,6 +198,7 @@ take(const DsReader *reader, DsCreditAccount *account)
 	account->limit_until = reader->nulls[A_LIMIT_UNTIL]
 							   ? DS_CREDIT_NEVER
 							   : DatumGetTimestampTz(reader->values[A_LIMIT_UNTIL]);
+	account->horizon = !reader->nulls[A_HORIZON];
 	take_terms(reader, account);
 }
 
@@ -317,12 +319,14 @@ read_limit(DsCreditAccount *account, TimestampTz at)
 	return fits;
 }
 
-/* find_limit does the finding of the limit of an account at an instant: it keeps the one of today. */
+/* find_limit does the finding of the limit of an account at an instant: it keeps the one of today. False: SQL has to look, also where it has a horizon. */
 static bool
 find_limit(DsCreditAccount *account, TimestampTz at)
 {
 	bool fits = true;
 
+	if (account->horizon)
+		return false;
 	if (at >= account->limit_from &&
 		(account->limit_until == DS_CREDIT_NEVER || at < account->limit_until))
 		account->changes_at = account->limit_until;

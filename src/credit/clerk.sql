@@ -11,15 +11,17 @@ DECLARE
 	goes_on boolean;
 	limit_moves boolean;
 	shaken bigint[];
+	come jsonb;
 BEGIN
 	IF cardinality(due) = 0 THEN
 		RETURN 0;
 	END IF;
 	shaken := ARRAY(SELECT DISTINCT e::bigint FROM dist.credit_account a CROSS JOIN LATERAL jsonb_array_elements_text(a.holding_from -> 'accounts') e WHERE a.account_id = ANY (due));
-	PERFORM distsync_internal.credit_lock_tree(due, shaken);
+	PERFORM distsync_internal.credit_lock_tree(due || distsync_internal.credit_coming(due), shaken);
 	FOREACH id IN ARRAY due LOOP
 		-- goes on with what waits where it was left, unless time may have made room meanwhile
 		goes_on := COALESCE((SELECT a.parent_id IS NULL AND a.waiting_from IS NOT NULL AND COALESCE((a.waiting_from ->> 'until')::timestamptz > clock_timestamp(), true) FROM dist.credit_account a WHERE a.account_id = id), false);
+		come := distsync_internal.credit_horizon_roll(id);
 		decision := distsync_internal.credit_decide(id, 0, jsonb_build_object('at', clock_timestamp()));
 		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz, ((x.due).next_due_on + 1)::timestamp AT TIME ZONE x.tz),
 			late_on = (x.due).late_on, late_amount = (x.due).late_amount, late_disputed = (x.due).late_disputed, oldest_due_on = (x.due).oldest_due_on, next_due_on = (x.due).next_due_on,
@@ -33,9 +35,13 @@ BEGIN
 		IF shaken <> '{}' THEN
 			PERFORM distsync_internal.credit_rehold(shaken, '{"verb":"reversal","continue":true}');
 		END IF;
+		-- what has come inside its horizon goes on if it fits
+		IF come IS NOT NULL THEN
+			PERFORM distsync_internal.credit_rehold(ARRAY[id], jsonb_build_object('verb', 'time', 'ship', come));
+		END IF;
 		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
 		-- a limit that has ended or begun is passed, or holds again, as one that was changed
-		IF limit_moves OR shaken <> '{}' THEN
+		IF limit_moves OR shaken <> '{}' OR come IS NOT NULL THEN
 			PERFORM distsync_internal.credit_watch(i) FROM unnest(shaken || id) AS i;
 		END IF;
 		PERFORM distsync_internal.credit_stand(ARRAY[id]);
@@ -44,7 +50,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, what a reversal left to be held again is, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, orders that come inside their horizon count and are held if they do not fit, what a reversal left to be held again is, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz

@@ -142,6 +142,7 @@ typedef struct DsCreditAccount
 	bool open;
 	bool exclude_disputed;
 	bool disputed; /* something is, here or below */
+	bool horizon;  /* open orders count when their day comes */
 	int16 dunning_level;
 	DateADT review_on; /* DATEVAL_NOEND = none */
 	Numeric terms[DS_CREDIT_TERMS];

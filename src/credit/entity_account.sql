@@ -96,6 +96,8 @@ BEGIN
 		WHEN old.account_id IS NOT NULL AND old.account_id = ANY (distsync_internal.credit_chain(above.account_id)) THEN
 			ARRAY['SD002', 'parent', format('account "%s" is below "%s"', doc ->> 'parent', doc ->> 'code'), 'An account can not stand above itself.']
 		WHEN clash IS NOT NULL THEN ARRAY['SD008', 'code', format('account "%s" is kept for the same customer, company and segment', clash), 'Use its code.']
+		WHEN (doc ->> 'horizon_days')::numeric > 3650 THEN
+			ARRAY['SD002', 'horizon_days', format('a horizon of %s days is too long', doc ->> 'horizon_days'), 'Send at most 3650, or null: all open orders count.']
 		WHEN (SELECT bool_or(isempty(t.valid)) FROM distsync_internal.credit_limits_told(doc, 'UTC', now(), '') t) THEN
 			ARRAY['SD002', 'limits', 'a limit ends before it begins', 'Send from before to.']
 		END;
@@ -132,12 +134,17 @@ BEGIN
 		status = COALESCE(doc ->> 'status', a.status), status_reason = CASE WHEN doc ? 'status_reason' THEN doc ->> 'status_reason' ELSE a.status_reason END,
 		release_order = COALESCE(doc ->> 'release_order', a.release_order), review_on = CASE WHEN doc ? 'review_on' THEN (doc ->> 'review_on')::date ELSE a.review_on END,
 		exclude_disputed = COALESCE((doc ->> 'exclude_disputed')::boolean, a.exclude_disputed),
+		horizon_days = CASE WHEN doc ? 'horizon_days' THEN (doc ->> 'horizon_days')::integer ELSE a.horizon_days END,
+		horizon_on = CASE WHEN CASE WHEN doc ? 'horizon_days' THEN (doc ->> 'horizon_days')::integer ELSE a.horizon_days END IS NOT NULL THEN COALESCE(a.horizon_on, current_date) END,
 		limit_approval = CASE WHEN doc ->> 'limit_approval' = 'second_person' OR NOT (a.limit_approval = 'second_person' AND ctx ->> 'source' = 'distsync') THEN COALESCE(doc ->> 'limit_approval', a.limit_approval) ELSE a.limit_approval END, ext = a.ext || COALESCE(doc -> 'ext', '{}')
 	WHERE a.code = doc ->> 'code';
 	SELECT * INTO now_row FROM dist.credit_account a WHERE a.code = doc ->> 'code';
 	limits_before := distsync_internal.credit_limits_of(now_row.account_id);
 	IF doc ? 'parent' AND above IS DISTINCT FROM now_row.parent_id THEN
 		PERFORM distsync_internal.credit_hang(now_row.account_id, above);
+	END IF;
+	IF old.horizon_days IS DISTINCT FROM now_row.horizon_days THEN
+		PERFORM distsync_internal.credit_horizon_told(ARRAY[now_row.account_id], true);
 	END IF;
 	limits_changed := distsync_internal.credit_tell_limits(now_row.account_id, doc, at, old.account_id IS NULL, ctx);
 	IF old.account_id IS NULL OR old.segment <> now_row.segment THEN
@@ -163,6 +170,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	a record;
+	horizons bigint[];
 BEGIN
 	SELECT * INTO a FROM dist.credit_account x WHERE x.account_id = credit_hang.account_id;
 	IF a.parent_id IS NOT NULL THEN
@@ -172,9 +180,13 @@ BEGIN
 		PERFORM distsync_internal.credit_add(credit_hang.parent_id, a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.unbilled, a.open_orders, a.held_demand);
 	END IF;
 	UPDATE dist.credit_account x SET parent_id = credit_hang.parent_id WHERE x.account_id = credit_hang.account_id;
+	horizons := ARRAY(SELECT x.account_id FROM dist.credit_account x WHERE x.account_id = ANY (distsync_internal.credit_chain(a.parent_id) || distsync_internal.credit_chain(credit_hang.account_id)) AND x.horizon_days IS NOT NULL);
+	IF horizons <> '{}' THEN
+		PERFORM distsync_internal.credit_horizon_told(horizons, false);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_hang(bigint, bigint) IS 'Hangs an account below another one (NULL = root) and moves its counters out of the old tree into the new one. The caller holds all locks.';
+COMMENT ON FUNCTION distsync_internal.credit_hang(bigint, bigint) IS 'Hangs an account below another one (NULL = root) and moves its counters out of the old tree into the new one, and what is to come inside the horizons of both. The caller holds all locks.';
 
 -- credit_apply_account does the whole of it: locks first, then each document, then what waits.
 CREATE FUNCTION distsync_internal.credit_apply_account(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result
@@ -239,4 +251,5 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('credit_account', 'status_reason', 'text', false, 'any', 'Why it is blocked.', NULL, false),
 	('credit_account', 'release_order', 'code', false, 'any', 'Which held orders are tried first: by date, by priority, the largest that fits, or by date up to the first that does not fit (prefix). That of the account at the top of a tree counts for all of it.', '{date,priority,best_fit,prefix}', false),
 	('credit_account', 'review_on', 'date', false, 'any', 'When its limit is to be reviewed.', NULL, false),
+	('credit_account', 'horizon_days', 'integer', false, 'nonnegative', 'Open orders that ship later than so many days from today count when their day comes; null = all count, at most 3650.', NULL, false),
 	('credit_account', 'exclude_disputed', 'boolean', false, 'any', 'What is in dispute counts neither as exposure nor as late.', NULL, false);

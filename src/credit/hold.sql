@@ -12,16 +12,16 @@ BEGIN
 		PERFORM distsync_internal.credit_lock(ARRAY[credit_hold.account_id]);
 		PERFORM distsync_internal.credit_add(credit_hold.account_id, held_demand => held, due_at => (ctx ->> 'valid_until')::timestamptz);
 	END IF;
-	INSERT INTO dist.hold (customer_id, order_id, company_id, order_number, account_id, kind, owner, reasons, amount, priority, payment_terms, checkpoint, queued_at, placed_by, review_at)
+	INSERT INTO dist.hold (customer_id, order_id, company_id, order_number, account_id, kind, owner, reasons, amount, priority, payment_terms, ship_on, checkpoint, queued_at, placed_by, review_at)
 	VALUES ((ctx ->> 'customer_id')::bigint, (ctx ->> 'order_id')::bigint, (ctx ->> 'company_id')::bigint, ctx ->> 'order_number', credit_hold.account_id, COALESCE(ctx ->> 'kind', 'auto'), COALESCE(ctx ->> 'owner', 'credit'),
-		COALESCE(ctx -> 'reasons', '[]'), held, COALESCE((ctx ->> 'priority')::integer, 100), ctx ->> 'payment_terms', COALESCE(ctx ->> 'checkpoint', 'entry'),
+		COALESCE(ctx -> 'reasons', '[]'), held, COALESCE((ctx ->> 'priority')::integer, 100), ctx ->> 'payment_terms', (ctx ->> 'ship_on')::date, COALESCE(ctx ->> 'checkpoint', 'entry'),
 		COALESCE((ctx ->> 'queued_at')::timestamptz, clock_timestamp()), COALESCE(ctx ->> 'placed_by', session_user), (ctx ->> 'review_at')::timestamptz)
 	RETURNING hold_id INTO id;
 	RETURN id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold(bigint, jsonb) IS
-	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), checkpoint entry|change|pick|ship|hand|reversal, queued_at (its place among what waits, absent = now), placed_by, review_at, valid_until}. Returns its id.';
+	'Places a hold on an order: account (NULL = none), ctx {customer_id (sold-to), order_id, company_id, order_number, amount in the account''s currency, reasons, kind auto|forced|manual, owner, priority, payment_terms (that the order asks for), ship_on (of the order), checkpoint entry|change|pick|ship|hand|reversal|horizon, queued_at (its place among what waits, absent = now), placed_by, review_at, valid_until}. Returns its id.';
 
 -- credit_hold_end does the ending of a hold, whoever ends it.
 CREATE FUNCTION distsync_internal.credit_hold_end(customer_id bigint, hold_id bigint, released_by text, reason text) RETURNS numeric
@@ -45,7 +45,7 @@ COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text
 -- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried: that of the top of the
 -- tree, so that it is the same whoever of its members made the room.
 CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint, after jsonb DEFAULT NULL, most integer DEFAULT NULL)
-RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, queued_at timestamptz, rank numeric, payment_terms text)
+RETURNS TABLE (customer_id bigint, hold_id bigint, order_id bigint, company_id bigint, order_number text, account_id bigint, amount numeric, priority integer, queued_at timestamptz, rank numeric, payment_terms text, ship_on date)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -58,7 +58,7 @@ BEGIN
 		-- what is not held anywhere below needs no look
 		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
 	)
-	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.queued_at, r.rank, h.payment_terms
+	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.queued_at, r.rank, h.payment_terms, h.ship_on
 	FROM down d
 	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
 	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a, chain c WHERE a.account_id = c.ids[cardinality(c.ids)]) p

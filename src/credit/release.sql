@@ -10,14 +10,14 @@ DECLARE
 	amount numeric := (w ->> 'amount')::numeric;
 	decision jsonb;
 BEGIN
-	decision := distsync_internal.credit_decide(account, amount, jsonb_build_object('at', clock_timestamp(), 'order_id', id, 'customer_id', customer, 'payment_terms', w -> 'payment_terms',
+	decision := distsync_internal.credit_decide(account, amount, jsonb_build_object('at', clock_timestamp(), 'order_id', id, 'customer_id', customer, 'payment_terms', w -> 'payment_terms', 'ship_on', w -> 'ship_on',
 		'deposit', distsync_internal.credit_deposit(customer, account, (w ->> 'company_id')::bigint, w ->> 'order_number')));
 	IF decision ->> 'outcome' <> 'approved' THEN
 		RETURN jsonb_build_object('outcome', CASE WHEN decision -> 'reasons' @> '[{"rule":"limit"}]' THEN 'kept' ELSE 'held' END);
 	ELSIF distsync_internal.credit_hold_end(customer, (w ->> 'hold_id')::bigint, 'distsync', verb) IS NULL THEN
 		RETURN '{"outcome":"gone"}';
 	END IF;
-	PERFORM distsync_internal.credit_add(account, open_orders => amount);
+	PERFORM distsync_internal.credit_add(account, open_orders => amount, ship_on => (w ->> 'ship_on')::date);
 	PERFORM distsync_internal.credit_crossed(account, decision);
 	PERFORM distsync_internal.credit_record(account, id, verb, 'released', decision);
 	RETURN jsonb_build_object('outcome', 'released', 'order', jsonb_build_object('customer_id', customer, 'order_id', id, 'hold_id', w -> 'hold_id', 'amount', amount));
@@ -81,7 +81,7 @@ BEGIN
 			EXIT WHEN top.release_order = 'prefix';
 			CONTINUE;
 		END IF;
-		CONTINUE WHEN w.amount >= (kept ->> w.account_id::text)::numeric AND distsync_internal.credit_deposit(w.customer_id, w.account_id, w.company_id, w.order_number) = 0;
+		CONTINUE WHEN w.amount >= (kept ->> w.account_id::text)::numeric AND w.ship_on IS NULL AND distsync_internal.credit_deposit(w.customer_id, w.account_id, w.company_id, w.order_number) = 0;
 		tried := CASE WHEN walk ? 'careful' THEN distsync_internal.credit_try_alone(to_jsonb(w), own) ELSE distsync_internal.credit_try(to_jsonb(w), own ->> 'verb') END;
 		IF tried ->> 'outcome' = 'kept' THEN
 			EXIT WHEN top.release_order = 'prefix';

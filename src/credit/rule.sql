@@ -114,8 +114,11 @@ DECLARE
 	facts jsonb;
 	limit_at numeric;
 	days jsonb := ctx -> 'supposed' -> credit_rule_results.account_id::text -> 'due';
+	exposed numeric;
 BEGIN
 	SELECT * INTO p FROM distsync_internal.credit_position(credit_rule_results.account_id, credit_rule_results.at, NULLIF(ctx -> 'supposed', 'null')) x WHERE x.level = 0;
+	-- an order that ships beyond the horizon is of its amount, and adds nothing to what is used of the limit
+	exposed := p.exposure - CASE WHEN p.inside_on < (ctx ->> 'ship_on')::date THEN credit_rule_results.amount ELSE 0 END;
 	SELECT * INTO d FROM distsync_internal.credit_day(p.customer_id, p.company_id, credit_rule_results.at);
 	facts := jsonb_build_object('dunning_level', p.dunning_level, 'limit_expired', p.limit_ended::int, 'review_due', COALESCE(p.review_on <= d.today, false)::int,
 		'customer_status', (SELECT count(*) FROM dist.party x WHERE x.party_id IN (p.customer_id, (ctx ->> 'customer_id')::bigint) AND x.status <> 'active'),
@@ -130,7 +133,7 @@ BEGIN
 			l.oldest_on := l.oldest_on + r.grace_days;
 		END IF;
 		SELECT r.code, r.type, r.action, m.value > COALESCE(limit_at, 0), m.value, limit_at, p.currency, m.pay INTO code, type, action, failed, value, threshold, currency, pay
-		FROM distsync_internal.credit_measure(r.type, limit_at, d.today, l.amount, l.oldest_on, p.credit_limit, p.exposure, p.receivable, credit_rule_results.amount, facts) m;
+		FROM distsync_internal.credit_measure(r.type, limit_at, d.today, l.amount, l.oldest_on, p.credit_limit, exposed, p.receivable, credit_rule_results.amount, facts) m;
 		-- the day after which the next item is late, or the oldest one too old, the day of the review
 		changes_at := least(r.changes_at, CASE WHEN r.action <> 'later' THEN (CASE
 			WHEN r.type IN ('overdue_amount', 'overdue_share') THEN l.next_on + r.grace_days + 1
@@ -142,7 +145,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_rule_results(bigint, numeric, timestamptz, jsonb) IS
-	'Every rule that speaks for an account: its number beside its threshold (NULL threshold = 0), whether it fails, the payment that cures it, the instant at which time alone can change it. ctx: customer_id (sold-to), payment_terms, supposed.';
+	'Every rule that speaks for an account: its number beside its threshold (NULL threshold = 0), whether it fails, the payment that cures it, the instant at which time alone can change it. ctx: customer_id (sold-to), payment_terms, ship_on, supposed.';
 
 -- credit_rules_changed does the moving of the epoch of credit: what backends remember of rules, groups and companies is old.
 CREATE FUNCTION distsync_internal.credit_rules_changed() RETURNS trigger

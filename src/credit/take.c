@@ -29,7 +29,8 @@ enum
 	A_PARENT,
 	A_OPEN_ORDERS,
 	A_VERSION,
-	A_STANDING
+	A_STANDING,
+	A_HORIZON
 };
 
 static DsRowsTable account_rows = {
@@ -45,7 +46,8 @@ static DsRowsTable account_rows = {
 				{"parent_id", INT8OID},
 				{"open_orders", NUMERICOID},
 				{"version", INT8OID},
-				{"standing", TEXTOID}},
+				{"standing", TEXTOID},
+				{"horizon_days", INT4OID}},
 };
 
 enum
@@ -118,7 +120,8 @@ is_locked(const DsCreditTake *take, int64 account_id)
 /*
  * ds_credit_take_lock does the locking of an account and of all above it, from
  * leaf to root: who stands above is read under the lock of who stands below.
- * False: one is not there, or there are too many.
+ * False: one is not there, or counts orders by their days, or there are too
+ * many.
  */
 bool
 ds_credit_take_lock(DsCreditTake *take, int64 account_id)
@@ -133,7 +136,8 @@ ds_credit_take_lock(DsCreditTake *take, int64 account_id)
 		if (take->n == DS_CREDIT_TAKE_LEVELS || !ds_rows_find(w, GetActiveSnapshot(), &key))
 			return false;
 		tid = w->found->tts_tid;
-		if (ds_rows_lock(w, GetActiveSnapshot(), &tid, LockWaitBlock) != TM_Ok)
+		if (ds_rows_lock(w, GetActiveSnapshot(), &tid, LockWaitBlock) != TM_Ok ||
+			!w->nulls[A_HORIZON])
 			return false;
 		if (take->n == 0)
 		{

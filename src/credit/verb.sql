@@ -97,7 +97,7 @@ CREATE TYPE distsync_internal.credit_row AS (
 	known_at	timestamptz,
 	detail		jsonb
 );
-COMMENT ON TYPE distsync_internal.credit_row IS 'Answer of credit(): outcome approved | held | no_account; account that binds, its currency, limit (NULL unlimited), exposure and headroom; reasons against it; cure: the payment that lifts them (NULL = none does); valid_until: first instant at which time alone changes the answer; as_of: instant asked; known_at: when it was read; detail: amount asked, terms of exposure that are not 0, accounts of the tree if there are several, warnings if there are any, passed_by (prepaid, or the rule that releases).';
+COMMENT ON TYPE distsync_internal.credit_row IS 'Answer of credit(): outcome approved | held | no_account; account that binds, its currency, limit (NULL unlimited), exposure and headroom; reasons against it; cure: the payment that lifts them (NULL = none does); valid_until: first instant at which time alone changes the answer; as_of: instant asked; known_at: when it was read; detail: amount asked, terms of exposure that are not 0, horizon {days, inside_on (last day whose orders count), later (open orders that ship after it)} of an account that has one, accounts of the tree if there are several, warnings if there are any, passed_by (prepaid, or the rule that releases).';
 
 -- credit_row does the row of a decision.
 CREATE FUNCTION distsync_internal.credit_row(d jsonb) RETURNS distsync_internal.credit_row
@@ -108,7 +108,7 @@ BEGIN
 	SELECT d ->> 'outcome', d ->> 'account', d ->> 'currency', m.credit_limit, m.total, m.headroom, d -> 'reasons', m.cure,
 		(d ->> 'valid_until')::timestamptz, (d ->> 'as_of')::timestamptz, (d ->> 'known_at')::timestamptz,
 		jsonb_strip_nulls(jsonb_build_object('terms', (SELECT jsonb_object_agg(t.key, t.value) FROM jsonb_each(d -> 'exposure') t WHERE (t.value #>> '{}')::numeric <> 0), 'amount', d -> 'amount', 'passed_by', d -> 'passed_by',
-			'accounts', CASE WHEN jsonb_array_length(d -> 'accounts') > 1 THEN d -> 'accounts' END, 'warnings', NULLIF(d -> 'warnings', '[]')))
+			'horizon', jsonb_path_query_first(d, '$.accounts[*] ? (@.account == $.account).horizon'), 'accounts', CASE WHEN jsonb_array_length(d -> 'accounts') > 1 THEN d -> 'accounts' END, 'warnings', NULLIF(d -> 'warnings', '[]')))
 	INTO answer
 	FROM (SELECT round(x.l, greatest(min_scale(x.l), 2)) AS credit_limit, round(x.t, greatest(min_scale(x.t), 2)) AS total, round(x.h, greatest(min_scale(x.h), 2)) AS headroom,
 		round(x.c, greatest(min_scale(x.c), 2)) AS cure

@@ -132,7 +132,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	-- proved again from what it was made from, not from what it says of itself
 	WHERE d.outcome IN ('approved', 'released') AND d.inputs ->> 'authority' IS NULL
 		AND (d.reasons <> '[]' OR d.inputs ->> 'passed_by' IS NULL AND (
-			EXISTS (SELECT FROM jsonb_array_elements(d.inputs -> 'accounts') a WHERE (d.inputs ->> 'amount')::numeric > (a ->> 'limit')::numeric - (a ->> 'exposure')::numeric)
+			EXISTS (SELECT FROM jsonb_array_elements(d.inputs -> 'accounts') a WHERE COALESCE(a ->> 'counts', d.inputs ->> 'amount')::numeric > (a ->> 'limit')::numeric - (a ->> 'exposure')::numeric)
 			OR EXISTS (SELECT FROM jsonb_array_elements(d.inputs -> 'rules') r WHERE r ->> 'action' = 'block' AND (r ->> 'failed')::boolean)))
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_verify_releases() IS 'Orders released without a decision on record, and decisions that let an order go on against a reason, or against a limit or rule among the inputs they were made from, without anybody''s authority.';

@@ -24,7 +24,7 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_if_instant(jsonb, text, integer) IS 'Instant of a change, NULL if absent. Errors: SD002 naming changes[n].name.';
 
 -- credit_if_add does the adding to the terms of an account and of all above it.
-CREATE FUNCTION distsync_internal.credit_if_add(world jsonb, account_id bigint, moved jsonb) RETURNS jsonb
+CREATE FUNCTION distsync_internal.credit_if_add(world jsonb, account_id bigint, moved jsonb, ship_on date DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	id bigint;
@@ -33,12 +33,14 @@ DECLARE
 BEGIN
 	FOREACH id IN ARRAY distsync_internal.credit_chain(credit_if_add.account_id) LOOP
 		own := COALESCE(accounts -> id::text, '{}');
-		accounts := accounts || jsonb_build_object(id::text, own || (SELECT jsonb_object_agg(m.key, COALESCE((own ->> m.key)::numeric, 0) + m.value::numeric) FROM jsonb_each_text(moved) m));
+		accounts := accounts || jsonb_build_object(id::text, own || (SELECT jsonb_object_agg(m.key, COALESCE((own ->> m.key)::numeric, 0) + m.value::numeric) FROM jsonb_each_text(moved) m)
+			|| CASE WHEN credit_if_add.ship_on IS NULL THEN '{}' ELSE jsonb_build_object('later', COALESCE(own -> 'later', '{}') || jsonb_build_object(credit_if_add.ship_on::text,
+				COALESCE((own -> 'later' ->> credit_if_add.ship_on::text)::numeric, 0) + (moved ->> 'open_orders')::numeric)) END);
 	END LOOP;
 	RETURN world || jsonb_build_object('accounts', accounts);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_if_add(jsonb, bigint, jsonb) IS 'A world with {term: amount} added to the terms of an account and of all above it, as credit_add() would.';
+COMMENT ON FUNCTION distsync_internal.credit_if_add(jsonb, bigint, jsonb, date) IS 'A world with {term: amount} added to the terms of an account and of all above it, as credit_add() would; open orders that ship on a day (NULL = at once) beside it to that day.';
 
 -- credit_if_item does the setting of what is open and in dispute of an item that is owed to us.
 CREATE FUNCTION distsync_internal.credit_if_item(world jsonb, customer_id bigint, open_item_id bigint, now_open numeric, now_disputed numeric) RETURNS jsonb
@@ -219,11 +221,11 @@ BEGIN
 				EXIT;
 			END IF;
 			deposit := distsync_internal.credit_deposit(w.customer_id, w.account_id, w.company_id, w.order_number);
-			CONTINUE WHEN w.amount >= (kept ->> w.account_id::text)::numeric AND deposit = 0;
+			CONTINUE WHEN w.amount >= (kept ->> w.account_id::text)::numeric AND w.ship_on IS NULL AND deposit = 0;
 			tries := tries + 1;
-			decision := distsync_internal.credit_decide_whole(w.account_id, w.amount, jsonb_build_object('at', world -> 'at', 'order_id', w.order_id, 'customer_id', w.customer_id, 'payment_terms', w.payment_terms, 'deposit', deposit, 'supposed', world -> 'accounts'));
+			decision := distsync_internal.credit_decide_whole(w.account_id, w.amount, jsonb_build_object('at', world -> 'at', 'order_id', w.order_id, 'customer_id', w.customer_id, 'payment_terms', w.payment_terms, 'ship_on', w.ship_on, 'deposit', deposit, 'supposed', world -> 'accounts'));
 			IF decision ->> 'outcome' = 'approved' THEN
-				world := distsync_internal.credit_if_add(world, w.account_id, jsonb_build_object('open_orders', w.amount));
+				world := distsync_internal.credit_if_add(world, w.account_id, jsonb_build_object('open_orders', w.amount), w.ship_on);
 				world := world || jsonb_build_object('gone', (world -> 'gone') || jsonb_build_object(w.hold_id::text, true), 'released', (world -> 'released') || (
 					SELECT jsonb_build_object('order_number', w.order_number, 'company', (SELECT c.code FROM dist.company c WHERE c.company_id = w.company_id), 'customer', p.code, 'account', a.code, 'amount', w.amount, 'change', place)
 					FROM dist.credit_account a, dist.party p WHERE a.account_id = w.account_id AND p.party_id = w.customer_id));
@@ -257,13 +259,13 @@ BEGIN
 		END IF;
 		RETURN jsonb_set(world, '{told}', jsonb_build_object('outcome', decision -> 'outcome', 'reasons', decision -> 'reasons', 'cure', decision -> 'cure'));
 	END IF;
-	SELECT sum(h.amount) AS amount, max(h.account_id) AS account_id, jsonb_object_agg(h.hold_id::text, true) AS holds INTO held
+	SELECT sum(h.amount) AS amount, max(h.account_id) AS account_id, max(h.ship_on) AS ship_on, jsonb_object_agg(h.hold_id::text, true) AS holds INTO held
 	FROM dist.hold h WHERE h.order_number = change ->> 'release' AND h.released_at IS NULL AND (f ->> 'company_id' IS NULL OR h.company_id = (f ->> 'company_id')::bigint) AND NOT world -> 'gone' ? h.hold_id::text;
 	IF held.holds IS NULL THEN
 		PERFORM distsync_internal.credit_if_refuse('SD061', place, 'release', format('order "%s" is not held', left(change ->> 'release', 255)), 'There is nothing to release.');
 	END IF;
 	world := world || jsonb_build_object('gone', (world -> 'gone') || held.holds, 'touched', jsonb_build_array(held.account_id));
-	RETURN CASE WHEN held.account_id IS NULL THEN world ELSE distsync_internal.credit_if_add(world, held.account_id, jsonb_build_object('open_orders', held.amount)) END;
+	RETURN CASE WHEN held.account_id IS NULL THEN world ELSE distsync_internal.credit_if_add(world, held.account_id, jsonb_build_object('open_orders', held.amount), held.ship_on) END;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_if_order(jsonb, jsonb, jsonb, integer) IS

@@ -9,7 +9,7 @@ BEGIN
 	RETURN (
 	SELECT jsonb_build_object('company_id', c.company_id, 'company', c.code, 'tz', c.tz, 'customer_id', o.customer_id, 'customer', b.code, 'order_id', o.order_id, 'order_number', o.order_number, 'source', o.source,
 		'account_id', o.account_id, 'account', a.code, 'account_currency', a.currency, 'account_units', m.minor_units, 'currency', o.currency, 'ordered_at', o.ordered_at, 'priced_at', o.priced_at, 'requested_at', o.requested_at,
-		'channel_id', o.channel_id, 'channel', h.code, 'ship_to_id', o.ship_to_id, 'ship_to', s.code, 'job', j.code, 'policy', o.policy, 'payment_terms', o.payment_terms, 'state', o.state, 'credit_state', o.credit_state,
+		'channel_id', o.channel_id, 'channel', h.code, 'ship_to_id', o.ship_to_id, 'ship_to', s.code, 'job', j.code, 'policy', o.policy, 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'state', o.state, 'credit_state', o.credit_state,
 		'exposure_amount', o.exposure_amount, 'gross_amount', o.gross_amount, 'stock', o.decision -> 'stock', 'account_amount', o.decision -> 'account_amount', 'correlation_id', o.correlation_id, 'again', true,
 		'lines', (SELECT COALESCE(jsonb_agg(jsonb_build_object('ordinal', l.line_no, 'line', l.line_no, 'item_id', l.item_id, 'item', i.sku, 'status', i.status, 'quantity', l.quantity, 'requested_quantity', l.requested_quantity,
 				'unit', l.unit, 'base_quantity', l.base_quantity, 'numerator', CASE WHEN l.unit = i.base_unit THEN 1 ELSE COALESCE(u.numerator, NULLIF(l.base_quantity, 0), 1) END,

@@ -172,6 +172,7 @@ BEGIN
 		END IF;
 		IF refused IS NULL THEN
 			n := distsync_internal.order_total_again(n);
+			n := n || jsonb_build_object('ship_on', distsync_internal.order_ship_on(n));
 			decision := distsync_internal.order_take_again(n, distsync_internal.order_counts(n), 'change_order');
 			IF decision ->> 'outcome' = 'held' AND n -> 'policy' ->> 'on_hold' = 'refuse' THEN
 				refused := decision -> 'reasons';

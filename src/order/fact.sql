@@ -85,7 +85,8 @@ DECLARE
 		'credit_state', CASE WHEN live AND o ->> 'account_id' IS NOT NULL THEN 'approved' ELSE 'none' END);
 BEGIN
 	IF live AND o ->> 'account_id' IS NOT NULL THEN
-		PERFORM distsync_internal.credit_count((o ->> 'account_id')::bigint, (o ->> 'account_amount')::numeric, 'open_orders');
+		full_order := full_order || jsonb_build_object('ship_on', distsync_internal.order_ship_on(full_order));
+		PERFORM distsync_internal.credit_count((o ->> 'account_id')::bigint, (o ->> 'account_amount')::numeric, 'open_orders', (full_order ->> 'ship_on')::date);
 	END IF;
 	PERFORM distsync_internal.order_write(full_order);
 	IF live THEN
@@ -108,6 +109,7 @@ DECLARE
 	t record;
 	counted numeric;
 	h record;
+	day date := distsync_internal.order_ship_day(order_recount.customer_id, order_recount.order_id);
 BEGIN
 	SELECT s.*, m.minor_units INTO o FROM dist.sales_order s LEFT JOIN dist.credit_account a ON a.account_id = s.account_id LEFT JOIN dist.currency m ON m.currency = a.currency
 	WHERE s.customer_id = order_recount.customer_id AND s.order_id = order_recount.order_id;
@@ -116,19 +118,21 @@ BEGIN
 	FROM dist.order_line l WHERE l.customer_id = order_recount.customer_id AND l.order_id = order_recount.order_id;
 	counted := CASE WHEN t.net + t.tax > 0 THEN round(t.left_open * order_recount.account_amount / (t.net + t.tax), o.minor_units) ELSE 0 END;
 	IF o.account_id IS NOT NULL AND o.credit_state IN ('approved', 'released') THEN
-		PERFORM distsync_internal.credit_count(o.account_id, counted - o.exposure_amount, 'open_orders');
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_count(o.account_id, counted, 'open_orders', day);
 	ELSIF o.credit_state = 'held' THEN
 		SELECT x.hold_id, x.amount INTO h FROM dist.hold x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC, x.hold_id LIMIT 1;
+		UPDATE dist.hold x SET ship_on = day WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.released_at IS NULL;
 		UPDATE dist.hold x SET amount = counted WHERE x.customer_id = o.customer_id AND x.hold_id = h.hold_id;
 		PERFORM distsync_internal.credit_add(o.account_id, held_demand => counted - h.amount);
 	END IF;
-	UPDATE dist.sales_order s SET net_amount = t.net, tax_amount = t.tax, gross_amount = t.net + t.tax, version = s.version + 1, decision = s.decision || jsonb_build_object('account_amount', order_recount.account_amount),
+	UPDATE dist.sales_order s SET net_amount = t.net, tax_amount = t.tax, gross_amount = t.net + t.tax, version = s.version + 1, ship_on = day, decision = s.decision || jsonb_build_object('account_amount', order_recount.account_amount),
 		exposure_amount = CASE WHEN s.account_id IS NOT NULL AND s.credit_state IN ('approved', 'released') THEN counted ELSE s.exposure_amount END
 	WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_recount(bigint, bigint, numeric) IS
-	'Sums an order again after its lines changed (account_amount = its gross in the account''s currency) and moves exposure, or held demand, by the difference.';
+	'Sums an order again after its lines changed (account_amount = its gross in the account''s currency) and moves exposure, or held demand, by the difference, and to the day on which it ships now.';
 
 -- order_fact_change does the change of an order by its owner: the lines he tells take the place of ours.
 CREATE FUNCTION distsync_internal.order_fact_change(o jsonb, ctx jsonb) RETURNS boolean

@@ -155,13 +155,13 @@ BEGIN
 		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'unbilled');
 		rest := rest - part;
 	END LOOP;
-	SELECT x.exposure_amount, x.credit_state, bool_or(t.invoiced_quantity > t.shipped_quantity) AS ahead, bool_and(t.invoiced_quantity >= t.base_quantity - t.cancelled_quantity) AS all_billed INTO o
+	SELECT x.exposure_amount, x.credit_state, x.ship_on, bool_or(t.invoiced_quantity > t.shipped_quantity) AS ahead, bool_and(t.invoiced_quantity >= t.base_quantity - t.cancelled_quantity) AS all_billed INTO o
 	FROM dist.sales_order x JOIN dist.order_line t ON t.customer_id = x.customer_id AND t.order_id = x.order_id
-	WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint GROUP BY x.exposure_amount, x.credit_state;
+	WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint GROUP BY x.exposure_amount, x.credit_state, x.ship_on;
 	IF o.ahead THEN
 		part := CASE WHEN o.all_billed THEN o.exposure_amount ELSE least(o.exposure_amount, ahead) END;
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - part WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint;
-		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders');
+		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders', o.ship_on);
 		IF o.credit_state = 'held' THEN
 			FOR s IN SELECT x.* FROM dist.hold x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC LOOP
 				part := CASE WHEN o.all_billed THEN s.amount ELSE least(s.amount, ahead) END;

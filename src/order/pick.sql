@@ -19,24 +19,30 @@ DECLARE
 	o record;
 	ctx jsonb;
 	decision jsonb;
+	later boolean;
 BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_checkpoint.customer_id AND s.order_id = order_checkpoint.order_id;
+	later := distsync_internal.credit_later(o.account_id, o.ship_on);
 	IF o.account_id IS NULL OR o.credit_state NOT IN ('approved', 'released') OR o.exposure_amount = 0 OR (o.decision -> 'credit' ->> 'outcome' = 'approved' OR o.decision ? 'released') IS NOT TRUE
-		OR COALESCE(o.policy ->> 'credit_at', 'ship') = 'entry' OR o.policy ->> 'credit_at' = 'pick' AND order_checkpoint.checkpoint <> 'pick' THEN
+		OR COALESCE(o.policy ->> 'credit_at', 'ship') = 'entry' AND NOT later OR o.policy ->> 'credit_at' = 'pick' AND order_checkpoint.checkpoint <> 'pick' AND NOT later THEN
 		RETURN NULL;
 	END IF;
 	ctx := jsonb_build_object('at', clock_timestamp(), 'order_id', o.order_id, 'customer_id', o.customer_id, 'payment_terms', o.payment_terms, 'checkpoint', order_checkpoint.checkpoint,
 		'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number));
-	IF distsync_internal.credit_decide(o.account_id, 0, ctx) ->> 'outcome' = 'held' AND NOT distsync_internal.order_covered(o.customer_id, o.order_id) THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders');
+	-- what is picked or ships before its day has come counts from now on
+	IF (later OR distsync_internal.credit_decide(o.account_id, 0, ctx) ->> 'outcome' = 'held') AND NOT distsync_internal.order_covered(o.customer_id, o.order_id) THEN
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
 		decision := distsync_internal.credit_decide(o.account_id, o.exposure_amount, ctx);
-		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders');
+		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
 	END IF;
 	IF decision ->> 'outcome' IS DISTINCT FROM 'held' THEN
+		PERFORM distsync_internal.order_ship_day_set(o.customer_id, o.order_id, NULL) WHERE later;
 		UPDATE dist.sales_order s SET checked_at = clock_timestamp() WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
 		RETURN NULL;
 	END IF;
 	PERFORM distsync_internal.credit_record(o.account_id, o.order_id, order_checkpoint.checkpoint, 'held', decision);
+	-- it waits for room now, not for its day
+	PERFORM distsync_internal.order_ship_day_set(o.customer_id, o.order_id, NULL) WHERE later;
 	PERFORM distsync_internal.order_hold_again(o.customer_id, o.order_id, o.exposure_amount, decision, order_checkpoint.checkpoint, source);
 	-- what is on its way to the dock is not given to others
 	IF o.picked_at IS NULL AND order_checkpoint.checkpoint = 'pick' THEN
@@ -48,7 +54,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_checkpoint(bigint, bigint, text, text) IS
-	'Looks at the credit of an order that goes on, at a checkpoint (pick | ship) that its policy credit_at has: NULL = it passes (checked_at); else it is held now, what waited for its room goes on, and the decision says why. The caller holds the locks of order_lock(); for ship nothing more is locked.';
+	'Looks at the credit of an order that goes on, at a checkpoint (pick | ship) that its policy credit_at has, and at each where its day had not come inside a horizon (it counts from then on): NULL = it passes (checked_at); else it is held now, what waited for its room goes on, and the decision says why. The caller holds the locks of order_lock(); for ship nothing more is locked.';
 
 -- order_stopped does the answer about an order that is held: who holds it, why, and what would lift it.
 CREATE FUNCTION distsync_internal.order_stopped(customer_id bigint, order_id bigint) RETURNS jsonb

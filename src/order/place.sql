@@ -6,7 +6,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	h jsonb;
 	ctx jsonb := jsonb_build_object('customer_id', o -> 'customer_id', 'order_id', o -> 'order_id', 'company_id', o -> 'company_id', 'order_number', o -> 'order_number',
-		'priority', o -> 'policy' -> 'priority', 'payment_terms', o -> 'payment_terms', 'placed_by', session_user);
+		'priority', o -> 'policy' -> 'priority', 'payment_terms', o -> 'payment_terms', 'ship_on', o -> 'ship_on', 'placed_by', session_user);
 BEGIN
 	IF o ->> 'account_id' IS NOT NULL THEN
 		PERFORM distsync_internal.credit_hold((o ->> 'account_id')::bigint, ctx || jsonb_build_object('amount', o -> 'account_amount', 'reasons', o -> 'decision' -> 'reasons', 'kind', 'auto',
@@ -80,6 +80,7 @@ BEGIN
 	-- a price needs no lock unless it uses an agreed volume; from here on nobody else moves this account
 	IF refused IS NULL AND account IS NOT NULL THEN
 		PERFORM distsync_internal.credit_lock(ARRAY[account]);
+		o := o || jsonb_build_object('ship_on', distsync_internal.order_ship_on(o));
 	END IF;
 	IF refused IS NULL AND o ? 'volumes' THEN
 		o := distsync_internal.order_take_volume(asked, o);
@@ -201,6 +202,7 @@ BEGIN
 	END IF;
 	others := distsync_internal.order_other_holds(o);
 	IF o ->> 'account_id' IS NOT NULL THEN
+		o := o || jsonb_build_object('ship_on', distsync_internal.order_ship_on(o));
 		decision := distsync_internal.credit_decide((o ->> 'account_id')::bigint, (o ->> 'account_amount')::numeric, distsync_internal.order_credit_context(o));
 		IF refused IS NULL AND o -> 'policy' ->> 'on_hold' = 'refuse' THEN
 			refused := NULLIF(decision -> 'reasons', '[]');

@@ -68,6 +68,7 @@ DECLARE
 	o record;
 	unbilled numeric;
 	held numeric;
+	day date;
 BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_rehome_order.customer_id AND s.order_id = order_rehome_order.order_id;
 	IF o.account_id IS NULL THEN
@@ -79,10 +80,13 @@ BEGIN
 	END IF;
 	SELECT COALESCE(sum(x.unbilled_amount), 0) INTO unbilled FROM dist.shipment x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	SELECT COALESCE(sum(h.amount), 0) INTO held FROM dist.hold h WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.account_id = o.account_id AND h.released_at IS NULL;
-	PERFORM distsync_internal.credit_add(o.account_id, open_orders => -o.exposure_amount, unbilled => -unbilled, held_demand => -held);
-	PERFORM distsync_internal.credit_add(order_rehome_order.account_id, open_orders => o.exposure_amount, unbilled => unbilled, held_demand => held);
+	PERFORM distsync_internal.credit_add(o.account_id, open_orders => -o.exposure_amount, unbilled => -unbilled, held_demand => -held, ship_on => o.ship_on);
+	UPDATE dist.sales_order s SET account_id = order_rehome_order.account_id WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
+	day := distsync_internal.order_ship_day(o.customer_id, o.order_id);
+	PERFORM distsync_internal.credit_add(order_rehome_order.account_id, open_orders => o.exposure_amount, unbilled => unbilled, held_demand => held, ship_on => day);
+	UPDATE dist.hold h SET ship_on = day WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.released_at IS NULL;
 	UPDATE dist.hold h SET account_id = order_rehome_order.account_id WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.account_id = o.account_id AND h.released_at IS NULL;
-	UPDATE dist.sales_order s SET account_id = order_rehome_order.account_id, version = s.version + 1 WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
+	UPDATE dist.sales_order s SET ship_on = day, version = s.version + 1 WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_rehome_order(bigint, bigint, bigint) IS 'Moves an order to another account with its exposure, holds and unbilled shipments. The caller holds the locks of both trees and of the order.';

@@ -63,10 +63,10 @@ DECLARE
 	decision jsonb;
 BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_release_credit.customer_id AND s.order_id = order_release_credit.order_id;
-	decision := distsync_internal.credit_decide(o.account_id, held, jsonb_build_object('at', clock_timestamp(), 'payment_terms', o.payment_terms, 'order_id', o.order_id, 'customer_id', o.customer_id, 'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number)));
+	decision := distsync_internal.credit_decide(o.account_id, held, jsonb_build_object('at', clock_timestamp(), 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'order_id', o.order_id, 'customer_id', o.customer_id, 'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number)));
 	IF decision ->> 'outcome' = 'approved' OR order_release_credit.owner = 'credit' AND authority IS NOT NULL THEN
 		PERFORM distsync_internal.order_end_holds(o.customer_id, o.order_id, reason);
-		PERFORM distsync_internal.credit_count(o.account_id, held, 'open_orders');
+		PERFORM distsync_internal.credit_count(o.account_id, held, 'open_orders', o.ship_on);
 		decision := decision || jsonb_build_object('authority', authority);
 		PERFORM distsync_internal.credit_record(o.account_id, o.order_id, 'release_order', 'released', decision);
 	ELSIF order_release_credit.owner = 'credit' THEN
@@ -75,7 +75,7 @@ BEGIN
 			HINT = format('%sName in options.authority on whose authority it goes on all the same.', CASE WHEN decision ->> 'cure' IS NOT NULL THEN format('A payment of %s %s lifts it. ', decision ->> 'cure', decision ->> 'currency') ELSE '' END);
 	ELSIF NOT EXISTS (SELECT FROM dist.hold h WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.released_at IS NULL) THEN
 		PERFORM distsync_internal.credit_hold(o.account_id, jsonb_build_object('customer_id', o.customer_id, 'order_id', o.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', held,
-			'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'placed_by', 'distsync', 'reasons', decision -> 'reasons', 'valid_until', decision -> 'valid_until'));
+			'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'placed_by', 'distsync', 'reasons', decision -> 'reasons', 'valid_until', decision -> 'valid_until'));
 	END IF;
 	RETURN decision;
 END

@@ -50,7 +50,7 @@ BEGIN
 	ELSE
 		moved := CASE WHEN complete THEN o.exposure_amount ELSE least(o.exposure_amount, normal) END;
 		normal := CASE WHEN complete THEN moved ELSE normal END;
-		PERFORM distsync_internal.credit_move(o.account_id, moved, 'open_orders', 'unbilled');
+		PERFORM distsync_internal.credit_move(o.account_id, moved, 'open_orders', 'unbilled', o.ship_on);
 		PERFORM distsync_internal.credit_count(o.account_id, normal - moved, 'unbilled');
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - moved WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	END IF;

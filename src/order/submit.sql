@@ -66,7 +66,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN (
-	SELECT jsonb_strip_nulls(jsonb_build_object('order_id', o -> 'order_id', 'customer_id', o -> 'customer_id', 'order_number', o -> 'order_number', 'currency', o -> 'currency', 'verb', COALESCE(o ->> 'verb', 'submit_order'), 'payment_terms', o -> 'payment_terms',
+	SELECT jsonb_strip_nulls(jsonb_build_object('order_id', o -> 'order_id', 'customer_id', o -> 'customer_id', 'order_number', o -> 'order_number', 'currency', o -> 'currency', 'verb', COALESCE(o ->> 'verb', 'submit_order'), 'payment_terms', o -> 'payment_terms', 'ship_on', o -> 'ship_on',
 		'deposit', distsync_internal.credit_deposit((o ->> 'customer_id')::bigint, (o ->> 'account_id')::bigint, (o ->> 'company_id')::bigint, o ->> 'order_number'))));
 END
 $$;
@@ -121,7 +121,7 @@ CREATE FUNCTION distsync_internal.order_write(o jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	INSERT INTO dist.sales_order (customer_id, order_id, company_id, order_number, source, owner_number, ship_to_id, payer_id, job_id, channel_id, account_id, currency, customer_po, ordered_at, requested_at, state,
-		credit_state, net_amount, tax_amount, gross_amount, exposure_amount, deposit_amount, policy, decision, backfill, correlation_id, answer_due_at, payment_terms, ext)
+		credit_state, net_amount, tax_amount, gross_amount, exposure_amount, deposit_amount, policy, decision, backfill, correlation_id, answer_due_at, payment_terms, ship_on, ext)
 	VALUES ((o ->> 'customer_id')::bigint, (o ->> 'order_id')::bigint, (o ->> 'company_id')::bigint, o ->> 'order_number', o ->> 'source', o ->> 'owner_number', (o ->> 'ship_to_id')::bigint, (o ->> 'payer_id')::bigint,
 		(o ->> 'job_id')::bigint, (o ->> 'channel_id')::bigint, (o ->> 'account_id')::bigint, o ->> 'currency', o ->> 'customer_po', (o ->> 'ordered_at')::timestamptz, (o ->> 'requested_at')::timestamptz, o ->> 'state',
 		o ->> 'credit_state', (o ->> 'net_amount')::numeric, (o ->> 'tax_amount')::numeric, (o ->> 'gross_amount')::numeric,
@@ -131,7 +131,7 @@ BEGIN
 			'lines', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', l -> 'line', 'price_code', l -> 'price_code', 'price', l -> 'price_detail', 'reserved', l -> 'reserved', 'sources', l -> 'sources', 'backordered', l -> 'backordered', 'reason', l -> 'reason')))
 				FROM jsonb_array_elements(o -> 'lines') l)),
 		COALESCE((o ->> 'backfill')::boolean, false), (o ->> 'correlation_id')::uuid,
-		CASE WHEN o ->> 'state' IN ('accepted', 'sent') THEN clock_timestamp() + (o -> 'policy' ->> 'answer_within')::interval END, o ->> 'payment_terms', COALESCE(o -> 'ext', '{}'))
+		CASE WHEN o ->> 'state' IN ('accepted', 'sent') THEN clock_timestamp() + (o -> 'policy' ->> 'answer_within')::interval END, o ->> 'payment_terms', (o ->> 'ship_on')::date, COALESCE(o -> 'ext', '{}'))
 	ON CONFLICT ON CONSTRAINT sales_order_number_uq DO NOTHING;
 	IF NOT FOUND AND o ? 'known' THEN
 		PERFORM distsync_internal.order_meanwhile('order', o ->> 'order_number');

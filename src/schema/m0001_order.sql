@@ -40,6 +40,7 @@ CREATE TABLE dist.sales_order (
 	keep_until		timestamptz,					-- while it is held its stock is kept until then, NULL = as its policy says
 	picked_at		timestamptz,					-- when it was released for picking, NULL = it was not, or has changed since
 	checked_at		timestamptz,					-- last checkpoint of credit that it passed after it was taken, NULL = none
+	ship_on			date,							-- day on which its exposure is counted as shipping, for accounts with a horizon; NULL = at once
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT sales_order_pk PRIMARY KEY (customer_id, order_id),
 	CONSTRAINT sales_order_number_uq UNIQUE (company_id, kind, order_number),
@@ -375,6 +376,9 @@ CREATE TABLE dist.credit_account (
 	release_order	text NOT NULL DEFAULT 'date',	-- date | priority | best_fit | prefix (by date, stops at the first that does not fit): which held orders are tried first; that of the top of a tree counts for the tree
 	review_on		date,							-- review due, NULL = none
 	exclude_disputed	boolean NOT NULL DEFAULT false,	-- what is in dispute counts neither as exposure nor as late
+	horizon_days	integer,						-- open orders that ship later than so many days from today count when their day comes, NULL = all count
+	horizon_on		date,							-- of one with a horizon: last day whose orders had come inside it when they were last looked at, NULL = no horizon
+	later_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- of open_orders, what ships after horizon_on: the sum of dist.open_order_day
 	due_at			timestamptz,					-- the clerk looks at it again then: time alone may change the answer, NULL = it can not
 	late_on			date NOT NULL DEFAULT '-infinity',	-- day up to which what was due is added up beside it; rolled forward as days pass
 	late_amount		numeric(20,4) NOT NULL DEFAULT 0,	-- of its own items, open and due before late_on
@@ -398,7 +402,8 @@ CREATE TABLE dist.credit_account (
 	CONSTRAINT credit_account_customer_uq UNIQUE (customer_id, company_id, segment),
 	CONSTRAINT credit_account_parent_fk FOREIGN KEY (parent_id) REFERENCES dist.credit_account,
 	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit', 'prefix') AND standing IN ('approved', 'warned', 'held', 'blocked') AND limit_approval IN ('none', 'second_person') AND parent_id <> account_id),
-	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN' AND (limit_amount IS NULL OR limit_amount < 'NaN')),
+	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN' AND (limit_amount IS NULL OR limit_amount < 'NaN') AND later_amount >= 0 AND later_amount < 'NaN'
+		AND (horizon_days IS NULL) = (horizon_on IS NULL) AND horizon_days BETWEEN 0 AND 3650),
 	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
 ) WITH (fillfactor = 50);
@@ -611,7 +616,8 @@ CREATE TABLE dist.hold (
 	amount		numeric(20,4) NOT NULL DEFAULT 0,	-- exposure the order would take, in the account's currency
 	priority	integer NOT NULL DEFAULT 100,		-- lower is released first
 	payment_terms	text,							-- terms that the order asks for, NULL = the payer's
-	checkpoint	text NOT NULL DEFAULT 'entry',		-- entry (when the order came, when another's hold ended, or it was decided again) | change | pick | ship | hand (by people) | reversal (money went that had let it go)
+	ship_on		date,								-- day on which the order counts as shipping, as its own, NULL = at once
+	checkpoint	text NOT NULL DEFAULT 'entry',		-- entry (when the order came, when another's hold ended, or it was decided again) | change | pick | ship | hand (by people) | reversal (money went that had let it go) | horizon (its day came inside an account's horizon, and it does not fit)
 	placed_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- since when
 	queued_at	timestamptz NOT NULL DEFAULT clock_timestamp(),	-- its place among what waits: what is held again keeps that of the day it came
 	placed_by	text NOT NULL,						-- by whom
@@ -620,19 +626,20 @@ CREATE TABLE dist.hold (
 	released_by	text,								-- by whom
 	release_reason	text,							-- why
 	CONSTRAINT hold_pk PRIMARY KEY (customer_id, hold_id),
-	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND checkpoint IN ('entry', 'change', 'pick', 'ship', 'hand', 'reversal') AND amount >= 0 AND amount < 'NaN')
+	CONSTRAINT hold_kind_chk CHECK (kind IN ('auto', 'forced', 'manual') AND checkpoint IN ('entry', 'change', 'pick', 'ship', 'hand', 'reversal', 'horizon') AND amount >= 0 AND amount < 'NaN')
 );
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
 CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
 CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, queued_at) WHERE released_at IS NULL;
 
--- dist.open_order_day: open orders of an account by the day they ship, for limits with a horizon.
+-- dist.open_order_day: open orders of an account with a horizon, and of all below it, by the day they ship, where that is after horizon_on.
+-- Written under the account's lock.
 CREATE TABLE dist.open_order_day (
 	account_id	bigint NOT NULL,					-- account
 	ship_on		date NOT NULL,						-- day
-	amount		numeric(20,4) NOT NULL DEFAULT 0,	-- in the account's currency
+	amount		numeric(20,4) NOT NULL,				-- in the account's currency
 	CONSTRAINT open_order_day_pk PRIMARY KEY (account_id, ship_on),
-	CONSTRAINT open_order_day_chk CHECK (amount >= 0 AND amount < 'NaN')
+	CONSTRAINT open_order_day_chk CHECK (amount > 0 AND amount < 'NaN')
 );
 
 -- dist.credit_decision: a decision with the inputs it was made from, so that it can be proved again.
