@@ -5,6 +5,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS distsync;
 SELECT distsync.setup();
 SET timezone = 'UTC';
+SET datestyle = 'ISO, MDY';
 INSERT INTO sync.system (code, kind) VALUES ('HZ-ERP', 'erp');
 INSERT INTO sync.ownership (domain, company, system) VALUES ('order', 'HZ', 'distsync');
 SELECT distsync.apply('currency', '{"currency":"USD"}', 'HZ-ERP');
@@ -50,10 +51,10 @@ SELECT * FROM orders;
 SELECT * FROM acct;
 SELECT * FROM days;
 SELECT * FROM held;
-SELECT outcome, exposure, headroom, detail -> 'horizon' ->> 'days' AS days, detail -> 'horizon' -> 'later' AS later, detail -> 'terms' AS terms FROM distsync.credit('HZ-A', 0);
-SELECT valid_until = (current_date + 10)::timestamptz AS until_the_next_counts FROM distsync.credit('HZ-A', 0);
-SELECT x -> 'account' AS account, x -> 'horizon' ->> 'days' AS days, x -> 'horizon' -> 'later' AS later, x -> 'terms' -> 'open_orders' AS open_orders, x -> 'counts' AS counts FROM jsonb_array_elements(distsync.explain_credit('HZ-A', 0) -> 'accounts') x;
-SELECT w -> 'exposure' AS exposure, w -> 'headroom' AS headroom, w ->> 'outcome' AS outcome FROM distsync.credit_what_if('HZ-A', jsonb_build_array(jsonb_build_object('at', (current_date + 10)::timestamptz))) w;
+SELECT outcome, exposure, headroom, detail -> 'horizon' ->> 'days' AS days, detail -> 'horizon' -> 'later' AS later, detail -> 'terms' AS terms FROM distsync.credit('HZ-A', 0, 'USD', '{"company":"HZ"}');
+SELECT valid_until = (current_date + 10)::timestamptz AS until_the_next_counts FROM distsync.credit('HZ-A', 0, 'USD', '{"company":"HZ"}');
+SELECT x -> 'account' AS account, x -> 'horizon' ->> 'days' AS days, x -> 'horizon' -> 'later' AS later, x -> 'terms' -> 'open_orders' AS open_orders, x -> 'counts' AS counts FROM jsonb_array_elements(distsync.explain_credit('HZ-A', 0, 'USD', '{"company":"HZ"}') -> 'accounts') x;
+SELECT w -> 'exposure' AS exposure, w -> 'headroom' AS headroom, w ->> 'outcome' AS outcome FROM distsync.credit_what_if('HZ-A', jsonb_build_array(jsonb_build_object('at', (current_date + 10)::timestamptz)), '{"company":"HZ"}') w;
 SELECT inputs -> 'ship_on' IS NOT NULL AS told, jsonb_path_query_array(inputs, '$.accounts[*].counts') AS counts FROM dist.credit_decision d JOIN dist.sales_order o USING (order_id) WHERE o.order_number = 'HZ-2';
 SELECT * FROM wrong;
 -- an order of an account without a horizon needs no day, one of several lines has the first, one with a line at once none
@@ -69,21 +70,21 @@ SELECT state FROM distsync.preview_order(jsonb_build_object('company', 'HZ', 'cu
 -- days pass: before the clerk has looked it counts already; then it does not fit and is held
 BEGIN;
 SELECT pg_temp.days_pass(10);
-SELECT exposure, headroom FROM distsync.credit('HZ-A', 0);
+SELECT exposure, headroom FROM distsync.credit('HZ-A', 0, 'USD', '{"company":"HZ"}');
 SELECT pg_temp.clerk();
 COMMIT;
 SELECT * FROM held;
 SELECT * FROM orders WHERE order_number IN ('HZ-1', 'HZ-2', 'HZ-3');
 SELECT * FROM acct;
 SELECT * FROM days;
-SELECT exposure, headroom FROM distsync.credit('HZ-A', 0);
+SELECT exposure, headroom FROM distsync.credit('HZ-A', 0, 'USD', '{"company":"HZ"}');
 SELECT * FROM wrong;
 SELECT count(*) AS told FROM sync.outbox WHERE event_type = 'order.held' AND entity_key = 'HZ/HZ-2' AND body ->> 'checkpoint' = 'horizon';
 -- money lets it go
 SELECT pg_temp.pay('HZ-A', 'HZ-P1', 500);
 SELECT * FROM held;
 SELECT * FROM orders WHERE order_number = 'HZ-2';
-SELECT exposure, headroom FROM distsync.credit('HZ-A', 0);
+SELECT exposure, headroom FROM distsync.credit('HZ-A', 0, 'USD', '{"company":"HZ"}');
 SELECT * FROM wrong;
 -- what fits when its day comes goes on
 SELECT pg_temp.pay('HZ-A', 'HZ-P2', 700);
@@ -162,11 +163,11 @@ SELECT * FROM days WHERE code = 'HZ-R';
 SELECT * FROM wrong;
 -- a group's day comes: of all below it, the last let go first, until it stands well
 SELECT outcome FROM distsync.apply_all('credit_account', '[{"code":"HZ-G","horizon_days":10,"limit":3000},{"code":"HZ-A","horizon_days":null,"limit":null},{"code":"HZ-B","horizon_days":null,"limit":null}]', 'HZ-ERP');
-SELECT exposure, headroom FROM distsync.credit('HZ-G', 0);
+SELECT exposure, headroom FROM distsync.credit('HZ-G', 0, 'USD', '{"company":"HZ"}');
 SELECT pg_temp.try('HZ-A', 'HZ-T1', 250, 12), pg_temp.try('HZ-B', 'HZ-T2', 20, 12), pg_temp.try('HZ-A', 'HZ-T3', 30, 12), pg_temp.try('HZ-B', 'HZ-T4', 5, 13);
 SELECT pg_temp.days_pass(2), pg_temp.clerk();
 SELECT * FROM held;
-SELECT exposure <= credit_limit AS fits FROM distsync.credit('HZ-G', 0);
+SELECT exposure <= credit_limit AS fits FROM distsync.credit('HZ-G', 0, 'USD', '{"company":"HZ"}');
 SELECT * FROM acct WHERE code IN ('HZ-G');
 SELECT * FROM wrong;
 SELECT kind, state FROM sync.exception WHERE entity_key LIKE 'HZ-%' AND kind IN ('over_limit', 'rehold_failed', 'release_failed') ORDER BY 1, 2;

@@ -34,8 +34,8 @@ BEGIN
 	FOREACH id IN ARRAY distsync_internal.credit_chain(credit_if_add.account_id) LOOP
 		own := COALESCE(accounts -> id::text, '{}');
 		accounts := accounts || jsonb_build_object(id::text, own || (SELECT jsonb_object_agg(m.key, COALESCE((own ->> m.key)::numeric, 0) + m.value::numeric) FROM jsonb_each_text(moved) m)
-			|| CASE WHEN credit_if_add.ship_on IS NULL THEN '{}' ELSE jsonb_build_object('later', COALESCE(own -> 'later', '{}') || jsonb_build_object(credit_if_add.ship_on::text,
-				COALESCE((own -> 'later' ->> credit_if_add.ship_on::text)::numeric, 0) + (moved ->> 'open_orders')::numeric)) END);
+			|| CASE WHEN credit_if_add.ship_on IS NULL THEN '{}' ELSE jsonb_build_object('later', COALESCE(own -> 'later', '{}') || jsonb_build_object(to_jsonb(credit_if_add.ship_on) #>> '{}',
+				COALESCE((own -> 'later' ->> (to_jsonb(credit_if_add.ship_on) #>> '{}'))::numeric, 0) + (moved ->> 'open_orders')::numeric)) END);
 	END LOOP;
 	RETURN world || jsonb_build_object('accounts', accounts);
 END
