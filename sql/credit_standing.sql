@@ -124,8 +124,11 @@ END $$;
 SELECT * FROM pg_temp.sweep();
 SELECT d ->> 'outcome' AS outcome, d ->> 'passed_by' AS passed_by FROM dist.credit_account a, distsync_internal.credit_take(a.account_id, 80) d WHERE a.code = 'CT-P';
 SELECT * FROM pg_temp.sweep();
+-- a command that a rule lets pass its limit is told as a fact is
+SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-P';
 SELECT outcome FROM distsync.apply('payment', '{"company":"CT","payment_number":"CT-PP","customer":"CT-P","currency":"USD","amount":40}', 'CT-ERP');
 SELECT * FROM pg_temp.sweep();
+SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND trace_key = 'CT-P';
 -- it was of no order
 \o /dev/null
 SELECT distsync_internal.credit_give_back(a.account_id, 80, 'open_orders') FROM dist.credit_account a WHERE a.code = 'CT-P';

@@ -41,10 +41,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF decision ->> 'passed_by' IS NOT NULL THEN
 		PERFORM distsync_internal.credit_stand(distsync_internal.credit_chain(credit_crossed.account_id));
+		-- it may be over a limit now, as after a fact
+		PERFORM distsync_internal.credit_watch(credit_crossed.account_id);
 	ELSIF decision -> 'warnings' <> '[]' OR EXISTS (SELECT FROM dist.credit_account a WHERE a.account_id = credit_crossed.account_id AND a.standing <> 'approved') THEN
 		PERFORM distsync_internal.credit_stand(ARRAY[credit_crossed.account_id]);
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_crossed(bigint, jsonb) IS
-	'credit_stand() for an account whose decision to take more was approved: it changes nothing unless a rule warned or let it pass (then for all above it too), or the account did not stand well. The caller holds the lock.';
+	'credit_stand() for an account whose decision to take more was approved: it changes nothing unless a rule warned or let it pass (then for all above it too, and over_limit is opened where a limit is passed), or the account did not stand well. The caller holds the lock.';
