@@ -5,7 +5,7 @@ CREATE FUNCTION distsync_internal.master_policy_faults(policy jsonb, of_party bo
 LANGUAGE plpgsql STABLE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	known text[] := '{shortage:backorder|cut|reject!,all_or_none:boolean!,split:boolean!,price_mismatch:change|hold|reject!,price_tolerance:percent!,no_price:reject|refuse!,held_stock:keep|soft|none!,keep_for:interval:1 second:366 days,reprice:keep|offer|take!,repromise:offer|take!,offer_within:interval:1 second:366 days,ship_complete:boolean!,credit_at:entry|pick|ship!,substitute:allow|none!,on_hold:hold|refuse!,duplicate_po:warn|allow|refuse!,answer_within:interval:1 second:366 days,priority:integer!}';
+	known text[] := '{shortage:backorder|cut|reject!,all_or_none:boolean!,split:boolean!,price_mismatch:change|hold|reject!,price_tolerance:percent!,no_price:reject|refuse!,held_stock:keep|soft|none!,keep_for:interval:1 second:366 days,reprice:keep|offer|take!,repromise:offer|take!,offer_within:interval:1 second:366 days,ship_complete:boolean!,credit_at:entry|pick|ship!,substitute:allow|none!,on_hold:hold|refuse!,duplicate_po:warn|allow|refuse!,answer_within:interval:1 second:366 days,return_within:interval:1 second:3660 days,priority:integer!}';
 BEGIN
 	IF policy IS NULL OR policy IN ('null', '{}') THEN
 		RETURN;

@@ -167,7 +167,8 @@ COMMENT ON FUNCTION distsync_internal.order_return_advance(bigint, bigint, text)
 -- return_status does the telling of a return's story.
 CREATE FUNCTION distsync.return_status(return_number text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	SELECT distsync_internal.order_return_document(f.customer_id, f.return_id) || jsonb_build_object('correlation_id', r.correlation_id, 'moves_stock', r.moves_stock,
+	SELECT distsync_internal.order_scope_return_number($1, $2);
+	SELECT distsync_internal.order_scope_returned(distsync_internal.order_return_document(f.customer_id, f.return_id) || jsonb_build_object('correlation_id', r.correlation_id, 'moves_stock', r.moves_stock,
 		'steps', (SELECT COALESCE(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('line', s.line_no, 'kind', s.kind, 'quantity', s.quantity, 'lot', NULLIF(s.lot, ''), 'state', s.state, 'at', s.happened_at, 'by', s.by_whom, 'note', s.note)) ORDER BY s.happened_at, s.step_id), '[]')
 			FROM dist.return_step s WHERE s.customer_id = f.customer_id AND s.return_id = f.return_id),
 		'credits', (SELECT COALESCE(jsonb_agg(jsonb_build_object('line', k.line_no, 'memo_number', k.memo_number, 'corrects', k.corrects_number, 'quantity', k.quantity, 'currency', k.currency, 'net_amount', k.net_amount, 'tax_amount', k.tax_amount,
@@ -176,10 +177,10 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 		'memos', (SELECT COALESCE(jsonb_agg(jsonb_build_object('memo_number', i.invoice_number, 'corrects', i.corrects_number, 'status', i.status, 'issued_at', i.issued_at, 'gross_amount', i.gross_amount, 'currency', i.currency) ORDER BY i.issued_at, i.invoice_number), '[]')
 			FROM dist.invoice i WHERE i.company_id = f.company_id AND i.return_number = r.return_number AND i.kind = 'credit_memo'),
 		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason) ORDER BY a.at, a.audit_id), '[]')
-			FROM sync.audit a WHERE a.entity = 'return' AND a.entity_key = f.company || '/' || r.return_number))
+			FROM sync.audit a WHERE a.entity = 'return' AND a.entity_key = f.company || '/' || r.return_number)))
 	FROM distsync_internal.order_return_find($1, $2, '{}') f JOIN dist.customer_return r ON r.customer_id = f.customer_id AND r.return_id = f.return_id
 $$;
 COMMENT ON FUNCTION distsync.return_status(text, jsonb) IS
-	'The story of a return: its document with lines (quantities in base units), steps, what was credited by which memo, audit. Options: company. Errors: SD001 unknown return, SD005 ambiguous number.';
+	'The story of a return: its document with lines (quantities in base units), steps, what was credited by which memo, audit. Who is restricted to a customer scope finds his customers'' returns only, and is not told who did what, nor audit. Options: company. Errors: SD001 unknown return, SD005 ambiguous number, SD012 option not for this caller.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('return_status', '{reader,order_entry,integrator,operator,admin}');
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('return_status', '{reader,order_entry,integrator,operator,admin,portal}');

@@ -72,12 +72,24 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_return_add_line(bigint, bigint, bigint, jsonb, numeric) IS 'Adds a line, as order_return_lines() reads it, to a return; quantity may come back, base units. Returns its number.';
 
+-- order_return_within does the time for which an authority lasts that says none.
+CREATE FUNCTION distsync_internal.order_return_within(customer_id bigint, order_id bigint) RETURNS interval
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN COALESCE((SELECT (o.policy ->> 'return_within')::interval FROM dist.sales_order o WHERE o.customer_id = order_return_within.customer_id AND o.order_id = order_return_within.order_id
+		AND NOT EXISTS (SELECT FROM distsync_internal.master_policy_faults(jsonb_build_object('return_within', o.policy -> 'return_within'), true))), '30 days');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_return_within(bigint, bigint) IS 'How long goods of an order may come back after they are allowed to: its policy return_within, 30 days where it says nothing of use.';
+
 -- authorise_return does the allowing of goods to come back.
 CREATE FUNCTION distsync.authorise_return(document jsonb, idempotency_key text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-	source text := distsync_internal.order_source(document, true);
-	answer jsonb := distsync_internal.base_answered(source, 'authorise_return', idempotency_key, document);
+	source text;
+	key_source text;
+	answer jsonb;
 	d jsonb;
 	l jsonb;
 	fault text[];
@@ -85,8 +97,12 @@ DECLARE
 	id bigint;
 	customer bigint;
 BEGIN
+	PERFORM distsync_internal.order_scope_return(document);
+	source := distsync_internal.order_source(document, true);
+	key_source := distsync_internal.order_key_source(source, document ->> 'order_number');
+	answer := distsync_internal.base_answered(key_source, 'authorise_return', idempotency_key, document);
 	IF answer IS NOT NULL THEN
-		RETURN answer;
+		RETURN distsync_internal.order_scope_returned(answer);
 	END IF;
 	PERFORM distsync_internal.order_return_shape(document);
 	d := distsync_internal.order_return_read(jsonb_build_object('doc', document, 'company_id', distsync_internal.master_company(document ->> 'company', 'company')), source);
@@ -106,7 +122,7 @@ BEGIN
 	ELSIF (d ->> 'expires_at')::timestamptz <= clock_timestamp() THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'expires_at', format('"%s" is over', document ->> 'expires_at'), 'Send an instant to come, or leave it out.');
 	END IF;
-	id := distsync_internal.order_return_write(d || jsonb_build_object('expires_at', COALESCE((d ->> 'expires_at')::timestamptz, clock_timestamp() + interval '30 days')), jsonb_build_object('source', source, 'by', session_user));
+	id := distsync_internal.order_return_write(d || jsonb_build_object('expires_at', COALESCE((d ->> 'expires_at')::timestamptz, clock_timestamp() + distsync_internal.order_return_within(customer, (d ->> 'order_id')::bigint))), jsonb_build_object('source', source, 'by', session_user));
 	IF id IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD008', 'return_number', format('return "%s" exists', document ->> 'return_number'), 'Use another number, or repeat the call with its first idempotency key.');
 	END IF;
@@ -123,12 +139,12 @@ BEGIN
 	PERFORM distsync_internal.order_return_emit(customer, id, 'return.authorised', '{}', jsonb_build_object('source', source));
 	answer := distsync_internal.order_return_document(customer, id) - '{schema,source,version}'::text[] || jsonb_build_object('correlation_id', d -> 'correlation_id');
 	PERFORM distsync_internal.base_audit('authorise_return', 'return', (document ->> 'company') || '/' || (answer ->> 'return_number'), NULL, answer, document ->> 'reason', (d ->> 'correlation_id')::uuid);
-	PERFORM distsync_internal.base_answer(source, 'authorise_return', idempotency_key, document, answer);
-	RETURN answer;
+	PERFORM distsync_internal.base_answer(key_source, 'authorise_return', idempotency_key, document, answer);
+	RETURN distsync_internal.order_scope_returned(answer);
 END
 $$;
 COMMENT ON FUNCTION distsync.authorise_return(jsonb, text) IS
-	'Allows goods of an order to come back: document {company, order_number, return_number (absent = ours), site (absent = where the line is served), reason, expires_at (absent = in 30 days), moves_stock (false: whoever keeps the stock tells these movements himself), source, ext, lines [{order_line or sku, quantity, unit, reason}]}. Never more of a line than has shipped and has not come back. Emits return.authorised. Returns the return with its lines, base units. Errors: SD001, SD002 more than may come back, SD004, SD005, SD008 number taken, SD010, SD022.';
+	'Allows goods of an order to come back: document {company, order_number, return_number (absent = ours), site (absent = where the line is served), reason, expires_at (absent = as policy return_within of the order says, 30 days), moves_stock (false: whoever keeps the stock tells these movements himself), source, ext, lines [{order_line or sku, quantity, unit, reason}]}. Never more of a line than has shipped and has not come back. Emits return.authorised. Returns the return with its lines, base units. A restricted caller names an order of his customers, and says neither number, site, end nor moves_stock. Errors: SD001, SD002 more than may come back, SD004, SD005, SD008 number taken, SD010, SD012 not for this caller to say, SD022.';
 
 -- cancel_return does the taking back of an authority: what has come stays.
 CREATE FUNCTION distsync.cancel_return(return_number text, reason text, idempotency_key text DEFAULT NULL, options jsonb DEFAULT '{}') RETURNS jsonb
@@ -136,11 +152,16 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	request jsonb := jsonb_build_object('return_number', return_number, 'reason', reason, 'options', options);
-	source text := distsync_internal.order_source(options, true);
-	answer jsonb := distsync_internal.base_answered(source, 'cancel_return', idempotency_key, request);
+	source text;
+	key_source text;
+	answer jsonb;
 	f record;
 	r record;
 BEGIN
+	PERFORM distsync_internal.order_scope_return_number(return_number, options);
+	source := distsync_internal.order_source(options, true);
+	key_source := distsync_internal.order_key_source(source, return_number);
+	answer := distsync_internal.base_answered(key_source, 'cancel_return', idempotency_key, request);
 	IF answer IS NOT NULL THEN
 		RETURN answer;
 	END IF;
@@ -155,11 +176,11 @@ BEGIN
 	PERFORM distsync_internal.order_return_tell(f.customer_id, f.return_id, 'return.cancelled', jsonb_build_object('cancel_reason', cancel_return.reason), r.state, jsonb_build_object('source', source));
 	answer := (SELECT jsonb_build_object('return_number', x.return_number, 'state', x.state, 'correlation_id', x.correlation_id) FROM dist.customer_return x WHERE x.customer_id = f.customer_id AND x.return_id = f.return_id);
 	PERFORM distsync_internal.base_audit('cancel_return', 'return', f.company || '/' || r.return_number, jsonb_build_object('state', r.state), answer, cancel_return.reason, r.correlation_id);
-	PERFORM distsync_internal.base_answer(source, 'cancel_return', idempotency_key, request, answer);
+	PERFORM distsync_internal.base_answer(key_source, 'cancel_return', idempotency_key, request, answer);
 	RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION distsync.cancel_return(text, text, text, jsonb) IS
 	'Ends the authority of a return: what has not come may not come any more, and may be authorised anew; what has come stays to be inspected. Emits return.cancelled. Options: company, source. Returns {return_number, state, correlation_id}. Errors: SD001, SD002, SD005, SD010, SD022, SD075 nothing is left to come.';
 
-INSERT INTO distsync_internal.verb (name, roles) VALUES ('authorise_return', '{order_entry,integrator,operator,admin}'), ('cancel_return', '{order_entry,integrator,operator,admin}');
+INSERT INTO distsync_internal.verb (name, roles) VALUES ('authorise_return', '{order_entry,integrator,operator,admin,portal}'), ('cancel_return', '{order_entry,integrator,operator,admin,portal}');

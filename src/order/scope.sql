@@ -117,3 +117,47 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'order_status() for a restricted caller: the document, holds by rule only, offers, shipments, invoices, returns; no policy, decisions, exceptions, audit.';
+
+-- order_scope_return does the refusing of what a customer may not say of goods that he sends back, before anything else.
+CREATE FUNCTION distsync_internal.order_scope_return(document jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	l record;
+BEGIN
+	IF NOT distsync.restricted() THEN
+		RETURN;
+	END IF;
+	PERFORM distsync_internal.master_scope_only(document, '{schema,company,order_number,reason,lines,ext}', '');
+	IF jsonb_typeof(document -> 'lines') = 'array' THEN
+		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
+			PERFORM distsync_internal.master_scope_only(l.value, '{order_line,sku,quantity,unit,reason}', format('lines[%s].', l.place));
+		END LOOP;
+	END IF;
+	-- whose order it is comes before its line
+	PERFORM distsync_internal.order_scope_order(document ->> 'order_number', jsonb_strip_nulls(jsonb_build_object('company', document -> 'company')));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_return(jsonb) IS
+	'Nothing for who is not restricted. Else SD012 where the document of authorise_return() says what is for us to decide (number, site, end, stock, source), and SD001 for an order that is not one of his customers'', as for one that does not exist.';
+
+-- order_scope_return_number does the same for a verb about one return.
+CREATE FUNCTION distsync_internal.order_scope_return_number(return_number text, options jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF distsync.restricted() THEN
+		PERFORM distsync_internal.master_scope_only(options, '{company}', 'options.');
+		PERFORM FROM distsync_internal.order_return_find(order_scope_return_number.return_number, options, '{}');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_return_number(text, jsonb) IS 'Nothing for who is not restricted. Else SD001 for a return that is not one of his customers'', as for one that does not exist, and SD012 for options that are not for him.';
+
+-- order_scope_returned does the telling of a return to a restricted caller.
+CREATE FUNCTION distsync_internal.order_scope_returned(answer jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN CASE WHEN distsync.restricted() THEN answer - '{source,version,payer,authorised_by,moves_stock,audit}'::text[] || CASE WHEN answer ? 'steps' THEN jsonb_build_object('steps',
+		(SELECT COALESCE(jsonb_agg(s.value - '{by,note,state}'::text[] ORDER BY s.place), '[]') FROM jsonb_array_elements(answer -> 'steps') WITH ORDINALITY s(value, place))) ELSE '{}' END ELSE answer END;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_returned(jsonb) IS 'A return, or its story, of a restricted caller without who pays, who did what, where its stock went and audit.';

@@ -90,6 +90,39 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_position(text, bigint, bigint) IS 'Number of a position. Errors: SD002 no position, SD083 ahead of the stream or gone.';
 
+-- outbox_scope_events does the answer to "what did I miss" for a restricted caller: what happened to his customer, not what we say of it to
+-- others. His positions are messages, so that they do not tell how much happens to everybody else.
+CREATE FUNCTION distsync_internal.outbox_scope_events(since text, customer bigint, options jsonb)
+RETURNS TABLE (next_position text, "position" bigint, message_id uuid, event_type text, entity text, entity_key text, entity_version text, at timestamptz, body jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	told CONSTANT text[] := '{order,return,invoice,payment}';
+	place bigint := 0;
+BEGIN
+	IF since = 'latest' THEN
+		place := COALESCE((SELECT max(e.position) - 1 FROM sync.event e WHERE e.customer_id = customer AND e.entity = ANY (told)), 0);
+	ELSIF since IS NOT NULL THEN
+		IF since !~ '^m[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN
+			PERFORM distsync_internal.outbox_refuse('SD002', format('"%s" is no position of the stream', left(since, 80)), 'since', NULL, 'Pass a next_position that events_since() returned, NULL for the beginning, or latest.');
+		END IF;
+		place := (SELECT e.position FROM sync.event e WHERE e.message_id = substr(since, 2)::uuid AND e.customer_id = customer AND e.entity = ANY (told));
+		IF place IS NULL THEN
+			PERFORM distsync_internal.outbox_refuse('SD083', 'the position is no longer kept', 'since', NULL, 'You were away longer than events are kept, or this server was restored: ask for the state anew and go on from latest.');
+		END IF;
+	END IF;
+	RETURN QUERY
+	SELECT 'm' || e.message_id, NULL::bigint, e.message_id, e.event_type, e.entity, e.entity_key, NULL::text, e.at, NULL::jsonb
+	FROM sync.event e
+	WHERE e.position > place AND e.customer_id = customer AND e.entity = ANY (told)
+		AND (NOT options ? 'event_type' OR e.event_type LIKE distsync_internal.outbox_pattern(options ->> 'event_type'))
+		AND (NOT options ? 'entity' OR e.entity = options ->> 'entity') AND (NOT options ? 'entity_key' OR e.entity_key = options ->> 'entity_key')
+	ORDER BY e.position LIMIT COALESCE((options ->> 'limit')::integer, 1000);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.outbox_scope_events(text, bigint, jsonb) IS
+	'Events of a customer after a position, as a restricted caller may hear them: of orders, returns, invoices and payments, without body, place and version. Errors: SD002 no position, SD083 one that is not kept, or not his.';
+
 -- events_since does the answer to "what did I miss". Positions are given by the one router in the order of its commits, so what is
 -- committed later has a higher one: no event is passed over.
 CREATE FUNCTION distsync.events_since(since text DEFAULT NULL, options jsonb DEFAULT '{}')
@@ -109,6 +142,10 @@ BEGIN
 	IF options ? 'customer' THEN
 		customer := distsync_internal.master_party(options ->> 'customer', 'customer');
 	END IF;
+	IF distsync.restricted() THEN
+		RETURN QUERY SELECT * FROM distsync_internal.outbox_scope_events(since, customer, options);
+		RETURN;
+	END IF;
 	n := COALESCE((options ->> 'limit')::integer, 1000);
 	place := CASE since WHEN 'latest' THEN last_position - 1 ELSE distsync_internal.outbox_position(since, last_position, (SELECT min(e.position) FROM sync.event e)) END;
 	RETURN QUERY
@@ -122,7 +159,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.events_since(text, jsonb) IS
-	'Events after a position (opaque: the next_position of the last row you have; NULL: from the oldest kept; latest: only the newest, to start from now), in the order of the stream, safe with late commits. options: event_type (or pattern), entity, entity_key, customer (code), limit (1,000; at most 10,000). body is the CloudEvent. No row: nothing new. A caller who is restricted to a customer scope must name a customer of it. Errors: SD001 unknown customer, SD002, SD005 restricted and no customer, SD012 not in scope, SD083 position ahead of the stream or no longer kept.';
+	'Events after a position (opaque: the next_position of the last row you have; NULL: from the oldest kept; latest: only the newest, to start from now), in the order of the stream, safe with late commits. options: event_type (or pattern), entity, entity_key, customer (code), limit (1,000; at most 10,000). body is the CloudEvent. No row: nothing new. A caller who is restricted to a customer scope must name a customer of it, and hears of his orders, returns, invoices and payments that something happened: body, position and entity_version are NULL, what became of it the verbs tell. Errors: SD001 unknown customer, SD002, SD005 restricted and no customer, SD012 not in scope, SD083 position ahead of the stream or no longer kept.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('fetch', '{integrator,admin}'), ('ack', '{integrator,admin}'), ('nack', '{integrator,admin}'),
-	('events_since', '{integrator,operator,admin}');
+	('events_since', '{integrator,operator,admin,portal}');

@@ -352,6 +352,7 @@ CREATE TABLE sync.event (
 	CONSTRAINT event_pk PRIMARY KEY (position)
 ) PARTITION BY RANGE (position);
 CREATE INDEX event_entity_idx ON sync.event (entity, entity_key, position);
+CREATE INDEX event_customer_idx ON sync.event (customer_id, position) WHERE customer_id <> 0;
 
 -- sync.entity_clock: version counter of each entity that has events.
 CREATE TABLE sync.entity_clock (

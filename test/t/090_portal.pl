@@ -145,8 +145,56 @@ for my $verb (split /\n/, sql(q{SELECT p.oid::regprocedure FROM pg_proc p JOIN d
     is(sql("SELECT has_function_privilege('portal_acme', '$verb', 'EXECUTE')"), 'f', "$verb is not for portals");
 }
 is(sql(q{SELECT string_agg(p.proname, ' ' ORDER BY p.proname COLLATE "C") FROM pg_proc p WHERE p.pronamespace = 'distsync'::regnamespace AND has_function_privilege('portal_acme', p.oid, 'EXECUTE')}),
-    'aging answer_offer atp cancel_order change_order credit explain_price in_scope open_items order_status preview_order price price_sheet prices restricted scope statement submit_order use_token', 'the verbs of portals are these');
+    'aging answer_offer atp authorise_return cancel_order cancel_return change_order credit events_since explain_price in_scope open_items order_status preview_order price price_sheet prices restricted return_status scope statement submit_order use_token', 'the verbs of portals are these');
 is(sql(q{SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN ('dist', 'sync', 'distsync_internal') WHERE has_any_column_privilege('portal_acme', c.oid, 'SELECT,INSERT,UPDATE,REFERENCES') OR has_table_privilege('portal_acme', c.oid, 'DELETE,TRUNCATE,TRIGGER')}), '0', 'they have no table');
+
+# ---- goods that come back, and what happened -----------------------------------------------------------------------------
+for my $whose ('ACME', 'RIVAL')
+{
+    told(order => qq({"company": "US", "order_number": "F-$whose", "customer": "$whose", "lines": [{"line": 1, "item": "A", "quantity": 5, "unit_price": 4.44}]}));
+    told(shipment => qq({"company": "US", "shipment_number": "S-$whose", "order_number": "F-$whose", "site": "DC", "lines": [{"order_line": 1, "quantity": 5}]}));
+}
+sql(q{SELECT distsync.authorise_return('{"company": "US", "return_number": "R-RIVAL", "order_number": "F-RIVAL", "reason": "secret", "lines": [{"order_line": 1, "quantity": 1}]}', 'key-20')});
+($out, $err) = as('portal_acme', q{SELECT r ->> 'state', r ->> 'order_number', r -> 'lines' -> 0 ->> 'quantity', r ?| '{payer,authorised_by,source,moves_stock}' FROM distsync.authorise_return('{"company": "US", "order_number": "F-ACME", "reason": "too many", "lines": [{"order_line": 1, "quantity": 2}]}', 'key-20') r});
+is_deeply([ $out, $err ], [ 'authorised|F-ACME|2.000000|f', '' ], 'he allows goods of his order to come back, with a key that somebody else used too');
+my $return = sql(q{SELECT return_number FROM dist.customer_return WHERE return_number <> 'R-RIVAL'});
+is(sql(qq{SELECT expires_at - authorised_at > '29 days' AND expires_at - authorised_at < '31 days', authorised_by FROM dist.customer_return WHERE return_number = '$return'}), 't|portal_acme', 'for as long as policy says, and it was he');
+sql(qq{SELECT distsync.receive_return('$return', NULL, 'key-23')});
+is_deeply([ as('portal_acme', qq{SELECT r ->> 'state', r -> 'lines' -> 0 ->> 'received', r ?| '{payer,authorised_by,source,moves_stock,audit}', r -> 'steps' -> 0 ?| '{by,note,state}' FROM distsync.return_status('$return') r}) ], [ 'received|2.000000|f|f', '' ], 'he follows it, and hears not who did what');
+is_deeply([ as('portal_acme', q{SELECT r ->> 'state' FROM distsync.cancel_return((SELECT r ->> 'return_number' FROM distsync.authorise_return('{"company": "US", "order_number": "F-ACME", "lines": [{"order_line": 1, "quantity": 1}]}', 'key-21') r), 'found it', 'key-22') r}) ], [ 'cancelled', '' ], 'and takes one back');
+my %more;
+for my $whose ('F-RIVAL', 'F-NONE')
+{
+    refused('portal_acme', qq{SELECT distsync.authorise_return('{"company": "US", "order_number": "$whose", "lines": [{"order_line": 1, "quantity": 1}]}', 'key-20')}, 'SD001', "goods of the order $whose");
+    (undef, $err) = as('portal_acme', qq{SELECT distsync.authorise_return('{"company": "US", "order_number": "$whose", "lines": [{"order_line": 9, "quantity": 99}]}')});
+    $more{$err =~ s/$whose/X/gr =~ s/^(?:LINE|LOCATION|CONTEXT).*//gmsr} = 1;
+}
+for my $whose ('R-RIVAL', 'R-NONE')
+{
+    refused('portal_acme', "SELECT distsync.return_status('$whose')", 'SD001', "the return $whose");
+    refused('portal_acme', "SELECT distsync.cancel_return('$whose', 'sabotage', 'key-20')", 'SD001', "taking back the return $whose");
+    (undef, $err) = as('portal_acme', "SELECT distsync.return_status('$whose')");
+    $more{$err =~ s/$whose/X/gr =~ s/^(?:LINE|LOCATION|CONTEXT).*//gmsr} = 1;
+}
+is(scalar keys %more, 2, 'what is a rival\'s and what is not there are the same errors') or diag(explain(\%more));
+is(sql(q{SELECT state FROM dist.customer_return WHERE return_number = 'R-RIVAL'}), 'authorised', 'the return of the rival stands');
+refused('portal_acme', q{SELECT distsync.authorise_return('{"company": "US", "order_number": "F-ACME", "lines": [{"order_line": 1, "quantity": 4}]}')}, 'SD002', 'no more comes back than has left');
+refused('portal_acme', qq{SELECT distsync.authorise_return('{"company": "US", "order_number": "F-ACME", "$_->[0]": $_->[1], "lines": [{"order_line": 1, "quantity": 1}]}')}, 'SD012', "a return: $_->[0] is not for customers")
+    for [ 'return_number', '"R-RIVAL"' ], [ 'site', '"DC"' ], [ 'expires_at', '"2099-01-01"' ], [ 'moves_stock', 'false' ], [ 'source', '"erp"' ], [ 'customer', '"RIVAL"' ];
+refused('portal_acme', q{SELECT distsync.authorise_return('{"company": "US", "order_number": "F-ACME", "lines": [{"order_line": 1, "quantity": 1, "received": 1}]}')}, 'SD012', 'nor may he say that it came');
+refused('portal_acme', "SELECT distsync.$_", '42501', "$_ is for who has the goods") for qq{receive_return('$return', NULL)}, qq{inspect_return('$return', '[]')}, qq{credit_return('$return')};
+$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM sync.event WHERE event_type = 'return.cancelled'}) or die 'nothing was routed';
+is_deeply([ as('portal_acme', q{SELECT event_type, entity_key, position IS NULL AND body IS NULL AND entity_version IS NULL AND next_position = 'm' || message_id FROM distsync.events_since(NULL, '{"customer": "ACME", "entity_key": "US/F-ACME"}')}) ],
+    [ "order.booked|US/F-ACME|t\norder.shipped|US/F-ACME|t", '' ], 'he hears what happened to his order, and no more');
+is_deeply([ as('portal_acme', q{SELECT string_agg(DISTINCT entity, ' ' ORDER BY entity), bool_or(entity_key ~ 'RIVAL') FROM distsync.events_since(NULL, '{"customer": "ACME"}')}) ], [ 'invoice order return|f', '' ], 'nothing of accounts, shipments and rivals');
+my ($last) = as('portal_acme', q{SELECT next_position FROM distsync.events_since('latest', '{"customer": "ACME"}')});
+is_deeply([ as('portal_acme', qq{SELECT count(*) FROM distsync.events_since('$last', '{"customer": "ACME"}')}) ], [ '0', '' ], 'he goes on from where he was');
+is_deeply([ as('portal_acme', q{SELECT count(*) FROM distsync.events_since(NULL, '{"customer": "ACME-2"}')}) ], [ '0', '' ], 'of who is below him too');
+refused('portal_acme', q{SELECT * FROM distsync.events_since()}, 'SD005', 'he names the customer');
+refused('portal_acme', qq{SELECT * FROM distsync.events_since(NULL, '{"customer": "$_"}')}, 'SD012', "events of $_") for 'RIVAL', 'GROUP', 'NOBODY';
+my $theirs = sql(q{SELECT 'm' || message_id FROM sync.event e JOIN dist.party p ON p.party_id = e.customer_id WHERE p.code = 'RIVAL' ORDER BY position LIMIT 1});
+refused('portal_acme', qq{SELECT * FROM distsync.events_since('$_', '{"customer": "ACME"}')}, 'SD083', 'a message of a rival, and one that is not there, are no position') for $theirs, 'm00000000-0000-4000-8000-000000000000';
+refused('portal_acme', qq{SELECT * FROM distsync.events_since('$_', '{"customer": "ACME"}')}, 'SD002', "nor is $_") for 'e1', 'm', "x'' OR true";
 
 # ---- becoming somebody else ----------------------------------------------------------------------------------------------
 is_deeply([ as('portal_acme', "SET distsync.app_user = 'postgres'", "SET app.scope = 'RIVAL'", "SELECT set_config('app.restricted', 'off', false)",
@@ -170,7 +218,7 @@ my ($shadow) = as('portal_acme', q{CREATE TEMP TABLE party (party_id bigint, par
 is($shadow, "1\nf", 'what he puts into his search path changes nothing');
 refused('shy', q{SET ROLE distsync_portal; SELECT * FROM distsync.price('RIVAL', 'A')}, 'SD012', 'who does not inherit is restricted all the same');
 sql(q{GRANT SELECT ON dist.party, dist.sales_order TO portal_acme; GRANT USAGE ON SCHEMA dist TO portal_acme});
-is_deeply([ as('portal_acme', 'SELECT code FROM dist.party ORDER BY 1', 'SELECT order_number FROM dist.sales_order') ], [ "ACME\nACME-2\nO-ACME", '' ], 'a table given by mistake is cut to his rows');
+is_deeply([ as('portal_acme', 'SELECT code FROM dist.party ORDER BY 1', 'SELECT order_number FROM dist.sales_order ORDER BY 1') ], [ "ACME\nACME-2\nF-ACME\nO-ACME", '' ], 'a table given by mistake is cut to his rows');
 is(sql('SELECT count(*) FROM dist.party'), '5', 'everybody else sees all');
 is_deeply([ as('portal_acme', 'UPDATE dist.party SET name = code') ]->[1] =~ /42501/, 1, 'and writes none');
 
