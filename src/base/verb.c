@@ -4,8 +4,8 @@
  *		What verbs in C need to be verbs: their row type, and the functions
  *		behind them.
  *
- * Process: any backend. Locks: those of catalog look-ups. Memory: the row type
- * lives as long as the call site.
+ * Process: any backend. Locks: those of catalog look-ups. Memory: a row type
+ * lives as long as the session, or as the call site.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,35 +13,72 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 #include "base/compat.h"
 #include "base/errors.h"
 
-/* ds_verb_row does the look-up of the row type that a verb returns, once a call site. */
+/* row types that are remembered; the others are looked up at each call site */
+#define ROWS 8
+
+/* A row type as it was copied: one that has changed since has another identifier. */
+typedef struct Row
+{
+	Oid type;
+	uint64 identifier;
+	TupleDesc desc;
+} Row;
+
+/*
+ * known_row does the look-up of a named row type. NULL: it is none. What is
+ * copied stays: somebody may be forming a row of it.
+ */
+static TupleDesc
+known_row(Oid type)
+{
+	static Row rows[ROWS];
+	static int n = 0;
+	TypeCacheEntry *entry = OidIsValid(type) ? lookup_type_cache(type, TYPECACHE_TUPDESC) : NULL;
+	MemoryContext old;
+
+	if (entry == NULL || entry->tupDesc == NULL || entry->typtype != TYPTYPE_COMPOSITE)
+		return NULL;
+	for (int i = 0; i < n; i++)
+		if (rows[i].type == type && rows[i].identifier == entry->tupDesc_identifier)
+			return rows[i].desc;
+	if (n == ROWS)
+		return NULL;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	rows[n] = (Row){type, entry->tupDesc_identifier, CreateTupleDescCopy(entry->tupDesc)};
+	MemoryContextSwitchTo(old);
+	return rows[n++].desc;
+}
+
+/* ds_verb_row does the look-up of the row type that a verb returns, once a call site, or once a session where it has a name. */
 TupleDesc
 ds_verb_row(FunctionCallInfo fcinfo, int columns)
 {
 	TupleDesc desc = fcinfo->flinfo->fn_extra;
+	MemoryContext old;
 
 	if (desc == NULL)
-	{
-		MemoryContext old;
-
-		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-			desc->natts != columns)
-			ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
-							errmsg("the row type of function %u is not what the library expects",
-								   fcinfo->flinfo->fn_oid),
-							errhint("Update the extension to the version of the library: ALTER "
-									"EXTENSION distsync UPDATE.")));
-		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		desc = BlessTupleDesc(CreateTupleDescCopy(desc));
-		MemoryContextSwitchTo(old);
-		fcinfo->flinfo->fn_extra = desc;
-	}
+		desc = known_row(get_fn_expr_rettype(fcinfo->flinfo));
+	if (desc != NULL && desc->natts == columns)
+		return desc;
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != columns)
+		ereport(ERROR, (errcode(DS_ERRCODE_VERSION_MISMATCH),
+						errmsg("the row type of function %u is not what the library expects",
+							   fcinfo->flinfo->fn_oid),
+						errhint("Update the extension to the version of the library: ALTER "
+								"EXTENSION distsync UPDATE.")));
+	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	desc = BlessTupleDesc(CreateTupleDescCopy(desc));
+	MemoryContextSwitchTo(old);
+	fcinfo->flinfo->fn_extra = desc;
 	return desc;
 }
 
