@@ -199,6 +199,16 @@ ds_decimal_at(Datum value, int scale, int128 *mantissa)
 								   mantissa);
 }
 
+/* ds_decimal_is_zero does the question whether a numeric is 0: it has no digits. False also where that takes more than a look. */
+bool
+ds_decimal_is_zero(Datum value)
+{
+	int64 mantissa;
+	int exponent;
+
+	return read_stored(value, &mantissa, &exponent) && mantissa == 0;
+}
+
 /* ds_decimal_compare does the comparison of two stored decimals. */
 int
 ds_decimal_compare(DsDecimal a, DsDecimal b)

@@ -55,6 +55,7 @@ extern int128 ds_ratio_power_of_ten(int n);
 
 extern bool ds_decimal_read(Numeric value, DsDecimal *decimal);
 extern bool ds_decimal_at(Datum value, int scale, int128 *mantissa);
+extern bool ds_decimal_is_zero(Datum value);
 extern Numeric ds_decimal_shown(DsDecimal decimal, int most);
 extern int ds_decimal_compare(DsDecimal a, DsDecimal b);
 

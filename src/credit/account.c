@@ -15,8 +15,13 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "base/compat.h"
+#include "base/ratio.h"
 #include "base/reader.h"
+
+/* of amounts */
+#define DECIMALS 4
 
 enum
 {
@@ -105,12 +110,43 @@ number(const DsReader *reader, int column)
 	return DatumGetNumericCopy(reader->values[column]);
 }
 
-/* is_zero does the question whether a number is 0. */
-static bool
-is_zero(Numeric number)
+/* ds_credit_zero does the number 0. */
+Numeric
+ds_credit_zero(void)
 {
-	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number),
-											NumericGetDatum(int64_to_numeric(0))));
+	static Numeric zero = NULL;
+
+	if (zero == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		zero = int64_to_numeric(0);
+		MemoryContextSwitchTo(old);
+	}
+	return zero;
+}
+
+/* nothing does the number 0 as the columns of accounts keep it, with four decimals. */
+static Numeric
+nothing(void)
+{
+	static Numeric zero = NULL;
+
+	if (zero == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		zero = int64_div_fast_to_numeric(0, DECIMALS);
+		MemoryContextSwitchTo(old);
+	}
+	return zero;
+}
+
+/* amount does an amount of a column, which has four decimals: most are 0. */
+static Numeric
+amount(const DsReader *reader, int column)
+{
+	return ds_decimal_is_zero(reader->values[column]) ? nothing() : number(reader, column);
 }
 
 /* take_terms does the reading of the terms of exposure, with their signs, and their sum. All have four decimals, so that a 0 adds nothing. */
@@ -121,15 +157,15 @@ take_terms(const DsReader *reader, DsCreditAccount *account)
 
 	for (i = 0; i < DS_CREDIT_TERMS; i++)
 	{
-		Numeric term = number(reader, A_RECEIVABLE + i);
-		bool any = !is_zero(term);
+		Numeric term = amount(reader, A_RECEIVABLE + i);
+		bool any = term != nothing();
 
 		if (A_RECEIVABLE + i == A_DISPUTED)
 		{
 			account->disputed = any;
 			if (!account->exclude_disputed)
 			{
-				term = int64_to_numeric(0);
+				term = ds_credit_zero();
 				any = false;
 			}
 		}
@@ -187,8 +223,8 @@ take(const DsReader *reader, DsCreditAccount *account)
 	account->dunning_level = DatumGetInt16(reader->values[A_DUNNING]);
 	account->review_on = day(reader, A_REVIEW);
 	account->late_on = DatumGetDateADT(reader->values[A_LATE_ON]);
-	account->late_amount = number(reader, A_LATE);
-	account->late_disputed = number(reader, A_LATE_DISPUTED);
+	account->late_amount = amount(reader, A_LATE);
+	account->late_disputed = amount(reader, A_LATE_DISPUTED);
 	account->oldest_due_on = day(reader, A_OLDEST);
 	account->next_due_on = day(reader, A_NEXT);
 	take_before(reader, account);

@@ -86,6 +86,15 @@ is_amount(Numeric amount)
 	return !numeric_is_nan(amount) && !numeric_is_inf(amount);
 }
 
+/* clear does the beginning of an answer: of the accounts above only those are looked at that were read. */
+static void
+clear(DsCreditAnswer *answer)
+{
+	answer->nlevels = 0;
+	memset(&answer->levels[0], 0, sizeof(answer->levels[0]));
+	memset(&answer->binding, 0, sizeof(*answer) - offsetof(DsCreditAnswer, binding));
+}
+
 /* read_options does the reading of the options. False: there are others, or one is not as it should be. */
 static bool
 read_options(Jsonb *options, Question *q)
@@ -107,7 +116,7 @@ read_question(FunctionCallInfo fcinfo, Question *q)
 		return false;
 	q->ask.at = GetCurrentStatementStartTimestamp();
 	q->ask.amount = PG_GETARG_NUMERIC(Q_AMOUNT);
-	return is_amount(q->ask.amount) && !ds_credit_above(int64_to_numeric(0), q->ask.amount) &&
+	return is_amount(q->ask.amount) && !ds_credit_above(ds_credit_zero(), q->ask.amount) &&
 		   read_options(PG_GETARG_JSONB_P(Q_OPTIONS), q) &&
 		   ds_credit_party_named(text_to_cstring(PG_GETARG_TEXT_PP(Q_CUSTOMER)), &q->customer);
 }
@@ -218,7 +227,7 @@ ask_credit(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	if (!read_question(fcinfo, &q) || (book = ds_credit_book()) == NULL ||
 		!ds_credit_company_named(book, q.company, &q.company_id))
 		return false;
-	memset(&answer, 0, sizeof(answer));
+	clear(&answer);
 	if (!find_account(&q, &answer.levels[0], &found))
 		return false;
 	values[A_AS_OF] = TimestampTzGetDatum(q.ask.at);
@@ -284,7 +293,7 @@ ds_sql_credit_decide(PG_FUNCTION_ARGS)
 	ask.whole = true;
 	ask.at = GetCurrentStatementStartTimestamp();
 	ask.amount = PG_GETARG_NUMERIC(D_AMOUNT);
-	memset(&answer, 0, sizeof(answer));
+	clear(&answer);
 	if (!is_amount(ask.amount) || !read_context(PG_GETARG_JSONB_P(D_CONTEXT), &ask) ||
 		(book = ds_credit_book()) == NULL ||
 		!ds_credit_account(PG_GETARG_INT64(D_ACCOUNT), &answer.levels[0]) ||

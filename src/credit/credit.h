@@ -80,6 +80,8 @@ typedef struct DsCreditRule
 	int ngroups;
 	int64 *groups;	   /* groups that it is for */
 	Numeric threshold; /* NULL = 0 */
+	bool plain;		   /* it has four decimals at most, and ... */
+	int128 at_4;	   /* ... is so many ten-thousandths */
 	char *currency;	   /* NULL = the account's */
 	int32 grace_days;
 	DsCreditPeriod valid;
@@ -163,6 +165,9 @@ typedef struct DsCreditAccount
 	TimestampTz limit_until; /* DS_CREDIT_NEVER = for ever */
 } DsCreditAccount;
 
+/* ds_credit_zero does the number 0. */
+extern Numeric ds_credit_zero(void);
+
 /* ds_credit_above does the comparison of two numbers. */
 static inline bool
 ds_credit_above(Numeric a, Numeric b)
@@ -190,8 +195,8 @@ typedef struct DsCreditSaid
 	const DsCreditRule *rule;
 	DsCreditAction action; /* the one that counts */
 	bool failed;
-	Numeric value;
-	Numeric pay; /* NULL = no payment cures it */
+	Numeric value; /* of one that failed, or where every rule is told */
+	Numeric pay;   /* NULL = no payment cures it */
 } DsCreditSaid;
 
 /* An answer. */

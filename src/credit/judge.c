@@ -36,7 +36,8 @@ is_understood(const DsCreditRule *rule, const DsCreditAccount *account)
 	return rule->grace_days <= MOST_DAYS &&
 		   (rule->currency == NULL || strcmp(rule->currency, account->currency) == 0) &&
 		   (rule->type != DS_CREDIT_OLDEST_ITEM ||
-			!ds_credit_above(rule->threshold, int64_to_numeric(MOST_DAYS)));
+			(rule->plain ? rule->at_4 <= (int128) MOST_DAYS * 10000
+						 : !ds_credit_above(rule->threshold, int64_to_numeric(MOST_DAYS))));
 }
 
 /* speaks does the question whether a remembered rule is for the party that owes. */

@@ -12,6 +12,12 @@
  */
 #include "credit/credit.h"
 
+#include "base/ratio.h"
+
+/* decimals of what is compared in whole numbers */
+#define DECIMALS 4
+#define ONE 10000
+
 struct DsCreditCase
 {
 	const DsCreditBook *book;
@@ -39,7 +45,7 @@ ds_credit_case(const DsCreditBook *book, const DsCreditAsk *ask, const DsCreditA
 	self->ask = ask;
 	self->account = account;
 	self->due = ds_credit_due(account);
-	self->zero = int64_to_numeric(0);
+	self->zero = ds_credit_zero();
 	self->changes_on = DATEVAL_NOEND;
 	return self;
 }
@@ -87,6 +93,8 @@ threshold(const DsCreditCase *self, const DsCreditRule *rule)
 static int32
 days(const DsCreditCase *self, const DsCreditRule *rule)
 {
+	if (rule->plain && rule->at_4 % ONE == 0)
+		return (int32) (rule->at_4 / ONE);
 	return DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(threshold(self, rule))));
 }
 
@@ -103,6 +111,8 @@ how_late(DsCreditCase *self, const DsCreditRule *rule)
 static bool
 oldest_fails(DsCreditCase *self, const DsCreditRule *rule)
 {
+	if (rule->plain)
+		return (int128) how_late(self, rule) * ONE > rule->at_4;
 	return ds_credit_above(int64_to_numeric(how_late(self, rule)), threshold(self, rule));
 }
 
@@ -285,15 +295,71 @@ changes_on(DsCreditCase *self, const DsCreditRule *rule, bool failed)
 	}
 }
 
+/*
+ * share_fails does the question whether a part of a whole is more than so many
+ * percent. Percents are rounded to as many decimals as the rule is compared
+ * with here, and rounding never passes one of those: between two of them it is
+ * not known here. False: not known.
+ */
+static bool
+share_fails(int128 part, Numeric all, const DsCreditRule *rule, bool *fails)
+{
+	int128 whole;
+
+	if (!ds_decimal_at(NumericGetDatum(all), DECIMALS, &whole) || whole <= 0 || part < 0 ||
+		part > PG_INT64_MAX || whole > PG_INT64_MAX || rule->at_4 < 0 || rule->at_4 >= PG_INT32_MAX)
+		return false;
+	part *= 100 * ONE;
+	*fails = part >= whole * (rule->at_4 + 1);
+	return *fails || part <= whole * rule->at_4;
+}
+
+/* quickly does the question whether a rule fails, without its number. False: it takes that. */
+static bool
+quickly(DsCreditCase *self, const DsCreditRule *rule, bool *fails)
+{
+	const DsCreditAccount *account = self->account;
+	int128 amount;
+	int128 exposure;
+
+	if (!rule->plain)
+		return false;
+	switch (rule->type)
+	{
+		case DS_CREDIT_LIMIT_SHARE:
+			return account->limit != NULL &&
+				   ds_decimal_at(NumericGetDatum(account->exposure), DECIMALS, &exposure) &&
+				   ds_decimal_at(NumericGetDatum(self->ask->amount), DECIMALS, &amount) &&
+				   share_fails(exposure + amount, account->limit, rule, fails);
+		case DS_CREDIT_OVERDUE_SHARE:
+			return ds_decimal_at(NumericGetDatum(late(self, rule)), DECIMALS, &amount) &&
+				   share_fails(amount, account->terms[0], rule, fails);
+		case DS_CREDIT_OVERDUE_AMOUNT:
+			*fails = false;
+			if (!ds_decimal_at(NumericGetDatum(late(self, rule)), DECIMALS, &amount))
+				return false;
+			*fails = amount > rule->at_4;
+			return true;
+		case DS_CREDIT_OLDEST_ITEM:
+			*fails = oldest_fails(self, rule);
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* ds_credit_measure does the evaluation of a rule with the action that counts. */
 void
 ds_credit_measure(DsCreditCase *self, DsCreditSaid *said)
 {
 	const DsCreditRule *rule = said->rule;
-	bool failed;
+	bool failed = true;
 
-	said->value = value_of(self, rule);
-	failed = ds_credit_above(said->value, threshold(self, rule));
+	if (self->ask->whole || !quickly(self, rule, &failed) || failed)
+	{
+		said->value = value_of(self, rule);
+		failed = ds_credit_above(said->value, threshold(self, rule));
+	}
 	if (self->ask->whole || failed)
 		said->pay = pay_of(self, rule);
 	if (said->action == DS_CREDIT_LATER)

@@ -19,6 +19,7 @@
 #include "utils/typcache.h"
 #include "utils/varlena.h"
 #include "base/compat.h"
+#include "base/ratio.h"
 #include "base/reader.h"
 
 /* rules for which room is made at once */
@@ -138,6 +139,8 @@ take(const DsReader *reader, DsCreditRule *rule)
 		reader->nulls[R_THRESHOLD] ? NULL : DatumGetNumericCopy(reader->values[R_THRESHOLD]);
 	rule->currency =
 		reader->nulls[R_CURRENCY] ? NULL : TextDatumGetCString(reader->values[R_CURRENCY]);
+	rule->plain =
+		rule->threshold == NULL || ds_decimal_at(NumericGetDatum(rule->threshold), 4, &rule->at_4);
 	rule->grace_days = DatumGetInt32(reader->values[R_GRACE_DAYS]);
 	return ds_credit_period(reader->values[R_VALID], &rule->valid) &&
 		   rule->type < DS_CREDIT_TYPES && rule->action < DS_CREDIT_LATER;
