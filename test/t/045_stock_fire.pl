@@ -3,9 +3,7 @@
 # clients were told (test/fire), and by verify(). FIRE_CLIENTS, FIRE_SECONDS and FIRE_REQUESTS make it longer (64, 60 and 100000 in make soak); the seed is printed.
 use strict;
 use warnings;
-use FindBin;
-use IPC::Run;
-use PostgreSQL::Test::Cluster;
+use DistSync::Fire;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -17,63 +15,11 @@ my $seed = $ENV{SEED} // int(rand(1_000_000));
 srand($seed);
 note("seed $seed, $clients clients, $seconds s, $requests requests");
 
-my $node = PostgreSQL::Test::Cluster->new('fire');
-$node->init;
-$node->append_conf('postgresql.conf', <<"CONF");
-shared_preload_libraries = 'distsync'
-distsync.instance = 'lab'
-distsync.hot_for = 2
-fsync = @{[ $seconds < 30 ? 'off' : 'on' ]}
-restart_after_crash = on
-deadlock_timeout = 100ms
-max_connections = @{[ $clients + 30 ]}
-log_statement = none
-log_line_prefix = '%m [%p] %a %e '
-CONF
-$node->start;
-$node->safe_psql('postgres', 'CREATE EXTENSION distsync CASCADE');
-$node->safe_psql('postgres', 'SELECT distsync.setup()');
-for my $part (qw(world clients readers judge))
-{
-    $node->command_ok([ 'psql', '-XAtq', '-o', '/dev/null', '-f', "$FindBin::RealBin/../fire/$part.sql", $node->connstr('postgres') ], "$part.sql");
-}
-$node->safe_psql('postgres', "INSERT INTO fire.client SELECT generate_series(1, $clients + 1)");
-
-my $stop = $node->basedir . '/stop';
-my $fire = "application_name LIKE 'fire%'";
-
-# begin starts a client that sends statements until it is told to stop, over a new connection whenever it loses one. Every fourth deals items out to
-# slots whatever they wait, the second last works in REPEATABLE READ, and the last only looks.
-sub begin
-{
-    my ($client) = @_;
-    my $script = $node->basedir . "/client$client.sql";
-    my $looks = $client > $clients;
-    append_to_file($script, 'SELECT setseed(' . rand() . ");\n" . ($looks ? "SELECT fire.look($client); SELECT pg_sleep(0.02);\n" : "SELECT fire.step($client);\n") x 5000);
-    my $stubborn = $looks || $client == $clients;
-    local $ENV{PGAPPNAME} = $looks ? 'fire look' : $stubborn ? 'fire old' : 'fire';
-    local $ENV{PGOPTIONS} = ($stubborn ? '-c default_transaction_isolation=repeatable\ read ' : '') . ($client % 4 == 0 ? '-c distsync.hot_wait=0 -c distsync.slots_max=8' : '');
-    return IPC::Run::start([ 'sh', '-c', 'until [ -e "$1" ]; do psql -XAtq -f "$2" "$3" >/dev/null 2>&1; sleep 0.2; done', 'client', $stop, $script, $node->connstr('postgres') ]);
-}
-
-# ask is a question whose answer may fail to come, because the server is just starting anew.
-sub ask
-{
-    my ($sql) = @_;
-    my ($rc, $out) = eval { $node->psql('postgres', $sql, timeout => 60) };
-    # psql may be gone before it was told what to ask
-    die $@ if $@ && $@ !~ /broken pipe/i;
-    return defined $rc && $rc == 0 ? $out : undef;
-}
-
-# up waits until the server takes questions again.
-sub up
-{
-    for (1 .. 600) { return 1 if (ask('SELECT NOT pg_is_in_recovery()') // '') eq 't'; sleep(0.1); }
-    BAIL_OUT('the server did not come back');
-}
-
-my @running = map { begin($_) } 1 .. $clients + 1;
+# every fourth deals items out to slots whatever they wait, the last of them works in REPEATABLE READ
+my $fire = DistSync::Fire->new(clients => $clients, seconds => $seconds, conf => 'distsync.hot_for = 2', parts => [qw(world clients readers judge)], pause => 0.02,
+    old => sub { $_[0] == $clients }, options => sub { $_[0] % 4 == 0 ? '-c distsync.hot_wait=0 -c distsync.slots_max=8' : '' });
+my $node = $fire->{node};
+$fire->begin;
 my ($started, %killed) = (time);
 my @shots = sort { $a <=> $b } map { rand($seconds) } 1 .. $seconds;
 my @crashes = map { $seconds * $_ } $seconds >= 30 ? (.35, .7) : (.55);
@@ -84,11 +30,11 @@ while ((my $now = time - $started) < $seconds)
         shift @crashes;
         if (@crashes || $seconds < 30)
         {
-            my $pid = ask("SELECT pid FROM pg_stat_activity WHERE $fire AND state = 'active' ORDER BY random() LIMIT 1") or next;
+            my $pid = $fire->victim or next;
             kill 'KILL', $pid;
             $killed{'backend by SIGKILL'}++;
             sleep(0.2);
-            up();
+            $fire->up;
         }
         else { $node->stop('immediate'); $node->start; $killed{'server'}++ }
         # it took its time: what is left of the load is as long as it was
@@ -97,13 +43,11 @@ while ((my $now = time - $started) < $seconds)
     elsif (@shots && $now > $shots[0])
     {
         shift @shots;
-        $killed{'backend'}++ if ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $fire AND state = 'active' ORDER BY random() LIMIT 1");
+        $killed{'backend'}++ if $fire->hit;
     }
     sleep(0.05);
 }
-append_to_file($stop, '');
-$node->poll_query_until('postgres', "SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE $fire") or die 'clients do not end';
-IPC::Run::finish($_) for @running;
+$fire->cease;
 note(join(', ', map { "$killed{$_} x $_" } sort keys %killed));
 
 # many items in one call, in random order, in all modes, while stock moves: this is where circles would come from
