@@ -164,6 +164,7 @@ matrix-clean:
 
 # make schema-picture: docs/schema.svg from the catalog of the database that libpq's environment names, after setup()
 schema-picture:
+	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh picture >&2
 	psql -XAtq -v ON_ERROR_STOP=1 -f $(srcdir)/tools/schema_picture.sql | dot -Tsvg > $(srcdir)/docs/schema.svg
 
 # make contracts: contracts/ from what the rooms declare; needs a server where this checkout is installed (PGHOST ...)
