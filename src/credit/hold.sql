@@ -145,11 +145,16 @@ BEGIN
 			AND (SELECT x[cardinality(x)] FROM distsync_internal.credit_chain(d.account_id) x) IS DISTINCT FROM chain[cardinality(chain)];
 		total := total + CASE own.currency WHEN d.currency THEN d.open_amount WHEN d.account_currency THEN d.account_amount ELSE 0 END;
 	END LOOP;
+	-- what has left of the order and is not billed waits for the same money
+	IF total > 0 AND credit_deposit.currency IS NULL THEN
+		total := total - COALESCE((SELECT sum(h.unbilled_amount) FROM dist.sales_order o JOIN dist.shipment h ON h.customer_id = o.customer_id AND h.order_id = o.order_id
+			WHERE o.customer_id = credit_deposit.customer_id AND o.company_id = credit_deposit.company_id AND o.order_number = credit_deposit.order_number AND o.kind = 'order'), 0);
+	END IF;
 	RETURN total;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_deposit(bigint, bigint, bigint, text, text) IS
-	'Open deposits for an order (sold-to, account or NULL, company, number) that its payer or somebody in the tree of its account has paid, in a currency (NULL = the account''s); one that is neither paid nor counted in that currency is left out.';
+	'Open deposits for an order (sold-to, account or NULL, company, number) that its payer or somebody in the tree of its account has paid, in a currency; NULL = the account''s, less what of the order has left and is not billed. One that is neither paid nor counted in that currency is left out.';
 
 -- credit_wake does the calling of the clerk at commit, where there is one.
 CREATE FUNCTION distsync_internal.credit_wake() RETURNS void

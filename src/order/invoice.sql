@@ -32,6 +32,30 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_lines(jsonb, bigint, bigint, text) IS
 	'Lines of an invoice or memo resolved: [{place, doc, line of the order or null, item_id, quantity, base_quantity, unit_price, net, tax}]. Errors: SD001, SD002, SD004 naming the field.';
 
+-- order_invoice_shares does the telling of what lines cost that do not say it: by their price, else what the others leave of the invoice, in proportion
+-- to the order's prices; the last takes the rest.
+CREATE FUNCTION distsync_internal.order_invoice_shares(lines jsonb, customer_id bigint, order_id bigint, net numeric, tax numeric, minor_units integer) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+	WITH l AS (
+		SELECT t.l, t.place, t.l -> 'doc' ->> 'net_amount' IS NULL AND (t.l ->> 'line' IS NOT NULL OR t.l -> 'doc' ->> 'unit_price' IS NOT NULL) AND t.l ->> 'quantity' IS NOT NULL AS silent,
+			(t.l ->> 'net')::numeric AS net, (t.l ->> 'tax')::numeric AS tax, CASE WHEN t.l -> 'doc' ->> 'unit_price' IS NOT NULL THEN (t.l ->> 'quantity')::numeric * (t.l ->> 'unit_price')::numeric / COALESCE((t.l -> 'doc' ->> 'price_per')::integer, 1)
+				ELSE x.net_amount * (t.l ->> 'base_quantity')::numeric / NULLIF(x.base_quantity, 0) END AS worth, x.tax_amount * (t.l ->> 'base_quantity')::numeric / NULLIF(x.base_quantity, 0) AS levy
+		FROM jsonb_array_elements(lines) WITH ORDINALITY t(l, place)
+		LEFT JOIN dist.order_line x ON x.customer_id = order_invoice_shares.customer_id AND x.order_id = order_invoice_shares.order_id AND x.line_no = (t.l ->> 'line')::integer
+	), left_over AS (
+		SELECT greatest(order_invoice_shares.net - COALESCE(sum(l.net), 0), 0) AS net, greatest(order_invoice_shares.tax - COALESCE(sum(l.tax), 0), 0) AS tax FROM l
+	), upto AS (
+		SELECT l.*, round(r.net * sum(l.worth) OVER w / NULLIF(sum(l.worth) OVER (), 0), minor_units) AS net_upto, round(r.tax * sum(l.levy) OVER w / NULLIF(sum(l.levy) OVER (), 0), minor_units) AS tax_upto
+		FROM l, left_over r WHERE l.silent WINDOW w AS (ORDER BY l.place)
+	), share AS (
+		SELECT u.place, COALESCE(u.net_upto - lag(u.net_upto, 1, 0::numeric) OVER w, 0) AS net, CASE WHEN u.l -> 'doc' ->> 'tax_amount' IS NULL THEN COALESCE(u.tax_upto - lag(u.tax_upto, 1, 0::numeric) OVER w, 0) ELSE u.tax END AS tax
+		FROM upto u WINDOW w AS (ORDER BY u.place)
+	)
+	SELECT COALESCE(jsonb_agg(CASE WHEN s.place IS NOT NULL THEN l.l || jsonb_build_object('net', s.net, 'tax', s.tax) ELSE l.l END ORDER BY l.place), '[]') FROM l LEFT JOIN share s USING (place)
+$$;
+COMMENT ON FUNCTION distsync_internal.order_invoice_shares(jsonb, bigint, bigint, numeric, numeric, integer) IS
+	'Resolved lines of an invoice, where those without net_amount have their share of what the others leave of net and tax, in proportion to their unit_price, else to the order''s prices; they add up to it.';
+
 -- order_invoice_terms does the checks of discount and instalments.
 CREATE FUNCTION distsync_internal.order_invoice_terms(doc jsonb, gross numeric, discount numeric, parts jsonb, dated boolean) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -73,6 +97,7 @@ DECLARE
 	pays record;
 	parts jsonb := COALESCE(NULLIF(doc -> 'instalments', 'null'), '[]');
 	discount numeric;
+	minor_units integer := (SELECT c.minor_units FROM dist.currency c WHERE c.currency = doc ->> 'currency');
 BEGIN
 	SELECT * INTO pays FROM distsync_internal.credit_terms(doc ->> 'terms');
 	SELECT x.* INTO s FROM dist.shipment x WHERE x.company_id = (d ->> 'company_id')::bigint AND x.shipment_number = doc ->> 'shipment_number';
@@ -92,7 +117,7 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD005', 'customer', 'an invoice needs a customer or an order that is known', 'Name the customer.');
 	END IF;
 	discount := COALESCE(distsync_internal.order_number_in(doc, 'discount_amount', 'discount_amount', 4, 'nonnegative'),
-		CASE WHEN doc ->> 'kind' IS DISTINCT FROM 'credit_memo' THEN round((net + tax) * pays.percent / 100, (SELECT c.minor_units FROM dist.currency c WHERE c.currency = doc ->> 'currency')) END, 0);
+		CASE WHEN doc ->> 'kind' IS DISTINCT FROM 'credit_memo' THEN round((net + tax) * pays.percent / 100, minor_units) END, 0);
 	PERFORM distsync_internal.order_invoice_terms(doc, net + tax, discount, parts, pays.discount_days IS NOT NULL);
 	-- who was to pay the order pays it, unless the owner bills somebody else
 	payer := CASE WHEN o.order_id IS NOT NULL AND COALESCE(buyer, o.customer_id) = o.customer_id THEN o.payer_id ELSE (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer) END;
@@ -102,7 +127,7 @@ BEGIN
 		'due_on', COALESCE((doc ->> 'due_on')::date, (SELECT min((n ->> 'due_on')::date) FROM jsonb_array_elements(parts) n), (issued AT TIME ZONE tz)::date + COALESCE(pays.net_days, 0)),
 		'instalments', NULLIF(parts, '[]'), 'discount_amount', discount, 'discount_until', CASE WHEN discount > 0 THEN COALESCE((doc ->> 'discount_until')::date, (issued AT TIME ZONE tz)::date + pays.discount_days) END,
 		'voided_at', distsync_internal.order_instant_in(doc, 'voided_at', 'voided_at', tz),
-		'lines', distsync_internal.order_invoice_lines(doc -> 'lines', o.customer_id, o.order_id, source));
+		'lines', distsync_internal.order_invoice_shares(distsync_internal.order_invoice_lines(doc -> 'lines', o.customer_id, o.order_id, source), o.customer_id, o.order_id, net, tax, minor_units));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_read(jsonb, text) IS
@@ -318,7 +343,8 @@ BEGIN
 		ELSE
 			-- chosen anew under the order's lock: others may have billed what was open
 			IF d ->> 'order_id' IS NOT NULL AND EXISTS (SELECT FROM jsonb_array_elements(d -> 'lines') l WHERE l -> 'doc' ->> 'order_line' IS NULL) THEN
-				d := d || jsonb_build_object('lines', distsync_internal.order_invoice_lines(d -> 'doc' -> 'lines', (d ->> 'customer_id')::bigint, (d ->> 'order_id')::bigint, ctx ->> 'source'));
+				d := d || jsonb_build_object('lines', distsync_internal.order_invoice_shares(distsync_internal.order_invoice_lines(d -> 'doc' -> 'lines', (d ->> 'customer_id')::bigint, (d ->> 'order_id')::bigint, ctx ->> 'source'),
+					(d ->> 'customer_id')::bigint, (d ->> 'order_id')::bigint, (d ->> 'net')::numeric, (d ->> 'tax')::numeric, (SELECT c.minor_units FROM dist.currency c WHERE c.currency = d -> 'doc' ->> 'currency')));
 			END IF;
 			IF d -> 'doc' ->> 'status' = 'void' THEN
 				PERFORM distsync_internal.order_invoice_post(d, ctx);

@@ -10,9 +10,11 @@
 #include <sys/time.h>
 
 #include "fmgr.h"
+#include "datatype/timestamp.h"
 
 PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(clock_beside);
+PG_FUNCTION_INFO_V1(clock_at);
 
 static int64 beside = 0; /* microseconds that this session is ahead */
 
@@ -46,4 +48,19 @@ clock_beside(PG_FUNCTION_ARGS)
 {
 	beside = PG_GETARG_INT64(0);
 	PG_RETURN_INT64(beside);
+}
+
+/*
+ * clock_at does the setting by an instant: it is that instant now for this session.
+ */
+Datum
+clock_at(PG_FUNCTION_ARGS)
+{
+	struct timeval now;
+	int64 zero = (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * USECS_PER_SEC;
+
+	beside = 0;
+	gettimeofday(&now, NULL);
+	beside = PG_GETARG_INT64(0) + zero - now.tv_sec * USECS_PER_SEC - now.tv_usec;
+	PG_RETURN_VOID();
 }

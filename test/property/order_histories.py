@@ -1,24 +1,37 @@
 """Random histories of order to cash: what is told and asked, step by step. The model is played along, so that most of it makes sense; the rest is nonsense on purpose."""
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 import itertools
 
 from ledger_model import Refused, Thing
-from order_model import GOING, Books
+from order_model import GOING
+from return_histories import Afterwards
+from void_model import Books
 
 COMPANIES = {"OHA": Thing(currency="USD", tz="America/New_York", native=False), "OHB": Thing(currency="EUR", tz="Europe/Berlin", native=True)}
 PARTIES = {"OH-G": {}, "OH-P": {"parent": "OH-G", "groups": ("OH-GOLD",)}, "OH-Q": {"parent": "OH-G", "segment": "TRADE"}, "OH-PS": {"payer": "OH-P"},
            "OH-QS": {"payer": "OH-Q", "segment": "TRADE", "groups": ("OH-GOLD",)}, "OH-J": {"payer": "OH-P"}, "OH-R": {}}
 BUYERS = ("OH-P", "OH-PS", "OH-Q", "OH-QS", "OH-R")
 PRICES = {"OH-X": Decimal("10"), "OH-Y": Decimal("4"), "OH-Z": Decimal("3.37")}
+# prices that change, soon and later
+LATER = ((timedelta(minutes=14, seconds=30), {"OH-X": Decimal("12")}), (timedelta(minutes=22, seconds=30), {"OH-Z": Decimal("3.5"), "OH-X": Decimal("11")}), (timedelta(hours=30, seconds=30), {"OH-X": Decimal("10")}),
+         (timedelta(days=9, seconds=30), {"OH-X": Decimal("9"), "OH-Y": Decimal("4.25"), "OH-Z": Decimal("3.37")}))
 RATES = (("EUR", "USD", Decimal("1.25")), ("USD", "EUR", Decimal("0.8")))
 SHARES = ("limit_share", "overdue_share")
 TYPES = ("limit_share", "overdue_amount", "overdue_share", "oldest_item", "dunning_level", "order_amount", "limit_expired", "review_due", "customer_status")
 
 
+def price_list(start):
+    """[(from, prices)] of the price list, the first from ever."""
+    found = [(datetime(2015, 1, 1, tzinfo=timezone.utc), PRICES)]
+    for after, changed in LATER:
+        found.append((start + after, {**found[-1][1], **changed}))
+    return found
+
+
 def books(start):
     made = Books(start)
-    made.home = "OHA"
+    made.home, made.price_list = "OHA", price_list(start)
     made.companies = COMPANIES
     made.parties = {code: Thing(payer=p.get("payer"), parent=p.get("parent"), groups=p.get("groups", ()), segment=p.get("segment", ""), status="active") for code, p in PARTIES.items()}
     made.rates = [(start - timedelta(days=4000), a, b, rate) for a, b, rate in RATES]
@@ -72,6 +85,8 @@ def play(b, step):
         elif verb == "again":
             return None
         else:
+            if verb.endswith("_return"):
+                args.pop("company")
             answer = getattr(b, verb)(**args)
             b.settle()
             return answer or "ok"
@@ -84,12 +99,12 @@ def play(b, step):
 
 # --- making them up
 
-class Maker:
+class Maker(Afterwards):
     """Maker makes the steps of one history."""
 
     def __init__(self, rng, start, length):
         self.rng, self.start, self.books, self.steps = rng, start, books(start), []
-        self.clock, self.names = start, itertools.count(1)
+        self.clock, self.names, self.changed_lines = start, itertools.count(1), 0
         self.companies = rng.choice((("OHA",), ("OHB",), ("OHA", "OHB")))
         self.buyers = rng.sample(BUYERS, rng.randint(1, 3))
         self.world()
@@ -171,7 +186,8 @@ class Maker:
     def more(self):
         rng = self.rng
         ways = {self.order: 22, self.pay: 14, self.bill: 14, self.go: 12, self.time: 10, self.stop: 5, self.let: 5, self.refuse: 3, self.owner: 5, self.argue: 6, self.bounce: 4, self.relapse: 8,
-                self.change: 7, self.rule: 3, self.repeat: 5, self.told: 3, self.status: 2}
+                self.change: 7, self.rule: 3, self.repeat: 5, self.told: 3, self.status: 2,
+                self.amend: 9, self.pick: 5, self.reply: 5, self.back: 14, self.memo: 5, self.undo: 5, self.rebill: 4}
         rng.choices(list(ways), list(ways.values()))[0]()
 
     def some(self, *states):
@@ -183,7 +199,7 @@ class Maker:
         for sku in self.rng.sample(sorted(PRICES), self.rng.choice((1, 1, 2))):
             quantity = self.rng.choice((1, 2, 4, 5, 8, 10, 20))
             tax = self.rng.choice((Decimal(0), quantity * Decimal("0.4"), quantity * Decimal("0.23")))
-            lines.append({"sku": sku, "quantity": Decimal(quantity), "gross": PRICES[sku] * quantity + tax, "tax": tax})
+            lines.append({"sku": sku, "quantity": Decimal(quantity), "gross": self.books.price(sku, self.clock) * quantity + tax, "tax": tax})
         return lines
 
     def buyer(self):
@@ -202,6 +218,11 @@ class Maker:
             policy["answer_within"] = rng.choice((1, 24, 72))
         if rng.random() < .2:
             policy["held_stock"] = "none"
+        if rng.random() < .35:
+            policy["reprice"] = rng.choice(("offer", "offer", "take"))
+            policy.update(rng.choice(({}, {"price_tolerance": 20}, {"offer_within": 12})))
+        if rng.random() < .15:
+            policy["credit_at"] = rng.choice(("pick", "entry"))
         lines = self.lines()
         if rng.random() < .12:
             self.add("payment", number=self.name("D"), company=who["company"], customer=who["customer"], currency=who["currency"], kind="deposit", order=number,
@@ -230,35 +251,49 @@ class Maker:
     def bill(self):
         rng = self.rng
         order = self.some(*GOING, "shipped", "held") if rng.random() < .7 else None
-        due = (self.clock + timedelta(days=rng.choice((-40, -10, -1, 0, 1, 10, 30)))).date()
+        if order:
+            self.bill_of(order)
+            return
+        company = rng.choice(self.companies)
+        kind = rng.choice(("invoice", "invoice", "debit_memo", "credit_memo"))
+        owed = [i for i in self.books.items.values() if i.kind == "invoice" and i.company == company]
+        corrects = rng.choice(owed) if owed and kind == "credit_memo" and rng.random() < .6 else None
+        self.add("invoice", number=self.bill_name(), company=company, currency=corrects.currency if corrects else COMPANIES[company].currency, gross=self.money(5, 200), due=self.due(), issued=self.past(60), kind=kind,
+                 customer=corrects.payer if corrects else rng.choice(self.buyers), corrects=corrects and corrects.number)
+
+    def due(self):
+        return (self.clock + timedelta(days=self.rng.choice((-40, -10, -1, 0, 1, 10, 30)))).date()
+
+    def bill_name(self):
+        """A number for which money may wait."""
         waits = [n for p in self.books.payments.values() for n in getattr(p, "waits", {})]
         waits = [n for n in waits if not any(i.number == n for i in self.books.items.values())]
-        number = rng.choice(waits) if waits and rng.random() < .5 else self.name("I")
-        if order:
-            shipped = [(l.no, l.shipped - l.billed) for l in order.lines if l.shipped > l.billed]
-            early = [(l.no, Decimal(rng.randint(1, int(l.quantity)))) for l in order.lines if not l.billed and not l.shipped and not l.cancelled]
-            early = [] if rng.random() < .7 else rng.sample(early, rng.randint(0, len(early)))
-            if not shipped and not early:
-                return
-            lines = None if shipped and not early and rng.random() < .5 else shipped + early
-            if shipped and lines and rng.random() < .3:
-                lines = [(no, Decimal(rng.randint(1, int(q)))) for no, q in lines]
-            gross = sum(order.line(no).gross / order.line(no).quantity * q for no, q in lines or shipped)
-            gross = max(gross + rng.choice((0, 0, 0, -1, 15)), Decimal(1)).quantize(Decimal("0.01"))      # another price, freight
-            self.add("invoice", number=number, company=order.company, currency=order.currency, gross=gross, due=due, issued=self.past(20), order=order.number, lines=lines)
-        else:
-            company = rng.choice(self.companies)
-            kind = rng.choice(("invoice", "invoice", "debit_memo", "credit_memo"))
-            owed = [i for i in self.books.items.values() if i.kind == "invoice" and i.company == company]
-            corrects = rng.choice(owed) if owed and kind == "credit_memo" and rng.random() < .6 else None
-            self.add("invoice", number=number, company=company, currency=corrects.currency if corrects else COMPANIES[company].currency, gross=self.money(5, 200), due=due, issued=self.past(60), kind=kind,
-                     customer=corrects.payer if corrects else rng.choice(self.buyers), corrects=corrects and corrects.number)
+        return self.rng.choice(waits) if waits and self.rng.random() < .5 else self.name("I")
+
+    def bill_of(self, order):
+        rng = self.rng
+        shipped = [(l.no, l.shipped - l.billed) for l in order.lines if l.shipped > l.billed and l.quantity]
+        early = [(l.no, Decimal(rng.randint(1, int(l.quantity)))) for l in order.lines if not l.billed and not l.shipped and not l.cancelled and l.quantity]
+        early = [] if rng.random() < .7 else rng.sample(early, rng.randint(0, len(early)))
+        if not shipped and not early:
+            return
+        lines = None if shipped and not early and rng.random() < .4 else shipped + early
+        if shipped and lines and rng.random() < .3:
+            lines = [(no, Decimal(rng.randint(1, int(q)))) for no, q in lines]
+        gross = sum(order.line_of(no).gross / order.line_of(no).quantity * q for no, q in lines or shipped)
+        gross, more = max(gross + rng.choice((0, 0, 0, -1, 15)), Decimal(1)).quantize(Decimal("0.01")), {}      # another price, freight
+        if lines and rng.random() < .5:
+            lines = [(no, q, order.line_of(no).price * q, (order.line_of(no).tax * q / order.line_of(no).quantity).quantize(Decimal("0.01"))) for no, q in lines]
+            lines[0] = (*lines[0][:2], max(lines[0][2] + rng.choice((0, 0, Decimal("-0.37"), Decimal("1.11"))), Decimal("0.01")), lines[0][3])
+            more = {"freight": rng.choice((Decimal(0), Decimal(0), Decimal(15))), "tax": sum(line[3] for line in lines)}
+            gross = sum(line[2] + line[3] for line in lines) + more["freight"]
+        self.add("invoice", number=self.bill_name(), company=order.company, currency=order.currency, gross=gross, due=self.due(), issued=self.past(20), order=order.number, lines=lines, **more)
 
     def go(self):
         rng = self.rng
         order = self.some(*GOING) if rng.random() < .9 else self.some()
         if order:
-            lines = [(l.no, Decimal(rng.randint(1, max(int(l.quantity - l.cancelled - l.shipped), 1))) if rng.random() < .4 else max(l.quantity - l.cancelled - l.shipped + rng.choice((0, 0, 0, 0, 2)), Decimal(1))) for l in order.lines]
+            lines = [(l.no, Decimal(rng.randint(1, max(int(l.quantity - l.cancelled - l.shipped), 1))) if rng.random() < .4 else max(l.quantity - l.cancelled - l.shipped + rng.choice((0, 0, 0, 0, 2)), Decimal(1))) for l in order.lines if l.quantity]
             lines = rng.sample(lines, rng.randint(1, len(lines)))
             self.add("left" if rng.random() < .4 else "ship", number=order.number, shipment=self.name("S"), lines=sorted(lines))
 

@@ -1,4 +1,7 @@
-"""Order to cash decided a second time, in plain Python: orders, holds, letting go, shipments, invoices. See ledger_model.py."""
+"""Order to cash decided a second time, in plain Python: orders, holds, letting go, shipments, invoices. See ledger_model.py.
+
+again_model.py is what is decided once more of an order, return_model.py what comes back of it, void_model.py what is taken back of what was billed.
+"""
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,12 +16,17 @@ class Order(Thing):
     left is what of the total is still to ship, shipments what has left: {line: quantity} and what of it is unbilled. Shares are rounded to minor units, the last takes what is left.
     """
 
+    @property
+    def gross(self):
+        return sum(line.gross for line in self.lines)
+
     def value(self, quantities):
         """What quantities of lines are worth, of the total."""
-        return money(self.total * sum(line.gross * quantity / line.quantity for line, quantity in quantities) / self.gross) if self.gross else Decimal(0)
+        return money(self.total * sum(line.gross * quantity / line.quantity for line, quantity in quantities if line.quantity) / self.gross) if self.gross else Decimal(0)
 
     def to_ship(self):
-        return self.left
+        """What it counts still; more where a higher price is offered, or has had it held again."""
+        return self.left + self.extra
 
     def unbilled(self):
         return sum((s.unbilled for s in self.shipments), Decimal(0))
@@ -48,31 +56,44 @@ class Order(Thing):
         for line, quantity in quantities:
             line.billed += quantity
         now = self.states()
-        rest = self.value((line, before[line][1] - now[line][1]) for line in self.lines)
+        rest, took = self.value((line, before[line][1] - now[line][1]) for line in self.lines), []
         for shipment in self.shipments:
             part = shipment.unbilled if all(line.billed >= line.shipped for line in shipment.lines) else min(shipment.unbilled, max(rest, Decimal(0)))
             shipment.unbilled -= part
             rest -= part
+            took.append((shipment, part))
+        early = Decimal(0)
         if any(line.billed > line.shipped for line in self.lines):
             done = all(line.billed >= line.quantity - line.cancelled for line in self.lines)
-            self.left -= self.left if done else min(self.left, self.value((line, before[line][0] - now[line][0]) for line in self.lines))
+            early = self.left if done else min(self.left, self.value((line, before[line][0] - now[line][0]) for line in self.lines))
+            self.left -= early
+        return took, early
+
+    def unbill(self, quantities, took, early):
+        """An invoice is taken back: what it had taken is unbilled again, and what it billed before its goods is to ship again, unless it was cancelled meanwhile."""
+        for line, quantity in quantities:
+            line.billed -= quantity
+        for shipment, part in took:
+            shipment.unbilled += part
+        self.left += early if self.state not in ("cancelled", "rejected") else Decimal(0)
 
     def has_shipped(self):
         return any(line.shipped for line in self.lines)
 
-    def line(self, number):
+    def line_of(self, number):
         return next(line for line in self.lines if line.no == number)
 
     def by_hand(self):
         return [h for h in self.holds if h.kind != "auto"]
 
 
-class Books(Ledger):
+class Orders(Ledger):
     """The ledger with its orders. Each verb is a method; released says which orders it let go, in order."""
 
     def __init__(self, now):
         super().__init__(now)
-        self.released, self.shipments, self.billed, self.numbered = [], {}, {}, 0
+        self.released, self.shipments, self.bills, self.numbered = [], {}, {}, 0
+        self.price_list = []        # (from, {item: price})
 
     def convert(self, order, amount):
         return money(amount * self.rate(order.currency, order.account.currency, order.ordered)) if order.account else amount
@@ -82,18 +103,21 @@ class Books(Ledger):
             raise Refused("SD001")
         return self.orders[number]
 
+    def price(self, sku, at):
+        return next(prices[sku] for start, prices in reversed(self.price_list) if start <= at)
+
     # --- credit
 
-    def prepaid(self, order):
-        """A deposit of the order's payer, or of the tree of its account, covers it."""
+    def prepaid(self, order, amount):
+        """A deposit of the order's payer, or of the tree of its account, covers it: what is asked for, and what of it has left and is not billed."""
         tree = self.below(self.top(order.account))
-        paid = sum(self.rate(i.currency, order.currency, order.ordered) * i.open for i in self.items.values()
+        paid = sum(i.open if i.currency == order.account.currency else i.in_account(i.open) if i.account.currency == order.account.currency else 0 for i in self.items.values()
                    if i.kind == "deposit" and i.company == order.company and i.order == order.number and (i.payer == order.payer or i.account in tree))
-        return paid > 0 and paid >= order.gross
+        return amount > 0 and paid - order.unbilled() >= amount
 
     def judge(self, order, amount):
         """The decision about an order that takes so much; None where nothing limits it."""
-        return self.decide(order.account, order.customer, amount, prepaid=self.prepaid(order)) if order.account else None
+        return self.decide(order.account, order.customer, amount, prepaid=self.prepaid(order, amount)) if order.account else None
 
     def rank(self, order, policy):
         return {"priority": (order.priority, order.placed), "best_fit": (-order.to_ship(), order.placed)}.get(policy, (order.placed,))
@@ -116,6 +140,7 @@ class Books(Ledger):
             if len(waiting) > 1:
                 waiting = [o for o in reversed(waiting) if self.waits(o)]
             for order in waiting:
+                self.withdraw(order)
                 order.resume = order.before[0] if order.before[0] in GOING else order.resume
                 order.holds, order.credit, order.answer_due, order.placed = [Thing(kind="auto", owner="credit", why=order.why)], "held", None, order.taken
         self.lost = set()
@@ -151,14 +176,14 @@ class Books(Ledger):
     def go_on(self, order, covers=Decimal(0)):
         order.holds, order.credit = [], "released"
         self.lets_go(order, covers)
-        if not order.gave_back:
+        if not order.gave_back and (order.reprice == "keep" or order.promised):
             self.resume(order)
         else:
-            order.promised_again = True     # it gave its stock back: the clerk promises it again first
+            order.promised_again = True     # its stock, or its price, is decided again first: decide_again()
 
     def resume(self, order):
         order.state, order.promised_again, order.gave_back = order.resume, False, False
-        order.told = False
+        order.told, order.promised = False, True
         self.ask_owner(order)
         self.released.append(order.number)
 
@@ -173,20 +198,32 @@ class Books(Ledger):
         order.resume = order.state if order.state in GOING else order.resume
         order.covered = Decimal(0)
         order.state, order.answer_due, order.promised_again = "held", None, False
-        if order.account:
-            order.credit = "held"
+        self.withdraw(order)
+        order.credit = "held" if order.account else "none"
+
+    def withdraw(self, order):
+        """An offer is none any more; what it would have cost more does not count."""
+        if order.offer:
+            order.offer, order.extra = None, Decimal(0)
 
     # --- commands
 
-    def take(self, number, company, customer, currency, lines, job, policy, ordered):
-        order = Order(number=number, company=company, customer=customer, payer=self.payer(customer), currency=currency, ordered=ordered or self.now, holds=[], placed=0,
-                      lines=[Thing(no=n, sku=line["sku"], quantity=line["quantity"], gross=line["gross"], shipped=Decimal(0), billed=Decimal(0), cancelled=Decimal(0)) for n, line in enumerate(lines, 1)],
-                      priority=policy.get("priority", 100), answer_within=policy.get("answer_within"), taken=0, let_go=0, asked=False, covers=Decimal(0), resume="booked" if self.companies[company].native else "accepted", answer_due=None, state=None, credit="none", gave_back=False, promised_again=False)
-        order.account, order.gross = self.account_for(customer, company, job), sum(line["gross"] for line in lines)
+    def take(self, number, company, customer, currency, lines, job, policy, ordered, told=False):
+        """An order as it comes: what it costs is told by its owner, else by the price list."""
+        at = ordered or self.now
+        order = Order(number=number, company=company, customer=customer, payer=self.payer(customer), currency=currency, ordered=at, holds=[], placed=0, lines=[self.line(n, **line, at=None if told else at) for n, line in enumerate(lines, 1)],
+                      priority=policy.get("priority", 100), answer_within=policy.get("answer_within"), reprice=policy.get("reprice", "keep"), tolerance=policy.get("price_tolerance", 0), credit_at=policy.get("credit_at", "ship"),
+                      on_hold=policy.get("on_hold", "hold"), offer_within=policy.get("offer_within", 72), resume="booked" if self.companies[company].native else "accepted", state=None, credit="none", answer_due=None, held_stock=policy.get("held_stock", "keep"))
+        order.taken, order.let_go, order.asked, order.covers, order.covered = 0, 0, False, Decimal(0), Decimal(0)
+        order.gave_back = order.promised_again = order.promised = order.told = order.picked = False
+        order.offer, order.extra, order.shipments, order.priced = None, Decimal(0), [], at
+        order.account = self.account_for(customer, company, job)
         order.total = order.left = self.convert(order, order.gross)
-        order.shipments = []
-        order.told, order.covered = False, Decimal(0)
         return order
+
+    def line(self, no, sku, quantity, tax=Decimal(0), gross=None, at=None):
+        price = self.price(sku, at) if at else (gross - tax) / quantity
+        return Thing(no=no, sku=sku, quantity=quantity, price=price, tax=tax, gross=price * quantity + tax, shipped=Decimal(0), billed=Decimal(0), cancelled=Decimal(0))
 
     def submit(self, number, company, customer, currency, lines, job=None, policy=None, ordered=None):
         policy = policy or {}
@@ -204,9 +241,10 @@ class Books(Ledger):
             self.hold(order, "forced", "customer", set())
         elif decision and decision.outcome == "held":
             self.hold(order, "auto", "credit", decision.why)
-        order.gave_back = bool(order.holds) and policy.get("held_stock") == "none"
+        order.gave_back = bool(order.holds) and order.held_stock == "none"
         if not order.holds:
             order.state, order.credit = order.resume, "approved" if order.account else "none"
+            order.promised = True
             self.ask_owner(order)
             if order.account:
                 self.lets_go(order)
@@ -214,9 +252,9 @@ class Books(Ledger):
 
     def order_told(self, number, company, customer, currency, lines, job=None, ordered=None):
         """An order that its owner has taken: it counts whatever it breaks."""
-        order = self.take(number, company, customer, currency, lines, job, {}, ordered)
+        order = self.take(number, company, customer, currency, lines, job, {}, ordered, told=True)
         order.state, order.credit = "booked", "approved" if order.account else "none"
-        order.told = True       # taken without asking us
+        order.told = order.promised = True       # taken without asking us
         self.orders[number] = order
 
     def give_back(self, order, state):
@@ -227,6 +265,8 @@ class Books(Ledger):
             order.let_go = self.numbered
         order.holds, order.answer_due, order.credit = [], None, "none" if order.credit == "held" else order.credit
         order.state, order.promised_again, order.left = state, False, Decimal(0)
+        self.withdraw(order)
+        order.extra = Decimal(0)
         if order.account:
             self.touched.add(order.account.code)
 
@@ -280,13 +320,14 @@ class Books(Ledger):
         order = self.order(number)
         if order.state not in GOING:
             raise Refused("SD070")
-        if any(quantity > order.line(no).quantity - order.line(no).cancelled - order.line(no).shipped for no, quantity in lines):
+        if any(quantity > order.line_of(no).quantity - order.line_of(no).cancelled - order.line_of(no).shipped for no, quantity in lines):
             raise Refused("SD002")
-        if not self.stopped(order):
-            self.left(number, shipment, lines)
+        if order.credit_at == "ship" and self.stopped(order):
+            return "held"
+        self.left(number, shipment, lines)
 
     def stopped(self, order):
-        """The checkpoint at shipping: what credit has let go is held where its account stands badly, unless it would be let go by itself, or is on somebody's authority."""
+        """The checkpoint at picking and shipping: what credit has let go is held where its account stands badly, unless it would be let go by itself, or is on somebody's authority."""
         if not order.account or order.credit not in ("approved", "released") or order.told or not order.left or order.covered >= order.left:
             return False
         if self.decide(order.account, order.customer, Decimal(0)).outcome == "approved":
@@ -304,7 +345,7 @@ class Books(Ledger):
 
     def left(self, number, shipment, lines):
         order = self.order(number)
-        order.send([(order.line(no), quantity) for no, quantity in lines])
+        order.send([(order.line_of(no), quantity) for no, quantity in lines])
         self.shipments[shipment] = number
         self.close(order)
         if order.account:
@@ -316,23 +357,33 @@ class Books(Ledger):
             order.holds, order.answer_due, order.credit = [], None, "none" if order.credit == "held" else order.credit
             order.state = "closed" if all(line.billed >= line.shipped for line in order.lines) else "shipped"
 
-    def invoice(self, number, company, currency, gross, due, issued=None, kind="invoice", customer=None, order=None, lines=None, corrects=None):
-        told = (currency, gross, due, issued, customer, order, lines, corrects)
-        if self.shipments.setdefault(("invoice", company, kind, number), told) != told:
-            raise Refused("SD005")      # what was billed is not changed
-        if self.billed.setdefault((company, kind, number), False):
+    def invoice(self, number, company, currency, gross, due, issued=None, kind="invoice", customer=None, order=None, lines=None, corrects=None, tax=Decimal(0), rebill=False, rebills=None, back=None, freight=None):
+        """An invoice or memo: lines are (line, quantity), or (line, quantity, net, tax) where it says what each costs; back is the return that a memo credits."""
+        told = (currency, gross, due, issued, customer, order, lines, corrects, tax, rebill, rebills, back)
+        known = self.bills.get((company, kind, number))
+        if known:
+            if known.told != told:
+                raise Refused("SD005")      # what was billed is not changed
             return
-        self.billed[company, kind, number] = True
+        bill = self.bills[company, kind, number] = Thing(told=told, kind=kind, number=number, company=company, currency=currency, gross=gross, tax=tax, due=due, issued=issued or self.now, customer=customer, order=order, corrects=corrects,
+                                                         rebills=rebills, back=back, void=False, lines=[], took=None, amounts=None)
         bought = self.order(order) if order else None
         if bought and kind == "invoice":
             if lines is None:
                 lines = [(line.no, line.shipped - line.billed) for line in bought.lines if line.shipped > line.billed]
-            bought.bill([(bought.line(no), quantity) for no, quantity in lines])
+            elif lines and len(lines[0]) == 4:
+                bill.amounts = {no: (net, tax) for no, _, net, tax in lines}
+            bill.lines = [(bought.line_of(line[0]), line[1]) for line in lines]
+            bill.took = bought.bill(bill.lines)
             self.close(bought)
         customer = customer or bought.customer
         corrected = kind == "credit_memo" and corrects and self.owed(self.payer(customer), company, corrects)
         account = bought.account if bought and bought.account else corrected.account if corrected else self.carrier(customer, company)
-        self.bill(kind, number, company, customer, account, currency, gross, issued or self.now, due, corrects, order)
+        bill.item = self.bill(kind, number, company, customer, account, currency, gross, issued or self.now, due, corrects, order)
+        self.billed(bill, rebill)
+
+    def billed(self, bill, rebill):
+        """What a document means beyond what is owed: void_model.py."""
 
     def answer(self, number, state):
         """The owner's word."""
@@ -343,6 +394,7 @@ class Books(Ledger):
                     line.cancelled = Decimal(0)
                 order.left = order.value((line, max(line.quantity - line.billed, 0)) for line in order.lines)
                 order.state, order.credit = "booked", "approved" if order.account else "none"
+                order.gave_back = True
             elif order.state in GOING:
                 order.state = "booked"
             order.answer_due = None
@@ -362,6 +414,3 @@ class Books(Ledger):
                     self.close(order)
         self.touched = set(self.accounts)
         self.settle()
-        for order in self.orders.values():
-            if order.promised_again:
-                self.resume(order)
