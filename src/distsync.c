@@ -12,6 +12,7 @@
 
 #include "fmgr.h"
 
+#include "base/codes.h"
 #include "base/failpoint.h"
 #include "base/guc.h"
 #include "base/mute.h"
@@ -37,6 +38,7 @@ _PG_init(void)
 	ds_base_ring_init();
 	ds_base_mute_init();
 	ds_hint_init();
+	ds_codes_init();
 	ds_outbox_capture_init();
 	ds_failpoint_init();
 	ds_inventory_event_init();

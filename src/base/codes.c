@@ -12,17 +12,36 @@
  * state. A transaction that has moved it itself remembers nothing, because its
  * number may be taken back and given to somebody else.
  *
- * Process: any backend. Locks: AccessShareLock on the table. Memory: none.
+ * The number itself is remembered too. A trigger on dist.epoch notes in shared
+ * memory, before the commit, that there was a move and which transaction made
+ * it. A snapshot that is younger than every transaction noted sees all moves
+ * there were when it was taken, for all of them were noted by then: while no
+ * other one is noted, all such snapshots see one number. Others read the row.
+ *
+ * Process: any backend. Locks: AccessShareLock on the table, where the row is
+ * read. Memory: shared, 16 bytes.
  *
  *-------------------------------------------------------------------------
  */
 #include "base/codes.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "commands/trigger.h"
 #include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "base/compat.h"
+#include "base/export.h"
+#include "base/guc.h"
 #include "base/reader.h"
+#include "base/shmem.h"
+
+DS_FUNCTION_INFO_V1(ds_sql_base_epoch_moved);
 
 enum
 {
@@ -36,6 +55,91 @@ static DsTable epoch_table = {
 	.keys = {"domain"},
 	.columns = {"domain", "n"},
 };
+
+/* The moves of all databases. */
+typedef struct Moves
+{
+	pg_atomic_uint64 number; /* how many were noted; more than there were is no harm */
+	pg_atomic_uint64 newest; /* the last one of the transactions that made them */
+} Moves;
+
+static Moves *moves = NULL;
+
+/* moves_size does the size of the shared memory. */
+static Size
+moves_size(void)
+{
+	return sizeof(Moves);
+}
+
+/* attach_moves does the taking of the memory. */
+static void
+attach_moves(void *memory, LWLock *lock, bool found)
+{
+	moves = memory;
+	if (found)
+		return;
+	pg_atomic_init_u64(&moves->number, 0);
+	pg_atomic_init_u64(&moves->newest, 0);
+}
+
+/* ds_codes_init does the request for shared memory, from _PG_init. */
+void
+ds_codes_init(void)
+{
+	static const DsShmemPart part = {"distsync moves", moves_size, attach_moves};
+
+	ds_shmem_add(&part);
+}
+
+/* ds_sql_base_epoch_moved does the noting of a move, as trigger on dist.epoch. */
+Datum
+ds_sql_base_epoch_moved(PG_FUNCTION_ARGS)
+{
+	uint64 xid = U64FromFullTransactionId(GetTopFullTransactionId());
+	uint64 newest;
+
+	if (moves == NULL)
+		PG_RETURN_POINTER(NULL);
+	newest = pg_atomic_read_u64(&moves->newest);
+	while (newest < xid && !pg_atomic_compare_exchange_u64(&moves->newest, &newest, xid))
+		;
+	pg_atomic_fetch_add_u64(&moves->number, 1);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* is_noted does the look whether the table has the trigger that notes its moves, also of what is replicated. */
+static bool
+is_noted(Relation relation)
+{
+	const TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+		if (strcmp(triggers->triggers[i].tgname, "epoch_moved_trg") == 0 &&
+			triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS)
+			return true;
+	return false;
+}
+
+/* sees_all does the question whether a snapshot is younger than every transaction that was noted. */
+static bool
+sees_all(Snapshot snapshot)
+{
+	TransactionId newest =
+		XidFromFullTransactionId(FullTransactionIdFromU64(pg_atomic_read_u64(&moves->newest)));
+
+	return IsMVCCSnapshot(snapshot) &&
+		   (!TransactionIdIsValid(newest) || TransactionIdPrecedes(newest, snapshot->xmin));
+}
+
+/* is_kept does the question whether the number that was read last is still the one. */
+static bool
+is_kept(const DsCodesRow *row)
+{
+	return row->kept && epoch_table.resolved && row->place_of == epoch_table.relid &&
+		   row->move == pg_atomic_read_u64(&moves->number) && !ds_guc_price_through_sql &&
+		   sees_all(GetActiveSnapshot());
+}
 
 /* find_row does the finding of the row: where it was seen last, or by the index. Any other row may be there by now. */
 static bool
@@ -59,15 +163,29 @@ find_row(DsReader *reader, DsCodesRow *row)
 int64
 ds_codes_epoch_of(DsCodesRow *domain)
 {
-	DsReader *reader = ds_reader_open(&epoch_table);
+	DsReader *reader;
 	int64 n = DS_CODES_UNKNOWN;
+	/* a standby is not told of moves */
+	bool told = moves != NULL && !RecoveryInProgress();
+	uint64 move;
 
-	if (reader->relation != NULL && !IsolationIsSerializable() && find_row(reader, domain))
+	if (IsolationIsSerializable())
+		return DS_CODES_UNKNOWN;
+	if (told && is_kept(domain))
+		return domain->n;
+	domain->kept = false;
+	reader = ds_reader_open(&epoch_table);
+	move = told ? pg_atomic_read_u64(&moves->number) : 0;
+	if (reader->relation != NULL && find_row(reader, domain))
 	{
 		HeapTuple row = ExecFetchSlotHeapTuple(reader->slot, false, NULL);
 
 		if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data)))
 			n = DatumGetInt64(reader->values[E_N]);
+		domain->n = n;
+		domain->move = move;
+		domain->kept = n != DS_CODES_UNKNOWN && told && sees_all(reader->snapshot) &&
+					   is_noted(reader->relation) && epoch_table.resolved;
 	}
 	ds_reader_close(reader);
 	return n;

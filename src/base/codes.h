@@ -21,8 +21,12 @@ typedef struct DsCodesRow
 	const char *domain;
 	ItemPointerData place;
 	Oid place_of; /* in which table that was */
+	bool kept;	  /* its number is remembered */
+	int64 n;	  /* the number */
+	uint64 move;  /* as of so many moves */
 } DsCodesRow;
 
+extern void ds_codes_init(void);
 extern int64 ds_codes_epoch(void);
 extern int64 ds_codes_epoch_of(DsCodesRow *domain);
 

@@ -215,6 +215,26 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.base_watch_codes(text, text) IS 'Part of setup(): the trigger by which backends learn that a small table of codes has changed.';
 
+-- base_epoch_moved does the noting of a move in shared memory, for backends that remember numbers.
+CREATE FUNCTION distsync_internal.base_epoch_moved() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'ds_sql_base_epoch_moved';
+COMMENT ON FUNCTION distsync_internal.base_epoch_moved() IS 'Trigger on dist.epoch: notes, before the commit, that rows backends remember have moved. Does nothing where the library is not preloaded.';
+
+-- base_epoch_triggers does the setting of that trigger. What prices depend on moves often, and nobody remembers its numbers.
+CREATE FUNCTION distsync_internal.base_epoch_triggers() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	CREATE OR REPLACE TRIGGER epoch_moved_trg AFTER INSERT OR UPDATE ON dist.epoch FOR EACH ROW WHEN (NEW.domain IN ('credit', 'codes')) EXECUTE FUNCTION distsync_internal.base_epoch_moved();
+	CREATE OR REPLACE TRIGGER epoch_gone_trg AFTER DELETE ON dist.epoch FOR EACH ROW EXECUTE FUNCTION distsync_internal.base_epoch_moved();
+	CREATE OR REPLACE TRIGGER epoch_emptied_trg AFTER TRUNCATE ON dist.epoch FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.base_epoch_moved();
+	-- what comes by replication too
+	ALTER TABLE dist.epoch ENABLE ALWAYS TRIGGER epoch_moved_trg, ENABLE ALWAYS TRIGGER epoch_gone_trg, ENABLE ALWAYS TRIGGER epoch_emptied_trg;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_epoch_triggers() IS 'Part of setup(): the triggers that note moves of dist.epoch.';
+
+INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('trigger', 'base', 5, 'distsync_internal.base_epoch_triggers');
+
 -- base_touch_prices does the moving of the price clock and of the epoch rows of what a writer is about to change. The stamp is taken under
 -- the clock's lock, in a statement of its own, so that writers commit in the order of their stamps.
 CREATE FUNCTION distsync_internal.base_touch_prices(price_buckets integer[], item_buckets integer[]) RETURNS timestamptz
