@@ -90,7 +90,7 @@ SELECT count(*) AS lines, count(DISTINCT l.price_proof) AS proofs, count(*) FILT
 FROM dist.sales_order o JOIN dist.company c USING (company_id) JOIN dist.order_line l USING (customer_id, order_id) LEFT JOIN dist.price_proof p ON p.customer_id = l.customer_id AND p.proof_sha256 = l.price_proof WHERE c.code = 'OT';
 SELECT l ->> 'code' AS code, l -> 'unit_price' AS unit_price, r ->> 'item' AS item, r -> 'quantity' AS quantity, r ->> 'unit' AS unit
 FROM dist.price_proof p JOIN dist.order_line o ON o.customer_id = p.customer_id AND o.price_proof = p.proof_sha256 AND o.line_no = 1 JOIN dist.sales_order s ON s.customer_id = o.customer_id AND s.order_id = o.order_id AND s.order_number = 'OT-1',
-	ROWS FROM (jsonb_array_elements(p.document -> 'lines'), jsonb_array_elements(p.document #> '{request,lines}')) x(l, r);
+	ROWS FROM (json_array_elements(p.document -> 'lines'), json_array_elements(p.document #> '{request,lines}')) x(l, r);
 SELECT count(*) AS stored FROM dist.price_proof WHERE document #>> '{request,customer}' = 'OT-CUST' \gset before_
 SELECT state FROM distsync.preview_order('{"company":"OT","customer":"OT-CUST","lines":[{"item":"OT-A","quantity":1}]}');
 SELECT outcome FROM distsync.apply('agreement', '{"code":"OT-LIST","rates":[{"what":"OT-A","value":"11"}]}', 'OT-ERP');

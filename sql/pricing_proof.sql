@@ -152,7 +152,7 @@ UPDATE dist.price_proof SET stored_at = '2020-01-01' WHERE customer_id = (SELECT
 SELECT distsync_internal.pricing_keep_proof(party_id, :'box'::jsonb ->> 'proof', :'box'::jsonb -> 'document') FROM dist.party WHERE code = 'PZ-C';
 SELECT count(*), bool_and(stored_at > '2026-01-01') AS renewed FROM dist.price_proof WHERE customer_id = (SELECT party_id FROM dist.party WHERE code = 'PZ-C');
 SELECT count(*) FROM distsync_internal.pricing_verify_proofs();
-UPDATE dist.price_proof SET document = document || '{"more":1}' WHERE customer_id = (SELECT party_id FROM dist.party WHERE code = 'PZ-C');
+UPDATE dist.price_proof SET document = (document::jsonb || '{"more":1}')::text::json WHERE customer_id = (SELECT party_id FROM dist.party WHERE code = 'PZ-C');
 SELECT invariant, entity, entity_key = :'box'::jsonb ->> 'proof' AS named FROM distsync_internal.pricing_verify_proofs();
 SELECT distsync.verify_proof('PZ-C', :'box'::jsonb ->> 'proof') IS NULL;
 \echo :LAST_ERROR_SQLSTATE

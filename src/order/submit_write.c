@@ -187,7 +187,7 @@ static DsRowsTable proof_rows = {
 	.kept = {"price_proof_chk"},
 	.columns = {{"customer_id", INT8OID},
 				{"proof_sha256", BYTEAOID},
-				{"document", JSONBOID},
+				{"document", JSONOID},
 				{"stored_at", TIMESTAMPTZOID}},
 };
 
@@ -407,10 +407,9 @@ write_proof(DsOrder *o, Datum proof)
 {
 	static const Oid types[] = {INT8OID, TEXTOID, JSONBOID};
 	static const char name[] = "distsync.proof";
-	Datum document = ds_json_read(o->prices.document);
 	text *hex =
 		DatumGetTextPP(DirectFunctionCall2(binary_encode, proof, CStringGetTextDatum("hex")));
-	Datum values[F_COUNT] = {Int64GetDatum(o->customer.id), proof, document};
+	Datum values[F_COUNT] = {Int64GetDatum(o->customer.id), proof};
 	bool nulls[F_COUNT] = {false};
 	bool known;
 
@@ -424,9 +423,11 @@ write_proof(DsOrder *o, Datum proof)
 	if (known)
 	{
 		values[1] = PointerGetDatum(hex);
+		values[2] = ds_json_read(o->prices.document);
 		ds_order_call("pricing_keep_proof", types, values, lengthof(types));
 		return;
 	}
+	values[F_DOCUMENT] = CStringGetTextDatum(o->prices.document);
 	values[F_STORED_AT] = TimestampTzGetDatum(GetCurrentTimestamp());
 	ds_rows_add(o->proof_rows, values, nulls);
 	ds_rows_flush(o->proof_rows);

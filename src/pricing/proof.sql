@@ -19,7 +19,7 @@ BEGIN
 	-- who stores the same one without a statement waits for us, and we for him
 	PERFORM pg_advisory_xact_lock(hashtext('distsync.proof'), hashtext(proof));
 	INSERT INTO dist.price_proof AS t (customer_id, proof_sha256, document, stored_at)
-	SELECT pricing_keep_proof.customer_id, decode(proof, 'hex'), pricing_keep_proof.document, clock_timestamp() WHERE proof IS NOT NULL
+	SELECT pricing_keep_proof.customer_id, decode(proof, 'hex'), pricing_keep_proof.document::text::json, clock_timestamp() WHERE proof IS NOT NULL
 	ON CONFLICT ON CONSTRAINT price_proof_pk DO UPDATE SET stored_at = excluded.stored_at;
 END
 $$;
@@ -65,7 +65,7 @@ BEGIN
 		PERFORM distsync_internal.pricing_proof_refuse('SD002', 'proof', format('"%s" is not a proof', left(proof, 80)), 'Give the 64 hexadecimal digits that prove_prices(), explain_price() or order_status() told.');
 	END IF;
 	IF kept IS NULL THEN
-		SELECT p.document INTO kept FROM dist.price_proof p WHERE p.customer_id = id AND p.proof_sha256 = decode(proof, 'hex');
+		SELECT p.document::jsonb INTO kept FROM dist.price_proof p WHERE p.customer_id = id AND p.proof_sha256 = decode(proof, 'hex');
 		IF NOT FOUND THEN
 			PERFORM distsync_internal.pricing_proof_refuse('SD001', 'proof', format('proof "%s" of customer "%s" is not stored', lower(proof), customer),
 				'Only orders store theirs, for distsync.price_proof_retention: give the document that was kept with the proof.');

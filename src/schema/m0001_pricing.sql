@@ -266,7 +266,7 @@ CREATE INDEX commitment_use_document_idx ON dist.commitment_use (document_key);
 CREATE TABLE dist.price_proof (
 	customer_id		bigint NOT NULL,				-- customer
 	proof_sha256	bytea NOT NULL,					-- SHA-256 of the document's text
-	document		jsonb NOT NULL,					-- request, policy, inputs, and the steps of each line: see docs/price_proof.md
+	document		json NOT NULL,					-- the text whose hash it is, as jsonb prints it: request, policy, inputs, and the steps of each line: see docs/price_proof.md
 	stored_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when it was stored last: distsync.price_proof_retention counts from it
 	CONSTRAINT price_proof_pk PRIMARY KEY (customer_id, proof_sha256),
 	CONSTRAINT price_proof_chk CHECK (octet_length(proof_sha256) = 32)
