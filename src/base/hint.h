@@ -35,6 +35,9 @@ extern bool ds_hint_follow(DsHint *hint, Relation relation, Snapshot snapshot,
 						   TupleTableSlot *slot);
 extern bool ds_hint_fits(TupleTableSlot *slot, const AttrNumber *attnos, const Oid *types,
 						 const Datum *keys, int nkeys);
+extern void ds_hint_line_ahead(uint64 name);
+extern bool ds_hint_page_ahead(uint64 name, DsHint *hint);
+extern void ds_hint_row_ahead(const DsHint *hint);
 extern void ds_hint_keep_page(Oid relid, IndexScanDesc scan, const Oid *types, int nkeys);
 
 #endif /* DS_BASE_HINT_H */

@@ -79,6 +79,7 @@ extern void ds_reader_seek(DsReader *reader, const Datum *keys, int nkeys);
 extern void ds_reader_walk(DsReader *reader, DsWalk walk, const Datum *keys, int nkeys);
 extern bool ds_reader_next(DsReader *reader);
 extern bool ds_reader_find(DsReader *reader, const Datum *keys);
+extern bool ds_reader_find_as(DsReader *reader, uint64 name, const Datum *keys);
 extern bool ds_reader_next_tid(DsReader *reader, ItemPointer tid);
 extern bool ds_reader_text_is(const DsReader *reader, int column, const char *word);
 extern bool ds_reader_at(DsReader *reader, ItemPointer tid);

@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "base/compat.h"
+#include "base/hint.h"
 #include "base/ratio.h"
 #include "base/reader.h"
 
@@ -253,12 +254,26 @@ ds_credit_account(int64 account_id, DsCreditAccount *account)
 }
 
 /*
+ * ds_credit_account_name does the name under which it is kept where the account
+ * lies that answers most questions about a customer: known before he is.
+ */
+uint64
+ds_credit_account_name(Datum code, const char *company)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID};
+	Datum keys[] = {code, CStringGetTextDatum(company == NULL ? "" : company)};
+
+	return ds_hint_name(customer_table.relid, keys, types, lengthof(types));
+}
+
+/*
  * ds_credit_account_of does the look-up of the account of a party: the one of
  * the company (0 = none is known) before the one for all, that of the segment
- * before the general one.
+ * before the general one. Where the first of them lies may be kept under
+ * another name than its own (0 = it is not).
  */
 bool
-ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment,
+ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment, uint64 name,
 					 DsCreditAccount *account)
 {
 	DsReader *reader = ds_reader_open(&customer_table);
@@ -272,7 +287,8 @@ ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment,
 	{
 		Datum keys[3] = {Int64GetDatum(customer_id), Int64GetDatum(companies[i]), own};
 
-		found = ds_reader_find(reader, keys);
+		found = ds_reader_find_as(reader, name, keys);
+		name = 0;
 		keys[2] = general;
 		if (!found && own != general)
 			found = ds_reader_find(reader, keys);

@@ -21,8 +21,11 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "base/export.h"
+#include "base/hint.h"
 #include "base/verb.h"
 #include "credit/credit.h"
 #include "credit/option.h"
@@ -76,6 +79,7 @@ typedef struct Question
 	char *segment;
 	DsCreditParty customer;
 	int64 company_id; /* 0 = none named, and not one only */
+	uint64 account;	  /* name under which it is kept where the usual account lies, 0 = none */
 	DsCreditAsk ask;
 } Question;
 
@@ -95,17 +99,51 @@ clear(DsCreditAnswer *answer)
 	memset(&answer->binding, 0, sizeof(*answer) - offsetof(DsCreditAnswer, binding));
 }
 
+/* what is remembered of options at most */
+#define OPTIONS_BYTES 256
+
+/* Options that name nothing but a company, as they were read last: most callers always say the same. */
+static struct
+{
+	Size size; /* 0 = none were */
+	char bytes[OPTIONS_BYTES];
+	char company[OPTIONS_BYTES];
+} last;
+
+/* remember does the remembering of options. */
+static void
+remember(const Jsonb *options, const Question *q)
+{
+	Size size = VARSIZE_ANY(options);
+
+	/* a text in there is shorter than the whole */
+	if (q->company == NULL || JB_ROOT_COUNT((Jsonb *) options) != 1 || size > OPTIONS_BYTES)
+		return;
+	memcpy(last.bytes, options, size);
+	strlcpy(last.company, q->company, OPTIONS_BYTES);
+	last.size = size;
+}
+
 /* read_options does the reading of the options. False: there are others, or one is not as it should be. */
 static bool
 read_options(Jsonb *options, Question *q)
 {
 	int n = 0;
+	bool good;
 
-	return JB_ROOT_IS_OBJECT(options) &&
+	if (VARSIZE_ANY(options) == last.size && memcmp(options, last.bytes, last.size) == 0)
+	{
+		q->company = last.company;
+		return true;
+	}
+	good = JB_ROOT_IS_OBJECT(options) &&
 		   ds_credit_text_member(options, "company", &q->company, &n) &&
 		   ds_credit_text_member(options, "job", &q->job, &n) &&
 		   ds_credit_text_member(options, "segment", &q->segment, &n) &&
 		   ds_credit_instant_member(options, "at", &q->ask.at, &n) && JB_ROOT_COUNT(options) == n;
+	if (good)
+		remember(options, q);
+	return good;
 }
 
 /* read_question does the reading of the arguments. */
@@ -117,8 +155,37 @@ read_question(FunctionCallInfo fcinfo, Question *q)
 	q->ask.at = GetCurrentStatementStartTimestamp();
 	q->ask.amount = PG_GETARG_NUMERIC(Q_AMOUNT);
 	return is_amount(q->ask.amount) && !ds_credit_above(ds_credit_zero(), q->ask.amount) &&
-		   read_options(PG_GETARG_JSONB_P(Q_OPTIONS), q) &&
-		   ds_credit_party_named(text_to_cstring(PG_GETARG_TEXT_PP(Q_CUSTOMER)), &q->customer);
+		   read_options(PG_GETARG_JSONB_P(Q_OPTIONS), q);
+}
+
+/*
+ * find_customer does the finding of the customer and of what is remembered for
+ * all. Customer and account are in no cache of the processor where there are
+ * many: both are asked for ahead, so that they come together, and meanwhile the
+ * rest is looked up.
+ */
+static bool
+find_customer(FunctionCallInfo fcinfo, Question *q, const DsCreditBook **book)
+{
+	Datum code = PointerGetDatum(PG_GETARG_TEXT_PP(Q_CUSTOMER));
+	uint64 name = ds_credit_party_name(code);
+	DsHint party;
+	DsHint account;
+	bool party_known;
+
+	if (q->job == NULL && q->segment == NULL)
+		q->account = ds_credit_account_name(code, q->company);
+	ds_hint_line_ahead(name);
+	ds_hint_line_ahead(q->account);
+	*book = ds_credit_book();
+	if (*book == NULL || !ds_credit_company_named(*book, q->company, &q->company_id))
+		return false;
+	party_known = ds_hint_page_ahead(name, &party);
+	if (ds_hint_page_ahead(q->account, &account))
+		ds_hint_row_ahead(&account);
+	if (party_known)
+		ds_hint_row_ahead(&party);
+	return ds_credit_party_named(TextDatumGetCString(code), &q->customer);
 }
 
 /*
@@ -140,13 +207,14 @@ find_account(Question *q, DsCreditAccount *account, bool *found)
 
 		if (!ds_credit_party_named(q->job, &job))
 			return false;
-		*found = ds_credit_account_of(job.party_id, q->company_id, "", account);
+		*found = ds_credit_account_of(job.party_id, q->company_id, "", 0, account);
 	}
 	if (!*found && party.payer_id != 0 && !ds_credit_party(q->customer.payer_id, &party))
 		return false;
 	for (step = 1; !*found; step++)
 	{
-		*found = ds_credit_account_of(party.party_id, q->company_id, segment, account);
+		*found = ds_credit_account_of(party.party_id, q->company_id, segment,
+									  step == 1 ? q->account : 0, account);
 		if (*found || party.parent_id == 0 || step > 16)
 			break;
 		if (!ds_credit_party(party.parent_id, &party))
@@ -174,20 +242,33 @@ put(Datum *values, bool *nulls, int column, Numeric value)
 		values[column] = shown(value);
 }
 
+/* no_reasons does an empty list, which most answers have. */
+static Datum
+no_reasons(void)
+{
+	static Datum none = 0;
+
+	if (none == 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		none = DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
+		MemoryContextSwitchTo(old);
+	}
+	return none;
+}
+
 /* put_nothing does the answer that nothing limits the customer. */
 static void
 put_nothing(Datum *values, bool *nulls)
 {
-	DsJson reasons = {0};
 	DsJson detail = {0};
 	int i;
 
 	for (i = 0; i < A_COUNT; i++)
 		nulls[i] = true;
 	values[A_OUTCOME] = CStringGetTextDatum("no_account");
-	ds_json_open_array(&reasons, NULL);
-	ds_json_close_array(&reasons);
-	values[A_REASONS] = ds_json_finish(&reasons);
+	values[A_REASONS] = no_reasons();
 	ds_json_open_object(&detail, NULL);
 	ds_json_close_object(&detail);
 	values[A_DETAIL] = ds_json_finish(&detail);
@@ -207,8 +288,12 @@ put_answer(const DsCreditAsk *ask, const DsCreditAnswer *answer, Datum *values, 
 	put(values, nulls, A_LIMIT, binding->limit);
 	put(values, nulls, A_EXPOSURE, binding->exposure);
 	put(values, nulls, A_HEADROOM, binding->headroom);
-	ds_credit_tell_reasons(&reasons, NULL, ask, answer);
-	values[A_REASONS] = ds_json_finish(&reasons);
+	values[A_REASONS] = no_reasons();
+	if (answer->held)
+	{
+		ds_credit_tell_reasons(&reasons, NULL, ask, answer);
+		values[A_REASONS] = ds_json_finish(&reasons);
+	}
 	put(values, nulls, A_CURE, answer->cure);
 	values[A_VALID_UNTIL] = TimestampTzGetDatum(answer->valid_until);
 	nulls[A_VALID_UNTIL] = answer->valid_until == DS_CREDIT_NEVER;
@@ -224,8 +309,7 @@ ask_credit(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	const DsCreditBook *book;
 	bool found;
 
-	if (!read_question(fcinfo, &q) || (book = ds_credit_book()) == NULL ||
-		!ds_credit_company_named(book, q.company, &q.company_id))
+	if (!read_question(fcinfo, &q) || !find_customer(fcinfo, &q, &book))
 		return false;
 	clear(&answer);
 	if (!find_account(&q, &answer.levels[0], &found))

@@ -236,6 +236,7 @@ extern TimestampTz ds_credit_begins(const DsCreditZone *zone, DateADT day);
 
 /* party.c */
 extern bool ds_credit_party_named(const char *code, DsCreditParty *party);
+extern uint64 ds_credit_party_name(Datum code);
 extern bool ds_credit_party(int64 party_id, DsCreditParty *party);
 extern bool ds_credit_is_member(int64 party_id, const DsCreditRule *rule, TimestampTz at);
 extern int ds_credit_minor_units(const char *currency);
@@ -245,7 +246,8 @@ extern bool ds_credit_held_by_others(int64 order_id);
 extern const char *const ds_credit_term_words[DS_CREDIT_TERMS];
 extern bool ds_credit_account(int64 account_id, DsCreditAccount *account);
 extern bool ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment,
-								 DsCreditAccount *account);
+								 uint64 name, DsCreditAccount *account);
+extern uint64 ds_credit_account_name(Datum code, const char *company);
 extern bool ds_credit_complete(DsCreditAnswer *answer, TimestampTz at);
 
 /* due.c */

@@ -4,7 +4,8 @@
  *		Days of an account: which one it is at an instant, and when one begins.
  *
  * A name of a zone with a slash, and UTC, mean what pg_tzset() says; any other
- * one may be an abbreviation, which SQL reads.
+ * one may be an abbreviation, which SQL reads. Where it is always as late as in
+ * UTC, or so much later, days are counted.
  *
  * Process: any backend. Locks: none. Memory: the caller's context.
  *
@@ -36,7 +37,14 @@ ds_credit_today(const DsCreditZone *zone, TimestampTz at)
 	struct pg_tm tm;
 	fsec_t fsec;
 	int offset;
+	long same;
 
+	if (zone->zone != NULL && pg_get_timezone_offset(zone->zone, &same))
+	{
+		TimestampTz here = at + same * USECS_PER_SEC;
+
+		return (DateADT) (here / USECS_PER_DAY - (here % USECS_PER_DAY < 0));
+	}
 	if (zone->zone != NULL && timestamp2tm(at, &offset, &tm, &fsec, NULL, zone->zone) == 0)
 		return date2j(tm.tm_year, tm.tm_mon, tm.tm_mday) - POSTGRES_EPOCH_JDATE;
 	return DatumGetDateADT(
@@ -52,7 +60,10 @@ ds_credit_begins(const DsCreditZone *zone, DateADT day)
 	struct pg_tm tm;
 	fsec_t fsec;
 	TimestampTz at;
+	long same;
 
+	if (zone->zone != NULL && pg_get_timezone_offset(zone->zone, &same))
+		return here - same * USECS_PER_SEC;
 	if (zone->zone != NULL && timestamp2tm(here, NULL, &tm, &fsec, NULL, NULL) == 0)
 	{
 		int offset = DetermineTimeZoneOffset(&tm, zone->zone);

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "base/hint.h"
 #include "base/reader.h"
 
 enum
@@ -95,6 +96,15 @@ read_party(DsTable *table, Datum key, DsCreditParty *party)
 	}
 	ds_reader_close(reader);
 	return found;
+}
+
+/* ds_credit_party_name does the name under which it is kept where a party with a code lies. */
+uint64
+ds_credit_party_name(Datum code)
+{
+	static const Oid types[] = {TEXTOID};
+
+	return ds_hint_name(party_table.relid, &code, types, lengthof(types));
 }
 
 /* ds_credit_party_named does the look-up of a party by our code. */
