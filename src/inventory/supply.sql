@@ -73,6 +73,8 @@ BEGIN
 		SELECT n.item_id, n.site_id, n.kind, n.reference, n.quantity, COALESCE(n.received, 0), n.expected_at, COALESCE(n.confidence, 1),
 			CASE WHEN n.status IN ('cancelled', 'done') THEN n.status WHEN COALESCE(n.received, 0) >= n.quantity THEN 'done' ELSE 'open' END, inventory_write_supply.source
 		FROM n WHERE n.supply_id IS NULL ORDER BY n.item_id, n.site_id, n.kind COLLATE "C", n.reference COLLATE "C"
+		-- there is one that an old snapshot does not see: then this raises 40001
+		ON CONFLICT ON CONSTRAINT supply_reference_uq DO NOTHING
 		RETURNING item_id, site_id, reference, received = 0 AS fresh
 	)
 	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites, array_agg(u.reference) AS names INTO fresh
