@@ -108,3 +108,8 @@ SELECT outcome FROM distsync.reserve('[{"item":"AGR-BX","quantity":2,"site":"AGR
 SELECT distsync_internal.inventory_ship(i.item_id, s.site_id, 'AGR/12/1', 2, '2024-02-03T00:00:00Z', 'agr-wms', 'AGR-S2') FROM dist.item i, dist.site s WHERE i.sku = 'AGR-BX' AND s.code = 'AGR-2';
 SELECT s.code, d.reserved, d.shipped, d.status FROM dist.demand d JOIN dist.site s USING (site_id) WHERE d.demand_key = 'AGR/12/1' ORDER BY 1;
 SELECT * FROM broken;
+-- the renderer says in C what it says in SQL, of every item there is: in base units, by site and by channel, and the kits that come with it
+WITH asked AS MATERIALIZED (SELECT array_agg(i.item_id::text) AS keys FROM dist.item i),
+	fast AS MATERIALIZED (SELECT r.* FROM asked, distsync_internal.inventory_render(asked.keys) r), whole AS MATERIALIZED (SELECT r.* FROM asked, distsync_internal.inventory_render_whole(asked.keys) r)
+SELECT f.key, f.entity_key, f.body, w.body FROM (SELECT DISTINCT * FROM fast) f FULL JOIN whole w ON w.key = f.key AND w.entity_key = f.entity_key AND w.body = f.body WHERE w.key IS NULL OR f.key IS NULL;
+SELECT r.entity_key FROM distsync_internal.inventory_render(ARRAY['', 'x', NULL, '-1', '1234567890123456789']) r;

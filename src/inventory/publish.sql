@@ -118,9 +118,9 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_channels(bigint[], distsync_internal.inventory_offer[], timestamptz) IS 'What each channel that sells one of these items is shown of it, of what sites may sell at an instant that is now, base units.';
 
--- inventory_render does the rendering of stock.atp_changed: what each site and each channel may sell now. It adds the kits that channels
+-- inventory_render_whole does the rendering of stock.atp_changed, of any item: what each site and each channel may sell now. It adds the kits that channels
 -- sell and that have one of the items in them. Of a kit that no channel sells, and of which none was told, there is nothing to say.
-CREATE FUNCTION distsync_internal.inventory_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
+CREATE FUNCTION distsync_internal.inventory_render_whole(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -142,8 +142,14 @@ BEGIN
 	WHERE i.item_id = ANY (items) AND (NOT i.kit OR s.channels IS NOT NULL OR EXISTS (SELECT FROM dist.channel_availability a WHERE a.item_id = i.item_id));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS
+COMMENT ON FUNCTION distsync_internal.inventory_render_whole(text[]) IS
 	'Renderer of stock.atp_changed: keys are item ids, kits that contain them are added; entity_key is the SKU, body {"sku","unit","atp","known_at","sites":[{"site","atp"}],"channels":[{"channel","quantity"}]} in base units; a channel within its quotas. Reads only.';
+
+-- inventory_render does the same, in C where the rows of an item's pools say all there is.
+CREATE FUNCTION distsync_internal.inventory_render(keys text[]) RETURNS TABLE (key text, entity_key text, customer_id bigint, body jsonb)
+AS 'MODULE_PATHNAME', 'ds_sql_inventory_render' LANGUAGE c STABLE STRICT ROWS 100 SECURITY DEFINER SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION distsync_internal.inventory_render(text[]) IS
+	'Renderer of stock.atp_changed: keys and rows as inventory_render_whole(), which is asked for what takes more than a few look-ups (kits and what is in them, pools that time has passed, channels that look at one truth or have shares).';
 
 -- inventory_told does the keeping of what channels were told, in the commit that tells them.
 CREATE FUNCTION distsync_internal.inventory_told(entity_keys text[], versions bigint[], bodies jsonb[], told_at timestamptz) RETURNS void

@@ -233,6 +233,8 @@ ds_inventory_find_pools(Datum item_id, int64 company_id, TimestampTz now, DsInve
 			room *= 2;
 			*pools = repalloc_array(*pools, DsInventoryPool, room);
 		}
+		(*pools)[n].code = TextDatumGetCString(sites->values[S_CODE]);
+		(*pools)[n].company_id = DatumGetInt64(sites->values[S_COMPANY]);
 		n = take_pool(reader, item_id, now, &(*pools)[n]) ? n + 1 : -1;
 	}
 	ds_reader_close(sites);

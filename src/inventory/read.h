@@ -48,6 +48,9 @@ typedef struct DsInventoryPool
 	TimestampTz valid_until; /* DT_NOEND = for ever */
 	bool ahead;				 /* something is to come */
 	bool ruled;				 /* dates are not those of supply and demand alone */
+	/* of its site, where all of an item are looked for */
+	char *code;
+	int64 company_id;
 } DsInventoryPool;
 
 extern bool ds_inventory_find_item(Datum sku, const text *unit, DsInventoryItem *item);
