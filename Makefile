@@ -150,7 +150,7 @@ fuzz:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh fuzz
 	@$(srcdir)/test/fuzz/run.sh $(or $(SECONDS),20) $(F)
 
-# make sanitize [T="regress property:test_pricing"]: legs of the tests with AddressSanitizer and UndefinedBehaviorSanitizer in the library; not in CI
+# make sanitize [T="regress property:test_pricing,test_tokens"]: legs of the tests with AddressSanitizer and UndefinedBehaviorSanitizer in the library; not in CI
 sanitize:
 	@PG_CONFIG="$(PG_CONFIG)" $(srcdir)/tools/install_deps.sh build test
 	@PG_CONFIG="$(PG_CONFIG)" SANITIZE=1 $(srcdir)/test/run.sh $(or $(T),regress property)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # run.sh [SECONDS [TARGET...]]: fuzzes each target of this folder for so many seconds (default 20), with AddressSanitizer
 # and UndefinedBehaviorSanitizer. A target NAME is NAME.c, its seeds the lines of NAME.seeds, the sources it needs stand
-# below. A crash leaves its input in the folder "crash" and ends the run with 1.
+# below. A crash leaves its input in the folder "crash" and ends the run with 1. Tokens are read in SQL: test/property/test_tokens.py.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
