@@ -219,3 +219,48 @@ SELECT distsync_internal.order_clerk_redecide(10), distsync_internal.order_clerk
 SELECT entity_key, state FROM sync.exception WHERE kind = 'redecide_failed';
 SELECT * FROM ord WHERE order_number = 'OF';
 SELECT * FROM wrong;
+-- the next verb that touches it decides it again: nobody waits for the clerk
+SELECT pg_temp.limit_to(0);
+SELECT n, t.state, t.credit FROM unnest(ARRAY['OR1', 'OR2', 'OR3', 'OR4', 'OR5']) n CROSS JOIN LATERAL pg_temp.try(n, 'OO-A', 4, '{"reprice":"offer"}') t;
+BEGIN;
+SELECT pg_temp.limit_to(3000);
+SELECT order_number, state, credit_state, waits FROM ord WHERE order_number LIKE 'OR%';
+SELECT r ->> 'state' AS released FROM distsync.release_order('OR1', 'now', '{"company":"OO"}') r;
+SELECT r ->> 'outcome' AS picked, r ->> 'state' AS state FROM distsync.pick_order('OR2', '{"company":"OO"}') r;
+SELECT r ->> 'state' AS shipped FROM distsync.ship('{"company":"OO","shipment_number":"OR3","order_number":"OR3","site":"OO-W","lines":[{"order_line":1,"quantity":4}]}') r;
+SELECT r ->> 'outcome' AS changed, r ->> 'state' AS state FROM distsync.change_order('OR4', '{"lines":[{"line":1,"quantity":3}]}', '{"company":"OO"}') r;
+SELECT pg_temp.price_of('OO-A', '11');
+SELECT r ->> 'state' AS released, r ->> 'credit_state' AS credit FROM distsync.release_order('OR5', 'now', '{"company":"OO"}') r;
+COMMIT;
+SELECT order_number, state, gross_amount, waits FROM ord WHERE order_number LIKE 'OR%';
+SELECT * FROM offers WHERE order_number LIKE 'OR%';
+SELECT * FROM pg_temp.told('OR1');
+SELECT distsync.ship('{"company":"OO","shipment_number":"OR5","order_number":"OR5","site":"OO-W","lines":[{"order_line":1,"quantity":4}]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.price_of('OO-A', '10');
+SELECT r ->> 'state' AS state FROM distsync.answer_offer('OR5', false, '{"company":"OO"}') r;
+SELECT * FROM wrong;
+-- stock that it gave back is promised again in the same call; what has to be promised again waits for it where other stock is locked
+SELECT pg_temp.limit_to(0);
+SELECT t.state FROM pg_temp.try('OS1', 'OO-B', 1, '{"held_stock":"none"}') t;
+SELECT t.state FROM pg_temp.try('OS2', 'OO-B', 1, '{"held_stock":"none"}') t;
+SELECT r ->> 'state' AS released FROM distsync.release_order('OS1', 'he pays', '{"company":"OO","authority":"head of credit"}') r;
+BEGIN;
+SELECT pg_temp.limit_to(3000);
+SELECT distsync.ship('{"company":"OO","shipment_number":"OS2","order_number":"OS2","site":"OO-W","lines":[{"order_line":1,"quantity":1}]}');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+SELECT pg_temp.limit_to(3000);
+SELECT distsync_internal.order_clerk_redecide(10) >= 0 AS looked;
+SELECT order_number, state, waits FROM ord WHERE order_number LIKE 'OS%';
+-- what can not be decided does not fail the verb: it is told, and stays
+SELECT pg_temp.limit_to(0);
+SELECT t.state FROM pg_temp.try('OT1', 'OO-A', 4, '{"reprice":"offer"}') t;
+UPDATE dist.sales_order SET policy = policy || '{"price_tolerance":"x"}' WHERE order_number = 'OT1';
+SELECT r ->> 'state' AS released, r ->> 'credit_state' AS credit FROM distsync.release_order('OT1', 'he pays', '{"company":"OO","authority":"head of credit"}') r;
+SELECT entity_key, state, details ->> 'sqlstate' AS code FROM sync.exception WHERE kind = 'redecide_failed' AND entity_key = 'OO/OT1';
+SELECT r ->> 'outcome' AS picked, jsonb_path_query_array(r, '$.reasons[*].rule') AS why FROM distsync.pick_order('OT1', '{"company":"OO"}') r;
+UPDATE dist.sales_order SET policy = policy || '{"price_tolerance":"0"}' WHERE order_number = 'OT1';
+SELECT r ->> 'outcome' AS picked FROM distsync.pick_order('OT1', '{"company":"OO"}') r;
+SELECT entity_key, state FROM sync.exception WHERE kind = 'redecide_failed' AND entity_key = 'OO/OT1';
+SELECT * FROM wrong;

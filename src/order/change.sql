@@ -218,6 +218,7 @@ BEGIN
 	PERFORM distsync_internal.order_change_check(document);
 	SELECT * INTO f FROM distsync_internal.order_find(change_order.order_number, options, '{idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
+	PERFORM distsync_internal.order_redecide_first(f.customer_id, f.order_id);
 	SELECT x.* INTO s FROM dist.sales_order x WHERE x.customer_id = f.customer_id AND x.order_id = f.order_id;
 	IF s.state NOT IN ('accepted', 'sent', 'booked', 'held') THEN
 		PERFORM distsync_internal.order_refuse_state(s.order_number, s.state, 'changed', 'What has left stays; take another order, or a return.');
@@ -246,6 +247,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.change_order(text, jsonb, jsonb) IS
-	'Changes an order of which something has not left: document {lines [{line, quantity (0 = cut), cut, requested_at, expected_price, tax_amount} of lines it has, {line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount} of new ones], requested_at, ship_to}; what is not named stays. Less gives back exactly its stock, agreed volumes and exposure; more is priced, promised and asks credit for the whole order. Options: company, source, idempotency_key. Returns {order_number, outcome changed | held | unchanged | refused (nothing was written, the key is not burnt), state, credit_state, currency, net_amount, tax_amount, gross_amount, lines, changes, reasons, cure, correlation_id}. Emits order.changed, and order.held. Errors: SD001, SD002 number, date, or less than has left, SD004 unit, SD005 what can not be changed, or nothing left, SD006, SD010 key with another request, SD012 not for this caller, SD022 source, SD070 shipped, ended, or an offer is open.';
+	'Changes an order of which something has not left: document {lines [{line, quantity (0 = cut), cut, requested_at, expected_price, tax_amount} of lines it has, {line, item, quantity, unit, expected_price, requested_at, site, tax_code, tax_amount} of new ones], requested_at, ship_to}; what is not named stays. Less gives back exactly its stock, agreed volumes and exposure; more is priced, promised and asks credit for the whole order. An order that credit has let go is decided again first, unless its stock has to be promised anew. Options: company, source, idempotency_key. Returns {order_number, outcome changed | held | unchanged | refused (nothing was written, the key is not burnt), state, credit_state, currency, net_amount, tax_amount, gross_amount, lines, changes, reasons, cure, correlation_id}. Emits order.changed, and order.held. Errors: SD001, SD002 number, date, or less than has left, SD004 unit, SD005 what can not be changed, or nothing left, SD006, SD010 key with another request, SD012 not for this caller, SD022 source, SD070 shipped, ended, or an offer is open.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('change_order', '{order_entry,integrator,operator,admin,portal}');

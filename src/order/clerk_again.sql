@@ -12,33 +12,63 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_clerk_failed(bigint, bigint, text, text) IS 'Opens redecide_failed for an order; the clerk tries it again in 15 minutes.';
 
+-- order_redecide_alone does the deciding again of one order so that it fails nobody: what can not be decided stays, and is told.
+CREATE FUNCTION distsync_internal.order_redecide_alone(customer_id bigint, order_id bigint) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	became text;
+BEGIN
+	became := distsync_internal.order_redecide(order_redecide_alone.customer_id, order_redecide_alone.order_id);
+	PERFORM distsync_internal.base_exception_close('redecide_failed', c.code || '/' || s.order_number, 'it was decided')
+	FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_redecide_alone.customer_id AND s.order_id = order_redecide_alone.order_id;
+	RETURN became;
+EXCEPTION WHEN OTHERS THEN
+	IF distsync_internal.base_passing(SQLSTATE) THEN
+		RAISE;
+	END IF;
+	PERFORM distsync_internal.order_clerk_failed(order_redecide_alone.customer_id, order_redecide_alone.order_id, SQLSTATE, SQLERRM);
+	RETURN 'failed';
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_redecide_alone(bigint, bigint) IS
+	'order_redecide() in a subtransaction: its answer, or failed where it raises; then redecide_failed is open and the clerk tries it later. Errors: those of base_passing(). The caller holds the locks of order_lock() and none of volumes and stock.';
+
+-- order_redecide_first does the same at the beginning of a verb that goes on to lock volumes and stock: only where the order has kept its
+-- stock, and none of it has to be locked before that.
+CREATE FUNCTION distsync_internal.order_redecide_first(customer_id bigint, order_id bigint) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	IF EXISTS (SELECT FROM dist.sales_order s WHERE s.customer_id = order_redecide_first.customer_id AND s.order_id = order_redecide_first.order_id AND s.redecide_at IS NOT NULL AND s.state = 'held'
+		AND COALESCE(s.decision ->> 'stock', 'kept') NOT IN ('released', 'soft')) THEN
+		RETURN distsync_internal.order_redecide_alone(order_redecide_first.customer_id, order_redecide_first.order_id);
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_redecide_first(bigint, bigint) IS
+	'order_redecide_alone() where it is due and takes no locks of stock; NULL where it is not due, or has to promise stock again: that is for the clerk. The caller holds the locks of order_lock() and none of volumes and stock.';
+
 -- order_clerk_redecide does the deciding again of one order.
 CREATE FUNCTION distsync_internal.order_clerk_redecide(max_rows integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	f record;
 BEGIN
-	SELECT s.customer_id, s.order_id, s.account_id, s.correlation_id, c.code || '/' || s.order_number AS key INTO f FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id
+	SELECT s.customer_id, s.order_id, s.account_id, s.correlation_id INTO f FROM dist.sales_order s
 	WHERE s.redecide_at <= clock_timestamp() AND s.state = 'held' ORDER BY s.redecide_at, s.order_id LIMIT 1;
 	IF NOT FOUND THEN
 		RETURN 0;
 	END IF;
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
-	BEGIN
-		PERFORM distsync_internal.order_redecide(f.customer_id, f.order_id);
-		PERFORM distsync_internal.base_exception_close('redecide_failed', f.key, 'it was decided');
-	EXCEPTION WHEN OTHERS THEN
-		IF distsync_internal.base_passing(SQLSTATE) THEN
-			RAISE;
-		END IF;
-		PERFORM distsync_internal.order_clerk_failed(f.customer_id, f.order_id, SQLSTATE, SQLERRM);
-	END;
+	PERFORM distsync_internal.order_redecide_alone(f.customer_id, f.order_id);
 	PERFORM distsync_internal.order_settle(f.account_id, 'redecide', jsonb_build_object('correlation_id', f.correlation_id));
 	RETURN 1;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_clerk_redecide(integer) IS
-	'Task of the clerk: one order that credit has let go is decided again (order_redecide()); what can not be decided opens redecide_failed and is tried later. Returns 1 if there was one.';
+	'Task of the clerk: one order that credit has let go is decided again (order_redecide_alone()); what can not be decided opens redecide_failed and is tried later. Returns 1 if there was one.';
 
 -- order_clerk_redecide_due does the telling of when there is one.
 CREATE FUNCTION distsync_internal.order_clerk_redecide_due() RETURNS timestamptz

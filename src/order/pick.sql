@@ -122,7 +122,7 @@ BEGIN
 	END IF;
 	SELECT * INTO f FROM distsync_internal.order_find(pick_order.order_number, options, '{idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
-	PERFORM distsync_internal.order_redecide(f.customer_id, f.order_id);
+	PERFORM distsync_internal.order_redecide_alone(f.customer_id, f.order_id);
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 	IF o.state NOT IN ('accepted', 'sent', 'booked', 'held') THEN
 		PERFORM distsync_internal.order_refuse_state(o.order_number, o.state, 'picked', 'Nothing of it is left to pick.');

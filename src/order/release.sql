@@ -83,6 +83,28 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_release_credit(bigint, bigint, numeric, text, text, text) IS
 	'Decides about an amount (account''s currency) of an order that only credit may still hold: approved, or on the authority of the owner credit, its holds end and it counts as open order; where another owner let go it waits with an automatic hold. Returns the decision, with authority where it went on. Errors: SD060 the owner is credit, it does not fit and nobody''s authority is named.';
 
+-- order_release_end does the end of a release: its audit, what it makes room for, its answer.
+CREATE FUNCTION distsync_internal.order_release_end(customer_id bigint, order_id bigint, done jsonb) RETURNS jsonb
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	o record;
+	answer jsonb;
+BEGIN
+	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_release_end.customer_id AND s.order_id = order_release_end.order_id;
+	PERFORM distsync_internal.base_audit('release_order', 'order', (done ->> 'company') || '/' || o.order_number, jsonb_build_object('state', done -> 'before', 'credit_state', done -> 'credit_before'),
+		jsonb_build_object('state', o.state, 'owner', done -> 'owner', 'authority', done -> 'authority', 'against', done -> 'against'), done ->> 'reason', o.correlation_id);
+	PERFORM distsync_internal.order_settle((done ->> 'account_id')::bigint, 'release_order', jsonb_build_object('correlation_id', o.correlation_id));
+	answer := (SELECT jsonb_build_object('order_number', s.order_number, 'state', s.state, 'credit_state', s.credit_state, 'correlation_id', s.correlation_id)
+		|| CASE WHEN s.state = 'held' AND s.credit_state <> 'released' THEN jsonb_build_object('held_by', (SELECT jsonb_agg(DISTINCT h.owner) FROM dist.hold h WHERE h.customer_id = s.customer_id AND h.order_id = s.order_id AND h.released_at IS NULL)) ELSE '{}' END
+		FROM dist.sales_order s WHERE s.customer_id = order_release_end.customer_id AND s.order_id = order_release_end.order_id);
+	PERFORM distsync_internal.base_answer(done ->> 'source', 'release_order', done ->> 'key', done -> 'request', answer);
+	RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_release_end(bigint, bigint, jsonb) IS
+	'Audits a release, lets go of what fits beside it, keeps and returns its answer; done {source, request, key, reason, company, account_id, before, credit_before, owner, authority, against}. The caller holds the locks of order_lock().';
+
 -- release_order does the letting go of an order by people, with reason and authority on record.
 CREATE FUNCTION distsync.release_order(order_number text, reason text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -98,7 +120,6 @@ DECLARE
 	others text[];
 	decision jsonb;
 	authority text := options ->> 'authority';
-	goes_to text := 'held';
 BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
@@ -109,6 +130,10 @@ BEGIN
 	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options, '{authority:text,owner:text,idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);
 	SELECT * INTO o FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
+	-- credit has let it go, and it is to be decided again: that is all it needs, unless it is held by that
+	IF o.redecide_at IS NOT NULL AND o.state = 'held' AND o.credit_state = 'released' AND distsync_internal.order_redecide_alone(f.customer_id, f.order_id) <> 'held' THEN
+		RETURN distsync_internal.order_release_end(f.customer_id, f.order_id, jsonb_build_object('source', source, 'request', request, 'key', options -> 'idempotency_key', 'reason', reason, 'company', f.company, 'account_id', f.account_id, 'before', o.state, 'credit_before', o.credit_state));
+	END IF;
 	owner := distsync_internal.order_release_owner(f.customer_id, f.order_id, o.order_number, options ->> 'owner', authority);
 	SELECT sum(h.amount) INTO held FROM dist.hold h WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL;
 	others := distsync_internal.order_lift(f.customer_id, f.order_id, owner, reason);
@@ -120,20 +145,16 @@ BEGIN
 		PERFORM distsync_internal.order_emit(f.customer_id, f.order_id, 'order.held', jsonb_build_object('reasons', (SELECT jsonb_agg(r ORDER BY h.hold_id) FROM dist.hold h, jsonb_array_elements(h.reasons) r
 			WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL)));
 	ELSE
-		goes_to := distsync_internal.order_resume(f.customer_id, f.order_id, CASE WHEN f.account_id IS NULL THEN 0 ELSE held END,
+		PERFORM distsync_internal.order_resume(f.customer_id, f.order_id, CASE WHEN f.account_id IS NULL THEN 0 ELSE held END,
 			jsonb_strip_nulls(jsonb_build_object('released_by', session_user, 'authority', authority, 'reason', reason, 'covers', CASE WHEN decision ->> 'outcome' = 'held' THEN held END)), '{}');
+		-- what has to be decided again is, here and now
+		PERFORM distsync_internal.order_redecide_alone(f.customer_id, f.order_id);
 	END IF;
-	PERFORM distsync_internal.base_audit('release_order', 'order', f.company || '/' || o.order_number, jsonb_build_object('state', o.state, 'credit_state', o.credit_state),
-		jsonb_build_object('state', goes_to, 'owner', owner, 'authority', authority, 'against', decision -> 'reasons'), reason, o.correlation_id);
-	PERFORM distsync_internal.order_settle(f.account_id, 'release_order', jsonb_build_object('correlation_id', o.correlation_id));
-	answer := (SELECT jsonb_build_object('order_number', s.order_number, 'state', s.state, 'credit_state', s.credit_state, 'correlation_id', s.correlation_id)
-		|| CASE WHEN s.state = 'held' AND s.credit_state <> 'released' THEN jsonb_build_object('held_by', (SELECT jsonb_agg(DISTINCT h.owner) FROM dist.hold h WHERE h.customer_id = f.customer_id AND h.order_id = f.order_id AND h.released_at IS NULL)) ELSE '{}' END
-		FROM dist.sales_order s WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id);
-	PERFORM distsync_internal.base_answer(source, 'release_order', options ->> 'idempotency_key', request, answer);
-	RETURN answer;
+	RETURN distsync_internal.order_release_end(f.customer_id, f.order_id, jsonb_build_object('source', source, 'request', request, 'key', options -> 'idempotency_key', 'reason', reason, 'company', f.company, 'account_id', f.account_id,
+		'before', o.state, 'credit_before', o.credit_state, 'owner', owner, 'authority', authority, 'against', decision -> 'reasons'));
 END
 $$;
 COMMENT ON FUNCTION distsync.release_order(text, text, jsonb) IS
-	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. Emits order.released, or order.held with what holds it still. Options: company, owner, authority, source, idempotency_key. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD010 key with another request, SD022 source, SD061 not held, or not by that owner.';
+	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. What has to be decided again (price, stock) is decided in the same call, also of an order that credit had let go before. Emits order.released, order.offer (state held, credit_state released), or order.held with what holds it still. Options: company, owner, authority, source, idempotency_key. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD010 key with another request, SD022 source, SD061 not held, or not by that owner.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('release_order', '{operator,admin}');
