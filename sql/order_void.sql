@@ -49,10 +49,27 @@ SELECT * FROM volume;
 SELECT pg_temp.bill('V2', 12, 24.00, '{"status":"void"}');
 SELECT * FROM accrued;
 SELECT * FROM broken;
--- the memo as well: volumes come back; what it had taken back of rebates is told
+-- the memo as well: volumes come back; what it had taken back of rebates is gone with its invoice
 SELECT pg_temp.bill('VM', 4, 8.00, '{"kind":"credit_memo","corrects":"V2","status":"void"}');
 SELECT * FROM volume;
 SELECT * FROM told;
+SELECT * FROM accrued;
+-- a memo alone: what it had taken back is given again, to the cent, and can be taken back again
+SELECT pg_temp.bill('V8', 12, 24.01);
+CREATE TEMP TABLE before AS SELECT * FROM accrued;
+SELECT pg_temp.bill('VM8', 5, 9.99, '{"kind":"credit_memo","corrects":"V8"}'), pg_temp.bill('VM9', 1, 2.00, '{"kind":"credit_memo","corrects":"V8"}');
+SELECT count(*) AS as_before FROM accrued JOIN before USING (code, quantity, base, amount);
+SELECT pg_temp.bill('VM8', 5, 9.99, '{"kind":"credit_memo","corrects":"V8","status":"void"}'), pg_temp.bill('VM8', 5, 9.99, '{"kind":"credit_memo","corrects":"V8","status":"void"}');
+SELECT pg_temp.bill('VM9', 1, 2.00, '{"kind":"credit_memo","corrects":"V8","status":"void"}');
+SELECT count(*) AS as_before FROM accrued JOIN before USING (code, quantity, base, amount);
+SELECT document_key, corrects, quantity, amount FROM dist.accrual x JOIN dist.agreement a USING (agreement_id) WHERE a.code = 'VO-PCT' AND x.document_key LIKE 'VO/%M8%' ORDER BY x.accrual_id;
+SELECT o.event_type, o.entity_key FROM sync.outbox o WHERE o.entity = 'accrual' AND o.entity_key LIKE 'VO/void!_%' ESCAPE '!' ORDER BY o.outbox_id;
+SELECT pg_temp.bill('VM7', 12, 24.01, '{"kind":"credit_memo","corrects":"V8"}');
+SELECT sum(amount) AS of_it FROM dist.accrual x JOIN dist.agreement a USING (agreement_id) WHERE a.code = 'VO-PCT' AND (x.document_key LIKE 'VO/invoice/V8/%' OR x.corrects = 'VO/invoice/V8');
+SELECT pg_temp.bill('VM7', 12, 24.01, '{"kind":"credit_memo","corrects":"V8","status":"void"}'), pg_temp.bill('V8', 12, 24.01, '{"status":"void"}');
+SELECT * FROM accrued;
+SELECT * FROM told;
+SELECT * FROM broken;
 -- one that was never anything but void accrues nothing, now or later
 SELECT pg_temp.bill('V3', 12, 24.00, '{"status":"void"}');
 SELECT * FROM accrued;

@@ -139,7 +139,11 @@ BEGIN
 	IF cardinality(distsync_internal.pricing_accrued(payer_id, document)) = 0 THEN
 		RETURN true;
 	ELSIF i.kind <> 'invoice' THEN
-		RETURN false;
+		-- what a memo took back of an invoice that is void is gone for good
+		IF i.kind <> 'credit_memo' OR NOT EXISTS (SELECT FROM dist.invoice t WHERE t.company_id = i.company_id AND t.kind = 'invoice' AND t.invoice_number = i.corrects_number AND t.status = 'void') THEN
+			PERFORM distsync_internal.pricing_accrue_undo(payer_id, document, concat_ws('/', i.company, 'void_' || i.kind, i.invoice_number), ctx || jsonb_strip_nulls(jsonb_build_object('correlation_id', i.correlation_id)));
+		END IF;
+		RETURN true;
 	END IF;
 	lines := distsync_internal.order_accrue_lines(payer_id, i.invoice_id, payer_id, i.invoice_id, i.sold_to, i.order_id, -1);
 	PERFORM distsync_internal.pricing_accrue(payer_id, i.sold_to, concat_ws('/', i.company, 'void', i.invoice_number), lines, i.issued_at,
@@ -154,7 +158,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_void_accruals(bigint, bigint, jsonb) IS
-	'Takes back what accrued for an invoice that is void and is left after its memos, as document company/void/number; what waits or failed to accrue never will. Returns whether nothing stands that should not: false for a memo that had taken something back, and where it fails. The caller has called pricing_lock_accruals(). Errors: those of base_passing() only.';
+	'Takes back what accrued for an invoice that is void and is left after its memos, as document company/void/number; gives back what a void memo had taken back, as company/void_kind/number, unless its invoice is void itself; what waits or failed to accrue never will. Returns whether nothing stands that should not: false where it fails. The caller has called pricing_lock_accruals(). Errors: those of base_passing() only.';
 
 -- order_invoice_void does the voiding of an invoice or memo that was posted.
 CREATE FUNCTION distsync_internal.order_invoice_void(v jsonb, ctx jsonb) RETURNS void
@@ -196,7 +200,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_void(jsonb, jsonb) IS
-	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again, volumes and accruals go back. Emits invoice.voided; opens void_accrued where rebates and claims cannot go back, or a memo had taken some back. The caller holds the locks.';
+	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again, volumes and accruals go back. Emits invoice.voided; opens void_accrued where rebates and claims cannot go back. The caller holds the locks.';
 
 -- order_invoice_known does the completing of a void document by what the invoice that we know says: its order and payer are the invoice's.
 CREATE FUNCTION distsync_internal.order_invoice_known(v jsonb) RETURNS jsonb

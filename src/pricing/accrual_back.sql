@@ -141,3 +141,34 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.pricing_taken_back(integer, jsonb, distsync_internal.accrual_left[], distsync_internal.accrual_rate[], jsonb) IS
 	'Rows that a line {"item_id","quantity" below 0, "net_amount"} of a correction takes back of what accrued (pricing_accrued()), and what remains for the next line.';
+
+-- pricing_accrue_undo does the giving back of what a document that is void did to what accrued: each of its rows with its signs turned, so that
+-- what a memo had taken back of an invoice is as if it had not. What counts a period is rated again by the next document that comes.
+CREATE FUNCTION distsync_internal.pricing_accrue_undo(payer_id bigint, document text, undone text, ctx jsonb) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+	told jsonb;
+	n integer;
+BEGIN
+	WITH back AS (
+		INSERT INTO dist.accrual (customer_id, agreement_id, version_no, line_key, ladder, kind, document_key, corrects, item_id, quantity, base_amount, amount, currency, accrued_at)
+		SELECT a.customer_id, a.agreement_id, a.version_no, a.line_key, a.ladder, a.kind, undone || substr(a.document_key, length(document) + 1), COALESCE(a.corrects, document), a.item_id, -a.quantity, -a.base_amount, -a.amount, a.currency, a.accrued_at
+		FROM dist.accrual a WHERE a.customer_id = payer_id AND a.document_key COLLATE "C" >= document || '/' AND a.document_key COLLATE "C" < document || '0'
+		RETURNING *
+	), counted AS (
+		INSERT INTO dist.accrual_volume AS v (customer_id, agreement_id, ladder, quantity, base_amount, amount)
+		SELECT payer_id, b.agreement_id, b.ladder, sum(b.quantity), sum(b.base_amount), sum(b.amount) FROM back b WHERE b.ladder IS NOT NULL GROUP BY b.agreement_id, b.ladder ORDER BY 2, 3
+		ON CONFLICT (customer_id, agreement_id, ladder) DO UPDATE SET quantity = v.quantity + excluded.quantity, base_amount = v.base_amount + excluded.base_amount, amount = v.amount + excluded.amount
+	)
+	SELECT count(*), jsonb_agg(jsonb_build_object('line', split_part(substr(b.document_key, length(undone) + 2), '/', 1)::integer, 'kind', b.kind, 'agreement', g.code, 'version', b.version_no, 'adjusts', b.item_id IS NULL, 'amount', b.amount, 'currency', b.currency)
+		ORDER BY b.document_key COLLATE "C", b.kind, g.code COLLATE "C") FILTER (WHERE b.amount <> 0)
+	INTO n, told FROM back b JOIN dist.agreement g ON g.agreement_id = b.agreement_id;
+	IF told IS NOT NULL AND NOT COALESCE((ctx ->> 'backfill')::boolean, false) THEN
+		PERFORM distsync_internal.base_emit('customer', payer_id, 'accrual.recorded', 'accrual', undone, jsonb_build_object('document', undone, 'accruals', told), (ctx ->> 'correlation_id')::uuid, (ctx ->> 'causation_id')::uuid, ctx ->> 'source');
+	END IF;
+	RETURN n;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.pricing_accrue_undo(bigint, text, text, jsonb) IS
+	'Writes the accruals of a document (company/kind/number) once more with their signs turned, as another one that corrects what it corrected, else itself, and counts them in their volumes; emits accrual.recorded. The caller has called pricing_lock_accruals(). ctx: source, backfill, correlation_id, causation_id. Returns how many rows.';
