@@ -264,3 +264,12 @@ UPDATE dist.sales_order SET policy = policy || '{"price_tolerance":"0"}' WHERE o
 SELECT r ->> 'outcome' AS picked FROM distsync.pick_order('OT1', '{"company":"OO"}') r;
 SELECT entity_key, state FROM sync.exception WHERE kind = 'redecide_failed' AND entity_key = 'OO/OT1';
 SELECT * FROM wrong;
+-- a line that may be cut when the order comes is not made less afterwards: it is back-ordered, and offered
+SELECT pg_temp.limit_to(0);
+SELECT t.state FROM pg_temp.try('OU1', 'OO-D', 5, '{"shortage":"cut","held_stock":"none"}') t;
+SELECT r.outcome FROM distsync.atp('OO-D', 1, 'EA', 'OO-W') a CROSS JOIN LATERAL distsync.reserve(jsonb_build_array(jsonb_build_object('item', 'OO-D', 'site', 'OO-W', 'quantity', a.atp - 2))) r;
+SELECT r ->> 'state' AS state, r ->> 'credit_state' AS credit FROM distsync.release_order('OU1', 'he pays', '{"company":"OO","authority":"head of credit"}') r;
+SELECT * FROM offers WHERE order_number = 'OU1';
+SELECT jsonb_path_query_array(f.changes, '$[*].backordered') AS backordered, l.quantity, l.disposition FROM dist.order_offer f JOIN dist.sales_order o USING (customer_id, order_id) JOIN dist.order_line l USING (customer_id, order_id) WHERE o.order_number = 'OU1';
+SELECT r ->> 'state' AS state FROM distsync.answer_offer('OU1', false, '{"company":"OO"}') r;
+SELECT * FROM wrong;

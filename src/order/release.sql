@@ -76,12 +76,15 @@ BEGIN
 	ELSIF NOT EXISTS (SELECT FROM dist.hold h WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.released_at IS NULL) THEN
 		PERFORM distsync_internal.credit_hold(o.account_id, jsonb_build_object('customer_id', o.customer_id, 'order_id', o.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', held,
 			'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'placed_by', 'distsync', 'reasons', decision -> 'reasons', 'valid_until', decision -> 'valid_until'));
+	ELSE
+		-- beside the other's it had none of its own
+		UPDATE dist.hold h SET reasons = decision -> 'reasons' WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit';
 	END IF;
 	RETURN decision;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_release_credit(bigint, bigint, numeric, text, text, text) IS
-	'Decides about an amount (account''s currency) of an order that only credit may still hold: approved, or on the authority of the owner credit, its holds end and it counts as open order; where another owner let go it waits with an automatic hold. Returns the decision, with authority where it went on. Errors: SD060 the owner is credit, it does not fit and nobody''s authority is named.';
+	'Decides about an amount (account''s currency) of an order that only credit may still hold: approved, or on the authority of the owner credit, its holds end and it counts as open order; where another owner let go it waits with an automatic hold, which says why. Returns the decision, with authority where it went on. Errors: SD060 the owner is credit, it does not fit and nobody''s authority is named.';
 
 -- order_release_end does the end of a release: its audit, what it makes room for, its answer.
 CREATE FUNCTION distsync_internal.order_release_end(customer_id bigint, order_id bigint, done jsonb) RETURNS jsonb
