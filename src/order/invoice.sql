@@ -107,6 +107,11 @@ BEGIN
 		SELECT x.* INTO o FROM dist.invoice i JOIN dist.sales_order x ON x.order_id = i.order_id
 		WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = 'invoice' AND i.invoice_number = doc ->> 'corrects';
 	END IF;
+	IF o.order_id IS NULL AND doc ->> 'rebills' IS NOT NULL THEN
+		-- what an invoice billed of an order is billed again of it
+		SELECT x.* INTO o FROM dist.invoice i JOIN dist.sales_order x ON x.order_id = i.order_id
+		WHERE i.company_id = (d ->> 'company_id')::bigint AND i.kind = 'invoice' AND i.status = 'void' AND i.invoice_number = doc ->> 'rebills';
+	END IF;
 	IF net IS NULL OR net + tax <> COALESCE(gross, net + tax) THEN
 		PERFORM distsync_internal.order_refuse('SD002', CASE WHEN net IS NULL THEN 'net_amount' ELSE 'gross_amount' END, format('gross %s is not net %s and tax %s', gross, net, tax), 'Send net_amount and tax_amount that add up to gross_amount.');
 	ELSIF NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc ->> 'currency') THEN
@@ -134,7 +139,7 @@ COMMENT ON FUNCTION distsync_internal.order_invoice_read(jsonb, text) IS
 	'An invoice or memo {doc, company_id} with payer, order, shipment, account, due day (due_on, else terms NETn, else at once) and lines resolved. Errors: SD001, SD002, SD003, SD004, SD005 naming the field.';
 
 -- order_invoice_quantities does the noting of what has been invoiced of each line; an invoice without lines bills what was shipped.
-CREATE FUNCTION distsync_internal.order_invoice_quantities(v jsonb, OUT shipped numeric, OUT ahead numeric)
+CREATE FUNCTION distsync_internal.order_invoice_quantities(v jsonb, OUT shipped numeric, OUT ahead numeric, OUT billed jsonb)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 	WITH line AS (
 		SELECT x.* FROM dist.order_line x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint
@@ -151,13 +156,13 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 		FROM n WHERE t.customer_id = (v ->> 'customer_id')::bigint AND t.order_id = (v ->> 'order_id')::bigint AND t.line_no = n.line_no AND n.quantity IS NOT NULL
 		RETURNING t.line_no, t.invoiced_quantity
 	)
-	SELECT COALESCE(sum(w.gross * w.shipped / w.whole), 0), COALESCE(sum(w.gross * (w.quantity - w.shipped) / w.whole), 0)
-	FROM (SELECT x.net_amount + x.tax_amount AS gross, NULLIF(x.base_quantity, 0) AS whole, b.invoiced_quantity - x.invoiced_quantity AS quantity,
+	SELECT COALESCE(sum(w.gross * w.shipped / w.whole), 0), COALESCE(sum(w.gross * (w.quantity - w.shipped) / w.whole), 0), jsonb_object_agg(w.line_no, w.quantity) FILTER (WHERE w.quantity > 0)
+	FROM (SELECT x.line_no, x.net_amount + x.tax_amount AS gross, NULLIF(x.base_quantity, 0) AS whole, b.invoiced_quantity - x.invoiced_quantity AS quantity,
 			least(b.invoiced_quantity - x.invoiced_quantity, greatest(x.shipped_quantity - x.invoiced_quantity, 0)) AS shipped
 		FROM billed b JOIN line x USING (line_no)) w
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_quantities(jsonb) IS
-	'Adds what a read invoice bills to the invoiced quantities of the order''s lines. Returns what these are worth gross by the order''s prices, in its currency, unrounded: of what has shipped, and of what is billed ahead of it.';
+	'Adds what a read invoice bills to the invoiced quantities of the order''s lines. Returns what these are worth gross by the order''s prices, in its currency, unrounded: of what has shipped, and of what is billed ahead of it; and {line: base units}.';
 
 -- order_invoice_exposure does the taking of what is billed now out of unbilled, and out of open orders where the invoice came first.
 CREATE FUNCTION distsync_internal.order_invoice_exposure(v jsonb, shipped numeric, ahead numeric) RETURNS void
@@ -264,6 +269,7 @@ DECLARE
 	t record;
 BEGIN
 	SELECT * INTO w FROM distsync_internal.order_invoice_quantities(v);
+	UPDATE dist.invoice i SET billed = w.billed WHERE i.company_id = (v ->> 'company_id')::bigint AND i.kind = v ->> 'kind' AND i.invoice_number = v -> 'doc' ->> 'invoice_number' AND w.billed IS NOT NULL;
 	PERFORM distsync_internal.order_invoice_exposure(v, COALESCE(round(w.shipped * x.total / x.gross, x.minor_units), 0), COALESCE(round(w.ahead * x.total / x.gross, x.minor_units), 0))
 	FROM (SELECT (o.decision ->> 'account_amount')::numeric AS total, NULLIF(o.gross_amount, 0) AS gross, m.minor_units
 		FROM dist.sales_order o JOIN dist.credit_account a ON a.account_id = o.account_id JOIN dist.currency m ON m.currency = a.currency

@@ -29,10 +29,7 @@ BEGIN
 	), spread AS (
 		SELECT b.invoice_id, b.net_amount, b.tax_amount, b.minor_units, l.line_no, q.quantity, l.net_amount * q.quantity / NULLIF(l.base_quantity, 0) AS net, l.tax_amount * q.quantity / NULLIF(l.base_quantity, 0) AS tax
 		FROM bill b JOIN dist.order_line l ON l.customer_id = order_return_billed.customer_id AND l.order_id = order_return_billed.order_id
-		CROSS JOIN LATERAL (SELECT CASE WHEN b.shipment_id IS NOT NULL THEN (SELECT sum(s.quantity) FROM dist.shipment_line s WHERE s.customer_id = l.customer_id AND s.shipment_id = b.shipment_id AND s.order_line_no = l.line_no AND s.item_id = l.item_id)
-			-- of two that say neither lines nor shipment nobody can tell which billed what
-			WHEN (SELECT count(*) FROM bill o WHERE o.bare AND o.shipment_id IS NULL) = 1 THEN l.invoiced_quantity - COALESCE((SELECT sum(n.quantity) FROM lined n WHERE n.order_line_no = l.line_no), 0)
-				- COALESCE((SELECT sum(s.quantity) FROM bill o JOIN dist.shipment_line s ON s.customer_id = l.customer_id AND s.shipment_id = o.shipment_id AND s.order_line_no = l.line_no AND s.item_id = l.item_id WHERE o.bare), 0) END AS quantity) q
+		CROSS JOIN LATERAL (SELECT (b.billed ->> l.line_no::text)::numeric AS quantity) q
 		WHERE b.bare AND q.quantity > 0
 	), share AS (
 		SELECT s.invoice_id, s.line_no, s.quantity, round(s.net_amount * sum(s.net) OVER w / NULLIF(sum(s.net) OVER (PARTITION BY s.invoice_id), 0), s.minor_units) AS net_upto,

@@ -1,31 +1,54 @@
 -- Invoices that their owner takes back, and what is billed again: every amount goes on standing in one place.
 
--- order_invoice_unbill does the taking back of what a void invoice had billed of its order's lines.
-CREATE FUNCTION distsync_internal.order_invoice_unbill(payer_id bigint, invoice_id bigint) RETURNS void
+-- order_invoice_unbill does the taking back of what a void invoice had billed of its order's lines: it is unbilled again where it has left, and
+-- open again, or waits again, where it has not.
+CREATE FUNCTION distsync_internal.order_invoice_unbill(payer_id bigint, invoice_id bigint) RETURNS numeric
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	v record;
+	o record;
+	l record;
+	part numeric;
+	unbilled numeric := 0;
+	ahead numeric := 0;
 BEGIN
-	SELECT i.*, COALESCE(o.customer_id, i.customer_id) AS buyer_id INTO v FROM dist.invoice i LEFT JOIN dist.sales_order o ON o.order_id = i.order_id
-	WHERE i.customer_id = order_invoice_unbill.payer_id AND i.invoice_id = order_invoice_unbill.invoice_id;
-	IF v.kind <> 'invoice' OR v.order_id IS NULL THEN
-		RETURN;
+	SELECT s.customer_id, s.order_id, s.account_id, s.state, s.credit_state, i.billed, (s.decision ->> 'account_amount')::numeric / NULLIF(s.gross_amount, 0) AS rate, m.minor_units INTO o
+	FROM dist.invoice i JOIN dist.sales_order s ON s.order_id = i.order_id LEFT JOIN dist.credit_account a ON a.account_id = s.account_id LEFT JOIN dist.currency m ON m.currency = a.currency
+	WHERE i.customer_id = order_invoice_unbill.payer_id AND i.invoice_id = order_invoice_unbill.invoice_id AND i.billed IS NOT NULL;
+	FOR l IN
+		WITH billed AS (SELECT x.*, least((n.value)::numeric, x.invoiced_quantity) AS back FROM jsonb_each_text(o.billed) n JOIN dist.order_line x ON x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.line_no = n.key::integer),
+		put AS (UPDATE dist.order_line x SET invoiced_quantity = x.invoiced_quantity - b.back FROM billed b WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.line_no = b.line_no RETURNING x.line_no)
+		SELECT b.line_no, (b.net_amount + b.tax_amount) * o.rate / NULLIF(b.base_quantity, 0) AS worth,
+			greatest(b.shipped_quantity - b.invoiced_quantity + b.back, 0) - greatest(b.shipped_quantity - b.invoiced_quantity, 0) AS left_again,
+			greatest(b.base_quantity - b.cancelled_quantity - greatest(b.shipped_quantity, b.invoiced_quantity - b.back), 0) - greatest(b.base_quantity - b.cancelled_quantity - greatest(b.shipped_quantity, b.invoiced_quantity), 0) AS open_again
+		FROM billed b JOIN put p USING (line_no) ORDER BY b.line_no
+	LOOP
+		part := COALESCE(round(l.worth * l.left_again, o.minor_units), 0);
+		UPDATE dist.shipment h SET unbilled_amount = h.unbilled_amount + part
+		WHERE h.customer_id = o.customer_id AND part > 0 AND h.shipment_id = (SELECT s.shipment_id FROM dist.shipment s JOIN dist.shipment_line x ON x.customer_id = s.customer_id AND x.shipment_id = s.shipment_id AND x.order_line_no = l.line_no
+			WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id ORDER BY s.shipped_at DESC, s.shipment_id DESC LIMIT 1);
+		unbilled := unbilled + CASE WHEN FOUND THEN part ELSE 0 END;
+		ahead := ahead + COALESCE(l.worth * l.open_again, 0);
+	END LOOP;
+	ahead := round(ahead, COALESCE(o.minor_units, 0));
+	IF unbilled > 0 THEN
+		PERFORM distsync_internal.credit_count(o.account_id, unbilled, 'unbilled');
 	END IF;
-	UPDATE dist.order_line t SET invoiced_quantity = greatest(t.invoiced_quantity - n.quantity, 0)
-	FROM (
-		SELECT l.order_line_no AS line_no, sum(l.base_quantity) AS quantity FROM dist.invoice_line l WHERE l.customer_id = v.customer_id AND l.invoice_id = v.invoice_id AND l.order_line_no IS NOT NULL GROUP BY 1
-		UNION ALL
-		-- without lines it had billed what its shipment carried, or all that no other invoice had
-		SELECT x.line_no, CASE WHEN v.shipment_id IS NOT NULL THEN COALESCE((SELECT sum(s.quantity) FROM dist.shipment_line s WHERE s.customer_id = x.customer_id AND s.shipment_id = v.shipment_id AND s.order_line_no = x.line_no), 0)
-			ELSE x.invoiced_quantity - COALESCE((SELECT sum(l.base_quantity) FROM dist.invoice i JOIN dist.invoice_line l ON l.customer_id = i.customer_id AND l.invoice_id = i.invoice_id AND l.order_line_no = x.line_no
-				WHERE i.order_id = v.order_id AND i.kind = 'invoice' AND i.status = 'posted'), 0) END
-		FROM dist.order_line x WHERE x.customer_id = v.buyer_id AND x.order_id = v.order_id
-			AND NOT EXISTS (SELECT FROM dist.invoice_line l WHERE l.customer_id = v.customer_id AND l.invoice_id = v.invoice_id)) n
-	WHERE t.customer_id = v.buyer_id AND t.order_id = v.order_id AND t.line_no = n.line_no AND n.quantity > 0;
+	IF ahead > 0 AND o.credit_state IN ('approved', 'released') THEN
+		UPDATE dist.sales_order s SET exposure_amount = s.exposure_amount + ahead WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
+		PERFORM distsync_internal.credit_count(o.account_id, ahead, 'open_orders');
+	ELSIF ahead > 0 AND o.credit_state = 'held' THEN
+		UPDATE dist.hold h SET amount = h.amount + ahead WHERE h.customer_id = o.customer_id AND h.hold_id = (SELECT x.hold_id FROM dist.hold x
+			WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC, x.hold_id LIMIT 1);
+		PERFORM distsync_internal.credit_add(o.account_id, held_demand => ahead);
+	END IF;
+	UPDATE dist.sales_order s SET state = 'shipped', version = s.version + 1 WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id AND s.state = 'closed'
+		AND EXISTS (SELECT FROM dist.order_line x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id AND x.shipped_quantity > x.invoiced_quantity);
+	RETURN unbilled + ahead;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_invoice_unbill(bigint, bigint) IS 'Takes what an invoice had billed off the invoiced quantities of its order''s lines, so that another may bill it. The caller holds the lock of the order.';
+COMMENT ON FUNCTION distsync_internal.order_invoice_unbill(bigint, bigint) IS
+	'Takes what an invoice had billed off the invoiced quantities of its order''s lines, so that another may bill it: what has left is unbilled again, at the order''s prices, what has not is open, or held, again; a closed order is shipped again. Returns what counts again, in the account''s currency. The caller holds the locks of account and order.';
 
 -- order_rebill_await does the keeping of an amount in exposure that is to be billed again: goods that left and are not billed any more.
 CREATE FUNCTION distsync_internal.order_rebill_await(payer_id bigint, invoice_id bigint, amount numeric) RETURNS text
@@ -82,13 +105,12 @@ DECLARE
 	v record;
 	n integer := 0;
 BEGIN
-	FOR v IN SELECT i.*, c.code AS company, t.account_id, a.currency AS counted_in FROM dist.invoice i JOIN dist.company c ON c.company_id = i.company_id
-		JOIN dist.open_item t ON t.customer_id = i.customer_id AND t.company_id = i.company_id AND t.kind = i.kind AND t.document_number = i.invoice_number JOIN dist.credit_account a ON a.account_id = t.account_id
+	FOR v IN SELECT i.*, c.code AS company FROM dist.invoice i JOIN dist.company c ON c.company_id = i.company_id
 		WHERE i.rebill_due <= clock_timestamp() ORDER BY i.rebill_due, i.invoice_id LIMIT least(max_rows, 100) FOR NO KEY UPDATE OF i SKIP LOCKED
 	LOOP
 		UPDATE dist.invoice i SET rebill_due = NULL WHERE i.customer_id = v.customer_id AND i.invoice_id = v.invoice_id;
 		PERFORM distsync_internal.base_exception('rebill_missing', concat_ws('/', v.company, v.kind, v.invoice_number), 'order', 'warning', v.company, 'invoice', v.company || '/' || v.invoice_number,
-			jsonb_build_object('kind', v.kind, 'corrects', v.corrects_number, 'amount', v.rebill_amount, 'currency', v.counted_in), NULL, v.rebill_amount, v.counted_in, v.correlation_id);
+			jsonb_build_object('kind', v.kind, 'corrects', v.corrects_number, 'amount', v.gross_amount, 'currency', v.currency), NULL, v.gross_amount, v.currency, v.correlation_id);
 		n := n + 1;
 	END LOOP;
 	RETURN n;
@@ -169,6 +191,7 @@ DECLARE
 	at timestamptz := COALESCE((v ->> 'voided_at')::timestamptz, clock_timestamp());
 	i record;
 	t record;
+	again numeric;
 BEGIN
 	SELECT x.* INTO i FROM dist.invoice x WHERE x.company_id = (v ->> 'company_id')::bigint AND x.kind = v ->> 'kind' AND x.invoice_number = doc ->> 'invoice_number';
 	SELECT o.* INTO t FROM dist.open_item o WHERE o.customer_id = i.customer_id AND o.company_id = i.company_id AND o.kind = i.kind AND o.document_number = i.invoice_number;
@@ -177,12 +200,12 @@ BEGIN
 	IF t.open_item_id IS NOT NULL THEN
 		PERFORM distsync_internal.credit_void(i.customer_id, t.open_item_id, distsync_internal.credit_company_day(i.company_id, at), ctx);
 	END IF;
-	PERFORM distsync_internal.order_invoice_unbill(i.customer_id, i.invoice_id);
+	again := distsync_internal.order_invoice_unbill(i.customer_id, i.invoice_id);
 	IF i.return_number IS NOT NULL THEN
 		PERFORM distsync_internal.order_return_unmemo(i.company_id, i.return_number, i.invoice_number, ctx);
 	END IF;
 	IF i.kind = 'invoice' AND (doc ->> 'rebill')::boolean THEN
-		PERFORM distsync_internal.order_rebill_await(i.customer_id, i.invoice_id, t.account_total);
+		PERFORM distsync_internal.order_rebill_await(i.customer_id, i.invoice_id, greatest(t.account_total - again, 0));
 	END IF;
 	IF i.order_id IS NOT NULL THEN
 		PERFORM distsync_internal.order_count_volume(o.customer_id, o.order_id, (doc ->> 'company') || '/' || o.order_number, NULL, true, ctx || jsonb_build_object('correlation_id', i.correlation_id))
@@ -200,7 +223,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_invoice_void(jsonb, jsonb) IS
-	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount is counted as unbilled until it is billed again. The order''s lines may be billed again, volumes and accruals go back. Emits invoice.voided; opens void_accrued where rebates and claims cannot go back. The caller holds the locks.';
+	'Voids a posted invoice or memo: what was applied is unapplied, nothing of it is owed any more; rebill: its amount, or what of it the order''s lines do not count again, is unbilled until it is billed again. The order''s lines may be billed again, volumes and accruals go back. Emits invoice.voided; opens void_accrued where rebates and claims cannot go back. The caller holds the locks.';
 
 -- order_invoice_known does the completing of a void document by what the invoice that we know says: its order and payer are the invoice's.
 CREATE FUNCTION distsync_internal.order_invoice_known(v jsonb) RETURNS jsonb

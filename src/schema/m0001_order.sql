@@ -191,6 +191,7 @@ CREATE TABLE dist.invoice (
 	rebill_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- counted as unbilled until it is billed again, in the currency of the account of its item
 	rebill_due		timestamptz,					-- from then on people are told that nobody has billed it again, NULL = they were, or nothing awaits it
 	rebills_number	text,							-- memo or invoice that it bills again
+	billed			jsonb,							-- {line: base units} that it bills of its order, NULL = nothing, or a memo
 	ext				jsonb NOT NULL DEFAULT '{}',	-- fields the source sent and this schema does not know
 	CONSTRAINT invoice_pk PRIMARY KEY (customer_id, invoice_id),
 	CONSTRAINT invoice_number_uq UNIQUE (company_id, kind, invoice_number),

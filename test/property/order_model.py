@@ -56,26 +56,29 @@ class Order(Thing):
         for line, quantity in quantities:
             line.billed += quantity
         now = self.states()
-        rest, took = self.value((line, before[line][1] - now[line][1]) for line in self.lines), []
+        rest = self.value((line, before[line][1] - now[line][1]) for line in self.lines)
         for shipment in self.shipments:
             part = shipment.unbilled if all(line.billed >= line.shipped for line in shipment.lines) else min(shipment.unbilled, max(rest, Decimal(0)))
             shipment.unbilled -= part
             rest -= part
-            took.append((shipment, part))
-        early = Decimal(0)
         if any(line.billed > line.shipped for line in self.lines):
             done = all(line.billed >= line.quantity - line.cancelled for line in self.lines)
-            early = self.left if done else min(self.left, self.value((line, before[line][0] - now[line][0]) for line in self.lines))
-            self.left -= early
-        return took, early
+            self.left -= self.left if done else min(self.left, self.value((line, before[line][0] - now[line][0]) for line in self.lines))
 
-    def unbill(self, quantities, took, early):
-        """An invoice is taken back: what it had taken is unbilled again, and what it billed before its goods is to ship again, unless it was cancelled meanwhile."""
+    def unbill(self, quantities):
+        """An invoice is taken back: what has left of it is unbilled again, with the last shipment of the line; what has not is to ship again."""
+        before = self.states()
         for line, quantity in quantities:
             line.billed -= quantity
-        for shipment, part in took:
-            shipment.unbilled += part
-        self.left += early if self.state not in ("cancelled", "rejected") else Decimal(0)
+        now, again = self.states(), Decimal(0)
+        for line in sorted(dict(quantities), key=lambda line: line.no):
+            part = self.value([(line, now[line][1] - before[line][1])])
+            if part:
+                next(s for s in reversed(self.shipments) if line in s.lines).unbilled += part
+            again += part
+        ahead = self.value((line, now[line][0] - before[line][0]) for line in dict(quantities))
+        self.left += ahead
+        return again + ahead
 
     def has_shipped(self):
         return any(line.shipped for line in self.lines)
@@ -366,7 +369,9 @@ class Orders(Ledger):
                 raise Refused("SD005")      # what was billed is not changed
             return
         bill = self.bills[company, kind, number] = Thing(told=told, kind=kind, number=number, company=company, currency=currency, gross=gross, tax=tax, due=due, issued=issued or self.now, customer=customer, order=order, corrects=corrects,
-                                                         rebills=rebills, back=back, void=False, lines=[], took=None, amounts=None)
+                                                         rebills=rebills, back=back, void=False, lines=[], amounts=None)
+        again = self.bills.get((company, "invoice", rebills))
+        order = order or again and again.void and again.order or None      # what was billed of an order is billed again of it
         bought = self.order(order) if order else None
         if bought and kind == "invoice":
             if lines is None:
@@ -374,7 +379,7 @@ class Orders(Ledger):
             elif lines and len(lines[0]) == 4:
                 bill.amounts = {no: (net, tax) for no, _, net, tax in lines}
             bill.lines = [(bought.line_of(line[0]), line[1]) for line in lines]
-            bill.took = bought.bill(bill.lines)
+            bought.bill(bill.lines)
             self.close(bought)
         customer = customer or bought.customer
         corrected = kind == "credit_memo" and corrects and self.owed(self.payer(customer), company, corrects)

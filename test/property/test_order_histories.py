@@ -1,7 +1,8 @@
 """Order to cash against an independent model: random histories are played into the database and into Python, and compared after every step.
 
-ledger_model.py and order_model.py are the model, order_histories.py makes the histories. HISTORIES=n plays so many (TIMES: as many times as usual), SEED=s HISTORY=n one of
-them again; STEPS= how long they are. A difference is shown with the smallest history that still has it, as it can be put into FIXED below.
+ledger_model.py, order_model.py, again_model.py, return_model.py and void_model.py are the model, order_histories.py and return_histories.py make the histories, order_calls.py tells them to the database.
+HISTORIES=n plays so many (TIMES: as many times as usual), PLAYERS=p in so many processes with a database each, SEED=s HISTORY=n one of them again; STEPS= how long they are. A difference is shown with
+the smallest history that still has it, as it can be put into FIXED of order_histories.py.
 """
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -10,6 +11,8 @@ import os
 import random
 import re
 import subprocess
+import sys
+import time
 import unittest
 
 import order_histories
@@ -18,10 +21,13 @@ from order_histories import COMPANIES, PARTIES, PRICES, RATES, books, play, pric
 
 SEED = int(os.environ.get("SEED") or random.randrange(10**9))
 HISTORIES = int(os.environ.get("HISTORIES") or 80 * int(os.environ.get("TIMES") or 1))
+PLAYERS = int(os.environ.get("PLAYERS") or 1)
+PART = int(os.environ.get("PART") or 0)     # of a player: which of the PLAYERS it is
 STEPS = int(os.environ.get("STEPS") or 25)
 DAY = os.environ.get("DAY") or (datetime.now(timezone.utc).date() + timedelta(days=1)).isoformat()     # after all that the test has set up
 START = datetime.fromisoformat(DAY + "T15:00:00+00:00")
 TERMS = ("receivable", "unbilled", "open_orders", "unapplied", "deposits", "credits", "disputed", "held_demand")
+PAYERS = ["OH-P", "OH-Q", "OH-R"]
 MARK = "@@"
 SET = """SET client_min_messages = warning;
 \\set VERBOSITY verbose
@@ -38,8 +44,8 @@ n := """ + " + ".join(f"COALESCE(distsync_internal.{task}(200), 0)" for task in 
                                                                              "order_clerk_moved", "order_clerk_returns")) + """;
 EXIT WHEN n = 0; END LOOP; RETURN 'ok'; END $$;
 """
-# what is compared after each step: $1 questions to credit(), $2 options and $3 day of aging(); everybody: agings() as well
-LOOK = """PREPARE {name} (jsonb, jsonb, date) AS SELECT jsonb_build_object('accounts', (SELECT COALESCE(jsonb_object_agg(p.code || '|' || COALESCE(c.code, '') || '|' || a.segment,
+# what is compared after each step: $1 questions to credit(), $2 options and $3 day of aging(), $4 whose it is: agings() is everybody's
+LOOK = """PREPARE look (jsonb, jsonb, date, jsonb) AS SELECT jsonb_build_object('accounts', (SELECT COALESCE(jsonb_object_agg(p.code || '|' || COALESCE(c.code, '') || '|' || a.segment,
 		jsonb_build_array(receivable, unbilled, open_orders, unapplied, deposits, credits, disputed, held_demand)), '{{}}')
 		FROM dist.credit_account a JOIN dist.party p ON p.party_id = a.customer_id LEFT JOIN dist.company c USING (company_id) WHERE p.code LIKE 'OH-%'),
 	'orders', (SELECT COALESCE(jsonb_object_agg(o.order_number, jsonb_build_array(o.state, o.credit_state, o.gross_amount)), '{{}}') FROM dist.sales_order o JOIN dist.company c USING (company_id) WHERE c.code IN ('OHA', 'OHB')),
@@ -52,12 +58,12 @@ LOOK = """PREPARE {name} (jsonb, jsonb, date) AS SELECT jsonb_build_object('acco
 	'released', (SELECT COALESCE(jsonb_agg(e.body ->> 'order_number' ORDER BY e.outbox_id), '[]') FROM sync.outbox e WHERE e.event_type = 'order.released' AND e.entity_key LIKE 'OH_/%'),
 	'credit', (SELECT jsonb_agg(jsonb_build_array(c.outcome, c.account, c.headroom, c.reasons, c.detail -> 'warnings', c.cure) ORDER BY q.n) FROM jsonb_array_elements($1) WITH ORDINALITY q(q, n)
 		CROSS JOIN LATERAL distsync.credit(q.q ->> 'customer', (q.q ->> 'amount')::numeric, NULL, q.q -> 'options') c),
-	'aging', (SELECT jsonb_object_agg(p.code, jsonb_build_array({today}, {day})) FROM (VALUES ('OH-P'), ('OH-Q'), ('OH-R')) p(code)){everybody});
+	'aging', (SELECT jsonb_object_agg(p.code, jsonb_build_array({today}, {day})) FROM jsonb_array_elements_text($4) p(code)),
+	'agings', (SELECT jsonb_build_array((SELECT jsonb_agg(jsonb_build_array(a.customer, a.currency, a.bucket, a.amount, a.items)) FROM distsync.agings(NULL, $2) a WHERE a.customer LIKE 'OH-%'),
+		(SELECT jsonb_agg(jsonb_build_array(a.customer, a.currency, a.bucket, a.amount, a.items)) FROM distsync.agings($3, '{{}}') a WHERE a.customer LIKE 'OH-%'))));
 """
-ROWS = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(a.currency, a.bucket, a.amount, a.items)), '[]') FROM distsync.{}{})"
-AGINGS = f""",
-	'agings', (SELECT jsonb_object_agg(p.code, jsonb_build_array({ROWS.format("agings(NULL, $2) a WHERE a.customer = p.code", "")}, {ROWS.format("agings($3, '{}') a WHERE a.customer = p.code", "")})) FROM (VALUES ('OH-P'), ('OH-Q'), ('OH-R')) p(code))"""
-LOOKS = "".join(LOOK.format(name=name, today=ROWS.format("aging(p.code, NULL, $2) a", ""), day=ROWS.format("aging(p.code, $3, '{}') a", ""), everybody=more) for name, more in (("look", ""), ("look_all", AGINGS)))
+ROWS = "(SELECT COALESCE(jsonb_agg(jsonb_build_array(a.currency, a.bucket, a.amount, a.items)), '[]') FROM distsync.{})"
+LOOKS = LOOK.format(today=ROWS.format("aging(p.code, NULL, $2) a"), day=ROWS.format("aging(p.code, $3, '{}') a"))
 
 
 class Difference(AssertionError):
@@ -66,7 +72,12 @@ class Difference(AssertionError):
 
 def question(step):
     asks = [{"customer": q["customer"], "amount": q["amount"], "options": told(company=q["company"], at=q["at"])} for q in step["asks"]]
-    return f"EXECUTE {'look_all' if step['do'] == 'clerk' else 'look'}({literal(asks)}, {literal(step['aging'])}, '{step['day'].isoformat()}');\n"
+    return f"EXECUTE look({literal(asks)}, {literal(step['aging'])}, '{step['day'].isoformat()}', {literal(asked(step))});\n"
+
+
+def asked(step):
+    """Whose aging() is asked after a step: each payer's in turn."""
+    return PAYERS if step["do"] == "clerk" else [PAYERS[step["at"].minute % 3]]
 
 
 def script(steps):
@@ -144,7 +155,9 @@ def expected(b, step, released):
     shown["standing"] = {f"{a.customer}|{a.company or ''}|{a.segment}": standing(b.decide(a, a.customer, Decimal(0))) for a in b.accounts.values()} if step["do"] == "clerk" else {}
     options = step["aging"]
     shown["aging"] = {p: [sorted([c, k, plain(a), n] for (c, k), (a, n) in found.items())
-                          for found in (b.aging(p, None, tuple(options.get("buckets", (30, 60, 90))), options.get("by", "due")), b.aging(p, step["day"]))] for p in ("OH-P", "OH-Q", "OH-R")}
+                          for found in (b.aging(p, None, tuple(options.get("buckets", (30, 60, 90))), options.get("by", "due")), b.aging(p, step["day"]))] for p in PAYERS}
+    shown["agings"] = [{p: shown["aging"][p][k] for p in PAYERS if shown["aging"][p][k]} for k in (0, 1)]
+    shown["aging"] = {p: shown["aging"][p] for p in asked(step)}
     return shown
 
 
@@ -162,8 +175,8 @@ def found(line, before):
     shown["returns"] = {k: [state, [[plain(v) for v in line] for line in lines]] for k, (state, lines) in shown["returns"].items()}
     shown["holds"] = {k: sorted([kind, owner, codes(reasons)] for kind, owner, reasons in held) for k, held in shown["holds"].items()}
     shown["credit"] = [[o, a, plain(h), codes(r), codes(w), plain(c)] for o, a, h, r, w, c in shown["credit"]]
-    for name in ("aging", "agings"):
-        shown[name] = {p: [sorted([c, k, plain(a), int(n)] for c, k, a, n in rows) for rows in both] for p, both in shown.get(name, {}).items()}
+    shown["aging"] = {p: [sorted([c, k, plain(a), int(n)] for c, k, a, n in rows) for rows in both] for p, both in shown["aging"].items()}
+    shown["agings"] = [{p: sorted([c, k, plain(a), int(n)] for q, c, k, a, n in rows or [] if q == p) for p in sorted({row[0] for row in rows or []})} for rows in shown["agings"]]
     shown["all"], shown["released"] = shown["released"], shown["released"][before:]
     return shown
 
@@ -203,7 +216,6 @@ def compare(steps, parts):
                 row[1] = None
         if not wanted["standing"]:          # after others the clerk has still to look
             shown["standing"] = {}
-        wanted["agings"] = wanted["aging"] if shown["agings"] else {}
         for part in ("orders", "holds", "offers", "returns", "accounts", "released", "aging", "agings", "credit", "standing"):
             if shown[part] != wanted[part]:
                 raise Difference(f"step {n} ({original['do']}): {part}\n  found    {differing(shown[part], wanted[part])}\n  expected {differing(wanted[part], shown[part])}")
@@ -314,22 +326,35 @@ class Histories(unittest.TestCase):
                 self.assertIsNone(error, f"{error}\n{show(steps)}")
 
     def test_histories(self):
-        only = os.environ.get("HISTORY")
+        if PLAYERS > 1 and "PART" not in os.environ:
+            self.assertEqual([p.wait() for p in [player(n) for n in range(PLAYERS)]], [0] * PLAYERS, f"SEED={SEED} DAY={DAY}: a player has found a difference")
+            return
+        only, began = os.environ.get("HISTORY"), time.monotonic()
         steps, failed, stop = 0, [], int(os.environ.get("DIFFERENCES") or 1)
-        for n in [int(only)] if only else range(HISTORIES):
+        for k, n in enumerate([int(only)] if only else range(PART, HISTORIES, PLAYERS), 1):
             maker = order_histories.Maker(random.Random(f"{SEED}/{n}"), START, STEPS)
             steps += len(maker.steps)
-            if n % 1000 == 999:
-                print(f"{n + 1} histories", flush=True)
             try:
                 self.check(maker.steps, f"SEED={SEED} DAY={DAY} HISTORY={n}")
             except AssertionError as error:
                 failed.append(str(error))
+                print(error, flush=True)
                 if len(failed) >= stop:
                     break
+            if k % 100 == 0:
+                print(f"player {PART}: {k} histories of {steps} steps in {time.monotonic() - began:.0f} s, {len(failed)} differ", flush=True)
         if failed:
             self.fail("\n\n".join(failed))
-        print(f"{HISTORIES} histories of {steps} steps: the same at each step", flush=True)
+        print(f"{k} histories of {steps} steps: the same at each step", flush=True)
+
+
+def player(n):
+    """Starts a process that plays its part of the histories, in a database of its own."""
+    database = f"{os.environ.get('PGDATABASE', 'postgres')}_{n}"
+    quiet = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", "SET client_min_messages = warning"]
+    subprocess.run([*quiet, "-c", f"DROP DATABASE IF EXISTS {database} WITH (FORCE)", "-c", f"CREATE DATABASE {database} TEMPLATE template0"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*quiet, "-d", database, "-c", "CREATE EXTENSION distsync CASCADE", "-c", "SELECT distsync.setup()"], check=True, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([sys.executable, "-m", "unittest", "test_order_histories.Histories.test_histories"], env=dict(os.environ, PGDATABASE=database, PART=str(n), SEED=str(SEED), DAY=DAY))
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ class Books(Returns):
         if rebill:
             self.to_bill_again(bill)
 
-    def to_bill_again(self, bill):
+    def to_bill_again(self, bill, counted=Decimal(0)):
+        """What of a document counts until it is billed again: not what its order counts."""
         again = any(b.rebills == bill.number and b.company == bill.company for b in self.bills.values())
-        self.rebills[bill.company, bill.number] = Thing(account=bill.item.account, amount=bill.item.total, done=again)
+        self.rebills[bill.company, bill.number] = Thing(account=bill.item.account, amount=max(bill.item.total - counted, Decimal(0)), done=again)
 
     def void(self, number, company, kind="invoice", rebill=False, **document):
         """A document as a whole is taken back: what was applied to it is unapplied, claims on it end, its lines may be billed again."""
@@ -46,18 +47,21 @@ class Books(Returns):
             if dispute.item is item:
                 dispute.closed = True
         self.touched.add(item.account.code)
-        if bill.took:
+        again = Decimal(0)
+        if bill.lines:
             order = self.order(bill.order)
-            order.unbill(bill.lines, *bill.took)
-            if order.state == "closed":
+            again = order.unbill(bill.lines)
+            if order.state == "closed" and any(line.shipped > line.billed for line in order.lines):
                 order.state = "shipped"
             if order.account:
                 self.touched.add(order.account.code)
+            else:
+                again = Decimal(0)
         self.unbilled(bill)
         if (company, number) in self.rebills:
             self.rebills[company, number].done = True
-        if rebill and kind == "invoice" and not bill.took:
-            self.to_bill_again(bill)
+        if rebill and kind == "invoice":
+            self.to_bill_again(bill, again)
 
     def unapply(self, item):
         """Takes back what an item pays and what pays it; a memo that goes is money that goes."""
