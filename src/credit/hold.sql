@@ -42,6 +42,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text) IS
 	'Ends a hold and takes its amount out of the held demand; the caller holds the account''s lock. Returns the amount, NULL if it had ended before.';
 
+-- credit_uncounted does the finding of orders that wait though nothing of them is counted: all of it was billed before it left.
+CREATE FUNCTION distsync_internal.credit_uncounted(top_id bigint) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(SELECT DISTINCT h.account_id FROM dist.hold h CROSS JOIN LATERAL distsync_internal.credit_chain(h.account_id) AS c(ids)
+		WHERE h.amount = 0 AND h.kind = 'auto' AND h.released_at IS NULL AND c.ids[cardinality(c.ids)] = top_id);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_uncounted(bigint) IS 'Accounts of the tree under an account in which an order waits that was billed before it left: held_demand does not show it.';
+
 -- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried: that of the top of the
 -- tree, so that it is the same whoever of its members made the room.
 CREATE FUNCTION distsync_internal.credit_waiting(member_id bigint, after jsonb DEFAULT NULL, most integer DEFAULT NULL)
@@ -59,7 +70,7 @@ BEGIN
 		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
 	)
 	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.queued_at, r.rank, h.payment_terms, h.ship_on
-	FROM down d
+	FROM (SELECT x.account_id FROM down x UNION SELECT u.account_id FROM chain c, unnest(distsync_internal.credit_uncounted(c.ids[cardinality(c.ids)])) u(account_id)) d
 	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
 	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a, chain c WHERE a.account_id = c.ids[cardinality(c.ids)]) p
 	CROSS JOIN LATERAL (SELECT CASE p.release_order WHEN 'priority' THEN h.priority WHEN 'best_fit' THEN -h.amount ELSE 0 END AS rank) r

@@ -23,7 +23,7 @@ BEGIN
 			UPDATE dist.credit_account x SET standing = a.now_standing, standing_why = a.now_why, version = x.version + 1 WHERE x.account_id = a.account_id;
 			n := n + 1;
 			-- limits and blocks bind all below
-			IF (a.standing_why && '{limit,account_status}') <> (a.now_why && '{limit,account_status}') AND EXISTS (SELECT FROM dist.credit_account x WHERE x.parent_id = a.account_id) THEN
+			IF (('limit' = ANY (a.standing_why)) <> ('limit' = ANY (a.now_why)) OR ('account_status' = ANY (a.standing_why)) <> ('account_status' = ANY (a.now_why))) AND EXISTS (SELECT FROM dist.credit_account x WHERE x.parent_id = a.account_id) THEN
 				PERFORM distsync_internal.credit_sweep_start('tree', a.code);
 			END IF;
 		END IF;

@@ -24,7 +24,13 @@ DECLARE
 	told jsonb := jsonb_build_object('effective_on', credit_void.voided_on, 'reason', 'void');
 	n integer := 0;
 BEGIN
-	FOR a IN SELECT * FROM distsync_internal.credit_live(credit_void.customer_id, credit_void.open_item_id, credit_void.open_item_id) LOOP
+	-- what went back of a memo that is void was never owed to him: the refund is owed
+	FOR a IN SELECT l.application_id FROM distsync_internal.credit_live(credit_void.customer_id, credit_void.open_item_id, credit_void.open_item_id) l
+		UNION ALL SELECT p.application_id FROM dist.application p JOIN dist.open_item o ON o.customer_id = p.customer_id AND o.open_item_id = p.to_item_id AND o.kind = 'refund'
+		WHERE p.customer_id = credit_void.customer_id AND p.from_item_id = credit_void.open_item_id AND p.kind = 'apply' AND p.reverses_id IS NULL
+			AND NOT EXISTS (SELECT FROM dist.application r WHERE r.customer_id = p.customer_id AND r.reverses_id = p.application_id)
+		ORDER BY 1 DESC
+	LOOP
 		PERFORM distsync_internal.credit_unapply_one(credit_void.customer_id, a.application_id, told, ctx);
 		n := n + 1;
 	END LOOP;
@@ -38,4 +44,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_void(bigint, bigint, date, jsonb) IS
-	'Voids an item of a payer from a day on: applications to and from it are taken back by rows (what was paid is unapplied), open disputes end as withdrawn, what is open then goes by a row of kind void. Returns how many applications it took back. The caller holds the locks of credit_void_reaches().';
+	'Voids an item of a payer from a day on: applications to and from it are taken back by rows (what was paid is unapplied, what was refunded of it is owed), open disputes end as withdrawn, what is open then goes by a row of kind void. Returns how many applications it took back. The caller holds the locks of credit_void_reaches().';

@@ -116,7 +116,7 @@ BEGIN
 	END LOOP;
 	RETURN o || jsonb_build_object('requested_at', wanted, 'ship_to_id', ship_to, 'ship_to', (SELECT p.code FROM dist.party p WHERE p.party_id = ship_to), 'elsewhere', elsewhere, 'redated', wanted IS DISTINCT FROM (o ->> 'requested_at')::timestamptz, 'lines', (
 		SELECT jsonb_agg(x.l || jsonb_build_object('moved', x.moved, 'want', COALESCE(o ->> 'stock', '') <> 'released' AND x.open > 0 AND (x.moved OR x.more), 'reprice', x.untouched AND (x.other OR elsewhere),
-				'changed', x.other OR x.moved OR COALESCE((x.l ->> 'cut')::boolean, false) OR x.l ? 'tax_new' OR x.l -> 'expected_price' IS DISTINCT FROM x.l -> 'was' -> 'expected_price') ORDER BY (x.l ->> 'ordinal')::integer)
+				'changed', x.other OR x.moved OR COALESCE((x.l ->> 'cut')::boolean, false) OR COALESCE((x.l ->> 'tax_new')::numeric <> COALESCE((x.l -> 'was' ->> 'tax_amount')::numeric, (x.l ->> 'tax_amount')::numeric), false) OR x.l -> 'expected_price' IS DISTINCT FROM x.l -> 'was' -> 'expected_price') ORDER BY (x.l ->> 'ordinal')::integer)
 		FROM (SELECT n.l, COALESCE((n.l ->> 'other')::boolean, false) AS other, (n.l ->> 'base_quantity')::numeric - (n.l ->> 'shipped')::numeric AS open, (n.l ->> 'base_quantity')::numeric > (n.l -> 'was' ->> 'base_quantity')::numeric AS more,
 				(n.l ->> 'base_quantity')::numeric > 0 AND (n.l ->> 'shipped')::numeric = 0 AND (n.l ->> 'invoiced')::numeric = 0 AS untouched,
 				NOT COALESCE((n.l ->> 'added')::boolean, false) AND (n.l ->> 'base_quantity')::numeric > (n.l ->> 'shipped')::numeric

@@ -632,6 +632,7 @@ CREATE TABLE dist.hold (
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
 CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
 CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, queued_at) WHERE released_at IS NULL;
+CREATE INDEX hold_nothing_idx ON dist.hold (account_id) WHERE amount = 0 AND kind = 'auto' AND released_at IS NULL;
 
 -- dist.open_order_day: open orders of an account with a horizon, and of all below it, by the day they ship, where that is after horizon_on.
 -- Written under the account's lock.

@@ -115,7 +115,7 @@ class Maker(Afterwards):
         self.clock += timedelta(minutes=1)
         rng = self.rng
         asks = [{"customer": rng.choice(self.buyers), "company": rng.choice(self.companies), "amount": self.money(0, 300) if rng.random() < .8 else Decimal(0),
-                 "at": None if rng.random() < .7 else self.clock + timedelta(days=rng.randint(0, 20), hours=rng.randint(0, 23))} for _ in range(2)]
+                 "at": None if rng.random() < .7 else self.clock + timedelta(days=rng.randint(0, 20), hours=rng.randint(0, 23), seconds=30)} for _ in range(2)]
         step = {"do": do, "args": args, "at": self.clock, "asks": asks, "day": (self.clock - timedelta(days=rng.choice((1, 2, 5, 30)))).date(),
                 "aging": rng.choice(({}, {"buckets": [10, 40]}, {"by": "posting"}))}
         self.steps.append(step)

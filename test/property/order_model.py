@@ -341,6 +341,7 @@ class Orders(Ledger):
         if decision.outcome == "approved":
             return False
         self.hold(order, "auto", "credit", decision.why)
+        order.gave_back = order.gave_back or order.held_stock == "none"
         self.touched.add(order.account.code)
         return True
 
