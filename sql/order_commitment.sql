@@ -143,7 +143,7 @@ UPDATE dist.order_line SET net_amount = net_amount + 1 WHERE (customer_id, order
 SELECT invariant, entity_key, detail -> 'quantity' AS quantity, detail -> 'line_amount' AS line_amount FROM broken ORDER BY 1;
 ROLLBACK;
 -- their volumes have moved since, and their prices are still proved
-SELECT v ->> 'outcome' AS outcome, bool_or(p.document -> 'request' ? 'used') AS told, count(*) > 10 AS many
+SELECT v ->> 'outcome' AS outcome, bool_or(p.document::jsonb -> 'request' ? 'used') AS told, count(*) > 10 AS many
 FROM dist.price_proof p JOIN dist.party b ON b.party_id = p.customer_id CROSS JOIN LATERAL distsync.verify_proof(b.code, encode(p.proof_sha256, 'hex')) v WHERE b.code LIKE 'OV-%' GROUP BY 1;
 -- the lines of a call one after the other are the same lines asked one by one, each with what the lines before it used
 CREATE FUNCTION pg_temp.begins() RETURNS jsonb LANGUAGE sql AS $$ SELECT '{"OV-STOP":{"quantity":85},"OV-TIER":{"quantity":40},"OV-MONEY":{"amount":"90"},"OV-WARN":{"quantity":5}}'::jsonb $$;
