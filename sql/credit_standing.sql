@@ -134,3 +134,10 @@ SELECT state, money_at_risk FROM sync.exception WHERE kind = 'over_limit' AND tr
 SELECT distsync_internal.credit_give_back(a.account_id, 80, 'open_orders') FROM dist.credit_account a WHERE a.code = 'CT-P';
 DELETE FROM dist.credit_rule WHERE code = 'CT-R';
 \o
+-- one that is over its limit is blocked as well: those below are told of that too
+SELECT pg_temp.bill('CT-I9', 190, '2030-01-01', 'CT-P') AS bill;
+SELECT * FROM pg_temp.sweep();
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"CT-P","status":"blocked"}', 'CT-ERP');
+SELECT * FROM pg_temp.sweep();
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"CT-P","status":"open"}', 'CT-ERP');
+SELECT * FROM pg_temp.sweep();

@@ -74,3 +74,14 @@ SELECT * FROM distsync_internal.credit_verify_applications();
 SELECT * FROM distsync_internal.credit_verify_counters();
 SELECT * FROM distsync_internal.credit_verify_due();
 SELECT * FROM distsync_internal.order_verify_exposure();
+-- what was refunded of a memo that is void is owed
+INSERT INTO dist.party (code, name) VALUES ('CV-Z', 'z');
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"CV-Z","customer":"CV-Z","company":"CV","limit":1000}', 'CV-ERP');
+SELECT outcome FROM distsync.apply('invoice', '{"company":"CV","invoice_number":"CV-9C","kind":"credit_memo","customer":"CV-Z","currency":"USD","net_amount":20}', 'CV-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"CV","payment_number":"CV-P9","customer":"CV-Z","kind":"refund","currency":"USD","amount":50}', 'CV-ERP');
+SELECT * FROM pg_temp.account WHERE code = 'CV-Z';
+SELECT outcome FROM distsync.apply('invoice', '{"company":"CV","invoice_number":"CV-9C","kind":"credit_memo","customer":"CV-Z","currency":"USD","net_amount":20,"status":"void"}', 'CV-ERP');
+SELECT * FROM pg_temp.account WHERE code = 'CV-Z';
+SELECT * FROM pg_temp.item WHERE number LIKE 'CV-%9%';
+SELECT * FROM distsync_internal.credit_verify_items();
+SELECT * FROM distsync_internal.credit_verify_counters();

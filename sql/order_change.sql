@@ -199,3 +199,17 @@ SELECT * FROM pg_temp.change('GE', '{"lines":[{"line":1,"quantity":5},{"item":"O
 SELECT * FROM ln WHERE order_number = 'GE';
 SELECT * FROM uses;
 SELECT * FROM wrong;
+-- a tax that is told as it was is no change
+SELECT * FROM pg_temp.try('GG', '[{"item":"OG-A","quantity":2,"tax_amount":1.5}]');
+SELECT * FROM pg_temp.change('GG', '{"lines":[{"line":1,"quantity":2,"tax_amount":1.50}]}');
+SELECT * FROM pg_temp.change('GG', '{"lines":[{"line":1,"tax_amount":1}]}');
+-- a deposit covers what is left of an order and what has left of it and is not billed: not the rest a second time
+SELECT outcome FROM distsync.apply_all('party', '[{"code":"OG-P","name":"pays in advance","currency":"USD"}]', 'OG-ERP');
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"OG-P","customer":"OG-P","company":"OG","limit":0}', 'OG-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"OG","payment_number":"OG-DEP","customer":"OG-P","kind":"deposit","order":"GH","currency":"USD","amount":100}', 'OG-ERP');
+SELECT * FROM pg_temp.try('GH', '[{"item":"OG-D","quantity":5}]', '{}', 'OG-P');
+SELECT r ->> 'state' AS state FROM distsync.ship('{"company":"OG","shipment_number":"OG-S9","order_number":"GH","site":"OG-W","lines":[{"order_line":1,"quantity":4}]}') r;
+SELECT * FROM pg_temp.change('GH', '{"lines":[{"line":1,"quantity":6}]}');
+SELECT outcome FROM distsync.apply('payment', '{"company":"OG","payment_number":"OG-DEP2","customer":"OG-P","kind":"deposit","order":"GH","currency":"USD","amount":20}', 'OG-ERP');
+SELECT order_number, state, credit_state, exposure_amount FROM dist.sales_order WHERE order_number = 'GH';
+SELECT * FROM wrong;

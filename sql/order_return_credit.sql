@@ -122,3 +122,18 @@ SELECT kind, entity_key FROM sync.exception WHERE company = 'RY' AND state = 'op
 SELECT outcome, sqlstate, field, message FROM distsync.apply('invoice', '{"company":"RY","invoice_number":"77004","customer":"RY-C","return_number":"RY-R9","currency":"USD","net_amount":1}', 'RX-ERP', options => '{"on_error":"collect"}');
 SELECT * FROM broken;
 SELECT invariant, entity_key FROM distsync.verify() WHERE entity_key ~ 'R[XY]-';
+-- lines that do not tell what they cost have what is left of the invoice, by the order's prices; or by their own
+\o /dev/null
+SELECT pg_temp.order('RX', 'RX-7'), pg_temp.ship('RX', 'RX-7/1', 7, 3), pg_temp.order('RX', 'RX-8'), pg_temp.ship('RX', 'RX-8/1', 7, 3);
+\o
+SELECT outcome FROM distsync.apply_all('invoice', '[{"company":"RX","invoice_number":"RX-I7","order_number":"RX-7","currency":"USD","net_amount":60.01,"tax_amount":3.73,"lines":[{"order_line":1,"quantity":7},{"order_line":2,"quantity":3},{"description":"freight","net_amount":10}]},
+	{"company":"RX","invoice_number":"RX-I8","order_number":"RX-8","currency":"USD","net_amount":41,"lines":[{"order_line":1,"quantity":7,"unit_price":3},{"order_line":2,"quantity":2,"net_amount":20}]}]', 'distsync');
+SELECT i.invoice_number, l.line_no, l.net_amount, l.tax_amount FROM dist.invoice_line l JOIN dist.invoice i USING (customer_id, invoice_id) WHERE i.invoice_number IN ('RX-I7', 'RX-I8') ORDER BY 1, 2;
+SELECT pg_temp.back('RX', 'RX-R7', 'RX-7', '[{"order_line":1,"quantity":7},{"order_line":2,"quantity":3}]') AS state, distsync.credit_return('RX-R7') -> 'memos' -> 0 ->> 'gross_amount' AS gross;
+-- two invoices that name no line charged what they billed when they came
+\o /dev/null
+SELECT pg_temp.order('RX', 'RX-9'), pg_temp.ship('RX', 'RX-9/1', 4, 3), distsync.apply('invoice', '{"company":"RX","invoice_number":"RX-I9","order_number":"RX-9","currency":"USD","net_amount":43.32,"tax_amount":3.03}', 'distsync');
+SELECT distsync.apply('shipment', '{"company":"RX","shipment_number":"RX-9/2","order_number":"RX-9","site":"RX-W","lines":[{"order_line":1,"quantity":3}]}', 'RX-WMS'), distsync.apply('invoice', '{"company":"RX","invoice_number":"RX-I10","order_number":"RX-9","currency":"USD","net_amount":9.00,"tax_amount":0.63}', 'distsync');
+\o
+SELECT pg_temp.back('RX', 'RX-R9', 'RX-9', '[{"order_line":1,"quantity":7}]') AS state, jsonb_path_query_array(distsync.credit_return('RX-R9'), '$.memos[*].net_amount') AS net;
+SELECT * FROM broken;

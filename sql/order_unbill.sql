@@ -69,3 +69,11 @@ SELECT pg_temp.try('U4', 4, 1), pg_temp.bill('UI8', 'U4', 20, '[{"order_line":1,
 SELECT pg_temp.try('U5', 4, 1, 'OUB-F'), pg_temp.ship('U5', 'OUB-S5', 4, 0), pg_temp.bill('UI9', 'U5', 40), pg_temp.bill('UI9', 'U5', 40, NULL, '{"status":"void"}');
 SELECT * FROM ord WHERE order_number IN ('U4', 'U5');
 SELECT * FROM wrong;
+-- billed before it leaves, a held order waits for nothing that is counted; what makes room above lets it go all the same
+SELECT outcome FROM distsync.apply_all('party', '[{"code":"OUB-G","name":"above"},{"code":"OUB-B","name":"below","currency":"USD"}]', 'OUB-ERP');
+SELECT outcome FROM distsync.apply_all('credit_account', '[{"code":"OUB-G","customer":"OUB-G","company":"OUB","limit":50},{"code":"OUB-B","customer":"OUB-B","company":"OUB","parent":"OUB-G"}]', 'OUB-ERP');
+SELECT pg_temp.bill('UIG', NULL, 100, NULL, '{"customer":"OUB-G"}'), pg_temp.try('U6', 2, 1, 'OUB-B'), pg_temp.bill('UI10', 'U6', 23, '[{"order_line":1,"quantity":2},{"order_line":2,"quantity":1}]');
+SELECT state, credit_state FROM ord WHERE order_number = 'U6';
+SELECT outcome FROM distsync.apply('payment', '{"company":"OUB","payment_number":"OUB-P1","customer":"OUB-G","currency":"USD","amount":100}', 'OUB-ERP');
+SELECT state, credit_state FROM ord WHERE order_number = 'U6';
+SELECT * FROM wrong;
