@@ -224,8 +224,7 @@ ds_inventory_find_pools(Datum item_id, int64 company_id, TimestampTz now, DsInve
 	ds_reader_seek(reader, &item_id, 1);
 	while (n >= 0 && ds_reader_next(reader))
 	{
-		ds_reader_seek(sites, &reader->values[P_SITE], 1);
-		if (!ds_reader_next(sites) || !promises(sites) ||
+		if (!ds_reader_find(sites, &reader->values[P_SITE]) || !promises(sites) ||
 			(company_id != 0 && DatumGetInt64(sites->values[S_COMPANY]) != company_id))
 			continue;
 		if (n == room)
