@@ -74,15 +74,23 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	queued bigint[];
 BEGIN
-	WITH wanted AS MATERIALIZED (
-		SELECT DISTINCT ON (e.position, r.endpoint_id, COALESCE(r.mapping, ''))
-			e.position, r.route_id, r.endpoint_id, CASE r.ordering WHEN 'entity' THEN e.entity || '/' || e.entity_key ELSE format('#%s.%s', e.position, r.route_id) END AS lane_key,
-			CASE p.state WHEN 'active' THEN 'queued' ELSE 'parked' END AS state, e.at, e.message_id
+	WITH told AS MATERIALIZED (
+		SELECT DISTINCT e.event_type FROM sync.event e WHERE e.position BETWEEN first_position AND last_position
+	), way AS MATERIALIZED (
+		-- the types are few, the events many
+		SELECT t.event_type, r.route_id, r.endpoint_id, r.ordering, r.filter, COALESCE(r.mapping, '') AS mapping, p.system, CASE p.state WHEN 'active' THEN 'queued' ELSE 'parked' END AS state
 		FROM sync.route r
 		JOIN sync.endpoint p ON p.endpoint_id = r.endpoint_id
-		JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type LIKE distsync_internal.outbox_pattern(r.event_type)
-		WHERE r.status = 'active' AND e.origin IS DISTINCT FROM p.system AND distsync_internal.outbox_wants(r.filter, e.body)
-		ORDER BY e.position, r.endpoint_id, COALESCE(r.mapping, ''), r.route_id
+		JOIN told t ON t.event_type LIKE distsync_internal.outbox_pattern(r.event_type)
+		WHERE r.status = 'active'
+	), wanted AS MATERIALIZED (
+		SELECT DISTINCT ON (e.position, w.endpoint_id, w.mapping)
+			e.position, w.route_id, w.endpoint_id, CASE w.ordering WHEN 'entity' THEN e.entity || '/' || e.entity_key ELSE format('#%s.%s', e.position, w.route_id) END AS lane_key,
+			w.state, e.at, e.message_id
+		FROM way w
+		JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type = w.event_type
+		WHERE e.origin IS DISTINCT FROM w.system AND CASE WHEN w.filter IS NULL THEN true ELSE distsync_internal.outbox_wants(w.filter, e.body) END
+		ORDER BY e.position, w.endpoint_id, w.mapping, w.route_id
 	), inserted AS (
 		INSERT INTO sync.delivery (position, route_id, endpoint_id, lane_key, state, created_at, event_at, message_id)
 		SELECT w.position, w.route_id, w.endpoint_id, w.lane_key, w.state, t, w.at, w.message_id FROM wanted w ORDER BY w.position, w.route_id

@@ -4,10 +4,8 @@
 
 -- outbox_said does the hash of a state. When it was known is no part of it.
 CREATE FUNCTION distsync_internal.outbox_said(incarnation integer, event_type text, body jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-	RETURN md5(concat(incarnation, ' ', event_type, ' ', body - 'known_at'));
-END
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	SELECT pg_catalog.md5(incarnation::text || ' ' || event_type || ' ' || COALESCE((body - 'known_at')::text, ''))
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_said(integer, text, jsonb) IS 'Hash of the data of a state event, without known_at.';
 
@@ -17,7 +15,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloo
 DECLARE
 	types text[] := ARRAY(SELECT h.name FROM distsync_internal.handler h WHERE h.kind = 'told');
 BEGIN
-	IF NOT EXISTS (SELECT FROM unnest(drafts) d WHERE d.state AND NOT d.again AND d.error IS NULL AND d.event_type = ANY (types)) THEN
+	IF NOT EXISTS (SELECT FROM unnest(drafts) d WHERE d.state AND d.event_type = ANY (types)) THEN
 		RETURN drafts;
 	END IF;
 	-- each by its key: a plan that is kept would look for every entity in the list of all keys
@@ -26,9 +24,11 @@ BEGIN
 			SELECT k.entity, k.entity_key, y.said FROM (SELECT DISTINCT d.entity, d.entity_key FROM unnest(drafts) d WHERE d.state AND NOT d.again AND d.error IS NULL AND d.event_type = ANY (types)) k
 			CROSS JOIN LATERAL (SELECT z.said FROM sync.entity_clock z WHERE z.entity = k.entity AND z.entity_key = k.entity_key AND z.said IS NOT NULL OFFSET 0) y
 		)
-		SELECT x FROM unnest(drafts) x
-		LEFT JOIN c ON c.entity = x.entity AND c.entity_key = x.entity_key
-		WHERE c.said IS NULL OR NOT x.state OR x.again OR x.error IS NOT NULL OR NOT x.event_type = ANY (types) OR distsync_internal.outbox_said(outbox_news.incarnation, x.event_type, x.body) <> c.said);
+		SELECT (y.ordinal, y.at, y.event_type, y.entity, y.entity_key, y.customer_id, y.body, y.message_id, y.correlation_id, y.causation_id, y.origin, y.ring, y.error, y.state, y.again, y.now)::distsync_internal.outbox_draft
+		FROM (SELECT x.*, CASE WHEN x.state AND x.event_type = ANY (types) THEN CASE WHEN x.error IS NULL THEN distsync_internal.outbox_said(outbox_news.incarnation, x.event_type, x.body) ELSE '' END END AS now
+			FROM unnest(drafts) x OFFSET 0) y
+		LEFT JOIN c ON c.entity = y.entity AND c.entity_key = y.entity_key
+		WHERE c.said IS NULL OR y.again OR y.error IS NOT NULL OR y.now IS DISTINCT FROM c.said);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_news(distsync_internal.outbox_draft[], integer) IS 'The drafts without those whose state was told last and is told only when it differs.';
@@ -44,9 +44,7 @@ BEGIN
 	drafts := distsync_internal.outbox_news(drafts, i.incarnation);
 	WITH draft AS MATERIALIZED (
 		SELECT d.*, row_number() OVER (ORDER BY d.ordinal, d.entity_key COLLATE "C") AS place,
-			row_number() OVER (PARTITION BY d.entity, d.entity_key ORDER BY d.ordinal) AS nth, count(*) OVER (PARTITION BY d.entity, d.entity_key) AS of,
-			CASE WHEN d.state AND EXISTS (SELECT FROM distsync_internal.handler h WHERE h.kind = 'told' AND h.name = d.event_type)
-				THEN CASE WHEN d.error IS NULL THEN distsync_internal.outbox_said(i.incarnation, d.event_type, d.body) ELSE '' END END AS said
+			row_number() OVER (PARTITION BY d.entity, d.entity_key ORDER BY d.ordinal) AS nth, count(*) OVER (PARTITION BY d.entity, d.entity_key) AS of
 		FROM unnest(drafts) d
 	), clock AS (
 		INSERT INTO sync.entity_clock AS c (entity, entity_key, version, said)
@@ -65,11 +63,13 @@ BEGIN
 	JOIN clock c ON c.entity = d.entity AND c.entity_key = d.entity_key
 	ORDER BY d.place;
 	GET DIAGNOSTICS n = ROW_COUNT;
-	PERFORM distsync_internal.outbox_ring(d.event_type, d.message_id) FROM unnest(drafts) d WHERE d.ring ORDER BY d.ordinal;
+	PERFORM pg_notify(c.channel, format('{"id":"%s","type":%s}', d.message_id, c.type)) FROM unnest(drafts) d
+	JOIN (SELECT k.event_type, 'distsync_' || distsync_internal.outbox_domain(k.event_type) AS channel, to_json(k.event_type) AS type FROM (SELECT DISTINCT r.event_type FROM unnest(drafts) r WHERE r.ring) k OFFSET 0) c ON c.event_type = d.event_type
+	WHERE d.ring AND c.channel IS NOT NULL ORDER BY d.ordinal;
 	PERFORM distsync_internal.base_exception('unrendered', d.event_type || ' ' || d.entity_key, 'sync', 'error', NULL, d.entity, d.entity_key,
 		jsonb_build_object('event_type', d.event_type, 'error', d.error))
 	FROM unnest(drafts) d WHERE d.error IS NOT NULL;
-	PERFORM distsync_internal.outbox_told(last_position + 1, last_position + n, routed_at);
+	PERFORM distsync_internal.outbox_told(drafts, last_position + 1, last_position + n, routed_at);
 	RETURN n;
 END
 $$;
@@ -77,15 +77,15 @@ COMMENT ON FUNCTION distsync_internal.outbox_store(distsync_internal.outbox_draf
 	'Appends events to the stream after last_position, without gaps, states that were told before left out; CloudEvents bytes, entity version (incarnation, n); NOTIFY where the courier rings; rooms are given what was told. Returns how many.';
 
 -- outbox_told does the giving of what was told to the rooms that keep it. Should that fail, the stream goes on.
-CREATE FUNCTION distsync_internal.outbox_told(first_position bigint, last_position bigint, told_at timestamptz) RETURNS void
+CREATE FUNCTION distsync_internal.outbox_told(drafts distsync_internal.outbox_draft[], first_position bigint, last_position bigint, told_at timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	t record;
 BEGIN
 	FOR t IN
 		SELECT h.function, h.name, array_agg(e.entity_key ORDER BY e.position) AS keys, array_agg(e.entity_version ORDER BY e.position) AS versions,
-			array_agg(convert_from(e.body, 'UTF8')::jsonb -> 'data' ORDER BY e.position) AS bodies
-		FROM distsync_internal.handler h JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type = h.name
+			array_agg(COALESCE(d.body, 'null') ORDER BY e.position) AS bodies
+		FROM distsync_internal.handler h JOIN sync.event e ON e.position BETWEEN first_position AND last_position AND e.event_type = h.name JOIN unnest(drafts) d ON d.message_id = e.message_id
 		WHERE h.kind = 'told' GROUP BY h.function, h.ordinal, h.name ORDER BY h.ordinal, h.name
 	LOOP
 		BEGIN
@@ -100,5 +100,5 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.outbox_told(bigint, bigint, timestamptz) IS
+COMMENT ON FUNCTION distsync_internal.outbox_told(distsync_internal.outbox_draft[], bigint, bigint, timestamptz) IS
 	'Calls the handlers of kind told for the events between two positions: f(entity_keys text[], versions bigint[], bodies jsonb[], told_at timestamptz). One that fails opens the exception unkept.';

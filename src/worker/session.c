@@ -100,6 +100,10 @@ pin_settings(void)
 		{"row_security", "on"},
 		{"jit", "off"},
 		{"bytea_output", "hex"},
+#ifdef USE_LZ4
+		/* what is told is stored once and read once or twice */
+		{"default_toast_compression", "lz4"},
+#endif
 		{"DateStyle", "ISO, MDY"},
 		{"IntervalStyle", "postgres"},
 		{"extra_float_digits", "1"},
