@@ -263,6 +263,40 @@ ds_json_jsonb(DsJson *json, const char *key, Jsonb *value)
 		add(json, key, only & JENTRY_TYPEMASK, &value->root.children[1], JBE_OFFLENFLD(only));
 }
 
+/*
+ * ds_json_members does the members of an object, as they are stored there, but
+ * the one with a name, if one is told. The object has to stay until what is
+ * built is closed.
+ */
+void
+ds_json_members(DsJson *json, const Jsonb *object, const char *without)
+{
+	const JsonbContainer *c = &object->root;
+	int n = JsonContainerSize(c);
+	const char *data = (const char *) &c->children[2 * n];
+
+	/* cannot happen: who asks has made the object */
+	if (!JsonContainerIsObject(c))
+		elog(ERROR, "jsonb is not an object");
+	for (int i = 0; i < n; i++)
+	{
+		const char *key = data + getJsonbOffset(c, i);
+		uint32 key_length = getJsonbLength(c, i);
+		uint32 offset = getJsonbOffset(c, n + i);
+		uint32 end_of = offset + getJsonbLength(c, n + i);
+		JEntry type = c->children[n + i] & JENTRY_TYPEMASK;
+
+		if (without != NULL && strlen(without) == key_length &&
+			memcmp(without, key, key_length) == 0)
+			continue;
+		if (is_aligned(type))
+			offset = INTALIGN(offset);
+		add(json, "", type, data + offset, end_of - offset);
+		json->entries[json->nentries - 1].key = key;
+		json->entries[json->nentries - 1].key_length = key_length;
+	}
+}
+
 /* ds_json_finish does the jsonb of all that was told: one object or array. */
 Datum
 ds_json_finish(DsJson *json)

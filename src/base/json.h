@@ -49,6 +49,7 @@ extern void ds_json_integer(DsJson *json, const char *key, int64 value);
 extern void ds_json_boolean(DsJson *json, const char *key, bool value);
 extern void ds_json_instant(DsJson *json, const char *key, TimestampTz value);
 extern void ds_json_jsonb(DsJson *json, const char *key, Jsonb *value);
+extern void ds_json_members(DsJson *json, const Jsonb *object, const char *without);
 extern Datum ds_json_finish(DsJson *json);
 
 /* json_read.c */

@@ -186,17 +186,16 @@ decide(int64 account_id, Numeric amount, Jsonb *facts)
 	LOCAL_FCINFO(fcinfo, 3);
 	FmgrInfo flinfo;
 	DsJson json = {0};
-	Datum at;
 
 	ds_json_open_object(&json, NULL);
 	ds_json_instant(&json, "at", GetCurrentTimestamp());
+	ds_json_members(&json, facts, NULL);
 	ds_json_close_object(&json);
-	at = ds_json_finish(&json);
 	fmgr_info(ds_verb_behind("credit_decide", types, lengthof(types)), &flinfo);
 	InitFunctionCallInfoData(*fcinfo, &flinfo, lengthof(types), InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = Int64GetDatum(account_id);
 	fcinfo->args[1].value = NumericGetDatum(amount);
-	fcinfo->args[2].value = DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(facts), at);
+	fcinfo->args[2].value = ds_json_finish(&json);
 	fcinfo->args[0].isnull = fcinfo->args[1].isnull = fcinfo->args[2].isnull = false;
 	return DatumGetJsonbP(FunctionCallInvoke(fcinfo));
 }
@@ -225,6 +224,7 @@ record(DsCreditTake *take, Jsonb *decision, int64 order_id, const char *verb)
 	bool nulls[D_COUNT] = {false};
 	JsonbValue buffer;
 	JsonbValue *until;
+	DsJson inputs = {0};
 	int64 id = ds_next_number("dist", "credit_decision_decision_id_seq");
 	DsRows *w;
 
@@ -242,8 +242,10 @@ record(DsCreditTake *take, Jsonb *decision, int64 order_id, const char *verb)
 	values[D_ORDER] = Int64GetDatum(order_id);
 	values[D_VERB] = CStringGetTextDatum(verb);
 	values[D_OUTCOME] = text_of(member(decision, "outcome", &buffer));
-	values[D_INPUTS] =
-		DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(decision), CStringGetTextDatum("reasons"));
+	ds_json_open_object(&inputs, NULL);
+	ds_json_members(&inputs, decision, "reasons");
+	ds_json_close_object(&inputs);
+	values[D_INPUTS] = ds_json_finish(&inputs);
 	values[D_REASONS] = JsonbPGetDatum(JsonbValueToJsonb(member(decision, "reasons", &buffer)));
 	until = member(decision, "valid_until", &buffer);
 	nulls[D_VALID_UNTIL] = until == NULL;
@@ -296,9 +298,9 @@ ds_credit_take(DsCreditTake *take, Numeric amount, Jsonb *facts, int64 order_id,
 		cross(take, decision);
 	}
 	ds_json_open_object(&json, NULL);
+	ds_json_members(&json, decision, NULL);
 	ds_json_integer(&json, "decision_id", record(take, decision, order_id, verb));
 	ds_json_close_object(&json);
 	CommandCounterIncrement();
-	return DatumGetJsonbP(
-		DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(decision), ds_json_finish(&json)));
+	return DatumGetJsonbP(ds_json_finish(&json));
 }

@@ -62,6 +62,8 @@ static DsRowsTable demand_rows = {
 	.name = "demand",
 	.adds = true,
 	.told = "item_id",
+	/* what is reserved is above 0 and finite, nobody has spoken of the rest, and it is open */
+	.kept = {"demand_chk"},
 	.columns = {{"item_id", INT8OID},
 				{"demand_id", INT8OID},
 				{"demand_key", TEXTOID},

@@ -52,6 +52,8 @@ static DsRowsTable reservation_rows = {
 	.name = "reservation",
 	.adds = true,
 	.told = "item_id",
+	/* what is granted is above 0 and finite, all of it is committed or nothing, and it is no kit */
+	.kept = {"reservation_kind_chk", "reservation_kit_chk", "reservation_quantity_chk"},
 	.columns = {{"item_id", INT8OID},
 				{"reservation_id", INT8OID},
 				{"request_id", UUIDOID},

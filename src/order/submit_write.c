@@ -65,8 +65,8 @@ static DsRowsTable order_rows = {
 	.name = "sales_order",
 	.adds = true,
 	.verb = true,
-	/* states are ours */
-	.kept = {"sales_order_state_chk"},
+	/* states are ours, amounts are finite, and none that counts is negative */
+	.kept = {"sales_order_state_chk", "sales_order_amount_chk"},
 	.columns = {{"customer_id", INT8OID},
 				{"order_id", INT8OID},
 				{"company_id", INT8OID},
@@ -280,9 +280,11 @@ decision(const DsOrder *o)
 	if (o->decision == NULL)
 		ds_json_text(&json, "credit", NULL);
 	else
-		ds_json_jsonb(&json, "credit",
-					  DatumGetJsonbP(DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(o->decision),
-														 CStringGetTextDatum("rules"))));
+	{
+		ds_json_open_object(&json, "credit");
+		ds_json_members(&json, o->decision, "rules");
+		ds_json_close_object(&json);
+	}
 	ds_json_number(&json, "account_amount", o->account_amount);
 	ds_json_close_object(&json);
 	return ds_json_finish(&json);
