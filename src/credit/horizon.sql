@@ -84,22 +84,24 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_below(bigint[]) IS 'Ids of these accounts and of all below them that have open orders or something held.';
 
 -- credit_horizon_told does the beginning anew of what is to come, where a horizon or the place of an account in its tree is another. The
--- room of orders first says on which day each order ships. What a longer horizon counts at once holds nothing again: people, or the owner
--- of the account, have changed it.
+-- room of orders first says on which day those orders ship of which nobody else below has put the days down: accounts below are not locked.
+-- What a longer horizon counts at once holds nothing again: people, or the owner of the account, have changed it.
 CREATE FUNCTION distsync_internal.credit_horizon_told(account_ids bigint[], anew boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
+	mine bigint[] := ARRAY(SELECT x.account_id FROM dist.credit_account x WHERE x.account_id IN (SELECT c.id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL unnest(distsync_internal.credit_chain(u.id)) AS c(id))
+		AND (x.horizon_days IS NOT NULL OR x.account_id = ANY (account_ids)) ORDER BY x.account_id);
 	a record;
 	h record;
 	below bigint[];
 BEGIN
-	PERFORM distsync_internal.base_hook('credit.horizon_changed', jsonb_build_object('accounts', to_jsonb(distsync_internal.credit_below(account_ids))));
-	FOR a IN SELECT x.account_id, x.horizon_days, d.today + x.horizon_days AS inside_on, x.horizon_on FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d
-		WHERE x.account_id = ANY (account_ids) ORDER BY x.account_id
+	PERFORM distsync_internal.base_hook('credit.horizon_changed', jsonb_build_object('accounts', (SELECT COALESCE(jsonb_agg(b.id), '[]') FROM unnest(distsync_internal.credit_below(account_ids)) AS b(id)
+		WHERE NOT EXISTS (SELECT FROM dist.credit_account x WHERE x.account_id = ANY (distsync_internal.credit_chain(b.id)) AND x.horizon_days IS NOT NULL AND x.account_id <> ALL (mine)))));
+	FOR a IN SELECT x.account_id, x.horizon_days, CASE WHEN anew AND x.account_id = ANY (account_ids) THEN d.today + x.horizon_days ELSE x.horizon_on END AS horizon_on
+		FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d WHERE x.account_id = ANY (mine) ORDER BY x.account_id
 	LOOP
 		DELETE FROM dist.open_order_day d WHERE d.account_id = a.account_id;
-		a.horizon_on := CASE WHEN anew THEN a.inside_on ELSE COALESCE(a.horizon_on, a.inside_on) END;
 		IF a.horizon_days IS NOT NULL THEN
 			below := distsync_internal.credit_below(ARRAY[a.account_id]);
 			FOR h IN SELECT r.function FROM distsync_internal.handler r WHERE r.kind = 'open_days' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
@@ -114,7 +116,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_horizon_told(bigint[], boolean) IS
-	'Reckons what is to come of accounts anew (anew: from today on, for a horizon that has changed; else from the day the clerk had come to): hook credit.horizon_changed {accounts} lets rooms say when each order ships, handlers of kind open_days(account_ids, after) say what ships on each day after one. The clerk looks next. The caller holds the locks of the accounts, and so of all below them that move.';
+	'Reckons what is to come of accounts, and of those above them, anew (anew: of these accounts from today on, for a horizon that has changed; else from the day the clerk had come to): hook credit.horizon_changed {accounts} lets rooms say when each order ships, handlers of kind open_days(account_ids, after) say what ships on each day after one. The clerk looks next. The caller holds the locks of the accounts, and so of all below them that move.';
 
 -- credit_horizon_roll does the coming in of days: what ships on them counts from now on.
 CREATE FUNCTION distsync_internal.credit_horizon_roll(account_id bigint) RETURNS jsonb

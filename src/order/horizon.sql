@@ -1,5 +1,5 @@
 -- On which day an order ships, for accounts that count open orders when their day comes inside a horizon: the first day on which something
--- of it is wanted. An order of which a line is wanted at once, and any whose accounts have no horizon, has no day.
+-- of it is wanted. An order of which a line is wanted at once, or something has left, or that is picked, and any whose accounts have no horizon, has no day.
 
 -- order_ship_on does the day of a document of the steps of deciding.
 CREATE FUNCTION distsync_internal.order_ship_on(o jsonb) RETURNS date
@@ -8,14 +8,14 @@ BEGIN
 	IF NOT distsync_internal.credit_horizons((o ->> 'account_id')::bigint) THEN
 		RETURN NULL;
 	END IF;
-	RETURN (SELECT CASE WHEN bool_and(x.on IS NOT NULL) AND min(x.on) > (clock_timestamp() AT TIME ZONE (o ->> 'tz'))::date THEN min(x.on) END
+	RETURN (SELECT CASE WHEN bool_and(x.on IS NOT NULL AND COALESCE((l ->> 'shipped')::numeric, 0) = 0) AND min(x.on) > (clock_timestamp() AT TIME ZONE (o ->> 'tz'))::date THEN min(x.on) END
 		FROM jsonb_array_elements(o -> 'lines') l
 		CROSS JOIN LATERAL (SELECT (COALESCE((l ->> 'requested_at')::timestamptz, (o ->> 'requested_at')::timestamptz) AT TIME ZONE (o ->> 'tz'))::date) x("on")
-		WHERE l ->> 'disposition' IS DISTINCT FROM 'reject' AND (l ->> 'base_quantity')::numeric - COALESCE((l ->> 'cancelled')::numeric, 0) > COALESCE((l ->> 'shipped')::numeric, 0));
+		WHERE l ->> 'disposition' IS DISTINCT FROM 'reject' AND ((l ->> 'base_quantity')::numeric > COALESCE((l ->> 'cancelled')::numeric, 0) OR (l ->> 'shipped')::numeric > 0));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_on(jsonb) IS
-	'Day of the company on which a read or decided order {account_id, tz, requested_at, lines} ships: the first on which what is open of its lines is wanted. NULL = at once, today, or none of its accounts has a horizon.';
+	'Day of the company on which a read or decided order {account_id, tz, requested_at, lines} ships: the first on which what is open of its lines is wanted. NULL = at once, today, something of it has left, or none of its accounts has a horizon.';
 
 -- order_ship_day does the same for an order that is kept.
 CREATE FUNCTION distsync_internal.order_ship_day(customer_id bigint, order_id bigint) RETURNS date
@@ -24,16 +24,16 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	o record;
 BEGIN
-	SELECT s.account_id, c.tz INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_ship_day.customer_id AND s.order_id = order_ship_day.order_id;
-	IF NOT distsync_internal.credit_horizons(o.account_id) THEN
+	SELECT s.account_id, s.picked_at, c.tz INTO o FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_ship_day.customer_id AND s.order_id = order_ship_day.order_id;
+	IF o.picked_at IS NOT NULL OR NOT distsync_internal.credit_horizons(o.account_id) THEN
 		RETURN NULL;
 	END IF;
-	RETURN (SELECT CASE WHEN bool_and(l.requested_at IS NOT NULL) AND min(x.on) > (clock_timestamp() AT TIME ZONE o.tz)::date THEN min(x.on) END
+	RETURN (SELECT CASE WHEN bool_and(l.requested_at IS NOT NULL AND l.shipped_quantity = 0) AND min(x.on) > (clock_timestamp() AT TIME ZONE o.tz)::date THEN min(x.on) END
 		FROM dist.order_line l CROSS JOIN LATERAL (SELECT (l.requested_at AT TIME ZONE o.tz)::date) x("on")
-		WHERE l.customer_id = order_ship_day.customer_id AND l.order_id = order_ship_day.order_id AND l.disposition <> 'reject' AND l.base_quantity - l.cancelled_quantity > l.shipped_quantity);
+		WHERE l.customer_id = order_ship_day.customer_id AND l.order_id = order_ship_day.order_id AND l.disposition <> 'reject' AND (l.base_quantity > l.cancelled_quantity OR l.shipped_quantity > 0));
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_ship_day(bigint, bigint) IS 'Day of the company on which an order ships by its lines as they are kept, as order_ship_on().';
+COMMENT ON FUNCTION distsync_internal.order_ship_day(bigint, bigint) IS 'Day of the company on which an order ships by its lines as they are kept, as order_ship_on(); NULL where it is picked.';
 
 -- order_ship_day_set does the move of what an order counts, or waits with, to another day.
 CREATE FUNCTION distsync_internal.order_ship_day_set(customer_id bigint, order_id bigint, day date) RETURNS void

@@ -3,6 +3,7 @@
 SEED=n repeats a run. No command passes a limit or an agreed volume, nothing stays held that fits once it is quiet, every amount is counted once; the verify
 handlers of the rooms say so.
 """
+import datetime
 import json
 import os
 import random
@@ -11,13 +12,28 @@ import unittest
 
 SEED = int(os.environ.get("SEED") or random.randrange(10**9))
 CHECKS = ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases", "inventory_verify_promises",
-          "order_verify_volumes", "pricing_verify_commitments", "order_verify_offers")
+          "order_verify_volumes", "pricing_verify_commitments", "order_verify_offers", "order_verify_days")
 BROKEN = " UNION ALL ".join(f"SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.{check}()" for check in CHECKS) + ";\n"
 # what waits although it fits: the clerk has come, nobody else holds it
 FITS = """SELECT w.order_number FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_waiting(a.account_id) w
-WHERE a.parent_id IS NULL AND distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('order_id', w.order_id, 'customer_id', w.customer_id)) ->> 'outcome' = 'approved';
+WHERE a.parent_id IS NULL AND distsync_internal.credit_decide(w.account_id, w.amount, jsonb_build_object('order_id', w.order_id, 'customer_id', w.customer_id, 'ship_on', w.ship_on)) ->> 'outcome' = 'approved';
 """
 OVER = """SELECT a.code || ' ' || p.headroom FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_position(a.account_id, now()) p WHERE p.headroom < 0 AND p.level = 0;
+"""
+# days pass for the accounts of test_changes: all that is to come is nearer
+DAYS_PASS = """CREATE OR REPLACE FUNCTION public.days_pass(n integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	ids bigint[] := ARRAY(SELECT a.account_id FROM dist.credit_account a WHERE a.code IN ('PO-L', 'PO-M', 'PO-N'));
+BEGIN
+	PERFORM distsync_internal.credit_lock(ids);
+	PERFORM FROM dist.sales_order o WHERE o.account_id = ANY (ids) ORDER BY o.order_id FOR UPDATE;
+	UPDATE dist.order_line l SET requested_at = l.requested_at - make_interval(days => n) FROM dist.sales_order o WHERE o.order_id = l.order_id AND o.account_id = ANY (ids);
+	UPDATE dist.sales_order o SET ship_on = o.ship_on - n, requested_at = o.requested_at - make_interval(days => n) WHERE o.account_id = ANY (ids);
+	UPDATE dist.hold h SET ship_on = h.ship_on - n WHERE h.account_id = ANY (ids);
+	UPDATE dist.open_order_day d SET ship_on = d.ship_on - n - 100000 WHERE d.account_id = ANY (ids);
+	UPDATE dist.open_order_day d SET ship_on = d.ship_on + 100000 WHERE d.account_id = ANY (ids);
+	UPDATE dist.credit_account a SET horizon_on = a.horizon_on - n, due_at = clock_timestamp() WHERE a.account_id = ANY (ids);
+END $$;
 """
 USED = "SELECT quantity, amount FROM dist.commitment JOIN dist.agreement USING (agreement_id) WHERE code = '{}';"
 QUIET = "SET client_min_messages = warning;\n\\set VERBOSITY verbose\n"
@@ -136,20 +152,26 @@ class Orders(unittest.TestCase):
         """The script of a client that changes, picks, answers, ships, stops and cancels orders, its own and those of others; one of them is the clerk, and the owner of prices."""
         rng = random.Random(seed)
         script = []
+
+        def day():
+            """When it is wanted: at once, inside or beyond the horizons."""
+            return rng.choice((None, str(datetime.date.today() + datetime.timedelta(rng.randint(1, 15)))))
         for i in range(40):
             some = "FROM (SELECT x.order_number FROM dist.sales_order x WHERE x.order_number LIKE 'C_-%' AND x.state NOT IN ('cancelled', 'shipped') ORDER BY random() LIMIT 1) o;\n"
             lines = [{"item": rng.choice(("PO-CK", "PO-CX", "PO-CX")), "quantity": rng.randint(1, 6)} for _ in range(rng.choice((1, 2)))]
             what = rng.choice(["submit", "submit", "submit", "submit", "change", "change", "change", "pick", "answer", "ship", "fact", "cancel", "stop", "pay", "reverse", "limit", "limit", "limit"])
             if client == 0:
+                if rng.random() < .5:
+                    script.append(f"SELECT public.days_pass({rng.randint(1, 3)});\n")
                 script.append("".join(f"SELECT distsync_internal.order_clerk_{task}(1);\n" for task in ("redecide", "kept", "lapsed", "moved")) + "SELECT distsync_internal.credit_clerk(10);\n")
                 script.append(apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True,
                                                   "rates": [{"what": "PO-CK", "value": str(rng.randint(18, 22))}, {"what": "PO-CX", "value": str(rng.randint(4, 6))}]}))
             elif what == "submit":
                 policy = {"shortage": rng.choice(("backorder", "cut", "reject")), "held_stock": rng.choice(("keep", "soft", "none")), "reprice": rng.choice(("keep", "offer", "offer", "take")), "repromise": rng.choice(("offer", "take")), "priority": rng.randint(1, 3)}
                 policy.update(rng.choice(({}, {"keep_for": "1 second"}, {"offer_within": "1 second"}, {"on_hold": "refuse"}, {"all_or_none": True}, {"ship_complete": True})))
-                script.append(submit(f"C{client}-{i}", f"PO-{rng.choice('MN')}", 0, lines=lines, policy=policy))
+                script.append(submit(f"C{client}-{i}", f"PO-{rng.choice('MN')}", 0, lines=lines, policy=policy, requested_at=day()))
             elif what == "change":
-                told = rng.choice(([{"line": 1, "quantity": rng.randint(1, 8)}], [{"line": 1, "cut": True}], lines[:1], [{"line": 1, "quantity": rng.randint(1, 8), "requested_at": "2030-01-01"}] + lines[:1]))
+                told = rng.choice(([{"line": 1, "quantity": rng.randint(1, 8)}], [{"line": 1, "cut": True}], lines[:1], [{"line": 1, "quantity": rng.randint(1, 8), "requested_at": day()}] + lines[:1]))
                 script.append(f"SELECT distsync.change_order(o.order_number, {literal({'lines': told})}) ->> 'outcome' {some}")
             elif what == "pick":
                 script.append(f"SELECT distsync.pick_order(o.order_number) ->> 'outcome' {some}")
@@ -163,27 +185,30 @@ class Orders(unittest.TestCase):
             elif what == "stop":
                 script.append("SELECT distsync." + rng.choice(("hold_order(o.order_number, 'look')", "release_order(o.order_number, 'fine')", "release_order(o.order_number, 'fine', '{\"authority\":\"boss\"}')")) + f" ->> 'state' {some}")
             elif what == "limit":
-                script.append(apply("credit_account", {"code": f"PO-{rng.choice('MN')}", "limit": rng.choice((30, 150, 400))}))
+                script.append(apply("credit_account", dict({"code": f"PO-{rng.choice('MN')}", "limit": rng.choice((30, 150, 400))}, **rng.choice(({}, {"horizon_days": rng.choice((None, 2, 6))})))))
             else:
                 payment = {"company": "PO", "payment_number": f"C{client}-M{i}", "customer": f"PO-{rng.choice('MN')}", "currency": "USD", "amount": rng.randint(1, 100)}
                 script.append(apply("payment", payment) + (apply("payment", dict(payment, payment_number=f"C{client}-R{i}", reverses=payment["payment_number"])) if what == "reverse" else ""))
         return "".join(script)
 
     def test_changes(self):
-        """Six clients change orders, pick, ship and stop them, answer offers and pay, while prices move and the clerk decides again: nothing is promised, counted or offered twice, nobody waits in a circle."""
-        out = psql(apply("party", *[{"code": f"PO-{c}", "name": c, "currency": "USD"} for c in "LMN"]) + apply("item", {"sku": "PO-CX", "base_unit": "EA"}, {"sku": "PO-CY", "base_unit": "EA"})
+        """Six clients change orders, pick, ship and stop them, answer offers and pay, while prices move, days pass and the clerk decides again: nothing is promised, counted or offered twice, nobody waits in a circle."""
+        out = psql(DAYS_PASS + apply("party", *[{"code": f"PO-{c}", "name": c, "currency": "USD"} for c in "LMN"]) + apply("item", {"sku": "PO-CX", "base_unit": "EA"}, {"sku": "PO-CY", "base_unit": "EA"})
                    + apply("item", {"sku": "PO-CK", "base_unit": "EA", "kit": True, "components": [{"sku": "PO-CY", "quantity": 1}, {"sku": "PO-CX", "quantity": 3}]})
                    + apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-CK", "value": "20"}, {"what": "PO-CX", "value": "5"}]},
                            {"code": "PO-CDEAL", "slot": "contract", "company": "PO", "currency": "USD", "publish": True, "commit_quantity": 20, "rates": [{"customer": "PO-M", "what": "PO-CX", "value": "3"}, {"customer": "PO-N", "what": "PO-CX", "value": "3"}]})
-                   + apply("credit_account", {"code": "PO-L", "customer": "PO-L", "currency": "USD", "limit": 400}) + apply("credit_account", *[{"code": f"PO-{c}", "customer": f"PO-{c}", "company": "PO", "parent": "PO-L", "limit": 150} for c in "MN"])
+                   + apply("credit_account", {"code": "PO-L", "customer": "PO-L", "currency": "USD", "limit": 400, "horizon_days": 8}) + apply("credit_account", *[{"code": f"PO-{c}", "customer": f"PO-{c}", "company": "PO", "parent": "PO-L", "limit": 150, "horizon_days": 4} for c in "MN"])
                    + apply("stock_event", *[{"event_id": sku, "kind": "receive", "sku": sku, "site": "PO-W", "quantity": quantity, "event_at": "2024-01-01T00:00:00Z"} for sku, quantity in (("PO-CX", 90), ("PO-CY", 25))]))
         self.assertEqual([line for line in out if "ERROR" in line or line == "rejected"], [])
         out = together([self.changer(client, SEED * 7 + client) for client in range(6)])
         self.assertEqual([line for line in out if line.startswith("ERROR") and not any(code in line for code in ("SD001", "SD002", "SD005", "SD060", "SD061", "SD070"))], [])
         again = "".join(f"SELECT distsync_internal.order_clerk_{task}(1);\n" for task in ("redecide", "kept", "lapsed", "moved"))
         psql("UPDATE dist.sales_order SET keep_until = now() WHERE keep_until IS NOT NULL; UPDATE dist.order_offer SET lapses_at = now() WHERE state = 'open' AND offer_id % 2 = 0;\n" + again * 60)
-        self.assertEqual(psql("SELECT kind || details FROM sync.exception WHERE kind IN ('redecide_failed', 'release_failed') AND state = 'open';"), [])
+        self.assertEqual(psql("SELECT kind || details FROM sync.exception WHERE kind IN ('redecide_failed', 'release_failed', 'rehold_failed') AND state = 'open';"), [])
         self.assert_whole()
+        self.assertEqual(psql("SELECT count(*) > 0 FROM dist.sales_order WHERE order_number LIKE 'C_-%' AND ship_on IS NOT NULL;"), ["t"])
+        over = psql(OVER)
+        self.assertEqual(len(over), int(psql("SELECT count(*) FROM sync.exception WHERE kind = 'over_limit' AND state = 'open';")[0]), over)
         # room for all: what waits is let go, decided again and answered, from many sides
         psql(apply("agreement", {"code": "PO-CHANGES", "slot": "list", "company": "PO", "currency": "USD", "assignments": [{"who_kind": "all"}], "publish": True, "rates": [{"what": "PO-CK", "value": "25"}, {"what": "PO-CX", "value": "7"}]})
              + apply("credit_account", *[{"code": f"PO-{c}", "limit": 100000} for c in "LMN"]))
