@@ -155,7 +155,7 @@ class Again(Orders):
             quantity = Decimal(0) if told.get("cut") else told["quantity"]
             if not quantity:
                 quantity = min(gone, line.quantity)
-            elif quantity < gone:
+            elif quantity < gone and quantity != line.quantity:
                 raise Refused("SD002")
             wanted[line] = quantity, told.get("tax")
         return wanted

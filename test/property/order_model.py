@@ -376,7 +376,8 @@ class Orders(Ledger):
         bought = self.order(order) if order else None
         if bought and kind == "invoice":
             if lines is None:
-                lines = [(line.no, line.shipped - line.billed) for line in bought.lines if line.shipped > line.billed]
+                there = [(line, line.shipped if bought.has_shipped() else line.quantity - line.cancelled) for line in bought.lines]       # what has left, or all of it where nothing has
+                lines = [(line.no, quantity - line.billed) for line, quantity in there if quantity > line.billed]
             elif lines and len(lines[0]) == 4:
                 bill.amounts = {no: (net, tax) for no, _, net, tax in lines}
             bill.lines = [(bought.line_of(line[0]), line[1]) for line in lines]

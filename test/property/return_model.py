@@ -71,7 +71,7 @@ class Returns(Again):
 
     def receive_return(self, number, lines=None):
         back = self.a_return(number)
-        if back.ended:
+        if back.ended or back.expires <= self.now:
             raise Refused("SD075")
         if lines is None:
             lines = [(line.no, back.may(line)) for line in back.lines if back.may(line)]
