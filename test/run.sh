@@ -12,7 +12,7 @@
 # library is built there with its fail-points (DISTSYNC_TEST=1, never in what "make install" installs) and installed
 # into that copy. PostgreSQL refuses to run as root: root hands everything to an unprivileged user.
 #
-# KEEP=1 keeps the folder, SANITIZE=1 builds the library with sanitizers and runs each server so. KILL_CYCLES sets how often the kill loop kills, CASES how many prices are compared, FEEDS how many feeds of stock are told, HISTORIES how many histories of order to cash, PLAYERS in how many processes (TIMES: how many times as many as usual), SEED with which sequence, WORLD which of its worlds alone, MINUTES how long a soak takes, LIMIT how many seconds a TAP file may take, FIRE_CLIENTS, FIRE_SECONDS and FIRE_REQUESTS how hot the fire of stock is. The last line is "N passed, N failed"; the exit status says the same.
+# KEEP=1 keeps the folder, SANITIZE=1 builds the library with sanitizers and runs each server so. KILL_CYCLES sets how often the kill loop kills, CASES how many prices are compared, FEEDS how many feeds of stock are told, HISTORIES how many histories of order to cash, PLAYERS in how many processes, FROM which one on (TIMES: how many times as many as usual), SEED with which sequence, WORLD which of its worlds alone, MINUTES how long a soak takes, LIMIT how many seconds a TAP file may take, FIRE_CLIENTS, FIRE_SECONDS and FIRE_REQUESTS how hot the fire of stock is. The last line is "N passed, N failed"; the exit status says the same.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 . "$here/tools/private_tree.sh"
@@ -45,7 +45,7 @@ temporary=$work/tmp
 cd "$work/src"
 # of the caller's environment only what says how much is played, and which
 passed=()
-for name in JOBS SANITIZE SEED WORLD WORLDS HISTORY STEPS SHRINK DIFFERENCES CASES FEEDS HISTORIES PLAYERS ACCRUALS CHARGES TIMES MINUTES LIMIT KILL_CYCLES FIRE_CLIENTS FIRE_SECONDS FIRE_REQUESTS; do
+for name in JOBS SANITIZE SEED WORLD WORLDS HISTORY STEPS SHRINK DIFFERENCES CASES FEEDS HISTORIES FROM PLAYERS ACCRUALS CHARGES TIMES MINUTES LIMIT KILL_CYCLES FIRE_CLIENTS FIRE_SECONDS FIRE_REQUESTS; do
 	[ -z "${!name:-}" ] || passed+=("$name=${!name}")
 done
 "${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR="$temporary" DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" "${passed[@]}" test/legs.sh "$@" </dev/null

@@ -1,7 +1,7 @@
 """Order to cash against an independent model: random histories are played into the database and into Python, and compared after every step.
 
 ledger_model.py, order_model.py, again_model.py, return_model.py and void_model.py are the model, order_histories.py and return_histories.py make the histories, order_calls.py tells them to the database.
-HISTORIES=n plays so many (TIMES: as many times as usual), PLAYERS=p in so many processes with a database each, SEED=s HISTORY=n one of them again; STEPS= how long they are. A difference is shown with
+HISTORIES=n plays so many (TIMES: as many times as usual), FROM=n from that one on, PLAYERS=p in so many processes with a database each, SEED=s HISTORY=n one of them again; STEPS= how long they are. A difference is shown with
 the smallest history that still has it, as it can be put into FIXED of order_histories.py.
 """
 from datetime import datetime, timedelta, timezone
@@ -22,6 +22,7 @@ from order_histories import COMPANIES, PARTIES, PRICES, RATES, books, play, pric
 SEED = int(os.environ.get("SEED") or random.randrange(10**9))
 HISTORIES = int(os.environ.get("HISTORIES") or 80 * int(os.environ.get("TIMES") or 1))
 PLAYERS = int(os.environ.get("PLAYERS") or 1)
+FROM = int(os.environ.get("FROM") or 0)     # the first that is played
 PART = int(os.environ.get("PART") or 0)     # of a player: which of the PLAYERS it is
 STEPS = int(os.environ.get("STEPS") or 25)
 DAY = os.environ.get("DAY") or (datetime.now(timezone.utc).date() + timedelta(days=1)).isoformat()     # after all that the test has set up
@@ -331,7 +332,7 @@ class Histories(unittest.TestCase):
             return
         only, began = os.environ.get("HISTORY"), time.monotonic()
         steps, failed, stop = 0, [], int(os.environ.get("DIFFERENCES") or 1)
-        for k, n in enumerate([int(only)] if only else range(PART, HISTORIES, PLAYERS), 1):
+        for k, n in enumerate([int(only)] if only else range(FROM + PART, HISTORIES, PLAYERS), 1):
             maker = order_histories.Maker(random.Random(f"{SEED}/{n}"), START, STEPS)
             steps += len(maker.steps)
             try:
