@@ -258,6 +258,8 @@ class Orders(Ledger):
         order = self.take(number, company, customer, currency, lines, job, {}, ordered, told=True)
         order.state, order.credit = "booked", "approved" if order.account else "none"
         order.told = order.promised = True       # taken without asking us
+        self.numbered += 1
+        order.taken = self.numbered
         self.orders[number] = order
 
     def give_back(self, order, state):
