@@ -134,9 +134,9 @@ BEGIN
 			WHEN 2 THEN CASE WHEN invoice IS NOT NULL THEN jsonb_build_object('dispute', 1, 'invoice', invoice) END WHEN 3 THEN jsonb_build_object('limit', (random() * 3000 + 300)::integer, 'account', 'CW-R')
 			WHEN 4 THEN CASE WHEN waiting IS NOT NULL THEN jsonb_build_object('release', waiting) END WHEN 5 THEN jsonb_build_object('pay', (random() * 90 + 1)::numeric(8, 2), 'currency', 'PLN') END;
 		change := COALESCE(change, jsonb_build_object('pay', (random() * 150 + 1)::numeric(8, 2)) || CASE WHEN random() < .5 AND invoice IS NOT NULL THEN jsonb_build_object('invoice', invoice) ELSE '{}' END);
-		before := (SELECT count(*) FROM dist.hold h WHERE h.released_at IS NOT NULL);
+		before := (SELECT count(*) FROM dist.hold h WHERE h.released_at IS NOT NULL AND h.order_number LIKE 'CW-%');
 		INSERT INTO found SELECT n, customer, change, d.* FROM pg_temp.differs(customer, jsonb_build_array(change), n, (random() * 50)::numeric(8, 2)) d;
-		INSERT INTO counted SELECT (SELECT min(k) FROM jsonb_object_keys(change) k WHERE k NOT IN ('invoice', 'currency', 'account')), (SELECT count(*) FROM dist.hold h WHERE h.released_at IS NOT NULL) - before;
+		INSERT INTO counted SELECT (SELECT min(k) FROM jsonb_object_keys(change) k WHERE k NOT IN ('invoice', 'currency', 'account')), (SELECT count(*) FROM dist.hold h WHERE h.released_at IS NOT NULL AND h.order_number LIKE 'CW-%') - before;
 	END LOOP;
 END $$;
 \o
