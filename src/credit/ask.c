@@ -24,6 +24,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
+#include "base/compat.h"
 #include "base/export.h"
 #include "base/hint.h"
 #include "base/verb.h"

@@ -140,6 +140,7 @@ DECLARE
 	chain bigint[];
 	total numeric := 0;
 	d record;
+	r record;
 BEGIN
 	FOR d IN SELECT p.customer_id, i.account_id, i.currency, i.open_amount, a.currency AS account_currency, i.account_amount
 		FROM dist.payment p
@@ -158,8 +159,10 @@ BEGIN
 	END LOOP;
 	-- what has left of the order and is not billed waits for the same money
 	IF total > 0 AND credit_deposit.currency IS NULL THEN
-		total := total - COALESCE((SELECT sum(h.unbilled_amount) FROM dist.sales_order o JOIN dist.shipment h ON h.customer_id = o.customer_id AND h.order_id = o.order_id
-			WHERE o.customer_id = credit_deposit.customer_id AND o.company_id = credit_deposit.company_id AND o.order_number = credit_deposit.order_number AND o.kind = 'order'), 0);
+		FOR r IN SELECT h.function FROM distsync_internal.handler h WHERE h.kind = 'unbilled' ORDER BY h.ordinal, h.name COLLATE "C" LOOP
+			-- %s is a function out of the registry: base checks that it is a name of ours
+			EXECUTE format('SELECT $4 - %s($1, $2, $3)', r.function) INTO total USING credit_deposit.customer_id, credit_deposit.company_id, credit_deposit.order_number, total;
+		END LOOP;
 	END IF;
 	RETURN total;
 END

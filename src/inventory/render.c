@@ -19,7 +19,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "executor/tuptable.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -32,6 +32,7 @@
 #include "base/export.h"
 #include "base/json.h"
 #include "base/reader.h"
+#include "base/verb.h"
 #include "inventory/read.h"
 
 DS_FUNCTION_INFO_V1(ds_sql_inventory_render);
@@ -312,18 +313,29 @@ read_key(Datum key, Datum *item_id)
 static void
 ask(const Rendering *r)
 {
-	Oid types[] = {TEXTARRAYOID};
-	Datum keys[1];
+	static const Oid types[] = {TEXTARRAYOID};
+	LOCAL_FCINFO(behind, lengthof(types));
+	FmgrInfo flinfo;
+	ReturnSetInfo answer = *r->out;
+	TupleTableSlot *slot;
 
-	keys[0] = PointerGetDatum(construct_array(r->rest, r->nrest, TEXTOID, -1, false, TYPALIGN_INT));
-	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute_with_args("SELECT w.key, w.entity_key, w.customer_id, w.body FROM "
-							  "distsync_internal.inventory_render_whole($1) w",
-							  1, types, keys, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not ask what items have to tell");
-	for (uint64 i = 0; i < SPI_processed; i++)
-		tuplestore_puttuple(r->out->setResult, SPI_tuptable->vals[i]);
-	SPI_finish();
+	answer.returnMode = SFRM_ValuePerCall;
+	answer.setResult = NULL;
+	answer.setDesc = NULL;
+	fmgr_info(ds_verb_behind("inventory_render_whole", types, lengthof(types)), &flinfo);
+	InitFunctionCallInfoData(*behind, &flinfo, lengthof(types), InvalidOid, NULL, (Node *) &answer);
+	behind->args[0].value =
+		PointerGetDatum(construct_array(r->rest, r->nrest, TEXTOID, -1, false, TYPALIGN_INT));
+	behind->args[0].isnull = false;
+	FunctionCallInvoke(behind);
+	/* of none of them there is anything to say */
+	if (answer.setResult == NULL)
+		return;
+	slot = MakeSingleTupleTableSlot(answer.setDesc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(answer.setResult, true, false, slot))
+		tuplestore_puttupleslot(r->out->setResult, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(answer.setResult);
 }
 
 /* render_all does the rows of all keys. */

@@ -25,6 +25,17 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_let_go(bigint[], jsonb, integer, jsonb) IS
 	'Handler of kind let_go: open orders of accounts that credit approved or released, without those taken by their owner and those that an authority lets go against the rules for at least what is left of them; columns and order as credit_let_go().';
 
+-- order_unbilled does the telling of what of an order has left and is not billed: it waits for the deposit as well.
+CREATE FUNCTION distsync_internal.order_unbilled(customer_id bigint, company_id bigint, order_number text) RETURNS numeric
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN COALESCE((SELECT sum(h.unbilled_amount) FROM dist.sales_order o JOIN dist.shipment h ON h.customer_id = o.customer_id AND h.order_id = o.order_id
+		WHERE o.customer_id = order_unbilled.customer_id AND o.company_id = order_unbilled.company_id AND o.order_number = order_unbilled.order_number AND o.kind = 'order'), 0);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_unbilled(bigint, bigint, text) IS 'Handler of kind unbilled: what of an order (sold-to, company, number) has left and is not billed, in its account''s currency; 0 = nothing.';
+
 -- order_credit_reheld does the stopping of orders that credit holds again: the hook of the credit room.
 CREATE FUNCTION distsync_internal.order_credit_reheld(context jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -51,4 +62,5 @@ COMMENT ON FUNCTION distsync_internal.order_credit_reheld(jsonb) IS
 
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES
 	('let_go', 'order', 'distsync_internal.order_let_go'),
+	('unbilled', 'order', 'distsync_internal.order_unbilled'),
 	('hook', 'credit.reheld', 'distsync_internal.order_credit_reheld');

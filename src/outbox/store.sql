@@ -4,8 +4,10 @@
 
 -- outbox_said does the hash of a state. When it was known is no part of it.
 CREATE FUNCTION distsync_internal.outbox_said(incarnation integer, event_type text, body jsonb) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-	SELECT pg_catalog.md5(incarnation::text || ' ' || event_type || ' ' || COALESCE((body - 'known_at')::text, ''))
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN md5(concat(incarnation, ' ', event_type, ' ', body - 'known_at'));
+END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_said(integer, text, jsonb) IS 'Hash of the data of a state event, without known_at.';
 
