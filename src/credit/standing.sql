@@ -7,7 +7,7 @@ DECLARE
 	a record;
 	n integer := 0;
 BEGIN
-	FOR a IN SELECT x.account_id, x.code, x.standing, x.standing_why, s.standing AS now_standing, s.why AS now_why
+	FOR a IN SELECT x.account_id, x.code, x.standing, x.standing_why, x.due_at, (d.decision ->> 'valid_until')::timestamptz AS until, s.standing AS now_standing, s.why AS now_why
 		FROM dist.credit_account x
 		CROSS JOIN LATERAL distsync_internal.credit_decide(x.account_id, 0, jsonb_build_object('at', clock_timestamp())) AS d(decision)
 		CROSS JOIN LATERAL (
@@ -27,12 +27,16 @@ BEGIN
 				PERFORM distsync_internal.credit_sweep_start('tree', a.code);
 			END IF;
 		END IF;
+		-- what time will change the clerk looks at then: a day on which something has been late too long, a review, a rule that begins
+		IF a.until < COALESCE(a.due_at, 'infinity') THEN
+			UPDATE dist.credit_account x SET due_at = a.until WHERE x.account_id = a.account_id;
+		END IF;
 	END LOOP;
 	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_stand(bigint[]) IS
-	'Sets standing (approved | warned | held | blocked) and standing_why of accounts to what a decision for no further amount says now; only what changes is written and told (credit.status_changed). Where a limit or block of an account with others below it begins or ends to bind, a sweep tells those. The caller holds their locks. Returns how many changed.';
+	'Sets standing (approved | warned | held | blocked) and standing_why of accounts to what a decision for no further amount says now; only what changes is written and told (credit.status_changed). due_at comes forward to the first instant at which time alone changes that. Where a limit or block of an account with others below it begins or ends to bind, a sweep tells those. The caller holds their locks. Returns how many changed.';
 
 -- credit_crossed does the same for an account that has just taken an amount, where that can have changed it.
 CREATE FUNCTION distsync_internal.credit_crossed(account_id bigint, decision jsonb) RETURNS void

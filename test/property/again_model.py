@@ -153,9 +153,10 @@ class Again(Orders):
             line = order.line_of(told["line"])
             gone = max(line.shipped, line.billed)
             quantity = Decimal(0) if told.get("cut") else told["quantity"]
-            if not quantity:
-                quantity = min(gone, line.quantity)
-            elif quantity < gone and quantity != line.quantity:
+            if not quantity:        # its taxes go with it, in proportion
+                wanted[line] = min(gone, line.quantity), None
+                continue
+            if quantity < gone and quantity != line.quantity:
                 raise Refused("SD002")
             wanted[line] = quantity, told.get("tax")
         return wanted

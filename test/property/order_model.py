@@ -205,9 +205,8 @@ class Orders(Ledger):
         order.credit = "held" if order.account else "none"
 
     def withdraw(self, order):
-        """An offer is none any more; what it would have cost more does not count."""
-        if order.offer:
-            order.offer, order.extra = None, Decimal(0)
+        """An offer is none any more; the order waits with what it counted."""
+        order.offer = None
 
     # --- commands
 
@@ -240,7 +239,8 @@ class Orders(Ledger):
         self.numbered += 1
         order.taken = self.numbered
         if self.parties[customer].status == "blocked":
-            self.hold(order, "auto", "credit", decision.why if decision else set())     # it takes nothing until he who stops it lets it go
+            if order.account:
+                self.hold(order, "auto", "credit", decision.why)     # it takes nothing until he who stops it lets it go
             self.hold(order, "forced", "customer", set())
         elif decision and decision.outcome == "held":
             self.hold(order, "auto", "credit", decision.why)
@@ -375,6 +375,7 @@ class Orders(Ledger):
                                                          rebills=rebills, back=back, void=False, lines=[], amounts=None)
         again = self.bills.get((company, "invoice", rebills))
         order = order or again and again.void and again.order or None      # what was billed of an order is billed again of it
+        bill.order = order
         bought = self.order(order) if order else None
         if bought and kind == "invoice":
             if lines is None:
@@ -387,7 +388,7 @@ class Orders(Ledger):
             self.close(bought)
         customer = customer or bought.customer
         corrected = kind == "credit_memo" and corrects and self.owed(self.payer(customer), company, corrects)
-        account = bought.account if bought and bought.account else corrected.account if corrected else self.carrier(customer, company)
+        account = bought.account if bought and bought.account and self.payer(customer) == bought.payer else corrected.account if corrected else self.carrier(customer, company)
         bill.item = self.bill(kind, number, company, customer, account, currency, gross, issued or self.now, due, corrects, order)
         self.billed(bill, rebill)
 

@@ -153,7 +153,7 @@ class Returns(Again):
                 back.memos += 1
                 mine = [c for c in found if c.bill is bill]
                 net, tax = sum(c.net for c in mine), sum(c.tax for c in mine)
-                self.invoice(number if back.memos == 1 else f"{number}-{back.memos}", bill.company, bill.currency, net + tax, None, kind="credit_memo", customer=back.order.customer, order=back.order.number, corrects=bill.number, tax=tax, back=number)
+                self.invoice(number if back.memos == 1 else f"{number}-{back.memos}", bill.company, bill.currency, net + tax, None, kind="credit_memo", customer=bill.customer or back.order.customer, order=back.order.number, corrects=bill.number, tax=tax, back=number)
         return back.state
 
     def billed(self, bill, rebill):
