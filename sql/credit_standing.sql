@@ -141,3 +141,20 @@ SELECT outcome FROM distsync.apply('credit_account', '{"code":"CT-P","status":"b
 SELECT * FROM pg_temp.sweep();
 SELECT outcome FROM distsync.apply('credit_account', '{"code":"CT-P","status":"open"}', 'CT-ERP');
 SELECT * FROM pg_temp.sweep();
+-- what time will change is looked at then, whatever said so: a review, an item that is late for too long, a rule that begins
+\o /dev/null
+SELECT distsync.apply_all('party', '[{"code":"CT-U","name":"u"},{"code":"CT-V","name":"v"}]', 'CT-ERP');
+SELECT distsync.apply_all('credit_account', '[{"code":"CT-U","customer":"CT-U","company":"CT","limit":1000},{"code":"CT-V","customer":"CT-V","company":"CT","limit":1000}]', 'CT-ERP');
+SELECT distsync.apply_all('credit_rule', jsonb_build_array(jsonb_build_object('code', 'CT-REV', 'type', 'review_due', 'scope_kind', 'customer', 'scope_key', 'CT-U', 'action', 'warn'),
+	jsonb_build_object('code', 'CT-OLD', 'type', 'oldest_item', 'scope_kind', 'customer', 'scope_key', 'CT-V', 'threshold', 10, 'action', 'block'),
+	jsonb_build_object('code', 'CT-NEW', 'type', 'overdue_amount', 'scope_kind', 'customer', 'scope_key', 'CT-U', 'threshold', 0, 'action', 'block', 'valid_from', current_date + 2)), 'CT-ERP');
+SELECT * FROM pg_temp.sweep();
+CREATE TEMP VIEW looks AS SELECT a.code, ((a.due_at AT TIME ZONE 'UTC')::date - current_date) AS days FROM dist.credit_account a WHERE a.code IN ('CT-U', 'CT-V') ORDER BY 1;
+\o
+SELECT outcome FROM distsync.apply('credit_account', jsonb_build_object('code', 'CT-U', 'review_on', current_date + 1), 'CT-ERP');
+SELECT pg_temp.bill('CT-IV', 10, current_date - 4, 'CT-V');
+SELECT * FROM looks;
+SELECT outcome FROM distsync.apply('credit_account', jsonb_build_object('code', 'CT-U', 'review_on', NULL), 'CT-ERP');
+UPDATE dist.credit_account SET due_at = NULL WHERE code = 'CT-U';
+SELECT pg_temp.bill('CT-IU', 10, current_date - 4, 'CT-U');
+SELECT * FROM looks;

@@ -84,3 +84,8 @@ SELECT count(*) AS steps FROM dist.return_step s JOIN dist.customer_return r USI
 SELECT * FROM distsync_internal.order_verify_returns();
 SELECT * FROM distsync_internal.order_verify_orders();
 SELECT invariant, entity_key FROM distsync.verify() WHERE entity_key LIKE '%RT-%';
+-- a line that nobody served comes back to where it left
+SELECT outcome FROM distsync.apply('order', '{"company":"RT","order_number":"RT-9","customer":"RT-C","lines":[{"line":1,"item":"RT-A","quantity":1,"unit_price":2}]}', 'RT-ERP');
+SELECT outcome FROM distsync.apply('shipment', '{"company":"RT","shipment_number":"V9","order_number":"RT-9","site":"RT-W","lines":[{"order_line":1,"quantity":1}]}', 'RT-ERP');
+UPDATE dist.order_line l SET site_id = NULL FROM dist.sales_order o WHERE o.customer_id = l.customer_id AND o.order_id = l.order_id AND o.order_number = 'RT-9';
+SELECT r ->> 'state' AS state, r ->> 'site' AS site FROM distsync.authorise_return('{"company":"RT","return_number":"RT-R9","order_number":"RT-9","lines":[{"order_line":1,"quantity":1}]}') r;

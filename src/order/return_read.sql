@@ -94,12 +94,15 @@ BEGIN
 		'payer_id', COALESCE(r.payer_id, o.payer_id, (SELECT COALESCE(p.payer_id, p.party_id) FROM dist.party p WHERE p.party_id = buyer)), 'correlation_id', COALESCE(r.correlation_id, o.correlation_id),
 		'currency', COALESCE(r.currency, o.currency, (SELECT c.currency FROM dist.company c WHERE c.company_id = (d ->> 'company_id')::bigint)),
 		'site_id', COALESCE(r.site_id, distsync_internal.master_site(doc ->> 'site', 'site', source),
-			(SELECT l.site_id FROM jsonb_array_elements(lines) x JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.line_no = (x ->> 'order_line')::integer ORDER BY (x ->> 'place')::integer LIMIT 1)),
+			(SELECT l.site_id FROM jsonb_array_elements(lines) x JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id AND l.line_no = (x ->> 'order_line')::integer ORDER BY (x ->> 'place')::integer LIMIT 1),
+			-- a line that nobody served left from somewhere all the same
+			(SELECT s.site_id FROM jsonb_array_elements(lines) x JOIN dist.shipment_line y ON y.customer_id = o.customer_id AND y.order_line_no = (x ->> 'order_line')::integer
+				JOIN dist.shipment s ON s.customer_id = y.customer_id AND s.shipment_id = y.shipment_id AND s.order_id = o.order_id ORDER BY (x ->> 'place')::integer, s.shipped_at DESC, s.shipment_id DESC LIMIT 1)),
 		'happened_at', COALESCE(distsync_internal.order_instant_in(doc, 'happened_at', 'happened_at', tz), clock_timestamp()), 'expires_at', distsync_internal.order_instant_in(doc, 'expires_at', 'expires_at', tz), 'lines', lines);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_return_read(jsonb, text) IS
-	'A return {doc, company_id} with return_id (null = unknown), order, customer, payer, currency, site (told, else that of the first line of the order), instants and lines resolved. Errors: SD001, SD002, SD004 naming the field.';
+	'A return {doc, company_id} with return_id (null = unknown), order, customer, payer, currency, site (told, else that of the first line of the order, else from where it left), instants and lines resolved. Errors: SD001, SD002, SD004 naming the field.';
 
 -- order_return_check does the checks of a return that was read.
 CREATE FUNCTION distsync_internal.order_return_check(d jsonb) RETURNS text[]

@@ -132,7 +132,7 @@ class Again(Orders):
                 line.__dict__.update(told)
             order.total = total
             return "refused"
-        order.left, order.picked = left, False
+        order.left, order.extra, order.picked = left, Decimal(0), False
         if order.account:
             self.touched.add(order.account.code)
         if held:
