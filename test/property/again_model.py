@@ -102,7 +102,7 @@ class Again(Orders):
         if order.state not in GOING + ("held",):
             raise Refused("SD070")
         self.decide_again(order)
-        if order.state == "held" or order.credit_at != "entry" and self.stopped(order):
+        if order.state == "held" or order.credit_at != "entry" and self.stopped(order, picking=True):
             return "held"
         order.picked = True
         return "ok"

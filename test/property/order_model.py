@@ -331,7 +331,7 @@ class Orders(Ledger):
             return "held"
         self.left(number, shipment, lines)
 
-    def stopped(self, order):
+    def stopped(self, order, picking=False):
         """The checkpoint at picking and shipping: what credit has let go is held where its account stands badly, unless it would be let go by itself, or is on somebody's authority."""
         if not order.account or order.credit not in ("approved", "released") or order.told or not order.left or order.covered >= order.left:
             return False
@@ -343,7 +343,8 @@ class Orders(Ledger):
         if decision.outcome == "approved":
             return False
         self.hold(order, "auto", "credit", decision.why)
-        order.gave_back = order.gave_back or order.held_stock == "none"
+        # what is on its way to the dock is not given to others
+        order.gave_back = order.gave_back or picking and not order.picked and order.held_stock == "none"
         self.touched.add(order.account.code)
         return True
 
