@@ -77,8 +77,8 @@ def question(step):
 
 
 def asked(step):
-    """Whose aging() is asked after a step: each payer's in turn."""
-    return PAYERS if step["do"] == "clerk" else [PAYERS[step["at"].minute % 3]]
+    """Whose aging() is asked after a step, beside agings(): everybody's when time has passed, else each payer's in turn, now and then."""
+    return PAYERS if step["do"] == "clerk" else [PAYERS[step["at"].minute // 4 % 3]] if step["at"].minute % 4 == 0 else []
 
 
 def script(steps):
@@ -176,7 +176,7 @@ def found(line, before):
     shown["returns"] = {k: [state, [[plain(v) for v in line] for line in lines]] for k, (state, lines) in shown["returns"].items()}
     shown["holds"] = {k: sorted([kind, owner, codes(reasons)] for kind, owner, reasons in held) for k, held in shown["holds"].items()}
     shown["credit"] = [[o, a, plain(h), codes(r), codes(w), plain(c)] for o, a, h, r, w, c in shown["credit"]]
-    shown["aging"] = {p: [sorted([c, k, plain(a), int(n)] for c, k, a, n in rows) for rows in both] for p, both in shown["aging"].items()}
+    shown["aging"] = {p: [sorted([c, k, plain(a), int(n)] for c, k, a, n in rows) for rows in both] for p, both in (shown["aging"] or {}).items()}
     shown["agings"] = [{p: sorted([c, k, plain(a), int(n)] for q, c, k, a, n in rows or [] if q == p) for p in sorted({row[0] for row in rows or []})} for rows in shown["agings"]]
     shown["all"], shown["released"] = shown["released"], shown["released"][before:]
     return shown
