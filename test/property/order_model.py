@@ -182,7 +182,7 @@ class Orders(Ledger):
         if not order.gave_back and (order.reprice == "keep" or order.promised):
             self.resume(order)
         else:
-            order.promised_again = True     # its stock, or its price, is decided again first: decide_again()
+            order.promised_again = True     # its stock, or its price, is decided again first, by the clerk or the next verb: decide_again()
 
     def resume(self, order):
         order.state, order.promised_again, order.gave_back = order.resume, False, False
@@ -293,6 +293,9 @@ class Orders(Ledger):
 
     def release_order(self, number, owner=None, authority=None):
         order = self.order(number)
+        if order.promised_again:
+            self.resume(order)
+            return
         if not order.holds:
             raise Refused("SD061")
         owners = {h.owner for h in order.by_hand()} or {"credit"}
@@ -315,6 +318,8 @@ class Orders(Ledger):
             order.holds = [h for h in order.holds if h not in mine or h.kind == "auto"]
         elif fits or owner == "credit":
             self.go_on(order, Decimal(0) if fits else order.to_ship())      # on his authority, for what it is
+            if order.promised_again:
+                self.resume(order)
         else:
             automatic = [h for h in order.holds if h.kind == "auto"]
             order.holds = automatic
