@@ -33,7 +33,9 @@ BEGIN
 	IF change ? 'pay' THEN
 		SELECT x.outcome INTO outcome FROM distsync.apply('payment', company || jsonb_build_object('payment_number', 'CW-P' || n, 'amount', change -> 'pay', 'remittance', CASE WHEN change ? 'invoice' THEN jsonb_build_array(jsonb_build_object('invoice', change -> 'invoice')) ELSE '[]' END), 'CW-ERP') x;
 	ELSIF change ? 'memo' THEN
-		SELECT x.outcome INTO outcome FROM distsync.apply('invoice', company || jsonb_build_object('kind', 'credit_memo', 'invoice_number', 'CW-M' || n, 'net_amount', change -> 'memo') || CASE WHEN change ? 'invoice' THEN jsonb_build_object('corrects', change -> 'invoice') ELSE '{}' END, 'CW-ERP') x;
+		SELECT x.outcome INTO outcome FROM distsync.apply('invoice', company || jsonb_build_object('kind', 'credit_memo', 'invoice_number', 'CW-M' || n, 'net_amount', change -> 'memo',
+			-- in the currency of its invoice, where nobody says another
+			'currency', COALESCE(change ->> 'currency', (SELECT i.currency FROM dist.open_item i JOIN dist.company o USING (company_id) WHERE o.code = 'CW' AND i.document_number = change ->> 'invoice'), 'USD')) || CASE WHEN change ? 'invoice' THEN jsonb_build_object('corrects', change -> 'invoice') ELSE '{}' END, 'CW-ERP') x;
 	ELSIF change ? 'dispute' THEN
 		SELECT x.outcome INTO outcome FROM distsync.apply('dispute', jsonb_build_object('company', 'CW', 'customer', customer, 'dispute_number', 'CW-D' || n, 'invoice', change -> 'invoice', 'amount', change -> 'dispute'), 'CW-ERP') x;
 	ELSIF change ? 'limit' THEN
@@ -128,8 +130,8 @@ BEGIN
 		IF random() < .5 THEN
 			PERFORM pg_temp.try(customer, 'CW-O' || n, (random() * 12)::integer + 1, jsonb_build_object('policy', jsonb_build_object('priority', (random() * 3)::integer)));
 		END IF;
-		SELECT o.document_number INTO invoice FROM dist.open_item o JOIN dist.party p ON p.party_id = o.customer_id WHERE p.code = customer AND o.kind = 'invoice' AND o.open_amount > 0 ORDER BY random() LIMIT 1;
-		SELECT h.order_number INTO waiting FROM dist.hold h JOIN dist.party p ON p.party_id = h.customer_id WHERE p.code = customer AND h.released_at IS NULL ORDER BY random() LIMIT 1;
+		SELECT (array_agg(o.document_number ORDER BY o.document_number))[1 + floor(random() * count(*))::integer] INTO invoice FROM dist.open_item o JOIN dist.party p ON p.party_id = o.customer_id WHERE p.code = customer AND o.kind = 'invoice' AND o.open_amount > 0;
+		SELECT (array_agg(h.order_number ORDER BY h.order_number))[1 + floor(random() * count(*))::integer] INTO waiting FROM dist.hold h JOIN dist.party p ON p.party_id = h.customer_id WHERE p.code = customer AND h.released_at IS NULL;
 		change := CASE (random() * 7)::integer WHEN 0 THEN jsonb_build_object('order', (random() * 80)::numeric(8, 2)) WHEN 1 THEN jsonb_build_object('memo', (random() * 60 + 1)::numeric(8, 2)) || CASE WHEN invoice IS NOT NULL THEN jsonb_build_object('invoice', invoice) ELSE '{}' END
 			WHEN 2 THEN CASE WHEN invoice IS NOT NULL THEN jsonb_build_object('dispute', 1, 'invoice', invoice) END WHEN 3 THEN jsonb_build_object('limit', (random() * 3000 + 300)::integer, 'account', 'CW-R')
 			WHEN 4 THEN CASE WHEN waiting IS NOT NULL THEN jsonb_build_object('release', waiting) END WHEN 5 THEN jsonb_build_object('pay', (random() * 90 + 1)::numeric(8, 2), 'currency', 'PLN') END;
