@@ -171,3 +171,12 @@ SELECT exposure <= credit_limit AS fits FROM distsync.credit('HZ-G', 0, 'USD', '
 SELECT * FROM acct WHERE code IN ('HZ-G');
 SELECT * FROM wrong;
 SELECT kind, state FROM sync.exception WHERE entity_key LIKE 'HZ-%' AND kind IN ('over_limit', 'rehold_failed', 'release_failed') ORDER BY 1, 2;
+-- what is billed before its day leaves what is to come, and comes back to it where the invoice is void
+SELECT outcome FROM distsync.apply_all('credit_account', '[{"code":"HZ-G","horizon_days":null,"limit":9000},{"code":"HZ-A","horizon_days":30,"limit":9000}]', 'HZ-ERP');
+SELECT pg_temp.try('HZ-A', 'HZ-V', 4, 60);
+SELECT outcome FROM distsync.apply('invoice', '{"company":"HZ","invoice_number":"HZ-VI","order_number":"HZ-V","currency":"USD","net_amount":30,"lines":[{"order_line":1,"quantity":3}]}', 'HZ-ERP');
+SELECT * FROM days WHERE code = 'HZ-A';
+SELECT * FROM wrong;
+SELECT outcome FROM distsync.apply('invoice', '{"company":"HZ","invoice_number":"HZ-VI","order_number":"HZ-V","currency":"USD","net_amount":30,"lines":[{"order_line":1,"quantity":3}],"status":"void"}', 'HZ-ERP');
+SELECT * FROM days WHERE code = 'HZ-A';
+SELECT * FROM wrong;

@@ -45,7 +45,7 @@ temporary=$work/tmp
 cd "$work/src"
 # of the caller's environment only what says how much is played, and which
 passed=()
-for name in JOBS SANITIZE SEED WORLD WORLDS HISTORY STEPS SHRINK DIFFERENCES CASES FEEDS HISTORIES FROM PLAYERS ACCRUALS CHARGES TIMES MINUTES LIMIT KILL_CYCLES FIRE_CLIENTS FIRE_SECONDS FIRE_REQUESTS; do
+for name in JOBS SANITIZE SEED DAY WORLD WORLDS HISTORY STEPS SHRINK DIFFERENCES CASES FEEDS HISTORIES FROM PLAYERS ACCRUALS CHARGES TIMES MINUTES LIMIT KILL_CYCLES FIRE_CLIENTS FIRE_SECONDS FIRE_REQUESTS; do
 	[ -z "${!name:-}" ] || passed+=("$name=${!name}")
 done
 "${run_as[@]}" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$work" TMPDIR="$temporary" DISTSYNC_WORK="$work" DISTSYNC_BINDIR="$bindir" "${passed[@]}" test/legs.sh "$@" </dev/null

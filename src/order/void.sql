@@ -12,23 +12,24 @@ DECLARE
 	unbilled numeric := 0;
 	ahead numeric := 0;
 BEGIN
-	SELECT s.customer_id, s.order_id, s.account_id, s.state, s.credit_state, i.billed, (s.decision ->> 'account_amount')::numeric / NULLIF(s.gross_amount, 0) AS rate, m.minor_units INTO o
+	SELECT s.customer_id, s.order_id, s.account_id, s.state, s.credit_state, s.ship_on, i.billed, (s.decision ->> 'account_amount')::numeric AS account_amount, s.gross_amount, m.minor_units INTO o
 	FROM dist.invoice i JOIN dist.sales_order s ON s.order_id = i.order_id LEFT JOIN dist.credit_account a ON a.account_id = s.account_id LEFT JOIN dist.currency m ON m.currency = a.currency
 	WHERE i.customer_id = order_invoice_unbill.payer_id AND i.invoice_id = order_invoice_unbill.invoice_id AND i.billed IS NOT NULL;
 	FOR l IN
 		WITH billed AS (SELECT x.*, least((n.value)::numeric, x.invoiced_quantity) AS back FROM jsonb_each_text(o.billed) n JOIN dist.order_line x ON x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.line_no = n.key::integer),
 		put AS (UPDATE dist.order_line x SET invoiced_quantity = x.invoiced_quantity - b.back FROM billed b WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.line_no = b.line_no RETURNING x.line_no)
-		SELECT b.line_no, (b.net_amount + b.tax_amount) * o.rate / NULLIF(b.base_quantity, 0) AS worth,
+		-- divided once, and last: half a cent is half a cent
+		SELECT b.line_no, (b.net_amount + b.tax_amount) * o.account_amount AS worth, NULLIF(b.base_quantity * o.gross_amount, 0) AS per,
 			greatest(b.shipped_quantity - b.invoiced_quantity + b.back, 0) - greatest(b.shipped_quantity - b.invoiced_quantity, 0) AS left_again,
 			greatest(b.base_quantity - b.cancelled_quantity - greatest(b.shipped_quantity, b.invoiced_quantity - b.back), 0) - greatest(b.base_quantity - b.cancelled_quantity - greatest(b.shipped_quantity, b.invoiced_quantity), 0) AS open_again
 		FROM billed b JOIN put p USING (line_no) ORDER BY b.line_no
 	LOOP
-		part := COALESCE(round(l.worth * l.left_again, o.minor_units), 0);
+		part := COALESCE(round(l.worth * l.left_again / l.per, o.minor_units), 0);
 		UPDATE dist.shipment h SET unbilled_amount = h.unbilled_amount + part
 		WHERE h.customer_id = o.customer_id AND part > 0 AND h.shipment_id = (SELECT s.shipment_id FROM dist.shipment s JOIN dist.shipment_line x ON x.customer_id = s.customer_id AND x.shipment_id = s.shipment_id AND x.order_line_no = l.line_no
 			WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id ORDER BY s.shipped_at DESC, s.shipment_id DESC LIMIT 1);
 		unbilled := unbilled + CASE WHEN FOUND THEN part ELSE 0 END;
-		ahead := ahead + COALESCE(l.worth * l.open_again, 0);
+		ahead := ahead + COALESCE(l.worth * l.open_again / l.per, 0);
 	END LOOP;
 	ahead := round(ahead, COALESCE(o.minor_units, 0));
 	IF unbilled > 0 THEN
@@ -36,7 +37,7 @@ BEGIN
 	END IF;
 	IF ahead > 0 AND o.credit_state IN ('approved', 'released') THEN
 		UPDATE dist.sales_order s SET exposure_amount = s.exposure_amount + ahead WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
-		PERFORM distsync_internal.credit_count(o.account_id, ahead, 'open_orders');
+		PERFORM distsync_internal.credit_count(o.account_id, ahead, 'open_orders', o.ship_on);
 	ELSIF ahead > 0 AND o.credit_state = 'held' THEN
 		UPDATE dist.hold h SET amount = h.amount + ahead WHERE h.customer_id = o.customer_id AND h.hold_id = (SELECT x.hold_id FROM dist.hold x
 			WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC, x.hold_id LIMIT 1);

@@ -421,6 +421,11 @@ FIXED = {
     "what is billed of a held order before it leaves does not wait": told(
         (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(20)}), (1, "submit", {"number": "O1", "lines": lines("OH-X", 5), "job": None, "policy": {}, **Q}),
         (1, "invoice", {"number": "I1", "company": "OHA", "currency": "USD", "gross": Decimal(30), "due": None, "issued": None, "order": "O1", "lines": [(1, Decimal(3))]})),
+    "half a cent that a void invoice gives back is half a cent": told(
+        (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(500)}),
+        (1, "submit", {"number": "O1", "lines": [{"sku": "OH-X", "quantity": Decimal(6), "gross": Decimal("61.38"), "tax": Decimal("1.38")}], "job": None, "policy": {}, "customer": "OH-Q", "company": "OHB", "currency": "EUR"}),
+        (1, "invoice", {"number": "I1", "company": "OHB", "currency": "EUR", "gross": Decimal("30.69"), "due": None, "issued": None, "order": "O1", "lines": [(1, Decimal(3))]}),
+        (1, "void", {"number": "I1", "company": "OHB", "kind": "invoice", "currency": "EUR", "gross": Decimal("30.69"), "due": None, "issued": None, "customer": None, "order": "O1", "lines": [(1, Decimal(3))], "corrects": None, "tax": Decimal(0), "rebills": None, "back": None, "rebill": False})),
 }
 
 

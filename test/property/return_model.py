@@ -122,7 +122,7 @@ class Returns(Again):
         found = []
         for part in back.lines:
             left = back.ours(part)
-            for bill in sorted((b for b in self.bills.values() if b.kind == "invoice" and not b.void and b.order == back.order.number), key=lambda b: (b.issued, b.number)):
+            for bill in sorted((b for b in self.bills.values() if b.kind == "invoice" and not b.void and b.order == back.order.number and not self.gone(b)), key=lambda b: (b.issued, b.number)):
                 quantity, net, tax = self.charged(bill).get(part.of, (Decimal(0),) * 3)
                 for credit in self.credits_of(bill, part.of):
                     quantity, net, tax = quantity - credit.quantity, net - credit.net, tax - credit.tax
@@ -132,6 +132,10 @@ class Returns(Again):
                     found.append(Thing(line=part, bill=bill, quantity=some, net=net, tax=tax, memo=None, state="requested"))
                     left -= some
         return found
+
+    def gone(self, bill):
+        """An invoice that memos of its own have credited in full charges nothing any more."""
+        return sum((m.gross for m in self.bills.values() if m.kind == "credit_memo" and not m.void and not m.back and m.corrects == bill.number and m.company == bill.company), Decimal(0)) >= bill.gross
 
     def left_of(self, bill):
         """What memos have left of an invoice, and what is asked for."""
