@@ -61,6 +61,8 @@ BEGIN
 	LEFT JOIN LATERAL (SELECT sum(y.base_quantity) AS quantity, sum(y.net_amount) AS net, sum(y.tax_amount) AS tax FROM dist.invoice i JOIN dist.invoice_line y ON y.customer_id = i.customer_id AND y.invoice_id = i.invoice_id
 		WHERE i.company_id = o.company_id AND i.corrects_number = b.invoice_number AND i.kind = 'credit_memo' AND i.status = 'posted' AND i.return_number IS NULL AND y.order_line_no = order_return_charged.line_no) c ON true
 	WHERE b.quantity > COALESCE(k.quantity, 0) + COALESCE(c.quantity, 0)
+		-- its owner may have credited more than it charged
+		AND b.net + b.tax >= COALESCE(k.net + k.tax, 0) + COALESCE(c.net + c.tax, 0)
 	ORDER BY b.issued_at, b.invoice_number COLLATE "C";
 END
 $$;

@@ -48,6 +48,9 @@ class Again(Orders):
         """Price and stock of an order that credit has let go are decided again: it goes on, is held again with what it takes now, or another price is offered."""
         if not order.promised_again or order.offer:
             return
+        if order.state != "held":
+            order.promised_again = False        # it has left, or has ended, meanwhile
+            return
         prices = self.priced_now(order)
         total, left = self.counted(order, prices)
         decision = self.judge_whole(order, left) if order.account and left > order.to_ship() else None

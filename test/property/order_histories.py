@@ -421,6 +421,14 @@ FIXED = {
     "what is billed of a held order before it leaves does not wait": told(
         (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(20)}), (1, "submit", {"number": "O1", "lines": lines("OH-X", 5), "job": None, "policy": {}, **Q}),
         (1, "invoice", {"number": "I1", "company": "OHA", "currency": "USD", "gross": Decimal(30), "due": None, "issued": None, "order": "O1", "lines": [(1, Decimal(3))]})),
+    "a memo of its owner that credits more than was charged leaves nothing to credit": told(
+        (1, "submit", {"number": "O1", "lines": lines("OH-Y", 4), "job": None, "policy": {}, **Q}), (1, "left", {"number": "O1", "shipment": "S1", "lines": [(1, Decimal(4))]}),
+        (1, "authorise_return", {"number": "R1", "company": "OHA", "order": "O1", "lines": [(1, Decimal(3))]}), (1, "receive_return", {"number": "R1", "company": "OHA", "lines": None}),
+        (1, "inspect_return", {"number": "R1", "company": "OHA", "lines": [(1, "restock", Decimal(3))]}),
+        (1, "invoice", {"number": "I1", "company": "OHA", "currency": "USD", "gross": Decimal(16), "due": None, "issued": None, "order": "O1", "lines": None}),
+        (1, "invoice", {"number": "M1", "company": "OHA", "currency": "USD", "gross": Decimal("54.8"), "due": None, "issued": None, "kind": "credit_memo", "customer": "OH-Q", "order": "O1", "corrects": "I1", "back": "R1"}),
+        (1, "authorise_return", {"number": "R2", "company": "OHA", "order": "O1", "lines": [(1, Decimal(1))]}), (1, "receive_return", {"number": "R2", "company": "OHA", "lines": None}),
+        (1, "inspect_return", {"number": "R2", "company": "OHA", "lines": [(1, "restock", Decimal(1))]}), (1, "credit_return", {"number": "R2", "company": "OHA"})),
     "half a cent that a void invoice gives back is half a cent": told(
         (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(500)}),
         (1, "submit", {"number": "O1", "lines": [{"sku": "OH-X", "quantity": Decimal(6), "gross": Decimal("61.38"), "tax": Decimal("1.38")}], "job": None, "policy": {}, "customer": "OH-Q", "company": "OHB", "currency": "EUR"}),
