@@ -1,20 +1,29 @@
 -- Orders and restricted callers: what a customer may say in an order, which orders are his, and what he is told of them.
 
--- order_scope does the refusing of what a customer may not say, first of all: the answer of an earlier call must not reach him either.
-CREATE FUNCTION distsync_internal.order_scope(document jsonb) RETURNS void
+-- order_scope_lines does the check of what lines of a document say.
+CREATE FUNCTION distsync_internal.order_scope_lines(lines jsonb, members text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	l record;
+BEGIN
+	IF jsonb_typeof(lines) = 'array' THEN
+		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(lines) WITH ORDINALITY x(value, place) LOOP
+			PERFORM distsync_internal.master_scope_only(l.value, members, format('lines[%s].', l.place));
+		END LOOP;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_scope_lines(jsonb, text[]) IS 'SD012 naming lines[n].member where a line of a restricted caller''s document says more than these members; nothing where lines is no list.';
+
+-- order_scope does the refusing of what a customer may not say, first of all: the answer of an earlier call must not reach him either.
+CREATE FUNCTION distsync_internal.order_scope(document jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF NOT distsync.restricted() THEN
 		RETURN;
 	END IF;
 	PERFORM distsync_internal.master_scope_only(document, '{schema,order_number,company,customer,ship_to,job,currency,customer_po,requested_at,lines,ext}', '');
-	IF jsonb_typeof(document -> 'lines') = 'array' THEN
-		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
-			PERFORM distsync_internal.master_scope_only(l.value, '{line,item,quantity,unit,expected_price,requested_at,site,ext}', format('lines[%s].', l.place));
-		END LOOP;
-	END IF;
+	PERFORM distsync_internal.order_scope_lines(document -> 'lines', '{line,item,quantity,unit,expected_price,requested_at,site,ext}');
 	PERFORM distsync_internal.master_party(document ->> 'customer', 'customer');
 END
 $$;
@@ -37,18 +46,12 @@ COMMENT ON FUNCTION distsync_internal.order_scope_order(text, jsonb) IS
 -- order_scope_change does the same for a change of an order.
 CREATE FUNCTION distsync_internal.order_scope_change(order_number text, document jsonb, options jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	l record;
 BEGIN
 	IF NOT distsync.restricted() THEN
 		RETURN;
 	END IF;
 	PERFORM distsync_internal.order_scope_order(order_number, CASE WHEN jsonb_typeof(options) = 'object' THEN options - 'idempotency_key' ELSE options END);
-	IF jsonb_typeof(document) = 'object' AND jsonb_typeof(document -> 'lines') = 'array' THEN
-		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
-			PERFORM distsync_internal.master_scope_only(l.value, '{line,item,quantity,unit,cut,expected_price,requested_at,site,ext}', format('lines[%s].', l.place));
-		END LOOP;
-	END IF;
+	PERFORM distsync_internal.order_scope_lines(document -> 'lines', '{line,item,quantity,unit,cut,expected_price,requested_at,site,ext}');
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_scope_change(text, jsonb, jsonb) IS
@@ -121,18 +124,12 @@ COMMENT ON FUNCTION distsync_internal.order_scope_story(bigint, bigint) IS 'orde
 -- order_scope_return does the refusing of what a customer may not say of goods that he sends back, before anything else.
 CREATE FUNCTION distsync_internal.order_scope_return(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	l record;
 BEGIN
 	IF NOT distsync.restricted() THEN
 		RETURN;
 	END IF;
 	PERFORM distsync_internal.master_scope_only(document, '{schema,company,order_number,reason,lines,ext}', '');
-	IF jsonb_typeof(document -> 'lines') = 'array' THEN
-		FOR l IN SELECT x.value, x.place - 1 AS place FROM jsonb_array_elements(document -> 'lines') WITH ORDINALITY x(value, place) LOOP
-			PERFORM distsync_internal.master_scope_only(l.value, '{order_line,sku,quantity,unit,reason}', format('lines[%s].', l.place));
-		END LOOP;
-	END IF;
+	PERFORM distsync_internal.order_scope_lines(document -> 'lines', '{order_line,sku,quantity,unit,reason}');
 	-- whose order it is comes before its line
 	PERFORM distsync_internal.order_scope_order(document ->> 'order_number', jsonb_strip_nulls(jsonb_build_object('company', document -> 'company')));
 END
