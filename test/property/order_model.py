@@ -293,9 +293,10 @@ class Orders(Ledger):
 
     def release_order(self, number, owner=None, authority=None):
         order = self.order(number)
-        if order.promised_again:
-            self.resume(order)
-            return
+        if order.promised_again and not order.offer:        # that is all it needs, unless it is held by that
+            self.decide_again(order)
+            if not order.holds:
+                return
         if not order.holds:
             raise Refused("SD061")
         owners = {h.owner for h in order.by_hand()} or {"credit"}
@@ -319,7 +320,7 @@ class Orders(Ledger):
         elif fits or owner == "credit":
             self.go_on(order, Decimal(0) if fits else order.to_ship())      # on his authority, for what it is
             if order.promised_again:
-                self.resume(order)
+                self.decide_again(order)
         else:
             automatic = [h for h in order.holds if h.kind == "auto"]
             order.holds = automatic
