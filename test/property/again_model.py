@@ -113,6 +113,8 @@ class Again(Orders):
     def change_order(self, number, lines):
         """Other quantities of lines, lines that are cut, new lines: {line, quantity | cut} of those it has, {line, sku, quantity} of new ones, each perhaps with tax."""
         order = self.order(number)
+        if not order.gave_back:
+            self.decide_again(order)
         if order.state not in GOING + ("held",) or order.offer:
             raise Refused("SD070")
         wanted = self.wanted(order, lines)

@@ -278,7 +278,7 @@ class Ledger:
             return              # booked money is not changed
         received, payer = received or self.now, self.payer(customer)
         item = self.post(kind, number, company, payer, self.carrier(customer, company), currency, amount, received, None if kind != "refund" else self.today(company, received))
-        item.pays, item.waits, item.order = [], {}, order
+        item.pays, item.waits, item.named, item.order = [], {}, {}, order
         self.payments[company, number] = item
         if kind == "payment":
             for line in remittance:
@@ -302,7 +302,8 @@ class Ledger:
         amount = amount if told is None else min(told, amount)
         if target is None:
             elsewhere = any(i.kind in ("invoice", "debit_memo") and (i.company, i.number) == (item.company, number) for i in self.items.values())
-            if amount and not elsewhere:        # another payer's invoice is none to wait for
+            if not elsewhere:        # another payer's invoice is none to wait for
+                item.named.setdefault(number, []).append(told)
                 item.waits[number] = item.waits.get(number, Decimal(0)) + amount
         elif target.currency == item.currency:
             self.move(item, target, min(amount, target.open))
@@ -334,11 +335,11 @@ class Ledger:
         for target, paid in taken.values():
             self.move(bounced, target, -paid)
         own = self.post("refund", number, company, bounced.payer, bounced.account, bounced.currency, bounced.amount, received, self.today(company, received))
-        bounced.waits = {}
+        bounced.waits, bounced.named = {}, {}
         self.move(bounced, own, bounced.open)
 
     def bill(self, kind, number, company, customer, account, currency, gross, issued, due, corrects=None, order=None):
-        """An invoice, a debit memo or a credit memo becomes an item; money that waits for it pays it, a memo is applied to what it corrects."""
+        """An invoice, a debit memo or a credit memo becomes an item; of a payment that named it it takes what was told for it, as far as that is left; a memo is applied to what it corrects."""
         payer = self.payer(customer)
         item = self.post(kind, number, company, payer, account, currency, gross, issued, due)
         item.pays, item.order = [], order
@@ -349,8 +350,10 @@ class Ledger:
             return item
         waiting = sorted((p for p in self.items.values() if p.kind in ("payment", "deposit") and (p.payer, p.company, p.currency) == (payer, company, currency)), key=lambda p: (p.posted, p.number))
         for money in waiting:
-            if number in money.waits:
-                self.move(money, item, min(money.waits.pop(number), money.open, item.open))
+            if number in getattr(money, "named", {}):
+                told = [amount for amount in money.named.pop(number) if amount is not None]
+                money.waits.pop(number)
+                self.move(money, item, min(sum(told) if told else money.open, money.open, item.open))
             elif money.kind == "deposit" and order and money.order == order:
                 self.move(money, item, min(money.open, item.open))
         return item

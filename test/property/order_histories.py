@@ -1,4 +1,5 @@
 """Random histories of order to cash: what is told and asked, step by step. The model is played along, so that most of it makes sense; the rest is nonsense on purpose."""
+import copy
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 import itertools
@@ -68,9 +69,10 @@ def play(b, step):
     """Plays a step: what the database is to answer."""
     args, b.released, b.touched = dict(step["args"]), [], set()
     b.now = step["at"]
-    before = set(b.touched)
+    before, verb = set(b.touched), step["do"]
+    # what is decided again by a verb that is refused is not
+    kept = copy.deepcopy(b.__dict__) if verb in ("release_order", "change_order", "pick_order", "ship") and getattr(b.orders.get(args["number"]), "promised_again", False) else None
     try:
-        verb = step["do"]
         if verb == "account":
             account(b, **args)
         elif verb == "rule":
@@ -93,7 +95,7 @@ def play(b, step):
         b.settle()
         return "ok"
     except Refused as refused:
-        b.touched = before
+        b.__dict__.update(kept or {}, touched=before)
         return str(refused)
 
 
