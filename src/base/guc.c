@@ -147,8 +147,8 @@ define_worker_numbers(void)
 	DefineCustomIntVariable(
 		"distsync.release_inline",
 		"Sets how many waiting orders a payment tries to release in its own transaction.",
-		"The clerk goes on with the rest.", &ds_guc_release_inline, 100, 0, 1000000, PGC_USERSET, 0,
-		NULL, NULL, NULL);
+		"A new horizon reads as many open orders. The clerk goes on with the rest.",
+		&ds_guc_release_inline, 100, 0, 1000000, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 /* define_prices does the settings of prices. */

@@ -145,7 +145,7 @@ COMMENT ON FUNCTION distsync_internal.credit_due_move(bigint, distsync_internal.
 -- where it is carried, so that only the account itself keeps its days.
 CREATE FUNCTION distsync_internal.credit_add(account_id bigint, receivable numeric DEFAULT 0, credits numeric DEFAULT 0, unapplied numeric DEFAULT 0,
 	deposits numeric DEFAULT 0, disputed numeric DEFAULT 0, unbilled numeric DEFAULT 0, open_orders numeric DEFAULT 0, held_demand numeric DEFAULT 0,
-	due_at timestamptz DEFAULT NULL, due distsync_internal.credit_due DEFAULT NULL, ship_on date DEFAULT NULL) RETURNS void
+	due_at timestamptz DEFAULT NULL, due distsync_internal.credit_due DEFAULT NULL, ship_on date DEFAULT NULL, order_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -166,12 +166,12 @@ BEGIN
 		version = a.version + 1
 	WHERE a.account_id = ANY (chain);
 	IF credit_add.ship_on IS NOT NULL AND credit_add.open_orders <> 0 THEN
-		PERFORM distsync_internal.credit_horizon_move(chain, credit_add.ship_on, credit_add.open_orders);
+		PERFORM distsync_internal.credit_horizon_move(chain, credit_add.ship_on, credit_add.open_orders, credit_add.order_id);
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz, distsync_internal.credit_due, date) IS
-	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward; due is what credit_due_move() says; ship_on is the day on which the open orders ship (NULL = at once), for accounts with a horizon. The caller holds the lock of credit_lock().';
+COMMENT ON FUNCTION distsync_internal.credit_add(bigint, numeric, numeric, numeric, numeric, numeric, numeric, numeric, numeric, timestamptz, distsync_internal.credit_due, date, bigint) IS
+	'Adds to the counters of an account and of all above it, in the account''s currency; due_at moves the clerk''s next look at the account forward; due is what credit_due_move() says; ship_on is the day on which the open order order_id ships (NULL = at once), for accounts with a horizon. The caller holds the lock of credit_lock().';
 
 -- credit_ensure does the opening of an account without limit for a payer that has none and now owes us something: what is owed must be
 -- somewhere. Its code is the payer's, with the company's behind it.
@@ -282,7 +282,7 @@ COMMENT ON FUNCTION distsync_internal.credit_limits_emptied() IS 'Statement trig
 CREATE FUNCTION distsync_internal.credit_position(account_id bigint, at timestamptz, supposed jsonb DEFAULT NULL)
 RETURNS TABLE (level integer, id bigint, code text, customer_id bigint, company_id bigint, currency text, status text, status_reason text, dunning_level smallint,
 	review_on date, exclude_disputed boolean, terms jsonb, receivable numeric, exposure numeric, credit_limit numeric, headroom numeric, limit_ended boolean, changes_at timestamptz,
-	horizon_days integer, inside_on date, later numeric)
+	horizon_days integer, inside_on date, later numeric, reading boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 2 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -294,7 +294,7 @@ BEGIN
 	), term AS (
 		SELECT up.level, up.account_id, up.code, up.customer_id, up.company_id, up.currency, up.status, up.status_reason, up.dunning_level, up.review_on, up.exclude_disputed, x.limits,
 			up.receivable + COALESCE(x.receivable, 0) AS receivable, up.unbilled + COALESCE(x.unbilled, 0) AS unbilled, up.open_orders + COALESCE(x.open_orders, 0) - COALESCE(h.later, 0) AS open_orders, up.unapplied + COALESCE(x.unapplied, 0) AS unapplied,
-			up.deposits + COALESCE(x.deposits, 0) AS deposits, up.credits + COALESCE(x.credits, 0) AS credits, up.disputed + COALESCE(x.disputed, 0) AS disputed, up.horizon_days, h.inside_on, h.later, h.changes_at
+			up.deposits + COALESCE(x.deposits, 0) AS deposits, up.credits + COALESCE(x.credits, 0) AS credits, up.disputed + COALESCE(x.disputed, 0) AS disputed, up.horizon_days, up.horizon_to IS NOT NULL AS reading, h.inside_on, h.later, h.changes_at
 		FROM up CROSS JOIN LATERAL jsonb_to_record(COALESCE(supposed -> up.account_id::text, '{}'))
 			AS x(receivable numeric, unbilled numeric, open_orders numeric, unapplied numeric, deposits numeric, credits numeric, disputed numeric, limits jsonb, later jsonb)
 		-- most accounts have no horizon, and are not asked
@@ -306,10 +306,10 @@ BEGIN
 	SELECT s.level, s.account_id, s.code, s.customer_id, s.company_id, s.currency, s.status, s.status_reason, s.dunning_level, s.review_on, s.exclude_disputed,
 		jsonb_build_object('receivable', s.receivable, 'unbilled', s.unbilled, 'open_orders', s.open_orders, 'unapplied', -s.unapplied, 'deposits', -s.deposits,
 			'credits', -s.credits, 'disputed', CASE WHEN s.exclude_disputed THEN -s.disputed ELSE 0 END),
-		s.receivable, s.exposure, l.amount, l.amount - s.exposure, l.ended, least(l.changes_at, s.changes_at), s.horizon_days, s.inside_on, s.later
+		s.receivable, s.exposure, l.amount, l.amount - s.exposure, l.ended, least(l.changes_at, s.changes_at), s.horizon_days, s.inside_on, s.later, s.reading
 	FROM sum s CROSS JOIN LATERAL distsync_internal.credit_limit_at(s.account_id, credit_position.at, s.limits) l
 	ORDER BY s.level;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_position(bigint, timestamptz, jsonb) IS
-	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency; open orders without those beyond its horizon (inside_on: last day that counts; later: what ships after it). supposed: what is added to the terms of accounts, and to days of later orders, and their limits, {id: {term: amount, later: {day: amount}, limits}}.';
+	'An account (level 0) and those above it: signed terms of exposure that add up to exposure, limit (NULL unlimited), headroom (NULL unlimited), in the account''s currency; open orders without those beyond its horizon (inside_on: last day that counts; later: what ships after it; reading: only what has been read of that). supposed: what is added to the terms of accounts, and to days of later orders, and their limits, {id: {term: amount, later: {day: amount}, limits}}.';

@@ -12,18 +12,24 @@ DECLARE
 	limit_moves boolean;
 	shaken bigint[];
 	come jsonb;
+	left_to_read integer := COALESCE(NULLIF(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 0), 100);
+	reading boolean;
 BEGIN
 	IF cardinality(due) = 0 THEN
 		RETURN 0;
 	END IF;
 	shaken := ARRAY(SELECT DISTINCT e::bigint FROM dist.credit_account a CROSS JOIN LATERAL jsonb_array_elements_text(a.holding_from -> 'accounts') e WHERE a.account_id = ANY (due));
-	PERFORM distsync_internal.credit_lock_tree(due || distsync_internal.credit_coming(due), shaken);
+	PERFORM distsync_internal.credit_lock_tree(due || distsync_internal.credit_coming(due) || distsync_internal.credit_reading(due, left_to_read), shaken);
 	FOREACH id IN ARRAY due LOOP
 		-- goes on with what waits where it was left, unless time may have made room meanwhile
 		goes_on := COALESCE((SELECT a.parent_id IS NULL AND a.waiting_from IS NOT NULL AND COALESCE((a.waiting_from ->> 'until')::timestamptz > clock_timestamp(), true) FROM dist.credit_account a WHERE a.account_id = id), false);
+		reading := EXISTS (SELECT FROM dist.credit_account a WHERE a.account_id = id AND a.horizon_to IS NOT NULL);
+		IF reading AND left_to_read > 0 THEN
+			left_to_read := left_to_read - distsync_internal.credit_horizon_read(id, left_to_read);
+		END IF;
 		come := distsync_internal.credit_horizon_roll(id);
 		decision := distsync_internal.credit_decide(id, 0, jsonb_build_object('at', clock_timestamp()));
-		UPDATE dist.credit_account a SET version = a.version + 1, due_at = least((decision ->> 'valid_until')::timestamptz, ((x.due).next_due_on + 1)::timestamp AT TIME ZONE x.tz),
+		UPDATE dist.credit_account a SET version = a.version + 1, due_at = CASE WHEN a.horizon_to IS NOT NULL THEN clock_timestamp() ELSE least((decision ->> 'valid_until')::timestamptz, ((x.due).next_due_on + 1)::timestamp AT TIME ZONE x.tz) END,
 			late_on = (x.due).late_on, late_amount = (x.due).late_amount, late_disputed = (x.due).late_disputed, oldest_due_on = (x.due).oldest_due_on, next_due_on = (x.due).next_due_on,
 			late_before = (x.due).late_before
 		FROM (SELECT d.tz, distsync_internal.credit_due_at(s.account_id, d.today) AS due
@@ -41,7 +47,7 @@ BEGIN
 		END IF;
 		PERFORM distsync_internal.credit_release(ARRAY[id], jsonb_build_object('verb', 'time', 'continue', goes_on));
 		-- a limit that has ended or begun is passed, or holds again, as one that was changed
-		IF limit_moves OR shaken <> '{}' OR come IS NOT NULL THEN
+		IF limit_moves OR shaken <> '{}' OR come IS NOT NULL OR reading THEN
 			PERFORM distsync_internal.credit_watch(i) FROM unnest(shaken || id) AS i;
 		END IF;
 		PERFORM distsync_internal.credit_stand(ARRAY[id]);
@@ -50,7 +56,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_clerk(integer) IS
-	'Task of the clerk: accounts whose due_at has come are decided again, orders that come inside their horizon count and are held if they do not fit, what a reversal left to be held again is, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
+	'Task of the clerk: accounts whose due_at has come are decided again, open orders that a new horizon has to read are read (at most distsync.release_inline in one transaction), orders that come inside their horizon count and are held if they do not fit, what a reversal left to be held again is, what fits is released, what is late is added up to this day, where a limit has ended or begun over_limit is opened or closed, how they stand is noted, the next instant is noted. At most max_rows, 50 in one transaction. Returns how many accounts it looked at.';
 
 -- credit_clerk_next_due does the telling of when the clerk must come next.
 CREATE FUNCTION distsync_internal.credit_clerk_next_due() RETURNS timestamptz

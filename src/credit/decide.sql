@@ -40,7 +40,7 @@ BEGIN
 	told AS (
 		SELECT p.level, p.headroom, p.changes_at, p.credit_limit IS NOT NULL AND p.asked > p.headroom AS failed,
 			jsonb_build_object('account', p.code, 'currency', p.currency, 'terms', p.terms, 'exposure', p.exposure, 'limit', p.credit_limit, 'headroom', p.headroom)
-				|| CASE WHEN p.inside_on IS NULL THEN '{}' ELSE jsonb_build_object('horizon', jsonb_build_object('days', p.horizon_days, 'inside_on', p.inside_on, 'later', p.later)) END
+				|| CASE WHEN p.inside_on IS NULL THEN '{}' ELSE jsonb_build_object('horizon', jsonb_build_object('days', p.horizon_days, 'inside_on', p.inside_on, 'later', p.later) || CASE WHEN p.reading THEN '{"reading":true}'::jsonb ELSE '{}' END) END
 				|| CASE WHEN p.inside_on < credit_limits.ship_on THEN '{"counts":0}'::jsonb ELSE '{}' END AS picture,
 			jsonb_build_object('rule', 'limit', 'account', p.code, 'value', p.exposure + p.asked, 'threshold', p.credit_limit,
 				'over', p.asked - p.headroom, 'pay', p.asked - p.headroom, 'currency', p.currency) AS reason
@@ -127,7 +127,7 @@ BEGIN
 	PERFORM distsync_internal.credit_lock(ARRAY[credit_take.account_id]);
 	decision := distsync_internal.credit_decide(credit_take.account_id, amount, ctx || jsonb_build_object('at', clock_timestamp()));
 	IF decision ->> 'outcome' = 'approved' AND amount > 0 THEN
-		PERFORM distsync_internal.credit_add(credit_take.account_id, open_orders => amount, ship_on => (ctx ->> 'ship_on')::date);
+		PERFORM distsync_internal.credit_add(credit_take.account_id, open_orders => amount, ship_on => (ctx ->> 'ship_on')::date, order_id => (ctx ->> 'order_id')::bigint);
 		PERFORM distsync_internal.credit_crossed(credit_take.account_id, decision);
 	END IF;
 	RETURN decision || jsonb_build_object('decision_id', distsync_internal.credit_record(credit_take.account_id, (ctx ->> 'order_id')::bigint,
@@ -138,34 +138,34 @@ COMMENT ON FUNCTION distsync_internal.credit_take(bigint, numeric, jsonb) IS
 	'Locks an account and all above it, decides, and where approved counts the amount (account''s currency, >= 0) as open order in each of them; keeps the decision. Returns it with decision_id. ctx as credit_decide(), and verb.';
 
 -- credit_count does the counting of a fact: an order or a shipment that has happened counts whatever the limit says.
-CREATE FUNCTION distsync_internal.credit_count(account_id bigint, amount numeric, term text, ship_on date DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.credit_count(account_id bigint, amount numeric, term text, ship_on date DEFAULT NULL, order_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM distsync_internal.credit_lock(ARRAY[credit_count.account_id]);
 	PERFORM distsync_internal.credit_add(credit_count.account_id, unbilled => CASE WHEN term = 'unbilled' THEN amount ELSE 0 END,
-		open_orders => CASE WHEN term = 'open_orders' THEN amount ELSE 0 END, ship_on => credit_count.ship_on);
+		open_orders => CASE WHEN term = 'open_orders' THEN amount ELSE 0 END, ship_on => credit_count.ship_on, order_id => credit_count.order_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_count(bigint, numeric, text, date) IS
-	'Adds an amount (negative gives back) to a term, open_orders (of an order that ships on ship_on, NULL = at once) or unbilled, of an account and all above it, without asking the limit: for facts.';
+COMMENT ON FUNCTION distsync_internal.credit_count(bigint, numeric, text, date, bigint) IS
+	'Adds an amount (negative gives back) to a term, open_orders (of an order order_id that ships on ship_on, NULL = at once) or unbilled, of an account and all above it, without asking the limit: for facts.';
 
 -- credit_give_back does the return of exposure that will not come about.
-CREATE FUNCTION distsync_internal.credit_give_back(account_id bigint, amount numeric, term text, ship_on date DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.credit_give_back(account_id bigint, amount numeric, term text, ship_on date DEFAULT NULL, order_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-	SELECT distsync_internal.credit_count(credit_give_back.account_id, -credit_give_back.amount, credit_give_back.term, credit_give_back.ship_on)
+	SELECT distsync_internal.credit_count(credit_give_back.account_id, -credit_give_back.amount, credit_give_back.term, credit_give_back.ship_on, credit_give_back.order_id)
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_give_back(bigint, numeric, text, date) IS
-	'Takes an amount out of a term, open_orders (of an order that ships on ship_on) or unbilled, of an account and all above it. The caller goes on with credit_reevaluate(), what waits may fit now.';
+COMMENT ON FUNCTION distsync_internal.credit_give_back(bigint, numeric, text, date, bigint) IS
+	'Takes an amount out of a term, open_orders (of an order order_id that ships on ship_on) or unbilled, of an account and all above it. The caller goes on with credit_reevaluate(), what waits may fit now.';
 
 -- credit_move does the move of an amount from one term to the next, so that it is counted once.
-CREATE FUNCTION distsync_internal.credit_move(account_id bigint, amount numeric, from_term text, to_term text, ship_on date DEFAULT NULL) RETURNS void
+CREATE FUNCTION distsync_internal.credit_move(account_id bigint, amount numeric, from_term text, to_term text, ship_on date DEFAULT NULL, order_id bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM distsync_internal.credit_lock(ARRAY[credit_move.account_id]);
 	PERFORM distsync_internal.credit_add(credit_move.account_id,
 		unbilled => amount * ((to_term = 'unbilled')::int - (from_term = 'unbilled')::int),
-		open_orders => amount * ((to_term = 'open_orders')::int - (from_term = 'open_orders')::int), ship_on => credit_move.ship_on);
+		open_orders => amount * ((to_term = 'open_orders')::int - (from_term = 'open_orders')::int), ship_on => credit_move.ship_on, order_id => credit_move.order_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_move(bigint, numeric, text, text, date) IS
-	'Moves an amount between open_orders (of an order that ships on ship_on) and unbilled in an account and all above it. What becomes receivable is taken out of unbilled and posted as an item.';
+COMMENT ON FUNCTION distsync_internal.credit_move(bigint, numeric, text, text, date, bigint) IS
+	'Moves an amount between open_orders (of an order order_id that ships on ship_on) and unbilled in an account and all above it. What becomes receivable is taken out of unbilled and posted as an item.';

@@ -144,7 +144,7 @@ BEGIN
 		PERFORM distsync_internal.credit_hang(now_row.account_id, above);
 	END IF;
 	IF old.horizon_days IS DISTINCT FROM now_row.horizon_days THEN
-		PERFORM distsync_internal.credit_horizon_told(ARRAY[now_row.account_id], true);
+		PERFORM distsync_internal.credit_horizon_told(now_row.account_id, old.horizon_days IS NULL);
 	END IF;
 	limits_changed := distsync_internal.credit_tell_limits(now_row.account_id, doc, at, old.account_id IS NULL, ctx);
 	IF old.account_id IS NULL OR old.segment <> now_row.segment THEN
@@ -180,13 +180,15 @@ BEGIN
 		PERFORM distsync_internal.credit_add(credit_hang.parent_id, a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.unbilled, a.open_orders, a.held_demand);
 	END IF;
 	UPDATE dist.credit_account x SET parent_id = credit_hang.parent_id WHERE x.account_id = credit_hang.account_id;
-	horizons := ARRAY(SELECT x.account_id FROM dist.credit_account x WHERE x.account_id = ANY (distsync_internal.credit_chain(a.parent_id) || distsync_internal.credit_chain(credit_hang.account_id)) AND x.horizon_days IS NOT NULL);
+	-- those that are above it in one of the two places only
+	horizons := ARRAY(SELECT x.account_id FROM dist.credit_account x CROSS JOIN (SELECT distsync_internal.credit_chain(a.parent_id) AS was, distsync_internal.credit_chain(credit_hang.parent_id) AS comes) c
+		WHERE x.account_id = ANY (c.was || c.comes) AND x.horizon_on IS NOT NULL AND a.open_orders > 0 AND NOT COALESCE(x.account_id = ANY (c.was) AND x.account_id = ANY (c.comes), false) ORDER BY x.account_id);
 	IF horizons <> '{}' THEN
-		PERFORM distsync_internal.credit_horizon_told(horizons, false);
+		PERFORM distsync_internal.credit_horizon_anew(horizons, 'infinity');
 	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_hang(bigint, bigint) IS 'Hangs an account below another one (NULL = root) and moves its counters out of the old tree into the new one, and what is to come inside the horizons of both. The caller holds all locks.';
+COMMENT ON FUNCTION distsync_internal.credit_hang(bigint, bigint) IS 'Hangs an account below another one (NULL = root) and moves its counters out of the old tree into the new one, and lets the accounts with a horizon above it read anew what is to come, where it has open orders. The caller holds all locks.';
 
 -- credit_apply_account does the whole of it: locks first, then each document, then what waits.
 CREATE FUNCTION distsync_internal.credit_apply_account(docs jsonb, ctx jsonb) RETURNS SETOF distsync_internal.apply_result

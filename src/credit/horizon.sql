@@ -42,8 +42,8 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_later(bigint, date) IS 'Whether a day (NULL = today) is beyond the horizon of an account or of one above it now.';
 
 -- credit_horizon_move does the counting of an amount on the day it ships, in every account of a chain for which that day is to come. The
--- day on which the clerk has looked last decides, so that what is taken out was put in.
-CREATE FUNCTION distsync_internal.credit_horizon_move(chain bigint[], ship_on date, amount numeric) RETURNS void
+-- day on which the clerk has looked last decides, and how far an account has read its orders, so that what is taken out was put in.
+CREATE FUNCTION distsync_internal.credit_horizon_move(chain bigint[], ship_on date, amount numeric, order_id bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -51,7 +51,9 @@ DECLARE
 BEGIN
 	FOR a IN SELECT x.account_id, (credit_horizon_move.ship_on - x.horizon_days)::timestamp AT TIME ZONE d.tz AS counts_at
 		FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d
-		WHERE x.account_id = ANY (chain) AND x.horizon_on < credit_horizon_move.ship_on ORDER BY x.account_id
+		WHERE x.account_id = ANY (chain) AND x.horizon_on < credit_horizon_move.ship_on
+			AND (x.horizon_to IS NULL OR x.horizon_to < credit_horizon_move.ship_on OR (chain[1], credit_horizon_move.order_id) <= (x.horizon_account, x.horizon_order))
+		ORDER BY x.account_id
 	LOOP
 		DELETE FROM dist.open_order_day d WHERE d.account_id = a.account_id AND d.ship_on = credit_horizon_move.ship_on AND d.amount = -credit_horizon_move.amount;
 		IF NOT FOUND THEN
@@ -65,8 +67,8 @@ BEGIN
 	END LOOP;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_horizon_move(bigint[], date, numeric) IS
-	'Adds an amount (negative takes away) to what ships on a day, in those of these accounts that have a horizon which had not come so far; the clerk comes when it has. The caller holds their locks.';
+COMMENT ON FUNCTION distsync_internal.credit_horizon_move(bigint[], date, numeric, bigint) IS
+	'Adds an amount of an order (negative takes away) to what ships on a day, in those of these accounts (that of the order first) that have a horizon which had not come so far, and have read the order; the clerk comes when it has. The caller holds their locks.';
 
 -- credit_below does the list of accounts and of all below them that have open orders or something held.
 CREATE FUNCTION distsync_internal.credit_below(account_ids bigint[]) RETURNS bigint[]
@@ -83,40 +85,126 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_below(bigint[]) IS 'Ids of these accounts and of all below them that have open orders or something held.';
 
--- credit_horizon_told does the beginning anew of what is to come, where a horizon or the place of an account in its tree is another. The
--- room of orders first says on which day those orders ship of which nobody else below has put the days down: accounts below are not locked.
--- What a longer horizon counts at once holds nothing again: people, or the owner of the account, have changed it.
-CREATE FUNCTION distsync_internal.credit_horizon_told(account_ids bigint[], anew boolean) RETURNS void
+-- credit_horizon_anew does the beginning of the reading of the open orders of accounts: what ships after a day and up to another is taken
+-- out of their days, and counts at once until it is read.
+CREATE FUNCTION distsync_internal.credit_horizon_anew(account_ids bigint[], upto date) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	DELETE FROM dist.open_order_day d WHERE d.account_id = ANY (account_ids) AND d.ship_on <= credit_horizon_anew.upto;
+	UPDATE dist.credit_account x SET horizon_to = credit_horizon_anew.upto, horizon_account = 0, horizon_order = 0, due_at = clock_timestamp(),
+		later_amount = COALESCE((SELECT sum(d.amount) FROM dist.open_order_day d WHERE d.account_id = x.account_id), 0)
+	WHERE x.account_id = ANY (account_ids);
+	PERFORM distsync_internal.credit_horizon_read(i, COALESCE(NULLIF(current_setting('distsync.release_inline', true), '')::integer, 100)) FROM unnest(account_ids) AS i;
+	PERFORM distsync_internal.credit_wake();
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_horizon_anew(bigint[], date) IS
+	'Reads the open orders of accounts with a horizon, and of all below them, that ship up to a day: at most distsync.release_inline here, the rest by the clerk. What is not read counts at once. The caller holds the locks of the accounts, and so of all below them that move.';
+
+-- credit_horizon_told does what follows when the horizon of an account is another. A shorter one reads the days between, a longer one has
+-- only come further. What that counts at once holds nothing again: people, or the owner of the account, have changed it.
+CREATE FUNCTION distsync_internal.credit_horizon_told(account_id bigint, fresh boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
-	mine bigint[] := ARRAY(SELECT x.account_id FROM dist.credit_account x WHERE x.account_id IN (SELECT c.id FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL unnest(distsync_internal.credit_chain(u.id)) AS c(id))
-		AND (x.horizon_days IS NOT NULL OR x.account_id = ANY (account_ids)) ORDER BY x.account_id);
 	a record;
-	h record;
-	below bigint[];
 BEGIN
-	PERFORM distsync_internal.base_hook('credit.horizon_changed', jsonb_build_object('accounts', (SELECT COALESCE(jsonb_agg(b.id), '[]') FROM unnest(distsync_internal.credit_below(account_ids)) AS b(id)
-		WHERE NOT EXISTS (SELECT FROM dist.credit_account x WHERE x.account_id = ANY (distsync_internal.credit_chain(b.id)) AND x.horizon_days IS NOT NULL AND x.account_id <> ALL (mine)))));
-	FOR a IN SELECT x.account_id, x.horizon_days, CASE WHEN anew AND x.account_id = ANY (account_ids) THEN d.today + x.horizon_days ELSE x.horizon_on END AS horizon_on
-		FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d WHERE x.account_id = ANY (mine) ORDER BY x.account_id
-	LOOP
-		DELETE FROM dist.open_order_day d WHERE d.account_id = a.account_id;
-		IF a.horizon_days IS NOT NULL THEN
-			below := distsync_internal.credit_below(ARRAY[a.account_id]);
-			FOR h IN SELECT r.function FROM distsync_internal.handler r WHERE r.kind = 'open_days' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
-				EXECUTE format('INSERT INTO dist.open_order_day AS d (account_id, ship_on, amount) SELECT $1, o.ship_on, o.amount FROM %s($2, $3) o ON CONFLICT (account_id, ship_on) DO UPDATE SET amount = d.amount + excluded.amount', h.function)
-				USING a.account_id, below, a.horizon_on;
-			END LOOP;
-		END IF;
-		UPDATE dist.credit_account x SET horizon_on = CASE WHEN x.horizon_days IS NOT NULL THEN a.horizon_on END, due_at = clock_timestamp(),
-			later_amount = COALESCE((SELECT sum(d.amount) FROM dist.open_order_day d WHERE d.account_id = x.account_id), 0)
-		WHERE x.account_id = a.account_id;
-	END LOOP;
+	SELECT x.horizon_on, x.horizon_to, d.today + x.horizon_days AS inside_on INTO a
+	FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d WHERE x.account_id = credit_horizon_told.account_id;
+	IF a.inside_on IS NULL OR a.inside_on >= a.horizon_on AND NOT fresh THEN
+		DELETE FROM dist.open_order_day d WHERE d.account_id = credit_horizon_told.account_id AND d.ship_on <= COALESCE(a.inside_on, 'infinity');
+	END IF;
+	UPDATE dist.credit_account x SET horizon_on = a.inside_on, due_at = clock_timestamp(), later_amount = COALESCE((SELECT sum(d.amount) FROM dist.open_order_day d WHERE d.account_id = x.account_id), 0),
+		horizon_to = k.upto, horizon_account = CASE WHEN k.upto IS NOT NULL THEN x.horizon_account END, horizon_order = CASE WHEN k.upto IS NOT NULL THEN x.horizon_order END
+	FROM (SELECT CASE WHEN a.inside_on < a.horizon_to THEN a.horizon_to END AS upto) k WHERE x.account_id = credit_horizon_told.account_id;
+	IF fresh OR a.inside_on < a.horizon_on THEN
+		PERFORM distsync_internal.credit_horizon_anew(ARRAY[credit_horizon_told.account_id], CASE WHEN fresh THEN 'infinity' ELSE greatest(a.horizon_to, a.horizon_on) END);
+	END IF;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_horizon_told(bigint[], boolean) IS
-	'Reckons what is to come of accounts, and of those above them, anew (anew: of these accounts from today on, for a horizon that has changed; else from the day the clerk had come to): hook credit.horizon_changed {accounts} lets rooms say when each order ships, handlers of kind open_days(account_ids, after) say what ships on each day after one. The clerk looks next. The caller holds the locks of the accounts, and so of all below them that move.';
+COMMENT ON FUNCTION distsync_internal.credit_horizon_told(bigint, boolean) IS
+	'Reckons what is to come of an account whose horizon_days are others, from today on (fresh: it had no horizon); orders that have to be read for it as credit_horizon_anew(). The clerk looks next. The caller holds the lock of the account.';
+
+-- credit_horizon_next does the list of the next orders that an account has to read, in the order of accounts and orders.
+CREATE FUNCTION distsync_internal.credit_horizon_next(account_id bigint, most integer) RETURNS TABLE (customer_id bigint, order_id bigint, carrier_id bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	a record;
+	h record;
+BEGIN
+	SELECT x.horizon_account, x.horizon_order INTO a FROM dist.credit_account x WHERE x.account_id = credit_horizon_next.account_id AND x.horizon_to IS NOT NULL;
+	IF FOUND THEN
+		FOR h IN SELECT r.function FROM distsync_internal.handler r WHERE r.kind = 'open_next' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
+			RETURN QUERY EXECUTE format('SELECT * FROM %s($1, $2, $3, $4)', h.function) USING distsync_internal.credit_below(ARRAY[credit_horizon_next.account_id]), a.horizon_account, a.horizon_order, most;
+		END LOOP;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_horizon_next(bigint, integer) IS
+	'Next open or held orders that an account with a horizon has to read, of itself and all below it, at most so many, none where it has read all: handlers of kind open_next(account_ids, after_account, after_order, most).';
+
+-- credit_horizon_read does the reading of the next orders of an account: they count from now on when their day comes.
+CREATE FUNCTION distsync_internal.credit_horizon_read(account_id bigint, most integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	n record;
+	h record;
+	customers bigint[] := '{}';
+	orders bigint[] := '{}';
+	locked bigint[] := '{}';
+	last_account bigint;
+	read_all boolean := true;
+BEGIN
+	IF NOT EXISTS (SELECT FROM dist.credit_account x WHERE x.account_id = credit_horizon_read.account_id AND x.horizon_to IS NOT NULL) THEN
+		RETURN 0;
+	END IF;
+	-- under the lock of the account no order below it moves
+	FOR n IN SELECT x.* FROM distsync_internal.credit_horizon_next(credit_horizon_read.account_id, most + 1) x LOOP
+		read_all := cardinality(orders) < most AND (n.carrier_id = ANY (locked) OR distsync_internal.credit_try_lock(n.carrier_id));
+		EXIT WHEN NOT read_all;
+		last_account := n.carrier_id;
+		locked := CASE WHEN n.carrier_id = ANY (locked) THEN locked ELSE locked || n.carrier_id END;
+		customers := customers || n.customer_id;
+		orders := orders || n.order_id;
+	END LOOP;
+	FOR h IN SELECT r.function FROM distsync_internal.handler r WHERE r.kind = 'open_days' AND orders <> '{}' ORDER BY r.ordinal, r.name COLLATE "C" LOOP
+		EXECUTE format('INSERT INTO dist.open_order_day AS d (account_id, ship_on, amount) SELECT x.account_id, o.ship_on, o.amount FROM %s($1, $2, $3) o JOIN dist.credit_account x ON x.account_id = $1 AND o.ship_on > x.horizon_on AND o.ship_on <= x.horizon_to '
+			'ON CONFLICT (account_id, ship_on) DO UPDATE SET amount = d.amount + excluded.amount', h.function)
+		USING credit_horizon_read.account_id, customers, orders;
+	END LOOP;
+	UPDATE dist.credit_account x SET horizon_to = CASE WHEN NOT read_all THEN x.horizon_to END, horizon_account = CASE WHEN NOT read_all THEN COALESCE(last_account, x.horizon_account) END,
+		horizon_order = CASE WHEN NOT read_all THEN COALESCE(orders[cardinality(orders)], x.horizon_order) END, due_at = clock_timestamp(),
+		later_amount = COALESCE((SELECT sum(d.amount) FROM dist.open_order_day d WHERE d.account_id = x.account_id), 0)
+	WHERE x.account_id = credit_horizon_read.account_id;
+	RETURN cardinality(orders);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_horizon_read(bigint, integer) IS
+	'Reads the next orders (at most so many) of an account that has not read all: handlers of kind open_days(account_id, customer_ids, order_ids) put down on which day each ships, where nobody has, and say what ships on each day. Returns how many it read; the clerk comes back for the rest, and for those of accounts that somebody else has locked. The caller holds the account''s lock.';
+
+-- credit_horizon_known does the question whether somebody else than an account has put down when an order ships.
+CREATE FUNCTION distsync_internal.credit_horizon_known(account_id bigint, carrier_id bigint, order_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN EXISTS (SELECT FROM dist.credit_account x WHERE x.account_id = ANY (distsync_internal.credit_chain(credit_horizon_known.carrier_id)) AND x.account_id <> credit_horizon_known.account_id AND x.horizon_on IS NOT NULL
+		AND (COALESCE(x.horizon_to, '-infinity') < 'infinity' OR (credit_horizon_known.carrier_id, credit_horizon_known.order_id) <= (x.horizon_account, x.horizon_order)));
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_horizon_known(bigint, bigint, bigint) IS 'Whether an order of an account (carrier_id) has been read by another account with a horizon than account_id, so that its day is put down.';
+
+-- credit_reading does the list of the accounts whose orders accounts have to read next: the clerk locks them first.
+CREATE FUNCTION distsync_internal.credit_reading(account_ids bigint[], most integer) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN ARRAY(SELECT DISTINCT n.carrier_id FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_horizon_next(a.account_id, most) n WHERE a.account_id = ANY (account_ids) AND a.horizon_to IS NOT NULL);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_reading(bigint[], integer) IS 'Ids of the accounts of the orders, at most so many each, that accounts with a horizon have to read next.';
 
 -- credit_horizon_roll does the coming in of days: what ships on them counts from now on.
 CREATE FUNCTION distsync_internal.credit_horizon_roll(account_id bigint) RETURNS jsonb
@@ -126,7 +214,9 @@ DECLARE
 	a record;
 	come numeric;
 BEGIN
-	SELECT x.horizon_on, h.inside_on INTO a FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_horizon_at(x.account_id, clock_timestamp()) h WHERE x.account_id = credit_horizon_roll.account_id;
+	SELECT x.horizon_on, h.inside_on INTO a FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_horizon_at(x.account_id, clock_timestamp()) h
+	-- while it counts more than there is, nobody has to wait for it
+	WHERE x.account_id = credit_horizon_roll.account_id AND x.horizon_to IS NULL;
 	IF NOT FOUND OR a.inside_on <= a.horizon_on THEN
 		RETURN NULL;
 	END IF;
@@ -137,7 +227,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_horizon_roll(bigint) IS
-	'Moves the horizon of an account to today: what ships up to it counts. Returns {after, upto}, the days that have come in, NULL where nothing ships on them. The caller holds the account''s lock and goes on with credit_rehold() {ship}.';
+	'Moves the horizon of an account to today: what ships up to it counts. Returns {after, upto}, the days that have come in, NULL where nothing ships on them, or its orders are being read. The caller holds the account''s lock and goes on with credit_rehold() {ship}.';
 
 -- credit_coming does the list of the accounts whose orders have come inside the horizons of others or their own: the clerk locks them first.
 CREATE FUNCTION distsync_internal.credit_coming(account_ids bigint[]) RETURNS bigint[]
@@ -146,7 +236,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN ARRAY(SELECT DISTINCT g.account_id FROM dist.credit_account a CROSS JOIN LATERAL distsync_internal.credit_horizon_at(a.account_id, clock_timestamp()) h
 		CROSS JOIN LATERAL distsync_internal.credit_let_go(distsync_internal.credit_below(ARRAY[a.account_id]), NULL, 101, jsonb_build_object('after', a.horizon_on, 'upto', h.inside_on)) g
-		WHERE a.account_id = ANY (account_ids) AND a.horizon_on < h.inside_on AND EXISTS (SELECT FROM dist.open_order_day d WHERE d.account_id = a.account_id AND d.ship_on <= h.inside_on));
+		WHERE a.account_id = ANY (account_ids) AND a.horizon_on < h.inside_on AND a.horizon_to IS NULL AND EXISTS (SELECT FROM dist.open_order_day d WHERE d.account_id = a.account_id AND d.ship_on <= h.inside_on));
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_coming(bigint[]) IS 'Ids of the accounts of at most 101 orders each that have come inside the horizons of accounts since the clerk looked.';

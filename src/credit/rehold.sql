@@ -56,12 +56,12 @@ DECLARE
 	decision jsonb;
 BEGIN
 	IF NOT out_already THEN
-		PERFORM distsync_internal.credit_add(account, open_orders => -amount, ship_on => (c ->> 'ship_on')::date);
+		PERFORM distsync_internal.credit_add(account, open_orders => -amount, ship_on => (c ->> 'ship_on')::date, order_id => (c ->> 'order_id')::bigint);
 	END IF;
 	decision := distsync_internal.credit_decide(account, amount, jsonb_build_object('at', clock_timestamp(), 'order_id', c -> 'order_id', 'customer_id', c -> 'customer_id', 'payment_terms', c -> 'payment_terms', 'ship_on', c -> 'ship_on',
 		'deposit', distsync_internal.credit_deposit((c ->> 'customer_id')::bigint, account, (c ->> 'company_id')::bigint, c ->> 'order_number')));
 	IF decision ->> 'outcome' = 'approved' THEN
-		PERFORM distsync_internal.credit_add(account, open_orders => amount, ship_on => (c ->> 'ship_on')::date);
+		PERFORM distsync_internal.credit_add(account, open_orders => amount, ship_on => (c ->> 'ship_on')::date, order_id => (c ->> 'order_id')::bigint);
 		RETURN NULL;
 	END IF;
 	RETURN decision;

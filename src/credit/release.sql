@@ -17,7 +17,7 @@ BEGIN
 	ELSIF distsync_internal.credit_hold_end(customer, (w ->> 'hold_id')::bigint, 'distsync', verb) IS NULL THEN
 		RETURN '{"outcome":"gone"}';
 	END IF;
-	PERFORM distsync_internal.credit_add(account, open_orders => amount, ship_on => (w ->> 'ship_on')::date);
+	PERFORM distsync_internal.credit_add(account, open_orders => amount, ship_on => (w ->> 'ship_on')::date, order_id => (w ->> 'order_id')::bigint);
 	PERFORM distsync_internal.credit_crossed(account, decision);
 	PERFORM distsync_internal.credit_record(account, id, verb, 'released', decision);
 	RETURN jsonb_build_object('outcome', 'released', 'order', jsonb_build_object('customer_id', customer, 'order_id', id, 'hold_id', w -> 'hold_id', 'amount', amount));

@@ -8,6 +8,8 @@ DECLARE
 	n integer := 0;
 BEGIN
 	FOR p IN SELECT x.*, c.code AS company FROM distsync_internal.credit_position(credit_watch.account_id, clock_timestamp()) x LEFT JOIN dist.company c ON c.company_id = x.company_id LOOP
+		-- what is to come of it is being read: it looks again then
+		CONTINUE WHEN p.headroom < 0 AND p.reading;
 		IF p.headroom < 0 THEN
 			PERFORM distsync_internal.base_exception('over_limit', p.code, 'credit', 'warning', p.company, 'credit_account', p.code,
 				jsonb_build_object('terms', p.terms, 'exposure', p.exposure, 'limit', p.credit_limit), NULL, -p.headroom, p.currency, credit_watch.correlation_id);

@@ -14,10 +14,10 @@ BEGIN
 	IF account IS NULL OR s.credit_state NOT IN ('approved', 'released') OR counted = s.exposure_amount AND s.ship_on IS NOT DISTINCT FROM day THEN
 		RETURN NULL;
 	ELSIF counted <= s.exposure_amount AND COALESCE(day, '-infinity') >= COALESCE(s.ship_on, '-infinity') THEN
-		PERFORM distsync_internal.credit_give_back(account, s.exposure_amount, 'open_orders', s.ship_on);
-		PERFORM distsync_internal.credit_count(account, counted, 'open_orders', day);
+		PERFORM distsync_internal.credit_give_back(account, s.exposure_amount, 'open_orders', s.ship_on, (o ->> 'order_id')::bigint);
+		PERFORM distsync_internal.credit_count(account, counted, 'open_orders', day, (o ->> 'order_id')::bigint);
 	ELSE
-		PERFORM distsync_internal.credit_give_back(account, s.exposure_amount, 'open_orders', s.ship_on);
+		PERFORM distsync_internal.credit_give_back(account, s.exposure_amount, 'open_orders', s.ship_on, (o ->> 'order_id')::bigint);
 		decision := distsync_internal.credit_take(account, counted, distsync_internal.order_credit_context(o || jsonb_build_object('verb', verb)));
 		taken := CASE WHEN decision ->> 'outcome' = 'approved' THEN counted ELSE 0 END;
 	END IF;
@@ -37,7 +37,7 @@ DECLARE
 BEGIN
 	SELECT s.* INTO o FROM dist.sales_order s WHERE s.customer_id = order_hold_again.customer_id AND s.order_id = order_hold_again.order_id;
 	IF o.exposure_amount > 0 THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
 	END IF;
 	PERFORM distsync_internal.order_end_offer(o.customer_id, o.order_id, 'withdrawn');
 	PERFORM distsync_internal.credit_hold(o.account_id, jsonb_build_object('customer_id', o.customer_id, 'order_id', o.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', amount,

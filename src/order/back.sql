@@ -22,7 +22,7 @@ BEGIN
 	WHERE s.customer_id = order_end.customer_id AND s.order_id = order_end.order_id;
 	PERFORM distsync_internal.order_end_holds(order_end.customer_id, order_end.order_id, order_end.state);
 	IF o.account_id IS NOT NULL AND o.exposure_amount > 0 THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
 	END IF;
 	PERFORM distsync_internal.order_lock_volume(o.company || '/' || o.order_number);
 	PERFORM distsync_internal.order_lock_stock(order_end.customer_id, order_end.order_id);

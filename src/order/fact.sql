@@ -86,7 +86,7 @@ DECLARE
 BEGIN
 	IF live AND o ->> 'account_id' IS NOT NULL THEN
 		full_order := full_order || jsonb_build_object('ship_on', distsync_internal.order_ship_on(full_order));
-		PERFORM distsync_internal.credit_count((o ->> 'account_id')::bigint, (o ->> 'account_amount')::numeric, 'open_orders', (full_order ->> 'ship_on')::date);
+		PERFORM distsync_internal.credit_count((o ->> 'account_id')::bigint, (o ->> 'account_amount')::numeric, 'open_orders', (full_order ->> 'ship_on')::date, (full_order ->> 'order_id')::bigint);
 	END IF;
 	PERFORM distsync_internal.order_write(full_order);
 	IF live THEN
@@ -118,8 +118,8 @@ BEGIN
 	FROM dist.order_line l WHERE l.customer_id = order_recount.customer_id AND l.order_id = order_recount.order_id;
 	counted := CASE WHEN t.net + t.tax > 0 THEN round(t.left_open * order_recount.account_amount / (t.net + t.tax), o.minor_units) ELSE 0 END;
 	IF o.account_id IS NOT NULL AND o.credit_state IN ('approved', 'released') THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
-		PERFORM distsync_internal.credit_count(o.account_id, counted, 'open_orders', day);
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
+		PERFORM distsync_internal.credit_count(o.account_id, counted, 'open_orders', day, o.order_id);
 	ELSIF o.credit_state = 'held' THEN
 		SELECT x.hold_id, x.amount INTO h FROM dist.hold x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC, x.hold_id LIMIT 1;
 		UPDATE dist.hold x SET ship_on = day WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.released_at IS NULL;

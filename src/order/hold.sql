@@ -94,7 +94,7 @@ BEGIN
 		PERFORM distsync_internal.order_refuse_state(o.order_number, o.state, 'held', 'Only what has not shipped can be stopped.');
 	END IF;
 	IF o.exposure_amount > 0 THEN
-		PERFORM distsync_internal.credit_give_back(f.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_give_back(f.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
 	END IF;
 	hold := distsync_internal.credit_hold(f.account_id, jsonb_build_object('customer_id', f.customer_id, 'order_id', f.order_id, 'company_id', o.company_id, 'order_number', o.order_number, 'amount', o.exposure_amount,
 		'kind', what, 'checkpoint', 'hand', 'owner', COALESCE(options ->> 'owner', 'credit'), 'priority', o.policy -> 'priority', 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'review_at', options -> 'review_at', 'placed_by', COALESCE(options ->> 'authority', session_user),

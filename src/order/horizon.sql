@@ -47,8 +47,8 @@ BEGIN
 		RETURN;
 	END IF;
 	IF o.account_id IS NOT NULL AND o.exposure_amount > 0 THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
-		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders', day);
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, order_ship_day_set.order_id);
+		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders', day, order_ship_day_set.order_id);
 	END IF;
 	UPDATE dist.sales_order s SET ship_on = day WHERE s.customer_id = order_ship_day_set.customer_id AND s.order_id = order_ship_day_set.order_id;
 	UPDATE dist.hold h SET ship_on = day WHERE h.customer_id = order_ship_day_set.customer_id AND h.order_id = order_ship_day_set.order_id AND h.released_at IS NULL;
@@ -56,46 +56,49 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_ship_day_set(bigint, bigint, date) IS 'Counts an order, and its live holds, on another day (NULL = at once), whatever the limit says. The caller holds the locks of its account and of it.';
 
--- order_horizon_changed does the setting of the day of every open order of accounts: the hook of the credit room, which then adds up days
--- anew.
-CREATE FUNCTION distsync_internal.order_horizon_changed(context jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	ids bigint[] := ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(context -> 'accounts') e);
-BEGIN
-	-- all of them in the order of locks on orders
-	PERFORM FROM dist.sales_order s WHERE s.account_id = ANY (ids) AND (s.exposure_amount > 0 OR s.credit_state = 'held') ORDER BY s.order_id FOR NO KEY UPDATE OF s;
-	WITH d AS MATERIALIZED (
-		SELECT s.customer_id, s.order_id, distsync_internal.order_ship_day(s.customer_id, s.order_id) AS day
-		FROM dist.sales_order s WHERE s.account_id = ANY (ids) AND (s.exposure_amount > 0 OR s.credit_state = 'held')
-	), h AS (
-		UPDATE dist.hold h SET ship_on = d.day FROM d WHERE h.customer_id = d.customer_id AND h.order_id = d.order_id AND h.released_at IS NULL AND h.ship_on IS DISTINCT FROM d.day
-	)
-	UPDATE dist.sales_order s SET ship_on = d.day FROM d WHERE s.customer_id = d.customer_id AND s.order_id = d.order_id AND s.ship_on IS DISTINCT FROM d.day;
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.order_horizon_changed(jsonb) IS
-	'Hook credit.horizon_changed {accounts}: says anew on which day each open or held order of accounts ships, and its live holds. Counts nothing: the room of credit does, when all of them are said. Takes the rows of the orders by id.';
-
--- order_open_days does the adding up of open orders by the day they ship.
-CREATE FUNCTION distsync_internal.order_open_days(account_ids bigint[], after date) RETURNS TABLE (ship_on date, amount numeric)
+-- order_open_next does the list of the orders of accounts that credit has to read next.
+CREATE FUNCTION distsync_internal.order_open_next(account_ids bigint[], after_account bigint, after_order bigint, most integer) RETURNS TABLE (customer_id bigint, order_id bigint, account_id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	RETURN QUERY SELECT o.ship_on, sum(o.exposure_amount) FROM dist.sales_order o WHERE o.account_id = ANY (account_ids) AND o.exposure_amount > 0 AND o.ship_on > after GROUP BY o.ship_on;
+	RETURN QUERY SELECT o.* FROM (SELECT u.id FROM unnest(account_ids) AS u(id) WHERE u.id >= after_account ORDER BY u.id) a
+		CROSS JOIN LATERAL (SELECT s.customer_id, s.order_id, s.account_id FROM dist.sales_order s
+			WHERE s.account_id = a.id AND (s.exposure_amount > 0 OR s.credit_state = 'held') AND s.order_id > CASE WHEN a.id = after_account THEN after_order ELSE 0 END ORDER BY s.order_id LIMIT most) o
+		LIMIT most;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_open_days(bigint[], date) IS 'Handler of kind open_days: what open orders of accounts count on each day after one.';
+COMMENT ON FUNCTION distsync_internal.order_open_next(bigint[], bigint, bigint, integer) IS
+	'Handler of kind open_next: the next open or held orders of accounts, by account and order, behind an order of an account, at most so many; reads no more than these of an index.';
+
+-- order_open_days does the putting down of the day of orders, and adds up what is open of them by the day they ship.
+CREATE FUNCTION distsync_internal.order_open_days(account_id bigint, customer_ids bigint[], order_ids bigint[]) RETURNS TABLE (ship_on date, amount numeric)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+	-- all of them in the order of locks on orders
+	PERFORM FROM dist.sales_order s JOIN unnest(customer_ids, order_ids) AS u(customer_id, order_id) ON u.customer_id = s.customer_id AND u.order_id = s.order_id ORDER BY s.order_id FOR NO KEY UPDATE OF s;
+	PERFORM distsync_internal.order_ship_day_set(s.customer_id, s.order_id, distsync_internal.order_ship_day(s.customer_id, s.order_id))
+	FROM unnest(customer_ids, order_ids) AS u(customer_id, order_id) JOIN dist.sales_order s ON s.customer_id = u.customer_id AND s.order_id = u.order_id
+	WHERE NOT distsync_internal.credit_horizon_known(order_open_days.account_id, s.account_id, s.order_id);
+	RETURN QUERY SELECT s.ship_on, sum(s.exposure_amount) FROM unnest(customer_ids, order_ids) AS u(customer_id, order_id) JOIN dist.sales_order s ON s.customer_id = u.customer_id AND s.order_id = u.order_id
+		WHERE s.exposure_amount > 0 AND s.ship_on IS NOT NULL GROUP BY s.ship_on;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_open_days(bigint, bigint[], bigint[]) IS
+	'Handler of kind open_days: says on which day each of these orders ships, and its live holds, where no account with a horizon but account_id has had it put down, and what they count on each day. Takes the rows of the orders by id. The caller holds the locks of their accounts.';
 
 -- order_verify_days does the check of what accounts keep of days to come.
 CREATE FUNCTION distsync_internal.order_verify_days() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-	WITH RECURSIVE tree (root, horizon_on, account_id) AS (
-		SELECT a.account_id, a.horizon_on, a.account_id FROM dist.credit_account a WHERE a.horizon_on IS NOT NULL
+	WITH RECURSIVE tree (root, horizon_on, horizon_to, horizon_account, horizon_order, account_id) AS (
+		SELECT a.account_id, a.horizon_on, a.horizon_to, a.horizon_account, a.horizon_order, a.account_id FROM dist.credit_account a WHERE a.horizon_on IS NOT NULL
 		UNION ALL
-		SELECT t.root, t.horizon_on, a.account_id FROM tree t JOIN dist.credit_account a ON a.parent_id = t.account_id
+		SELECT t.root, t.horizon_on, t.horizon_to, t.horizon_account, t.horizon_order, a.account_id FROM tree t JOIN dist.credit_account a ON a.parent_id = t.account_id
 	), day AS (
-		SELECT t.root, o.ship_on, sum(o.exposure_amount) AS amount FROM tree t JOIN dist.sales_order o ON o.account_id = t.account_id AND o.exposure_amount > 0 AND o.ship_on > t.horizon_on GROUP BY t.root, o.ship_on
+		-- what is not read so far counts at once
+		SELECT t.root, o.ship_on, sum(o.exposure_amount) AS amount FROM tree t JOIN dist.sales_order o ON o.account_id = t.account_id AND o.exposure_amount > 0 AND o.ship_on > t.horizon_on
+			AND (t.horizon_to IS NULL OR o.ship_on > t.horizon_to OR (o.account_id, o.order_id) <= (t.horizon_account, t.horizon_order))
+		GROUP BY t.root, o.ship_on
 	)
 	SELECT 'open_order_day', 'credit_account', (SELECT a.code FROM dist.credit_account a WHERE a.account_id = COALESCE(d.root, k.account_id)) || '/' || COALESCE(d.ship_on, k.ship_on), jsonb_build_object('orders', d.amount, 'amount', k.amount)
 	FROM day d FULL JOIN dist.open_order_day k ON k.account_id = d.root AND k.ship_on = d.ship_on
@@ -110,9 +113,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	WHERE h.released_at IS NULL AND h.account_id IS NOT NULL AND h.ship_on IS DISTINCT FROM o.ship_on
 $$;
 COMMENT ON FUNCTION distsync_internal.order_verify_days() IS
-	'Days of accounts with a horizon that are not the sum of the open orders of their tree that ship on them, accounts that keep another sum of their days, live holds that ship on another day than their order.';
+	'Days of accounts with a horizon that are not the sum of the open orders of their tree that ship on them and are read, accounts that keep another sum of their days, live holds that ship on another day than their order.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES
-	('hook', 'credit.horizon_changed', 100, 'distsync_internal.order_horizon_changed'),
+	('open_next', 'order', 100, 'distsync_internal.order_open_next'),
 	('open_days', 'order', 100, 'distsync_internal.order_open_days');
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('verify', 'order_days', 'distsync_internal.order_verify_days');

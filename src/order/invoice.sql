@@ -191,7 +191,7 @@ BEGIN
 	IF o.ahead THEN
 		part := CASE WHEN o.all_billed THEN o.exposure_amount ELSE least(o.exposure_amount, ahead) END;
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - part WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint;
-		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_count((v ->> 'account_id')::bigint, -part, 'open_orders', o.ship_on, (v ->> 'order_id')::bigint);
 		IF o.credit_state = 'held' THEN
 			FOR s IN SELECT x.* FROM dist.hold x WHERE x.customer_id = (v ->> 'customer_id')::bigint AND x.order_id = (v ->> 'order_id')::bigint AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC LOOP
 				part := CASE WHEN o.all_billed THEN s.amount ELSE least(s.amount, ahead) END;

@@ -31,9 +31,9 @@ BEGIN
 		'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number));
 	-- what is picked or ships before its day has come counts from now on
 	IF (later OR distsync_internal.credit_decide(o.account_id, 0, ctx) ->> 'outcome' = 'held') AND NOT distsync_internal.order_covered(o.customer_id, o.order_id) THEN
-		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_give_back(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
 		decision := distsync_internal.credit_decide(o.account_id, o.exposure_amount, ctx);
-		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_count(o.account_id, o.exposure_amount, 'open_orders', o.ship_on, o.order_id);
 	END IF;
 	IF decision ->> 'outcome' IS DISTINCT FROM 'held' THEN
 		PERFORM distsync_internal.order_ship_day_set(o.customer_id, o.order_id, NULL) WHERE later;

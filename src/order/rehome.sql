@@ -80,10 +80,10 @@ BEGIN
 	END IF;
 	SELECT COALESCE(sum(x.unbilled_amount), 0) INTO unbilled FROM dist.shipment x WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	SELECT COALESCE(sum(h.amount), 0) INTO held FROM dist.hold h WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.account_id = o.account_id AND h.released_at IS NULL;
-	PERFORM distsync_internal.credit_add(o.account_id, open_orders => -o.exposure_amount, unbilled => -unbilled, held_demand => -held, ship_on => o.ship_on);
+	PERFORM distsync_internal.credit_add(o.account_id, open_orders => -o.exposure_amount, unbilled => -unbilled, held_demand => -held, ship_on => o.ship_on, order_id => o.order_id);
 	UPDATE dist.sales_order s SET account_id = order_rehome_order.account_id WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
 	day := distsync_internal.order_ship_day(o.customer_id, o.order_id);
-	PERFORM distsync_internal.credit_add(order_rehome_order.account_id, open_orders => o.exposure_amount, unbilled => unbilled, held_demand => held, ship_on => day);
+	PERFORM distsync_internal.credit_add(order_rehome_order.account_id, open_orders => o.exposure_amount, unbilled => unbilled, held_demand => held, ship_on => day, order_id => o.order_id);
 	UPDATE dist.hold h SET ship_on = day WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.released_at IS NULL;
 	UPDATE dist.hold h SET account_id = order_rehome_order.account_id WHERE h.customer_id = o.customer_id AND h.order_id = o.order_id AND h.account_id = o.account_id AND h.released_at IS NULL;
 	UPDATE dist.sales_order s SET ship_on = day, version = s.version + 1 WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;

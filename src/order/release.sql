@@ -66,7 +66,7 @@ BEGIN
 	decision := distsync_internal.credit_decide(o.account_id, held, jsonb_build_object('at', clock_timestamp(), 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'order_id', o.order_id, 'customer_id', o.customer_id, 'deposit', distsync_internal.credit_deposit(o.customer_id, o.account_id, o.company_id, o.order_number)));
 	IF decision ->> 'outcome' = 'approved' OR order_release_credit.owner = 'credit' AND authority IS NOT NULL THEN
 		PERFORM distsync_internal.order_end_holds(o.customer_id, o.order_id, reason);
-		PERFORM distsync_internal.credit_count(o.account_id, held, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_count(o.account_id, held, 'open_orders', o.ship_on, o.order_id);
 		decision := decision || jsonb_build_object('authority', authority);
 		PERFORM distsync_internal.credit_record(o.account_id, o.order_id, 'release_order', 'released', decision);
 	ELSIF order_release_credit.owner = 'credit' THEN

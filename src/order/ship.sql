@@ -50,7 +50,7 @@ BEGIN
 	ELSE
 		moved := CASE WHEN complete THEN o.exposure_amount ELSE least(o.exposure_amount, normal) END;
 		normal := CASE WHEN complete THEN moved ELSE normal END;
-		PERFORM distsync_internal.credit_move(o.account_id, moved, 'open_orders', 'unbilled', o.ship_on);
+		PERFORM distsync_internal.credit_move(o.account_id, moved, 'open_orders', 'unbilled', o.ship_on, o.order_id);
 		PERFORM distsync_internal.credit_count(o.account_id, normal - moved, 'unbilled');
 		UPDATE dist.sales_order x SET exposure_amount = x.exposure_amount - moved WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id;
 	END IF;
@@ -58,6 +58,8 @@ BEGIN
 	IF rest > 0 THEN
 		PERFORM distsync_internal.credit_count(o.account_id, rest, 'unbilled');
 	END IF;
+	-- something of it has left: what has not counts too, whenever it is wanted
+	PERFORM distsync_internal.order_ship_day_set(o.customer_id, o.order_id, NULL);
 	RETURN normal + rest;
 END
 $$;

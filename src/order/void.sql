@@ -37,7 +37,7 @@ BEGIN
 	END IF;
 	IF ahead > 0 AND o.credit_state IN ('approved', 'released') THEN
 		UPDATE dist.sales_order s SET exposure_amount = s.exposure_amount + ahead WHERE s.customer_id = o.customer_id AND s.order_id = o.order_id;
-		PERFORM distsync_internal.credit_count(o.account_id, ahead, 'open_orders', o.ship_on);
+		PERFORM distsync_internal.credit_count(o.account_id, ahead, 'open_orders', o.ship_on, o.order_id);
 	ELSIF ahead > 0 AND o.credit_state = 'held' THEN
 		UPDATE dist.hold h SET amount = h.amount + ahead WHERE h.customer_id = o.customer_id AND h.hold_id = (SELECT x.hold_id FROM dist.hold x
 			WHERE x.customer_id = o.customer_id AND x.order_id = o.order_id AND x.account_id IS NOT NULL AND x.released_at IS NULL ORDER BY x.amount DESC, x.hold_id LIMIT 1);

@@ -51,7 +51,7 @@ CREATE INDEX sales_order_id_idx ON dist.sales_order (order_id);
 CREATE INDEX sales_order_at_idx ON dist.sales_order (ordered_at);
 CREATE INDEX sales_order_held_idx ON dist.sales_order (account_id, ordered_at) WHERE credit_state = 'held';
 CREATE INDEX sales_order_job_idx ON dist.sales_order (job_id) WHERE job_id IS NOT NULL;
-CREATE INDEX sales_order_open_idx ON dist.sales_order (account_id) WHERE exposure_amount > 0;
+CREATE INDEX sales_order_open_idx ON dist.sales_order (account_id, order_id) WHERE exposure_amount > 0 OR credit_state = 'held';
 CREATE INDEX sales_order_owner_idx ON dist.sales_order (company_id, owner_number) WHERE owner_number IS NOT NULL;
 CREATE INDEX sales_order_po_idx ON dist.sales_order (customer_id, customer_po) WHERE customer_po IS NOT NULL;
 CREATE INDEX sales_order_redecide_idx ON dist.sales_order (redecide_at) WHERE redecide_at IS NOT NULL AND state = 'held';
@@ -379,6 +379,9 @@ CREATE TABLE dist.credit_account (
 	exclude_disputed	boolean NOT NULL DEFAULT false,	-- what is in dispute counts neither as exposure nor as late
 	horizon_days	integer,						-- open orders that ship later than so many days from today count when their day comes, NULL = all count
 	horizon_on		date,							-- of one with a horizon: last day whose orders had come inside it when they were last looked at, NULL = no horizon
+	horizon_to		date,							-- of one whose open orders are being read: those that ship after horizon_on and not after this day and stand behind the next two columns count at once so far, NULL = all are read
+	horizon_account	bigint,							-- account of the last of them that was read, in the order of accounts and orders
+	horizon_order	bigint,							-- that order
 	later_amount	numeric(20,4) NOT NULL DEFAULT 0,	-- of open_orders, what ships after horizon_on: the sum of dist.open_order_day
 	due_at			timestamptz,					-- the clerk looks at it again then: time alone may change the answer, NULL = it can not
 	late_on			date NOT NULL DEFAULT '-infinity',	-- day up to which what was due is added up beside it; rolled forward as days pass
@@ -404,7 +407,8 @@ CREATE TABLE dist.credit_account (
 	CONSTRAINT credit_account_parent_fk FOREIGN KEY (parent_id) REFERENCES dist.credit_account,
 	CONSTRAINT credit_account_chk CHECK (status IN ('open', 'blocked', 'closed') AND mode IN ('native', 'mirrored') AND release_order IN ('date', 'priority', 'best_fit', 'prefix') AND standing IN ('approved', 'warned', 'held', 'blocked') AND limit_approval IN ('none', 'second_person') AND parent_id <> account_id),
 	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN' AND (limit_amount IS NULL OR limit_amount < 'NaN') AND later_amount >= 0 AND later_amount < 'NaN'
-		AND (horizon_days IS NULL) = (horizon_on IS NULL) AND horizon_days BETWEEN 0 AND 3650),
+		AND (horizon_days IS NULL) = (horizon_on IS NULL) AND horizon_days BETWEEN 0 AND 3650
+		AND (horizon_to IS NULL) = (horizon_account IS NULL) AND (horizon_to IS NULL) = (horizon_order IS NULL)),
 	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
 ) WITH (fillfactor = 50);
