@@ -179,6 +179,10 @@ BEGIN
 	IF credit_hang.parent_id IS NOT NULL THEN
 		PERFORM distsync_internal.credit_add(credit_hang.parent_id, a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.unbilled, a.open_orders, a.held_demand);
 	END IF;
+	IF a.held_nothing > 0 THEN
+		UPDATE dist.credit_account x SET held_nothing = x.held_nothing - a.held_nothing WHERE x.account_id = ANY (distsync_internal.credit_chain(a.parent_id));
+		UPDATE dist.credit_account x SET held_nothing = x.held_nothing + a.held_nothing WHERE x.account_id = ANY (distsync_internal.credit_chain(credit_hang.parent_id));
+	END IF;
 	UPDATE dist.credit_account x SET parent_id = credit_hang.parent_id WHERE x.account_id = credit_hang.account_id;
 	-- those that are above it in one of the two places only
 	horizons := ARRAY(SELECT x.account_id FROM dist.credit_account x CROSS JOIN (SELECT distsync_internal.credit_chain(a.parent_id) AS was, distsync_internal.credit_chain(credit_hang.parent_id) AS comes) c

@@ -42,16 +42,23 @@ $$;
 COMMENT ON FUNCTION distsync_internal.credit_hold_end(bigint, bigint, text, text) IS
 	'Ends a hold and takes its amount out of the held demand; the caller holds the account''s lock. Returns the amount, NULL if it had ended before.';
 
--- credit_uncounted does the finding of orders that wait though nothing of them is counted: all of it was billed before it left.
-CREATE FUNCTION distsync_internal.credit_uncounted(top_id bigint) RETURNS bigint[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-#variable_conflict use_column
+-- credit_nothing_moved does the counting of orders that wait though nothing of them is counted, in their account and all above it: all of
+-- such an order was billed before it left. Whoever makes room looks where something waits, and need not read what waits elsewhere.
+CREATE FUNCTION distsync_internal.credit_nothing_moved() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	RETURN ARRAY(SELECT DISTINCT h.account_id FROM dist.hold h CROSS JOIN LATERAL distsync_internal.credit_chain(h.account_id) AS c(ids)
-		WHERE h.amount = 0 AND h.kind = 'auto' AND h.released_at IS NULL AND c.ids[cardinality(c.ids)] = top_id);
+	IF TG_OP <> 'INSERT' THEN
+		UPDATE dist.credit_account a SET held_nothing = a.held_nothing - 1
+		WHERE a.account_id = ANY (distsync_internal.credit_chain(OLD.account_id)) AND OLD.amount = 0 AND OLD.kind = 'auto' AND OLD.released_at IS NULL;
+	END IF;
+	IF TG_OP <> 'DELETE' THEN
+		UPDATE dist.credit_account a SET held_nothing = a.held_nothing + 1
+		WHERE a.account_id = ANY (distsync_internal.credit_chain(NEW.account_id)) AND NEW.amount = 0 AND NEW.kind = 'auto' AND NEW.released_at IS NULL;
+	END IF;
+	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_uncounted(bigint) IS 'Accounts of the tree under an account in which an order waits that was billed before it left: held_demand does not show it.';
+COMMENT ON FUNCTION distsync_internal.credit_nothing_moved() IS 'Row trigger of dist.hold, for live automatic holds with amount 0 that come, go or move to another account: held_nothing of the account and of all above it. The caller of the statement holds their locks.';
 
 -- credit_waiting does the list of what waits in the tree of an account, in the order in which it is to be tried: that of the top of the
 -- tree, so that it is the same whoever of its members made the room.
@@ -67,14 +74,15 @@ BEGIN
 		UNION
 		SELECT a.account_id FROM down d JOIN dist.credit_account a ON a.parent_id = d.account_id
 		-- what is not held anywhere below needs no look
-		WHERE a.held_demand > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
+		WHERE a.held_demand > 0 OR a.held_nothing > 0 OR a.account_id = ANY ((SELECT c.ids FROM chain c)::bigint[])
 	)
 	SELECT h.customer_id, h.hold_id, h.order_id, h.company_id, h.order_number, h.account_id, h.amount, h.priority, h.queued_at, r.rank, h.payment_terms, h.ship_on
-	FROM (SELECT x.account_id FROM down x UNION SELECT u.account_id FROM chain c, unnest(distsync_internal.credit_uncounted(c.ids[cardinality(c.ids)])) u(account_id)) d
-	JOIN dist.hold h ON h.account_id = d.account_id AND h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit'
+	FROM down d
+	-- from the accounts to what waits in them, whatever is known of the table
+	CROSS JOIN LATERAL (SELECT x.* FROM dist.hold x WHERE x.account_id = d.account_id AND x.released_at IS NULL AND x.kind = 'auto' AND x.owner = 'credit' OFFSET 0) h
 	CROSS JOIN (SELECT a.release_order FROM dist.credit_account a, chain c WHERE a.account_id = c.ids[cardinality(c.ids)]) p
 	CROSS JOIN LATERAL (SELECT CASE p.release_order WHEN 'priority' THEN h.priority WHEN 'best_fit' THEN -h.amount ELSE 0 END AS rank) r
-	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
+	WHERE NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id OFFSET 0)
 		AND (after IS NULL OR (r.rank, h.queued_at, h.order_id) > ((after ->> 'rank')::numeric, (after ->> 'queued_at')::timestamptz, (after ->> 'order_id')::bigint))
 	ORDER BY r.rank, h.queued_at, h.order_id
 	LIMIT most;

@@ -145,7 +145,7 @@ BEGIN
 	FROM (SELECT DISTINCT ON (c.ids[cardinality(c.ids)]) u.id, c.ids[cardinality(c.ids)] AS top, c.ids
 		  FROM unnest(account_ids) AS u(id) CROSS JOIN LATERAL distsync_internal.credit_chain(u.id) AS c(ids) ORDER BY c.ids[cardinality(c.ids)], u.id) x
 	JOIN dist.credit_account t ON t.account_id = x.top
-	WHERE t.held_demand > 0 OR t.waiting_from IS NOT NULL OR EXISTS (SELECT FROM dist.hold h WHERE h.account_id = ANY (x.ids) AND h.released_at IS NULL) OR distsync_internal.credit_uncounted(x.top) <> '{}';
+	WHERE t.held_demand > 0 OR t.held_nothing > 0 OR t.waiting_from IS NOT NULL OR EXISTS (SELECT FROM dist.hold h WHERE h.account_id = ANY (x.ids) AND h.released_at IS NULL);
 	IF ids IS NULL THEN
 		RETURN 0;
 	END IF;

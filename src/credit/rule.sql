@@ -168,9 +168,14 @@ BEGIN
 	CREATE OR REPLACE TRIGGER credit_limit_delete_trg AFTER DELETE ON dist.credit_limit REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_gone();
 	CREATE OR REPLACE TRIGGER credit_limit_truncate_trg AFTER TRUNCATE ON dist.credit_limit FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_limits_emptied();
 	CREATE OR REPLACE TRIGGER party_credit_trg AFTER UPDATE ON dist.party REFERENCING OLD TABLE AS gone NEW TABLE AS come FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_parties_moved();
+	CREATE OR REPLACE TRIGGER hold_nothing_insert_trg AFTER INSERT ON dist.hold FOR EACH ROW WHEN (NEW.amount = 0 AND NEW.kind = 'auto' AND NEW.released_at IS NULL) EXECUTE FUNCTION distsync_internal.credit_nothing_moved();
+	CREATE OR REPLACE TRIGGER hold_nothing_update_trg AFTER UPDATE ON dist.hold FOR EACH ROW
+	WHEN ((OLD.amount = 0 AND OLD.kind = 'auto' AND OLD.released_at IS NULL) <> (NEW.amount = 0 AND NEW.kind = 'auto' AND NEW.released_at IS NULL) OR NEW.amount = 0 AND OLD.account_id IS DISTINCT FROM NEW.account_id)
+	EXECUTE FUNCTION distsync_internal.credit_nothing_moved();
+	CREATE OR REPLACE TRIGGER hold_nothing_delete_trg AFTER DELETE ON dist.hold FOR EACH ROW WHEN (OLD.amount = 0 AND OLD.kind = 'auto' AND OLD.released_at IS NULL) EXECUTE FUNCTION distsync_internal.credit_nothing_moved();
 	CREATE OR REPLACE TRIGGER company_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.company FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_triggers() IS 'Part of setup(): the triggers by which backends learn that rules of credit, groups or companies have changed, and accounts what their limits and the status of parties say.';
+COMMENT ON FUNCTION distsync_internal.credit_triggers() IS 'Part of setup(): the triggers by which backends learn that rules of credit, groups or companies have changed, and accounts what their limits and the status of parties say, and how many orders wait of which nothing is counted.';
 
 INSERT INTO distsync_internal.handler (kind, name, ordinal, function) VALUES ('trigger', 'credit', 75, 'distsync_internal.credit_triggers');

@@ -52,19 +52,19 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 			sum(round(i.account_total * i.disputed_amount / i.amount, 4)) AS disputed
 		FROM dist.open_item i GROUP BY i.account_id
 	), waiting AS (
-		SELECT h.account_id, sum(h.amount) AS held FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL GROUP BY h.account_id
+		SELECT h.account_id, sum(h.amount) AS held, count(*) FILTER (WHERE h.amount = 0 AND h.kind = 'auto') AS nothing FROM dist.hold h WHERE h.released_at IS NULL AND h.account_id IS NOT NULL GROUP BY h.account_id
 	), total AS (
 		SELECT t.root, COALESCE(sum(i.receivable), 0) AS receivable, COALESCE(sum(i.credits), 0) AS credits, COALESCE(sum(i.unapplied), 0) AS unapplied, COALESCE(sum(i.deposits), 0) AS deposits,
-			COALESCE(sum(i.disputed), 0) AS disputed, COALESCE(sum(w.held), 0) AS held
+			COALESCE(sum(i.disputed), 0) AS disputed, COALESCE(sum(w.held), 0) AS held, COALESCE(sum(w.nothing), 0) AS nothing
 		FROM tree t LEFT JOIN item i ON i.account_id = t.account_id LEFT JOIN waiting w ON w.account_id = t.account_id GROUP BY t.root
 	)
 	SELECT 'credit_counters', 'credit_account', a.code, jsonb_build_object(
-		'counters', jsonb_build_object('receivable', a.receivable, 'credits', a.credits, 'unapplied', a.unapplied, 'deposits', a.deposits, 'disputed', a.disputed, 'held_demand', a.held_demand),
-		'sums', jsonb_build_object('receivable', t.receivable, 'credits', t.credits, 'unapplied', t.unapplied, 'deposits', t.deposits, 'disputed', t.disputed, 'held_demand', t.held))
+		'counters', jsonb_build_object('receivable', a.receivable, 'credits', a.credits, 'unapplied', a.unapplied, 'deposits', a.deposits, 'disputed', a.disputed, 'held_demand', a.held_demand, 'held_nothing', a.held_nothing),
+		'sums', jsonb_build_object('receivable', t.receivable, 'credits', t.credits, 'unapplied', t.unapplied, 'deposits', t.deposits, 'disputed', t.disputed, 'held_demand', t.held, 'held_nothing', t.nothing))
 	FROM dist.credit_account a JOIN total t ON t.root = a.account_id
-	WHERE (a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.held_demand) <> (t.receivable, t.credits, t.unapplied, t.deposits, t.disputed, t.held)
+	WHERE (a.receivable, a.credits, a.unapplied, a.deposits, a.disputed, a.held_demand, a.held_nothing) <> (t.receivable, t.credits, t.unapplied, t.deposits, t.disputed, t.held, t.nothing)
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_verify_counters() IS 'Accounts whose receivable, credits, unapplied, deposits, disputed or held demand are not the sum of the items and holds of their tree.';
+COMMENT ON FUNCTION distsync_internal.credit_verify_counters() IS 'Accounts whose receivable, credits, unapplied, deposits, disputed, held demand or number of holds with amount 0 are not the sum of the items and holds of their tree.';
 
 -- credit_verify_due does the check of the due days of each account against its items, and of what the account keeps of its days.
 CREATE FUNCTION distsync_internal.credit_verify_due() RETURNS TABLE (invariant text, entity text, entity_key text, detail jsonb)

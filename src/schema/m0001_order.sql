@@ -371,6 +371,7 @@ CREATE TABLE dist.credit_account (
 	unbilled		numeric(20,4) NOT NULL DEFAULT 0,	-- shipped, not yet invoiced
 	open_orders		numeric(20,4) NOT NULL DEFAULT 0,	-- approved orders, not yet shipped
 	held_demand		numeric(20,4) NOT NULL DEFAULT 0,	-- held orders: shown, never counted
+	held_nothing	integer NOT NULL DEFAULT 0,		-- live automatic holds with amount 0 of itself and all below: what was billed before it left waits though held_demand does not show it
 	dunning_level	smallint NOT NULL DEFAULT 0,	-- highest level, a fact of the owner
 	status			text NOT NULL DEFAULT 'open',	-- open | blocked (the owner's block) | closed
 	status_reason	text,							-- why it is blocked
@@ -409,7 +410,7 @@ CREATE TABLE dist.credit_account (
 	CONSTRAINT credit_account_late_chk CHECK (late_disputed >= 0 AND late_amount >= late_disputed AND late_amount < 'NaN' AND (limit_amount IS NULL OR limit_amount < 'NaN') AND later_amount >= 0 AND later_amount < 'NaN'
 		AND (horizon_days IS NULL) = (horizon_on IS NULL) AND horizon_days BETWEEN 0 AND 3650
 		AND (horizon_to IS NULL) = (horizon_account IS NULL) AND (horizon_to IS NULL) = (horizon_order IS NULL)),
-	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0
+	CONSTRAINT credit_account_counter_chk CHECK (receivable >= 0 AND credits >= 0 AND unapplied >= 0 AND deposits >= 0 AND disputed >= 0 AND unbilled >= 0 AND open_orders >= 0 AND held_demand >= 0 AND held_nothing >= 0
 		AND receivable < 'NaN' AND credits < 'NaN' AND unapplied < 'NaN' AND deposits < 'NaN' AND disputed < 'NaN' AND unbilled < 'NaN' AND open_orders < 'NaN' AND held_demand < 'NaN')
 ) WITH (fillfactor = 50);
 CREATE INDEX credit_account_parent_idx ON dist.credit_account (parent_id) WHERE parent_id IS NOT NULL;
@@ -636,7 +637,6 @@ CREATE TABLE dist.hold (
 CREATE INDEX hold_order_idx ON dist.hold (order_id);
 CREATE INDEX hold_number_idx ON dist.hold (company_id, order_number) WHERE released_at IS NULL;
 CREATE INDEX hold_queue_idx ON dist.hold (account_id, priority, queued_at) WHERE released_at IS NULL;
-CREATE INDEX hold_nothing_idx ON dist.hold (account_id) WHERE amount = 0 AND kind = 'auto' AND released_at IS NULL;
 
 -- dist.open_order_day: open orders of an account with a horizon, and of all below it, by the day they ship, where that is after horizon_on.
 -- Written under the account's lock.
