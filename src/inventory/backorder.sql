@@ -47,8 +47,7 @@ BEGIN
 	SELECT array_agg(x.demand_key), array_agg(x.quantity) INTO keys, quantities FROM (
 		SELECT u.demand_key, u.quantity FROM unnest(more) u WHERE u.item_id = inventory_queue.item_id AND u.site_id = inventory_queue.site_id AND u.demand_key IS NOT NULL
 		UNION ALL
-		SELECT d.demand_key, greatest(d.ordered, d.allocated) - d.reserved FROM dist.demand d
-		WHERE d.item_id = inventory_queue.item_id AND d.site_id = inventory_queue.site_id AND d.status = 'open' AND d.reserved > d.shipped AND greatest(d.ordered, d.allocated) > d.reserved) x;
+		SELECT u.key, u.quantity FROM distsync_internal.inventory_line_rests(inventory_queue.item_id, inventory_queue.site_id) l CROSS JOIN LATERAL unnest(l.keys, l.quantities) u(key, quantity)) x;
 	SELECT array_agg(l.moment ORDER BY l.moment), array_agg(l.stock - l.later ORDER BY l.moment), CASE WHEN count(l.rest) > 0 THEN array_agg(l.rest + l.before ORDER BY l.moment) END, CASE WHEN count(l.rest) > 0 THEN array_agg(l.own + l.before ORDER BY l.moment) END,
 		max(l.lead_at), count(*) FILTER (WHERE l.moment <= l.lead_at OR l.lead_at IS NULL) INTO moments, c.runs, c.rests, c.owns, lead, binding
 	FROM (SELECT x.*, lag(x.later, 1, 0) OVER (ORDER BY x.moment) AS before FROM distsync_internal.inventory_levels(ARRAY[inventory_queue.item_id], ARRAY[inventory_queue.site_id], inventory_queue.at, '{}', keys, quantities) x) l;

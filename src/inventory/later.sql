@@ -89,16 +89,20 @@ $$;
 COMMENT ON FUNCTION distsync_internal.inventory_set_aside(bigint, bigint, bigint, bigint, timestamptz) IS
 	'How much of an item at a site is set aside for others than a customer and channel as of an instant, by quotas of the site and by those over all sites beyond what is free at the others; base units. 0 where they draw on shares themselves.';
 
--- inventory_line_rests does the listing of the lines of a pool of which a part is promised and more is wanted, which is covered after that part.
-CREATE FUNCTION distsync_internal.inventory_line_rests(item_id bigint, site_id bigint, OUT keys text[], OUT quantities numeric[])
+-- inventory_line_rests does the listing of the lines of a pool of which more is wanted than is promised, where that is covered after what
+-- is promised: of their own part, and, of orders of ours of which nothing is promised, of everybody.
+CREATE FUNCTION distsync_internal.inventory_line_rests(item_id bigint, site_id bigint, OUT keys text[], OUT quantities numeric[], OUT behind text[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-	SELECT array_agg(d.demand_key ORDER BY d.demand_key COLLATE "C"), array_agg(greatest(d.ordered, d.allocated) - d.reserved ORDER BY d.demand_key COLLATE "C") INTO keys, quantities FROM dist.demand d
-	WHERE d.item_id = inventory_line_rests.item_id AND d.site_id = inventory_line_rests.site_id AND d.status = 'open' AND d.reserved > d.shipped AND greatest(d.ordered, d.allocated) > d.reserved;
+	SELECT array_agg(r.demand_key ORDER BY r.demand_key COLLATE "C"), array_agg(r.quantity ORDER BY r.demand_key COLLATE "C"), array_agg(r.demand_key ORDER BY r.demand_key COLLATE "C") FILTER (WHERE r.waits) INTO keys, quantities, behind
+	FROM (SELECT d.demand_key, d.reserved <= d.shipped AS waits, CASE WHEN d.reserved > d.shipped THEN greatest(d.ordered, d.allocated) - d.reserved ELSE d.ordered - d.reserved - greatest(0, d.allocated - d.shipped) END AS quantity
+		FROM dist.demand d WHERE d.item_id = inventory_line_rests.item_id AND d.site_id = inventory_line_rests.site_id AND d.status = 'open' AND (d.reserved > d.shipped OR d.waits)) r
+	WHERE r.quantity > 0;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.inventory_line_rests(bigint, bigint) IS 'Open lines of an item at a site that are promised in part, and how much more of each is wanted there (base units), by key; NULL = none.';
+COMMENT ON FUNCTION distsync_internal.inventory_line_rests(bigint, bigint) IS
+	'Open lines of an item at a site of which more is wanted than is promised (orders of ours of which nothing is promised: than the warehouse has allocated), and how much more of each (base units), by key; behind: those of which nothing is promised; NULL = none.';
 
 -- inventory_dated_at does the listing of the promises for a later date of a pool, in the order in which they are served.
 CREATE FUNCTION distsync_internal.inventory_dated_at(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
@@ -187,6 +191,7 @@ DECLARE
 	lines record := distsync_internal.inventory_line_rests(item_id, site_id);
 	base distsync_internal.inventory_course;
 	own distsync_internal.inventory_course[];
+	behind distsync_internal.inventory_course;
 	c distsync_internal.inventory_course;
 	promised numeric;
 	covered numeric;
@@ -211,6 +216,10 @@ BEGIN
 	base := CASE WHEN lines.keys IS NULL THEN c ELSE distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.keys, lines.quantities) END;
 	covered := distsync_internal.inventory_covered(item_id, site_id, at, (distsync_internal.inventory_course_left(base, 0, cardinality(moments)))[1]);
 	base := c;
+	-- lines of which nothing is promised take no date away
+	IF lines.behind IS NOT NULL THEN
+		behind := distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.behind, ARRAY(SELECT u.quantity FROM unnest(lines.keys, lines.quantities) u(key, quantity) WHERE u.key = ANY (lines.behind) ORDER BY u.key COLLATE "C"));
+	END IF;
 	own := distsync_internal.inventory_line_courses(item_id, site_id, at, moments, ARRAY(SELECT DISTINCT u.line FROM unnest(dated) u WHERE u.line IS NOT NULL), lines.keys, lines.quantities);
 	FOR i IN 1 .. cardinality(dated) LOOP
 		d := dated[i];
@@ -219,7 +228,7 @@ BEGIN
 			CONTINUE;
 		ELSIF d.promised_at > lead THEN
 			CONTINUE;
-		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(c, own[d.line], base), covered, d.quantity, k, cardinality(moments)) = k THEN
+		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(distsync_internal.inventory_course_shifted(c, own[d.line], base), behind, base), covered, d.quantity, k, cardinality(moments)) = k THEN
 			c := distsync_internal.inventory_course_less(c, d.quantity, k, cardinality(moments));
 			dated[i].promised_at := greatest(d.promised_at, at);
 		ELSE

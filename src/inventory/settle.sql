@@ -170,9 +170,9 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT * INTO k FROM distsync_internal.inventory_lock_demand(ARRAY[inventory_demand.demand_key], ARRAY[inventory_demand.item_id], ARRAY[inventory_demand.site_id]);
-	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, ordered, required_at)
-	VALUES (inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.site_id, inventory_demand.customer_id, inventory_demand.ordered, inventory_demand.required_at)
-	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET customer_id = COALESCE(excluded.customer_id, d.customer_id);
+	INSERT INTO dist.demand AS d (item_id, demand_key, site_id, customer_id, ordered, required_at, waits)
+	VALUES (inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.site_id, inventory_demand.customer_id, inventory_demand.ordered, inventory_demand.required_at, NULLIF(inventory_demand.source = 'distsync', false))
+	ON CONFLICT ON CONSTRAINT demand_key_uq DO UPDATE SET customer_id = COALESCE(excluded.customer_id, d.customer_id), waits = COALESCE(excluded.waits, d.waits);
 	UPDATE dist.demand d SET required_at = COALESCE(inventory_demand.required_at, d.required_at)
 	WHERE d.demand_key = inventory_demand.demand_key AND d.item_id = inventory_demand.item_id;
 	PERFORM distsync_internal.inventory_spread(inventory_demand.item_id, inventory_demand.demand_key, inventory_demand.ordered, inventory_demand.site_id);
@@ -181,7 +181,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.inventory_demand(bigint, bigint, text, bigint, numeric, timestamptz, text, jsonb) IS
-	'What the owner of an order says of a line: ordered in all, base units, less what was cancelled (0 = cancelled); the site that shall serve it; when it is wanted (NULL = now). demand_key = company code/order number/line number. Of a kit, ordered is in whole kits and parts says what one is made of: each component is a demand with the key of the line. Never refused.';
+	'What the owner of an order says of a line: ordered in all, base units, less what was cancelled (0 = cancelled); the site that shall serve it; when it is wanted (NULL = now). demand_key = company code/order number/line number. Of a kit, ordered is in whole kits and parts says what one is made of: each component is a demand with the key of the line. Of source distsync (an order of ours), what is not promised waits behind what was promised to others; else it comes before. Never refused.';
 
 -- inventory_ship does a shipment: the promise is consumed, stock leaves, and what left beyond what was wanted is an exception, never
 -- an error, because the goods are gone.

@@ -213,6 +213,7 @@ CREATE TABLE dist.demand (
 	status			text NOT NULL DEFAULT 'open',	-- open | done | cancelled
 	recorded_at		timestamptz NOT NULL DEFAULT clock_timestamp(),	-- when we learnt of it
 	closed_since	timestamptz,					-- when the clerk first found it done or cancelled, NULL = it did not: distsync.stock_retention counts from it
+	waits			boolean,						-- an order of ours: what of it is not promised waits behind what is promised to others; NULL = a demand of others, which comes first
 	CONSTRAINT demand_pk PRIMARY KEY (item_id, demand_id),
 	CONSTRAINT demand_key_uq UNIQUE (demand_key, item_id, site_id),
 	CONSTRAINT demand_chk CHECK (reserved >= 0 AND reserved < 'NaN' AND ordered >= 0 AND ordered < 'NaN' AND allocated < 'NaN' AND shipped >= 0 AND shipped < 'NaN' AND ahead >= 0 AND ahead < 'NaN' AND status IN ('open', 'done', 'cancelled'))
