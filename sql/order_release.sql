@@ -167,3 +167,22 @@ SELECT * FROM pg_temp.try('LW4', 9, '{"customer":"OL-WN"}');
 SELECT outcome FROM distsync.apply('order', '{"company":"OL","order_number":"LW4","state":"closed"}', 'OL-ERP');
 SELECT o.state, o.credit_state, h.release_reason FROM dist.sales_order o JOIN dist.hold h USING (customer_id, order_id) WHERE o.order_number = 'LW4';
 SELECT * FROM wrong;
+
+-- blanks are no reason, no authority and no owner; a number that is missing is missing
+SELECT * FROM pg_temp.try('LX', 1, '{"customer":"OL-WN"}');
+SELECT distsync.hold_order('LX', E' \t', '{"company":"OL"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.hold_order('LX', 'why', '{"company":"OL","owner":" "}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r ->> 'state' AS state FROM distsync.hold_order('LX', 'court', '{"company":"OL","owner":"legal","kind":"forced"}') r;
+SELECT distsync.release_order('LX', ' ', '{"company":"OL","owner":"legal","authority":"counsel"}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order('LX', 'fine', '{"company":"OL","owner":"legal","authority":""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order('LX', 'fine', '{"company":"OL","owner":"legal","authority":" "}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order('LX', 'fine', '{"company":"OL","owner":""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.release_order(NULL, 'fine');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM wrong;

@@ -113,3 +113,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.base_required(text, text) IS 'The value of an argument. Errors: SD005 if it is NULL.';
+
+-- base_said does the reading of a reason, an authority or a name that somebody has to give: blanks say nothing.
+CREATE FUNCTION distsync_internal.base_said(value text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	RETURN NULLIF(btrim(value, E' \t\r\n\u00a0'), '');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.base_said(text) IS 'What is said without the blanks around it; NULL where nothing is said.';

@@ -151,7 +151,7 @@ BEGIN
 	SELECT * INTO f FROM distsync_internal.credit_command_payment(distsync_internal.base_required('payment', payment), options);
 	accounts := distsync_internal.credit_command_lock(f.customer_id, f.open_item_id, ARRAY(SELECT x.item_id FROM distsync_internal.credit_command_lines(lines, f.customer_id, f.company_id) x));
 	FOR l IN SELECT * FROM distsync_internal.credit_command_lines(lines, f.customer_id, f.company_id) x ORDER BY x.place LOOP
-		IF l.write_off > 0 AND COALESCE(options ->> 'reason', '') = '' THEN
+		IF l.write_off > 0 AND distsync_internal.base_said(options ->> 'reason') IS NULL THEN
 			PERFORM distsync_internal.credit_command_refuse('SD005', 'options.reason', 'a write-off needs a reason', '', 'Say in options.reason why it is written off.');
 		ELSIF l.discount > distsync_internal.credit_discount_left(f.customer_id, l.item_id) THEN
 			PERFORM distsync_internal.credit_command_refuse('SD062', format('lines[%s].discount', l.place), format('invoice "%s" has no such discount', l.invoice),

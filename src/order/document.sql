@@ -67,7 +67,7 @@ DECLARE
 BEGIN
 	options := distsync_internal.base_options(options, '{company:text,order_kind:text}' || known);
 	in_company := distsync_internal.master_company(options ->> 'company', 'options.company');
-	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company) AND distsync.in_scope(o.customer_id);
+	SELECT count(*) INTO n FROM dist.sales_order o WHERE o.order_number = distsync_internal.base_required('order_number', order_find.order_number) AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company) AND distsync.in_scope(o.customer_id);
 	IF n = 0 THEN
 		PERFORM distsync_internal.order_refuse('SD001', 'order_number', format('unknown order "%s"', order_find.order_number), 'Give our number of the order, with options.company where several companies use it.');
 	ELSIF n > 1 THEN
@@ -77,7 +77,7 @@ BEGIN
 		WHERE o.order_number = order_find.order_number AND o.kind = COALESCE(options ->> 'order_kind', 'order') AND (in_company IS NULL OR o.company_id = in_company) AND distsync.in_scope(o.customer_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb, text[]) IS 'Ids of an order by our number; options: company, order_kind, and those the verb knows beside them. Errors: SD001 unknown, SD002 option, SD005 ambiguous.';
+COMMENT ON FUNCTION distsync_internal.order_find(text, jsonb, text[]) IS 'Ids of an order by our number; options: company, order_kind, and those the verb knows beside them. Errors: SD001 unknown, SD002 option, SD005 no number, or ambiguous.';
 
 -- order_still_there does the question whether an order is still on the account that was locked for it: one that was opened meanwhile may
 -- have taken it over.

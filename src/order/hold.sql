@@ -84,8 +84,10 @@ BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
 	END IF;
-	IF COALESCE(reason, '') = '' OR what NOT IN ('manual', 'forced') THEN
-		PERFORM distsync_internal.order_refuse('SD005', CASE WHEN COALESCE(reason, '') = '' THEN 'reason' ELSE 'options.kind' END, 'a hold needs a reason and the kind manual or forced', 'Say why; leave options.kind out for manual.');
+	IF distsync_internal.base_said(reason) IS NULL OR what NOT IN ('manual', 'forced') THEN
+		PERFORM distsync_internal.order_refuse('SD005', CASE WHEN distsync_internal.base_said(reason) IS NULL THEN 'reason' ELSE 'options.kind' END, 'a hold needs a reason and the kind manual or forced', 'Say why; leave options.kind out for manual.');
+	ELSIF options ? 'owner' AND distsync_internal.base_said(options ->> 'owner') IS NULL THEN
+		PERFORM distsync_internal.order_refuse('SD005', 'options.owner', 'a hold has an owner', 'Name who may lift it, or leave options.owner out for credit.');
 	END IF;
 	SELECT * INTO f FROM distsync_internal.order_find(hold_order.order_number, options, '{kind:text,owner:text,review_at:instant,authority:text,idempotency_key:text,source:text}');
 	PERFORM distsync_internal.order_lock(f.customer_id, f.order_id, f.account_id);

@@ -122,12 +122,12 @@ DECLARE
 	owner text;
 	others text[];
 	decision jsonb;
-	authority text := options ->> 'authority';
+	authority text := distsync_internal.base_said(options ->> 'authority');
 BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
 	END IF;
-	IF COALESCE(reason, '') = '' THEN
+	IF distsync_internal.base_said(reason) IS NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'reason', 'a release needs a reason', 'Say why.');
 	END IF;
 	SELECT * INTO f FROM distsync_internal.order_find(release_order.order_number, options, '{authority:text,owner:text,idempotency_key:text,source:text}');
@@ -158,6 +158,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.release_order(text, text, jsonb) IS
-	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. What has to be decided again (price, stock) is decided in the same call, also of an order that credit had let go before. Emits order.released, order.offer (state held, credit_state released), or order.held with what holds it still. Options: company, owner, authority, source, idempotency_key. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD010 key with another request, SD022 source, SD061 not held, or not by that owner.';
+	'Ends the holds of one owner (options.owner; absent: the only one besides credit''s own) with reason and authority on record. Holds of other owners stay and the order with them; where nothing else holds it credit decides, and what it does not allow goes on only on the authority of its owner, else waits for credit. A forced hold always takes an authority. What has to be decided again (price, stock) is decided in the same call, also of an order that credit had let go before. Emits order.released, order.offer (state held, credit_state released), or order.held with what holds it still. Options: company, owner, authority, source, idempotency_key. Returns {order_number, state, credit_state, correlation_id, held_by (where it is held still)}. Blanks are no reason and no authority. Errors: SD001, SD005 no reason or several owners, SD060 credit does not allow it or a forced hold, and no authority is named, SD010 key with another request, SD022 source, SD061 not held, or not by that owner.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('release_order', '{operator,admin}');

@@ -10,7 +10,7 @@ DECLARE
 BEGIN
 	options := distsync_internal.base_options(options, '{company:text}' || known);
 	in_company := distsync_internal.master_company(options ->> 'company', 'options.company');
-	SELECT count(*) INTO n FROM dist.customer_return r WHERE r.return_number = order_return_find.return_number AND (in_company IS NULL OR r.company_id = in_company) AND distsync.in_scope(r.customer_id);
+	SELECT count(*) INTO n FROM dist.customer_return r WHERE r.return_number = distsync_internal.base_required('return_number', order_return_find.return_number) AND (in_company IS NULL OR r.company_id = in_company) AND distsync.in_scope(r.customer_id);
 	IF n = 0 THEN
 		PERFORM distsync_internal.order_refuse('SD001', 'return_number', format('unknown return "%s"', order_return_find.return_number), 'Give the number of the return, with options.company where several companies use it.');
 	ELSIF n > 1 THEN
@@ -21,7 +21,7 @@ BEGIN
 	WHERE r.return_number = order_return_find.return_number AND (in_company IS NULL OR r.company_id = in_company) AND distsync.in_scope(r.customer_id);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_return_find(text, jsonb, text[]) IS 'Ids of a return by its number, with those of its order; options: company, and those the verb knows beside it. Errors: SD001 unknown, SD002 option, SD005 ambiguous.';
+COMMENT ON FUNCTION distsync_internal.order_return_find(text, jsonb, text[]) IS 'Ids of a return by its number, with those of its order; options: company, and those the verb knows beside it. Errors: SD001 unknown, SD002 option, SD005 no number, or ambiguous.';
 
 -- order_return_lock does the locking for a change of returns: their orders first, then they themselves, each sorted. Accounts come before,
 -- volumes and stock pools after.
