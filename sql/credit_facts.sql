@@ -129,3 +129,18 @@ SELECT entity_key, body ->> 'customer' AS customer, body -> 'limit' AS "limit", 
 SELECT * FROM distsync_internal.credit_verify_items();
 SELECT * FROM distsync_internal.credit_verify_counters();
 SELECT * FROM distsync_internal.credit_verify_releases();
+
+-- a rule is for whom it says: a key without a kind makes it no rule for all; what is changed is checked as what is new
+SELECT ordinal, outcome, sqlstate, field, message FROM distsync.apply_all('credit_rule', '[{"code":"CF-S1","type":"order_amount","threshold":1000000,"scope_key":"CF-X"}, {"code":"CF-S2","type":"order_amount","threshold":1000000,"scope_kind":"customer"},
+	{"code":"CF-S3","type":"order_amount","threshold":1000000,"scope_kind":"customer","scope_key":"CF-X"}, {"code":"CF-S4","type":"order_amount","threshold":1000000}]', 'CF-ERP', options => '{"on_error":"collect"}');
+SELECT ordinal, outcome, sqlstate, field FROM distsync.apply_all('credit_rule', '[{"code":"CF-S3","scope_key":"CF-NOBODY"}, {"code":"CF-S3","scope_kind":"group"}, {"code":"CF-S4","scope_key":"CF-X"}, {"code":"CF-S3","scope_key":"CF-Y"}]', 'CF-ERP', options => '{"on_error":"collect"}');
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CF-S4","scope_kind":"customer","scope_key":"CF-X"}', 'CF-ERP');
+SELECT outcome FROM distsync.apply('credit_rule', '{"code":"CF-S4","scope_kind":"all"}', 'CF-ERP');
+SELECT code, scope_kind, scope_key FROM dist.credit_rule WHERE code LIKE 'CF-S%' ORDER BY 1;
+SELECT count(*) AS ended FROM distsync.apply_all('credit_rule', '[{"code":"CF-S3"}, {"code":"CF-S4"}]', 'CF-ERP', options => '{"operation":"deactivate"}');
+DELETE FROM dist.credit_rule WHERE code LIKE 'CF-S%';
+-- of base and insured limits one counts at a time; it is said of the document, and the others of the call are taken
+SELECT ordinal, outcome, sqlstate, field, message FROM distsync.apply_all('credit_account', '[{"code":"CF-L1","customer":"CF-Y","company":"CF","segment":"L1","limits":[{"amount":100},{"kind":"base","amount":200}]},
+	{"code":"CF-L2","customer":"CF-Y","company":"CF","segment":"L2","limits":[{"kind":"insured","amount":100,"to":"2998-01-02T00:00:00Z"},{"kind":"insured","amount":200,"from":"2998-01-01T00:00:00Z"}]},
+	{"code":"CF-L3","customer":"CF-Y","company":"CF","segment":"L3","limits":[{"amount":100,"to":"2998-01-01T00:00:00Z"},{"amount":200,"from":"2998-01-01T00:00:00Z"},{"kind":"insured","amount":5},{"kind":"temporary","amount":1},{"kind":"temporary","amount":1}]}]', 'CF-ERP', options => '{"on_error":"collect"}');
+SELECT * FROM distsync_internal.credit_verify_counters();

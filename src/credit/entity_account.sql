@@ -100,6 +100,8 @@ BEGIN
 			ARRAY['SD002', 'horizon_days', format('a horizon of %s days is too long', doc ->> 'horizon_days'), 'Send at most 3650, or null: all open orders count.']
 		WHEN (SELECT bool_or(isempty(t.valid)) FROM distsync_internal.credit_limits_told(doc, 'UTC', now(), '') t) THEN
 			ARRAY['SD002', 'limits', 'a limit ends before it begins', 'Send from before to.']
+		WHEN EXISTS (SELECT FROM (SELECT t.valid && lag(t.valid) OVER (PARTITION BY t.kind ORDER BY lower(t.valid) NULLS FIRST, upper(t.valid)) AS twice FROM distsync_internal.credit_limits_told(doc, 'UTC', now(), '') t WHERE t.kind IN ('base', 'insured')) x WHERE x.twice) THEN
+			ARRAY['SD002', 'limits', 'two limits of a kind count at the same time', 'Of base and insured limits one counts at a time: end the first where the next begins, or send a temporary or seasonal one, which adds.']
 		END;
 	IF bad IS NOT NULL THEN
 		RETURN distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', doc ->> 'code', bad[1], bad[2], bad[3], bad[4]);

@@ -5,21 +5,30 @@ CREATE FUNCTION distsync_internal.credit_check_rule(d jsonb) RETURNS distsync_in
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	doc jsonb := d -> 'doc';
-	scope text := COALESCE(doc ->> 'scope_kind', 'all');
-	old boolean := EXISTS (SELECT FROM dist.credit_rule r WHERE r.code = doc ->> 'code');
+	old record;
+	scope text;
+	key text;
 	bad text[];
 BEGIN
+	SELECT r.code, r.scope_kind, r.scope_key INTO old FROM dist.credit_rule r WHERE r.code = doc ->> 'code';
+	scope := COALESCE(doc ->> 'scope_kind', old.scope_kind, 'all');
+	key := COALESCE(doc ->> 'scope_key', CASE WHEN scope <> 'all' THEN old.scope_key END, '');
 	bad := CASE
-		WHEN NOT old AND doc ->> 'type' IS NULL THEN ARRAY['SD005', 'type', 'a new rule needs a type', 'Name one of limit_share, overdue_amount, overdue_share, oldest_item, dunning_level, order_amount, terms_change, limit_expired, review_due, customer_status.']
-		WHEN doc ? 'scope_kind' AND scope = 'customer' AND NOT EXISTS (SELECT FROM dist.party p WHERE p.code = doc ->> 'scope_key') THEN
-			ARRAY['SD001', 'scope_key', format('unknown party "%s"', doc ->> 'scope_key'), 'Send the party first.']
-		WHEN doc ? 'scope_kind' AND scope = 'group' AND NOT EXISTS (SELECT FROM dist.party_group g WHERE g.code = doc ->> 'scope_key') THEN
-			ARRAY['SD001', 'scope_key', format('unknown party group "%s"', doc ->> 'scope_key'), 'Send the group with its members first.']
+		WHEN old.code IS NULL AND doc ->> 'type' IS NULL THEN ARRAY['SD005', 'type', 'a new rule needs a type', 'Name one of limit_share, overdue_amount, overdue_share, oldest_item, dunning_level, order_amount, terms_change, limit_expired, review_due, customer_status.']
+		WHEN NOT doc ?| '{scope_kind,scope_key}' THEN NULL
+		WHEN scope = 'all' AND key <> '' THEN
+			ARRAY['SD005', 'scope_kind', format('a rule for all names "%s"', key), 'Say in scope_kind whether it is for a customer or a group, or leave scope_key out.']
+		WHEN scope = 'customer' AND NOT EXISTS (SELECT FROM dist.party p WHERE p.code = key) THEN
+			ARRAY['SD001', 'scope_key', format('unknown party "%s"', key), 'Send the party first.']
+		WHEN scope = 'group' AND NOT EXISTS (SELECT FROM dist.party_group g WHERE g.code = key) THEN
+			ARRAY['SD001', 'scope_key', format('unknown party group "%s"', key), 'Send the group with its members first.']
+		END;
+	bad := COALESCE(bad, CASE
 		WHEN doc ->> 'currency' IS NOT NULL AND NOT EXISTS (SELECT FROM dist.currency c WHERE c.currency = doc ->> 'currency') THEN
 			ARRAY['SD003', 'currency', format('unknown currency "%s"', doc ->> 'currency'), 'Send the currency first.']
 		WHEN doc ->> 'valid_from' >= doc ->> 'valid_to' AND (doc ->> 'valid_from')::timestamptz >= (doc ->> 'valid_to')::timestamptz THEN
 			ARRAY['SD002', 'valid_to', 'the rule ends before it begins', 'Send valid_from before valid_to.']
-		END;
+		END);
 	IF bad IS NOT NULL THEN
 		RETURN distsync_internal.master_result((d ->> 'ordinal')::integer, 'rejected', doc ->> 'code', bad[1], bad[2], bad[3], bad[4]);
 	END IF;
@@ -36,7 +45,7 @@ DECLARE
 BEGIN
 	INSERT INTO dist.credit_rule AS r (code, type, scope_kind, scope_key, threshold, currency, grace_days, action, valid)
 	SELECT doc ->> 'code', COALESCE(doc ->> 'type', o.type), COALESCE(doc ->> 'scope_kind', o.scope_kind, 'all'),
-		COALESCE(doc ->> 'scope_key', o.scope_key, ''), CASE WHEN doc ? 'threshold' THEN (doc ->> 'threshold')::numeric ELSE o.threshold END,
+		COALESCE(doc ->> 'scope_key', CASE WHEN COALESCE(doc ->> 'scope_kind', o.scope_kind, 'all') <> 'all' THEN o.scope_key END, ''), CASE WHEN doc ? 'threshold' THEN (doc ->> 'threshold')::numeric ELSE o.threshold END,
 		CASE WHEN doc ? 'currency' THEN doc ->> 'currency' ELSE o.currency END, COALESCE((doc ->> 'grace_days')::integer, o.grace_days, 0), COALESCE(doc ->> 'action', o.action, 'block'),
 		tstzrange(CASE WHEN doc ? 'valid_from' THEN (doc ->> 'valid_from')::timestamptz ELSE lower(o.valid) END,
 			CASE WHEN NOT doc ? 'valid_to' THEN upper(o.valid) WHEN length(doc ->> 'valid_to') = 10 THEN distsync_internal.master_due_instant((doc ->> 'valid_to')::date, tz)
@@ -96,7 +105,7 @@ INSERT INTO distsync_internal.document_field (entity, field, type, required, sig
 	('credit_rule', 'code', 'code', true, 'any', 'Business code of the rule.', NULL, false),
 	('credit_rule', 'type', 'code', false, 'any', 'What is compared: percent of the limit, amount late, share late, days late of the oldest item, dunning level, order amount, 0 or 1 for the rest.',
 		'{limit_share,overdue_amount,overdue_share,oldest_item,dunning_level,order_amount,terms_change,limit_expired,review_due,customer_status}', true),
-	('credit_rule', 'scope_kind', 'code', false, 'any', 'For whom: of a type and an action the most specific scope counts.', '{customer,group,all}', false),
+	('credit_rule', 'scope_kind', 'code', false, 'any', 'For whom: of a type and an action the most specific scope counts; absent = all, where scope_key is absent too.', '{customer,group,all}', false),
 	('credit_rule', 'scope_key', 'text', false, 'any', 'Party or group code.', NULL, false),
 	('credit_rule', 'threshold', 'amount', false, 'nonnegative', 'The rule fails above it; null = 0.', NULL, false),
 	('credit_rule', 'currency', 'currency', false, 'any', 'Currency of an amount, null = the account''s.', NULL, false),
