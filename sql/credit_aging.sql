@@ -84,3 +84,23 @@ SELECT * FROM distsync_internal.credit_verify_items();
 SELECT * FROM distsync_internal.credit_verify_applications();
 SELECT * FROM distsync_internal.credit_verify_counters();
 SELECT * FROM distsync_internal.credit_verify_due();
+-- a day is a day, and buckets ascend
+SELECT distsync.aging('AG-X', 'infinity');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.aging('AG-X', '-infinity');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.agings('infinity');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.aging('AG-X', '2026-02-20', '{"buckets":[30,20]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.aging('AG-X', '2026-02-20', '{"buckets":[30,30]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT distsync.agings('2026-02-20', '{"buckets":[0]}');
+\echo :LAST_ERROR_SQLSTATE
+-- money that is told ahead of its day pays from that day on: on each day the statement says what the aging says
+SELECT outcome FROM distsync.apply('invoice', '{"company":"AG","invoice_number":"AG-AHEAD","customer":"AG-X","currency":"USD","net_amount":40,"issued_at":"2026-02-01","due_on":"2026-03-01"}', 'AG-ERP');
+SELECT outcome FROM distsync.apply('payment', '{"company":"AG","payment_number":"AG-AHEAD","customer":"AG-X","currency":"USD","amount":40,"received_at":"2997-01-01","remittance":[{"invoice":"AG-AHEAD","amount":40}]}', 'AG-ERP');
+SELECT d.day, (SELECT sum(a.amount) FROM distsync.aging('AG-X', d.day) a) = (SELECT s.balance FROM (SELECT x.balance, row_number() OVER () AS n FROM distsync.statement('AG-X', NULL, d.day) x) s ORDER BY s.n DESC LIMIT 1) AS same
+FROM unnest(ARRAY['2026-02-20', '2996-12-31', '2997-01-01', '2998-01-01']::date[]) d(day);
+SELECT * FROM distsync_internal.credit_verify_items();
+SELECT * FROM distsync_internal.credit_verify_applications();

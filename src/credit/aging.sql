@@ -16,6 +16,18 @@ $$;
 COMMENT ON FUNCTION distsync.open_items(text, jsonb) IS
 	'What is open of the customer''s payer, longest due first: open amount in the item''s currency, negative where it is in his favour; days late by the company''s calendar day; the cash discount that a payment today may take, and until when (NULL = none). Of instalments due_on is the invoice''s; aging() counts each on its own day. Options: company. Errors: SD001.';
 
+-- credit_day_asked does the check of the day that is asked about.
+CREATE FUNCTION distsync_internal.credit_day_asked(as_of date) RETURNS date
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF NOT isfinite(as_of) THEN
+		PERFORM distsync_internal.credit_command_refuse('SD002', 'as_of', format('"%s" is not a day', as_of), '', 'Send a day as YYYY-MM-DD, or null for today.');
+	END IF;
+	RETURN as_of;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.credit_day_asked(date) IS 'The day asked about, NULL = today. Errors: SD002 infinity.';
+
 -- credit_scheme does the reading of buckets: those of the options, else of the scheme named, else of the scheme default, else 30, 60, 90.
 CREATE FUNCTION distsync_internal.credit_scheme(options jsonb) RETURNS TABLE (edges integer[], posting boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -28,12 +40,16 @@ BEGIN
 	IF options ->> 'scheme' IS NOT NULL AND own IS NULL THEN
 		PERFORM distsync_internal.master_unknown('aging scheme', options ->> 'scheme', 'options.scheme', NULL);
 	END IF;
+	IF options ? 'buckets' AND (jsonb_array_length(options -> 'buckets') > 24 OR EXISTS (SELECT FROM (SELECT b.value::bigint AS days, lag(b.value::bigint) OVER (ORDER BY b.place) AS before
+			FROM jsonb_array_elements_text(options -> 'buckets') WITH ORDINALITY b(value, place)) x WHERE x.days <= x.before OR x.days NOT BETWEEN 1 AND 36500)) THEN
+		PERFORM distsync_internal.credit_command_refuse('SD002', 'options.buckets', format('buckets can not be %s', left((options -> 'buckets')::text, 100)), '', 'Send the last day of each bucket but the last, ascending, from 1 to 36500, at most 24, for example [30, 60, 90].');
+	END IF;
 	edges := ARRAY(SELECT 1 UNION SELECT e.days + 1 FROM unnest(CASE WHEN options ? 'buckets' THEN ARRAY(SELECT b::integer FROM jsonb_array_elements_text(options -> 'buckets') b) ELSE COALESCE(own, '{30,60,90}') END) AS e(days) ORDER BY 1);
 	posting := COALESCE(options ->> 'by', told, 'due') = 'posting';
 	RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.credit_scheme(jsonb) IS 'First days of buckets, ascending, and whether days count from the posting day: options buckets and by before options.scheme (absent = default). Errors: SD001 unknown scheme.';
+COMMENT ON FUNCTION distsync_internal.credit_scheme(jsonb) IS 'First days of buckets, ascending, and whether days count from the posting day: options buckets and by before options.scheme (absent = default). Errors: SD001 unknown scheme, SD002 buckets that do not ascend.';
 
 -- credit_open_at does the picture of the sub-ledger of a payer at the end of a day, known as we know it now, instalment by instalment.
 CREATE FUNCTION distsync_internal.credit_open_at(payer_id bigint, company_id bigint, as_of date)
@@ -55,7 +71,7 @@ COMMENT ON FUNCTION distsync_internal.credit_open_at(bigint, bigint, date) IS
 CREATE FUNCTION distsync.aging(customer text, as_of date DEFAULT NULL, options jsonb DEFAULT '{}')
 RETURNS TABLE (currency text, bucket text, from_day integer, to_day integer, amount numeric, items bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-	WITH f AS (SELECT x.*, COALESCE(aging.as_of, (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS day FROM distsync_internal.credit_find(customer, options, '{buckets:integers!,by:due|posting,scheme:text,company:text,source:text}') x),
+	WITH f AS (SELECT x.*, COALESCE(distsync_internal.credit_day_asked(aging.as_of), (SELECT d.today FROM distsync_internal.credit_day(x.payer_id, x.company_id, statement_timestamp()) d)) AS day FROM distsync_internal.credit_find(customer, options, '{buckets:integers!,by:due|posting,scheme:text,company:text,source:text}') x),
 	s AS (SELECT x.* FROM f CROSS JOIN distsync_internal.credit_scheme(options) x),
 	bucket AS (SELECT b.from_day, lead(b.from_day) OVER (ORDER BY b.from_day) - 1 AS to_day FROM s, unnest(s.edges) AS b(from_day)),
 	item AS (
@@ -70,7 +86,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	ORDER BY i.currency, i.unapplied, b.from_day NULLS FIRST
 $$;
 COMMENT ON FUNCTION distsync.aging(text, date, jsonb) IS
-	'What was open of the customer''s payer at the end of a day (NULL = today) by days late: current, 1-30, 31-60, 61-90, 91+ and unapplied (payments, deposits, credit memos, negative); the buckets add up to the balance; instalments count each on its day (items: how many have something in the bucket). Options: scheme (a code of aging_scheme, absent = default), buckets [30,60,90] and by due | posting before it, company. Errors: SD001 unknown code, SD002 option.';
+	'What was open of the customer''s payer at the end of a day (NULL = today) by days late: current, 1-30, 31-60, 61-90, 91+ and unapplied (payments, deposits, credit memos, negative); the buckets add up to the balance; instalments count each on its day (items: how many have something in the bucket). Options: scheme (a code of aging_scheme, absent = default), buckets [30,60,90] and by due | posting before it, company. Errors: SD001 unknown code, SD002 option, buckets or day.';
 
 -- credit_agings_asked does the reading of what agings() is asked: the day, or each day that it is today for some parties.
 CREATE FUNCTION distsync_internal.credit_agings_asked(as_of date, options jsonb)
@@ -80,15 +96,16 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $
 DECLARE
 	o jsonb := distsync_internal.base_options(options, '{buckets:integers!,by:due|posting,scheme:text,company:text,source:text}');
 	named bigint := distsync_internal.master_company(o ->> 'company', 'options.company', o ->> 'source');
+	asked date := distsync_internal.credit_day_asked(as_of);
 	own_tz text := (SELECT max(c.tz) FROM dist.company c WHERE c.company_id = named OR named IS NULL AND c.status = 'active' HAVING count(*) = 1);
 BEGIN
 	RETURN QUERY
 	SELECT d.day, s.posting, c.ids, c.tzs, s.edges, c.ends, d.zones, EXISTS (SELECT FROM dist.instalment), EXISTS (SELECT FROM dist.application a WHERE a.effective_on > d.day)
 	FROM distsync_internal.credit_scheme(o) s CROSS JOIN (
-			SELECT COALESCE(credit_agings_asked.as_of, (statement_timestamp() AT TIME ZONE own_tz)::date) AS day, NULL::text[] AS zones WHERE credit_agings_asked.as_of IS NOT NULL OR own_tz IS NOT NULL
+			SELECT COALESCE(asked, (statement_timestamp() AT TIME ZONE own_tz)::date) AS day, NULL::text[] AS zones WHERE asked IS NOT NULL OR own_tz IS NOT NULL
 			UNION ALL
 			-- without a company, today is the payer's: zones are few, and days are three at most
-			SELECT (statement_timestamp() AT TIME ZONE z.tz)::date, array_agg(z.tz) FROM (SELECT DISTINCT p.tz FROM dist.party p WHERE credit_agings_asked.as_of IS NULL AND own_tz IS NULL) z GROUP BY 1) d
+			SELECT (statement_timestamp() AT TIME ZONE z.tz)::date, array_agg(z.tz) FROM (SELECT DISTINCT p.tz FROM dist.party p WHERE asked IS NULL AND own_tz IS NULL) z GROUP BY 1) d
 		CROSS JOIN LATERAL (SELECT array_agg(x.company_id) AS ids, array_agg(x.tz) AS tzs, array_agg((d.day + 1)::timestamp AT TIME ZONE x.tz) AS ends FROM dist.company x WHERE x.company_id = named OR named IS NULL) c;
 END
 $$;
@@ -101,7 +118,7 @@ RETURNS TABLE (customer text, currency text, bucket text, from_day integer, to_d
 LANGUAGE c STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100000 SET search_path = pg_catalog, pg_temp SET work_mem = '128MB' SET jit = off
 AS 'MODULE_PATHNAME', 'ds_sql_credit_agings';
 COMMENT ON FUNCTION distsync.agings(date, jsonb) IS
-	'aging() of every payer who had something open at the end of a day (NULL = today), in no order: customer is the payer''s code, the other columns are those of aging(). as_of may be any day: what was applied, taken back or voided later is not counted. Options: scheme, buckets [30,60,90], by due | posting, company, source. Errors: SD001 unknown company or scheme, SD002 option.';
+	'aging() of every payer who had something open at the end of a day (NULL = today), in no order: customer is the payer''s code, the other columns are those of aging(). as_of may be any day: what was applied, taken back or voided later is not counted. Options: scheme, buckets [30,60,90], by due | posting, company, source. Errors: SD001 unknown company or scheme, SD002 option, buckets or day.';
 
 -- statement does the account of what happened between two days.
 CREATE FUNCTION distsync.statement(customer text, from_day date DEFAULT NULL, to_day date DEFAULT NULL, options jsonb DEFAULT '{}')

@@ -238,7 +238,7 @@ BEGIN
 	-- history was applied when it happened, not when we learnt of it
 	INSERT INTO dist.application (customer_id, from_item_id, to_item_id, kind, company_id, amount, discount, write_off, realised, currency, effective_on, provisional, application_key, reason, source)
 	SELECT t.customer_id, f.open_item_id, t.open_item_id, COALESCE(told ->> 'kind', 'apply'), t.company_id, credit_apply_book.amount, credit_apply_book.discount, credit_apply_book.write_off, COALESCE((told ->> 'realised')::numeric, 0), t.currency,
-		greatest((told ->> 'effective_on')::date, distsync_internal.credit_company_day(t.company_id, CASE WHEN (ctx ->> 'backfill')::boolean OR told ? 'effective_on' THEN greatest(f.posted_at, t.posted_at) ELSE clock_timestamp() END)),
+		greatest((told ->> 'effective_on')::date, distsync_internal.credit_company_day(t.company_id, CASE WHEN (ctx ->> 'backfill')::boolean OR told ? 'effective_on' THEN greatest(f.posted_at, t.posted_at) ELSE greatest(f.posted_at, t.posted_at, clock_timestamp()) END)),
 		a.mode = 'mirrored' AND NOT told ? 'application_key' AND NOT told ? 'kind', told ->> 'application_key', told ->> 'reason', COALESCE(ctx ->> 'source', 'distsync')
 	FROM dist.credit_account a WHERE a.account_id = t.account_id
 	RETURNING application_id INTO id;
