@@ -85,3 +85,27 @@ SELECT distsync.cancel_order('OI-X', 'test', NULL, '{"company":"OI","source":"OI
 SELECT distsync.ship('{"company":"OI","shipment_number":"OI-S1","order_number":"OI-X","site":"OI-W","source":"OI-ERP","lines":[{"order_line":1,"quantity":1}]}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT r ->> 'state' AS state FROM distsync.ship('{"company":"OI","shipment_number":"OI-S1","order_number":"OI-X","site":"OI-W","source":"OI-WMS","lines":[{"order_line":1,"quantity":1}]}') r;
+
+-- what is too long, too much or of another shape is told as such; blanks are no number of a customer
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{}', jsonb_build_object('customer_po', repeat('x', 256))) t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{}', jsonb_build_object('customer_po', repeat('x', 100000))) t;
+SELECT t.state, t.code FROM pg_temp.try('{}', jsonb_build_object('customer_po', repeat('x', 255))) t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{}', '{"correlation_id":"x"}') t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{}', '{"ext":5}') t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{"ext":[1]}') t;
+SELECT t.state, t.code FROM pg_temp.try('{"ext":{"a":1}}', '{"ext":null}') t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{"quantity":1000000000.5}') t;
+SELECT DISTINCT t.code, t.field, t.said FROM pg_temp.try('{"quantity":4006381333931}') t;
+SELECT t.state, t.code FROM pg_temp.try('{}', '{"order_number":"OI-MUCH"}') t;
+SELECT r ->> 'outcome' FROM distsync.change_order('OI-MUCH', '{"lines":[{"line":1,"quantity":4006381333931}]}', '{"company":"OI"}') r;
+\echo :LAST_ERROR_SQLSTATE
+SELECT r ->> 'outcome' FROM distsync.change_order('OI-MUCH', '{"lines":[{"item":"OI-A","quantity":4006381333931}]}', '{"company":"OI"}') r;
+\echo :LAST_ERROR_SQLSTATE
+SELECT t.state, t.code FROM pg_temp.try('{}', '{"customer_po":" ","policy":{"duplicate_po":"refuse"}}') t;
+SELECT t.state, t.code FROM pg_temp.try('{}', '{"customer_po":" ","policy":{"duplicate_po":"refuse"}}') t;
+SELECT t.state, t.code FROM pg_temp.try('{}', '{"customer_po":"","policy":{"duplicate_po":"refuse"}}') t;
+SELECT count(*) AS without FROM dist.sales_order o JOIN dist.company c USING (company_id) WHERE c.code = 'OI' AND o.customer_po !~ '\S';
+-- numbers that we give are ours: who takes them before keeps nobody else from ordering
+CREATE TEMP TABLE ours AS SELECT substr(s.order_number, 2)::bigint AS n FROM distsync.submit_order('{"company":"OI","customer":"OI-C","lines":[{"item":"OI-A","quantity":1}]}') s;
+SELECT count(*) FROM ours, generate_series(1, 40) i, distsync.submit_order(jsonb_build_object('company', 'OI', 'customer', 'OI-C', 'order_number', 'D' || n + 40 + i, 'lines', '[{"item":"OI-A","quantity":1}]'::jsonb)) s;
+SELECT count(*), count(DISTINCT s.order_number), bool_and(s.order_number ~ '^D[0-9]+(-[0-9a-f]{8})?$') AS ours FROM generate_series(1, 20) i, distsync.submit_order(jsonb_build_object('company', 'OI', 'customer', 'OI-C', 'lines', jsonb_build_array(jsonb_build_object('item', 'OI-A', 'quantity', i)))) s;

@@ -26,6 +26,7 @@ BEGIN
 	END IF;
 	IF told IS NOT NULL AND told <> (l ->> 'quantity')::numeric THEN
 		base := distsync_internal.master_to_base((l ->> 'item_id')::bigint, told, l ->> 'unit');
+		PERFORM distsync_internal.order_check_quantity(base, at || 'quantity') WHERE base > (l ->> 'base_quantity')::numeric;
 		IF base < gone THEN
 			PERFORM distsync_internal.order_refuse('SD002', at || 'quantity', format('%s is less than what has left or is billed', told), 'Send at least that much, or cut the line: what has left stays.', format('Line %s, %s base units.', l ->> 'line', trim_scale(gone)));
 		ELSIF jsonb_typeof(l -> 'components') = 'array' AND base <> trunc(base) THEN
@@ -51,6 +52,7 @@ BEGIN
 	IF field IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', format('lines[%s].%s', place - 1, field), 'the price of an order is decided, not told', 'Leave it out; say in expected_price which price the customer expects.');
 	END IF;
+	PERFORM distsync_internal.order_check_quantity((l ->> 'base_quantity')::numeric, format('lines[%s].quantity', place - 1));
 	RETURN l || jsonb_build_object('ordinal', line, 'asked', l -> 'quantity', 'tax_new', l -> 'tax_told', 'shipped', 0, 'invoiced', 0, 'cancelled', 0, 'added', true, 'other', true, 'told', true,
 		'was', jsonb_build_object('quantity', 0, 'base_quantity', 0, 'net_amount', 0, 'tax_amount', 0, 'disposition', 'accept'));
 END

@@ -25,6 +25,18 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check_payer(jsonb, jsonb) IS 'Checks the payer that a read order of a command names. Errors: SD002 who has nothing to do with the customer, or has no account where the customer has one.';
 
+-- order_check_quantity does the check of how much a command may want in one line: a number that is read from the wrong field (a bar code)
+-- would take all there is, and many of them what the books of an item can hold.
+CREATE FUNCTION distsync_internal.order_check_quantity(base numeric, field text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF base > 1000000000 THEN
+		PERFORM distsync_internal.order_refuse('SD002', field, format('%s base units are too many for a line', trim_scale(base)), 'Check the quantity: a line is at most 1000000000 base units.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_check_quantity(numeric, text) IS 'Checks the quantity of a line that a command wants, base units. Errors: SD002 above 1000000000.';
+
 -- order_command does the checks of a document that a command brings, beside those of its shape.
 CREATE FUNCTION distsync_internal.order_command(document jsonb, o jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -39,6 +51,7 @@ BEGIN
 	IF field IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', field, 'the price of an order is decided, not told', 'Leave it out; say in expected_price which price the customer expects.');
 	END IF;
+	PERFORM distsync_internal.order_check_quantity((l ->> 'base_quantity')::numeric, format('lines[%s].quantity', (l ->> 'ordinal')::integer - 1)) FROM jsonb_array_elements(o -> 'lines') l;
 	PERFORM distsync_internal.order_check_payer(document, o);
 	IF at < t - COALESCE(o -> 'policy' ->> 'backdate', '1 day')::interval THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'ordered_at', format('"%s" is too long ago', document ->> 'ordered_at'), 'Send the order in time, or leave the date out; how far back it may be is policy backdate of the customer.',

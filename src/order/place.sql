@@ -57,6 +57,20 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_backorders(jsonb) IS 'Notes back-ordered lines as demand at the site that serves them, else at the first that knows the item.';
 
+-- order_own_number does the number of an order that has none: ours, and where somebody has taken that before, one that he could not know.
+CREATE FUNCTION distsync_internal.order_own_number(o jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	own text := 'D' || (o ->> 'order_id');
+BEGIN
+	IF EXISTS (SELECT FROM dist.sales_order s WHERE s.company_id = (o ->> 'company_id')::bigint AND s.kind = 'order' AND s.order_number = own) THEN
+		own := own || '-' || left(o ->> 'correlation_id', 8);
+	END IF;
+	RETURN own;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_own_number(jsonb) IS 'Number that we give an order: D and its id; with the first digits of its correlation id where another order has that number.';
+
 -- order_submit does the whole command after the key: decides under the locks, stores, tells.
 CREATE FUNCTION distsync_internal.order_submit(document jsonb, source text) RETURNS jsonb
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -68,7 +82,7 @@ DECLARE
 	others jsonb;
 BEGIN
 	o := o || jsonb_build_object('order_id', nextval('dist.sales_order_order_id_seq'), 'correlation_id', COALESCE((document ->> 'correlation_id')::uuid, gen_random_uuid()), 'credit_state', 'none');
-	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', 'D' || (o ->> 'order_id')));
+	o := o || jsonb_build_object('order_number', COALESCE(o ->> 'order_number', distsync_internal.order_own_number(o)));
 	PERFORM distsync_internal.order_lock_po(o);
 	refused := distsync_internal.order_check(o);
 	IF refused IS NULL THEN

@@ -77,6 +77,17 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_policy(jsonb, jsonb) IS 'Policy that decides an order: the shipped one, over it the customer''s (party.order_policy), over it the document''s. Errors: SD002, SD005 naming the policy.';
 
+-- order_check_ext does the check of what a document keeps for others.
+CREATE FUNCTION distsync_internal.order_check_ext(doc jsonb, at text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	IF jsonb_typeof(doc) = 'object' AND jsonb_typeof(doc -> 'ext') NOT IN ('object', 'null') THEN
+		PERFORM distsync_internal.order_refuse('SD005', at || 'ext', format('ext is of type %s', jsonb_typeof(doc -> 'ext')), 'Send an object of what is to be kept and told as it is, or leave it out.');
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_check_ext(jsonb, text) IS 'Checks the member ext of an order or a line. Errors: SD005 no object.';
+
 -- order_read_line does the reading of one line.
 CREATE FUNCTION distsync_internal.order_read_line(doc jsonb, place integer, source text, tz text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -88,6 +99,7 @@ DECLARE
 	f record;
 	components jsonb;
 BEGIN
+	PERFORM distsync_internal.order_check_ext(doc, at);
 	IF jsonb_typeof(doc) <> 'object' THEN
 		PERFORM distsync_internal.order_refuse('SD005', rtrim(at, '.'), 'a line must be an object', 'Send {"line": 1, "item": "SKU", "quantity": 1}.');
 	ELSIF doc ->> 'item' IS NULL OR doc ->> 'quantity' IS NULL THEN
@@ -170,14 +182,19 @@ BEGIN
 		PERFORM distsync_internal.order_refuse('SD002', 'payment_terms', 'payment terms have 1 to 255 characters', 'Send the code of the terms, or leave it out for those of the payer.');
 	ELSIF length(doc ->> 'order_number') NOT BETWEEN 1 AND 255 OR doc ->> 'order_number' ~ '/' THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'order_number', 'an order number has 1 to 255 characters and no slash', 'Correct the number, or leave it out.');
+	ELSIF length(doc ->> 'customer_po') > 255 THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'customer_po', 'a customer''s order number has at most 255 characters', 'Send the number alone.');
+	ELSIF doc ->> 'correlation_id' !~ '^([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}$' THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'correlation_id', format('"%s" is no UUID', left(doc ->> 'correlation_id', 40)), 'Send the UUID of what caused it, or leave it out.');
 	END IF;
+	PERFORM distsync_internal.order_check_ext(doc, '');
 	o := distsync_internal.order_parties(doc, source);
 	SELECT jsonb_agg(distsync_internal.order_read_line(l.value, l.place::integer, source, o ->> 'tz') ORDER BY l.place) INTO lines FROM jsonb_array_elements(doc -> 'lines') WITH ORDINALITY l(value, place);
 	SELECT l ->> 'line' INTO twice FROM jsonb_array_elements(lines) l GROUP BY l ->> 'line' HAVING count(*) > 1 LIMIT 1;
 	IF twice IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse('SD005', 'lines[].line', format('line %s is there twice', twice), 'Number the lines.');
 	END IF;
-	RETURN o || jsonb_build_object('source', source, 'order_number', doc ->> 'order_number', 'currency', doc ->> 'currency', 'customer_po', doc ->> 'customer_po', 'payment_terms', doc ->> 'payment_terms', 'channel', doc ->> 'channel',
+	RETURN o || jsonb_build_object('source', source, 'order_number', doc ->> 'order_number', 'currency', doc ->> 'currency', 'customer_po', CASE WHEN distsync_internal.base_said(doc ->> 'customer_po') IS NOT NULL THEN doc ->> 'customer_po' END, 'payment_terms', doc ->> 'payment_terms', 'channel', doc ->> 'channel',
 		'ship_to', doc ->> 'ship_to', 'job', doc ->> 'job', 'ordered_at', COALESCE(distsync_internal.order_instant_in(doc, 'ordered_at', 'ordered_at', o ->> 'tz'), statement_timestamp()),
 		'requested_at', distsync_internal.order_instant_in(doc, 'requested_at', 'requested_at', o ->> 'tz'), 'policy', distsync_internal.order_policy(o -> 'order_policy', doc -> 'policy'), 'lines', lines,
 		'ext', doc - '{schema,order_number,company,customer,payer,ship_to,job,channel,currency,customer_po,payment_terms,ordered_at,requested_at,source,lines,policy,ext,correlation_id,owner_number,state,kind,version,updated_at}'::text[]

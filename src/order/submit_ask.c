@@ -57,6 +57,15 @@ read_number(DsOrder *o, const JsonbValue *value)
 		   (o->order_number == NULL || strchr(o->order_number, '/') == NULL);
 }
 
+/* read_po does the reading of the customer's number: what is long, or nothing but blanks, is for the whole path. */
+static bool
+read_po(DsOrder *o, const JsonbValue *value)
+{
+	return ds_order_text(value, &o->customer_po) &&
+		   (o->customer_po == NULL ||
+			(strlen(o->customer_po) <= MAX_CODE && isgraph((unsigned char) o->customer_po[0])));
+}
+
 /* read_correlation does the reading of the cause. */
 static bool
 read_correlation(DsOrder *o, const JsonbValue *value)
@@ -116,14 +125,15 @@ read_member(void *into, const char *name, const JsonbValue *value)
 	{
 		const char *name;
 		char **target;
-	} texts[] = {{"company", &o->said_company},	  {"customer", &o->said_customer},
-				 {"ship_to", &o->said_ship_to},	  {"job", &o->said_job},
-				 {"channel", &o->said_channel},	  {"currency", &o->said_currency},
-				 {"customer_po", &o->customer_po}};
+	} texts[] = {{"company", &o->said_company}, {"customer", &o->said_customer},
+				 {"ship_to", &o->said_ship_to}, {"job", &o->said_job},
+				 {"channel", &o->said_channel}, {"currency", &o->said_currency}};
 
 	for (int i = 0; i < lengthof(texts); i++)
 		if (strcmp(name, texts[i].name) == 0)
 			return ds_order_text(value, texts[i].target);
+	if (strcmp(name, "customer_po") == 0)
+		return read_po(o, value);
 	if (strcmp(name, "source") == 0)
 		return ds_order_text(value, &o->source);
 	if (strcmp(name, "lines") == 0)

@@ -172,11 +172,11 @@ find_unit(DsOrderLine *line)
 	return found;
 }
 
-/* to_base does the quantity in base units, as master_exact() has it: with six decimals, if it comes out even there. */
+/* to_base does the quantity in base units, as master_exact() has it: with six decimals, if it comes out even there. What is too much for a command (order_check_quantity()) is for the whole path. */
 static bool
 to_base(DsOrderLine *line)
 {
-	static const int64 most = INT64CONST(100000000000000);
+	static const int64 most = INT64CONST(1000000000);
 	Numeric times = DS_NUMERIC(numeric_mul, line->quantity, line->numerator);
 	Numeric millionths = DS_NUMERIC(numeric_mul, times, int64_to_numeric(1000000));
 
