@@ -186,3 +186,23 @@ SELECT distsync.release_order('LX', 'fine', '{"company":"OL","owner":""}');
 SELECT distsync.release_order(NULL, 'fine');
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM wrong;
+
+-- what would lift a hold is told as it is now, not as it was; and on whose authority one was lifted
+\o /dev/null
+SELECT distsync.apply('party', '{"code":"OL-NOW","name":"Now","currency":"USD"}', 'OL-ERP');
+SELECT distsync.apply('credit_account', '{"code":"OL-NOW","customer":"OL-NOW","company":"OL","limit":100}', 'OL-ERP');
+\o
+SELECT * FROM pg_temp.try('LY1', 8, '{"customer":"OL-NOW"}');
+SELECT * FROM pg_temp.try('LY2', 7, '{"customer":"OL-NOW"}');
+CREATE FUNCTION pg_temp.now_of(number text) RETURNS TABLE (was numeric, outcome text, amount numeric, cure numeric) LANGUAGE sql AS $$
+	SELECT (r #>> '{holds,0,reasons,0,pay}')::numeric, r -> 'credit_now' ->> 'outcome', (r -> 'credit_now' ->> 'amount')::numeric, (r -> 'credit_now' ->> 'cure')::numeric FROM distsync.order_status(number, '{"company":"OL"}') r $$;
+SELECT * FROM pg_temp.now_of('LY2');
+SELECT outcome FROM distsync.apply('payment', '{"company":"OL","payment_number":"LY-P1","customer":"OL-NOW","currency":"USD","amount":20}', 'OL-ERP');
+SELECT * FROM pg_temp.now_of('LY2');
+SELECT r ->> 'state' AS state FROM distsync.hold_order('LY2', 'court', '{"company":"OL","owner":"legal","kind":"forced"}') r;
+SELECT outcome FROM distsync.apply('payment', '{"company":"OL","payment_number":"LY-P2","customer":"OL-NOW","currency":"USD","amount":30}', 'OL-ERP');
+SELECT * FROM pg_temp.now_of('LY2');
+SELECT r ->> 'state' AS state FROM distsync.release_order('LY2', 'court lifted it', '{"company":"OL","owner":"legal","authority":"counsel"}') r;
+SELECT r -> 'credit_now' AS credit_now, jsonb_path_query_array(r, '$.audit[*].authority') AS authorities FROM distsync.order_status('LY2', '{"company":"OL"}') r;
+SELECT distsync.order_status('LY1', '{"company":"OL"}') -> 'credit_now' AS credit_now;
+SELECT * FROM wrong;

@@ -145,11 +145,33 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_owner_until(text) IS 'First instant after this one at which an entry of the ownership registry for orders of a company begins or ends; NULL = there is none.';
 
+-- order_credit_now does the telling of what credit says of a held order now: what would lift it may be more or less than when it was held.
+CREATE FUNCTION distsync_internal.order_credit_now(customer_id bigint, order_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+	o record;
+	decision jsonb;
+BEGIN
+	SELECT s.account_id, s.company_id, s.order_number, s.payment_terms, s.ship_on, s.credit_state, h.amount INTO o FROM dist.sales_order s
+	CROSS JOIN LATERAL (SELECT sum(x.amount) AS amount FROM dist.hold x WHERE x.customer_id = s.customer_id AND x.order_id = s.order_id AND x.released_at IS NULL) h
+	WHERE s.customer_id = order_credit_now.customer_id AND s.order_id = order_credit_now.order_id AND s.state = 'held' AND s.credit_state = 'held';
+	IF o.account_id IS NULL OR o.amount IS NULL THEN
+		RETURN NULL;
+	END IF;
+	decision := distsync_internal.credit_decide(o.account_id, o.amount, jsonb_build_object('at', statement_timestamp(), 'payment_terms', o.payment_terms, 'ship_on', o.ship_on, 'order_id', order_id, 'customer_id', customer_id,
+		'deposit', distsync_internal.credit_deposit(order_credit_now.customer_id, o.account_id, o.company_id, o.order_number)));
+	RETURN jsonb_build_object('outcome', decision -> 'outcome', 'amount', o.amount, 'currency', decision -> 'currency', 'reasons', decision -> 'reasons', 'cure', decision -> 'cure', 'valid_until', decision -> 'valid_until');
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_credit_now(bigint, bigint) IS
+	'What credit says now of the amount of a held order: {outcome approved | held, amount, currency (the account''s), reasons, cure (the payment that lifts it, null = none does), valid_until}; a forced hold is among the reasons; approved: only people hold it, or its turn has not come. NULL where it is not held, or has no account.';
+
 -- order_status does the telling of an order's story.
 CREATE FUNCTION distsync.order_status(order_number text, options jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 	SELECT CASE WHEN distsync.restricted() THEN distsync_internal.order_scope_story(f.customer_id, f.order_id) ELSE distsync_internal.order_document(f.customer_id, f.order_id) || jsonb_build_object('correlation_id', o.correlation_id, 'recorded_at', o.recorded_at, 'answer_due_at', o.answer_due_at,
-		'exposure_amount', o.exposure_amount, 'policy', o.policy,
+		'exposure_amount', o.exposure_amount, 'policy', o.policy, 'credit_now', distsync_internal.order_credit_now(f.customer_id, f.order_id),
 		'price_proof', (SELECT min(encode(l.price_proof, 'hex')) FROM dist.order_line l WHERE l.customer_id = f.customer_id AND l.order_id = f.order_id),
 		'holds', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', h.kind, 'owner', h.owner, 'reasons', h.reasons, 'amount', h.amount, 'checkpoint', h.checkpoint, 'placed_at', h.placed_at, 'placed_by', h.placed_by,
 				'released_at', h.released_at, 'released_by', h.released_by, 'release_reason', h.release_reason) ORDER BY h.hold_id), '[]')
@@ -166,11 +188,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 			FROM dist.credit_decision d WHERE d.order_id = f.order_id),
 		'exceptions', (SELECT COALESCE(jsonb_agg(jsonb_build_object('kind', e.kind, 'state', e.state, 'details', e.details, 'first_seen_at', e.first_seen_at) ORDER BY e.exception_id), '[]')
 			FROM sync.exception e WHERE e.correlation_id = o.correlation_id),
-		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason) ORDER BY a.at, a.audit_id), '[]')
+		'audit', (SELECT COALESCE(jsonb_agg(jsonb_build_object('at', a.at, 'role', a.role, 'verb', a.verb, 'reason', a.reason, 'authority', a.after -> 'authority') ORDER BY a.at, a.audit_id), '[]')
 			FROM sync.audit a WHERE a.entity = 'order' AND a.entity_key = f.company || '/' || o.order_number)) END
 	FROM distsync_internal.order_find($1, $2, '{}') f JOIN dist.sales_order o ON o.customer_id = f.customer_id AND o.order_id = f.order_id
 $$;
 COMMENT ON FUNCTION distsync.order_status(text, jsonb) IS
-	'The story of an order: its document with lines, holds, offers, shipments, invoices, returns, credit decisions, exceptions and audit, under one correlation_id; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
+	'The story of an order: its document with lines, holds, offers, shipments, invoices, returns, credit decisions, exceptions and audit, under one correlation_id; credit_now is what credit says of a held order now ({outcome, amount, currency, reasons, cure, valid_until}; holds have the reasons of when they were placed), audit on whose authority; price_proof is what verify_proof() takes. Who is restricted to a customer scope finds his customers'' orders only, and is told no policy, figures of credit, exceptions or audit. Options: company, order_kind. Errors: SD001 unknown order, SD005 ambiguous number.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('order_status', '{reader,order_entry,integrator,operator,admin,portal}');
