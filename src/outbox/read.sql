@@ -15,9 +15,9 @@ COMMENT ON TYPE distsync_internal.outbox_piece IS 'What the router reads of the 
 -- outbox_draft does the carrying of one event that has its data but no place in the stream yet.
 CREATE TYPE distsync_internal.outbox_draft AS (
 	ordinal bigint, at timestamptz, event_type text, entity text, entity_key text, customer_id bigint, body jsonb,
-	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring boolean, error text, state boolean, again boolean, said text
+	message_id uuid, correlation_id uuid, causation_id uuid, origin text, ring boolean, error text, state boolean, again boolean
 );
-COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, before it gets version and position; error says why a renderer could not make the data, again that a state is told even if it has been told, said the hash of a state that is told only when it differs.';
+COMMENT ON TYPE distsync_internal.outbox_draft IS 'An event with its data, before it gets version and position; error says why a renderer could not make the data, again that a state is told even if it has been told.';
 
 -- outbox_snapshot does the taking of the snapshot of the calling statement. The caller's own transaction counts as running: it may
 -- write more, and the server leaves its number out of the list.
@@ -169,18 +169,18 @@ BEGIN
 		ORDER BY t.event_type, t.entity, r.key
 	)
 	SELECT p.ordinal, p.at, p.event_type, p.entity, p.entity_key, CASE p.lane_group WHEN 'customer' THEN p.group_id ELSE 0 END, p.body,
-		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text, false, false, NULL::text
+		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text, false, false
 	FROM piece p
 	WHERE p.kind = 'document'
 	UNION ALL
 	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
 		CASE m.message_id WHEN '00000000-0000-0000-0000-000000000000' THEN gen_random_uuid() ELSE m.message_id END, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error,
-		true, m.body IS NOT NULL, NULL
+		true, m.body IS NOT NULL
 	FROM marker m
 	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key
 	UNION ALL
 	-- what changes with something else has no marker of its own: it is told with the last one
-	SELECT l.ordinal, l.first_at, r.event_type, r.entity, r.entity_key, COALESCE(r.customer_id, 0), r.body, gen_random_uuid(), NULL, NULL, NULL, l.ring, r.error, true, false, NULL
+	SELECT l.ordinal, l.first_at, r.event_type, r.entity, r.entity_key, COALESCE(r.customer_id, 0), r.body, gen_random_uuid(), NULL, NULL, NULL, l.ring, r.error, true, false
 	FROM (SELECT x.event_type, x.entity, max(x.ordinal) AS ordinal, max(x.first_at) AS first_at, bool_or(x.ring = 'courier') AS ring FROM marker x GROUP BY x.event_type, x.entity) l
 	JOIN rendered r ON r.event_type = l.event_type AND r.entity = l.entity
 	WHERE NOT EXISTS (SELECT FROM marker x WHERE x.event_type = r.event_type AND x.entity = r.entity AND x.entity_key = r.key);
