@@ -143,4 +143,7 @@ DELETE FROM dist.credit_rule WHERE code LIKE 'CF-S%';
 SELECT ordinal, outcome, sqlstate, field, message FROM distsync.apply_all('credit_account', '[{"code":"CF-L1","customer":"CF-Y","company":"CF","segment":"L1","limits":[{"amount":100},{"kind":"base","amount":200}]},
 	{"code":"CF-L2","customer":"CF-Y","company":"CF","segment":"L2","limits":[{"kind":"insured","amount":100,"to":"2998-01-02T00:00:00Z"},{"kind":"insured","amount":200,"from":"2998-01-01T00:00:00Z"}]},
 	{"code":"CF-L3","customer":"CF-Y","company":"CF","segment":"L3","limits":[{"amount":100,"to":"2998-01-01T00:00:00Z"},{"amount":200,"from":"2998-01-01T00:00:00Z"},{"kind":"insured","amount":5},{"kind":"temporary","amount":1},{"kind":"temporary","amount":1}]}]', 'CF-ERP', options => '{"on_error":"collect"}');
+-- one that was over before another one of its kind was is history, which is not rewritten
+SELECT outcome FROM distsync.apply('credit_account', '{"code":"CF-L3","limits":[{"amount":300,"from":"2020-01-01T00:00:00Z","to":"2021-01-01T00:00:00Z"},{"kind":"insured","amount":7}]}', 'CF-ERP');
+SELECT l.kind, l.amount, upper_inf(l.valid) AS counts FROM dist.credit_limit l JOIN dist.credit_account a USING (account_id) WHERE a.code = 'CF-L3' AND l.kind <> 'temporary' ORDER BY 1, 2;
 SELECT * FROM distsync_internal.credit_verify_counters();

@@ -44,11 +44,12 @@ BEGIN
 		WHERE NOT EXISTS (SELECT FROM dist.credit_limit x WHERE x.account_id = credit_write_limits.account_id AND x.kind = t.kind AND x.amount IS NOT DISTINCT FROM t.amount
 			AND upper(t.valid) IS NOT DISTINCT FROM upper(x.valid) AND (lower(t.valid) IS NOT DISTINCT FROM lower(x.valid) OR lower(t.valid) IS NULL AND x.valid @> credit_write_limits.at))
 	LOOP
-		-- history is not rewritten: where there was another limit before, the new one begins when that ended
+		-- history is not rewritten: where there was another limit before, the new one begins when that ended, and never where it was over by then
 		INSERT INTO dist.credit_limit (account_id, kind, amount, valid, approved_by, reason)
 		SELECT credit_write_limits.account_id, l.kind, l.amount, tstzrange(CASE WHEN l.kind IN ('base', 'insured') THEN greatest(lower(l.valid), b.ended) ELSE lower(l.valid) END, upper(l.valid)), l.approved_by, l.reason
-		FROM (SELECT max(upper(x.valid)) AS ended FROM dist.credit_limit x WHERE x.account_id = credit_write_limits.account_id AND x.kind = l.kind AND upper(x.valid) <= credit_write_limits.at) b;
-		changed := true;
+		FROM (SELECT max(upper(x.valid)) AS ended FROM dist.credit_limit x WHERE x.account_id = credit_write_limits.account_id AND x.kind = l.kind AND upper(x.valid) <= credit_write_limits.at) b
+		WHERE l.kind NOT IN ('base', 'insured') OR b.ended IS NULL OR upper_inf(l.valid) OR upper(l.valid) > b.ended;
+		changed := changed OR FOUND;
 	END LOOP;
 	RETURN changed;
 END

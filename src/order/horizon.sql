@@ -63,7 +63,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RETURN QUERY SELECT o.* FROM (SELECT u.id FROM unnest(account_ids) AS u(id) WHERE u.id >= after_account ORDER BY u.id) a
 		CROSS JOIN LATERAL (SELECT s.customer_id, s.order_id, s.account_id FROM dist.sales_order s
-			WHERE s.account_id = a.id AND (s.exposure_amount > 0 OR s.credit_state = 'held') AND s.order_id > CASE WHEN a.id = after_account THEN after_order ELSE 0 END ORDER BY s.order_id LIMIT most) o
+			-- in the order of one index alone: of orders by id the planner might read all that are others'
+			WHERE (s.account_id, s.order_id) > (a.id, CASE WHEN a.id = after_account THEN after_order ELSE 0 END) AND s.account_id <= a.id AND (s.exposure_amount > 0 OR s.credit_state = 'held')
+			ORDER BY s.account_id, s.order_id LIMIT most) o
 		LIMIT most;
 END
 $$;
