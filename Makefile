@@ -73,7 +73,7 @@ REGRESS_reconcile = reconcile_stock reconcile_price
 REGRESS_ops = ops_watch ops_verify ops_schedule ops_clerks
 REGRESS = $(REGRESS_base) $(REGRESS_http) $(REGRESS_door) $(REGRESS_master) $(REGRESS_pricing) $(REGRESS_inventory) $(REGRESS_credit) $(REGRESS_order) \
 	$(REGRESS_outbox) $(REGRESS_inbox) $(REGRESS_reconcile) $(REGRESS_ops)
-ISOLATION = credit_payments credit_reversal credit_rehome credit_race credit_number credit_sweep order_answer order_duplicate credit_rules order_commitment price_publish price_feed inventory_demand inventory_holds inventory_last_unit inventory_month_end inventory_slots inventory_expiry inventory_shortfall inventory_reversal inventory_supply inventory_inbound inventory_sweep inventory_take_over inventory_writers inventory_quota_restore inventory_quota_holds inventory_verify inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals order_lines order_return order_change order_pools order_keep
+ISOLATION = credit_payments credit_reversal credit_rehome credit_race credit_number credit_sweep order_answer order_duplicate credit_rules order_commitment price_publish price_feed inventory_demand inventory_holds inventory_last_unit inventory_month_end inventory_slots inventory_expiry inventory_shortfall inventory_reversal inventory_supply inventory_inbound inventory_sweep inventory_take_over inventory_writers inventory_quota_restore inventory_quota_holds inventory_verify inbox_receive inbox_clerks outbox_late outbox_lane outbox_notify outbox_forget pricing_accruals order_lines order_return order_change order_pools order_keep order_ship_again
 
 DATA_built = distsync--$(EXTVERSION).sql
 EXTRA_CLEAN = distsync--*.sql META.json results output_iso tmp_check tmp_check_iso

@@ -144,11 +144,13 @@ BEGIN
 		SELECT x.item_id, x.site_id FROM distsync_internal.inventory_line_pools(wanted, (o ->> 'company_id')::bigint) x
 		UNION
 		SELECT p.item_id, COALESCE((l ->> 'site_id')::bigint, distsync_internal.inventory_serving((l ->> 'item_id')::bigint, (o ->> 'company_id')::bigint))
-		FROM jsonb_array_elements(o -> 'lines') l CROSS JOIN LATERAL distsync_internal.inventory_taken_from((l ->> 'item_id')::bigint, NULLIF(l -> 'components', 'null')) p WHERE (l ->> 'want')::boolean) p;
+		FROM jsonb_array_elements(o -> 'lines') l CROSS JOIN LATERAL distsync_internal.inventory_taken_from((l ->> 'item_id')::bigint, NULLIF(l -> 'components', 'null')) p WHERE (l ->> 'want')::boolean
+		UNION
+		SELECT b.item_id, b.site_id FROM ROWS FROM (jsonb_array_elements_text(o -> 'beside' -> 'items'), jsonb_array_elements_text(o -> 'beside' -> 'sites')) AS u(item, site) CROSS JOIN LATERAL (SELECT u.item::bigint AS item_id, u.site::bigint AS site_id) b WHERE b.site_id IS NOT NULL) p;
 	PERFORM distsync_internal.inventory_lock_demand(ARRAY(SELECT (o ->> 'company') || '/' || (o ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(o -> 'lines') l), k.items, k.sites);
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_lock_again(jsonb) IS 'Locks the quotas of the items of lines that say want, then the demands of all lines and the pools where they stand or may be promised. After account, order and volumes.';
+COMMENT ON FUNCTION distsync_internal.order_lock_again(jsonb) IS 'Locks the quotas of the items of lines that say want, then the demands of all lines and the pools where they stand or may be promised, and those beside ({items, sites}). After account, order and volumes.';
 
 -- order_promise_again does the promise of what lines lack. What a line has counts beside what it gets.
 CREATE FUNCTION distsync_internal.order_promise_again(o jsonb) RETURNS jsonb

@@ -13,13 +13,13 @@ $$;
 COMMENT ON FUNCTION distsync_internal.order_clerk_failed(bigint, bigint, text, text) IS 'Opens redecide_failed for an order; the clerk tries it again in 15 minutes.';
 
 -- order_redecide_alone does the deciding again of one order so that it fails nobody: what can not be decided stays, and is told.
-CREATE FUNCTION distsync_internal.order_redecide_alone(customer_id bigint, order_id bigint) RETURNS text
+CREATE FUNCTION distsync_internal.order_redecide_alone(customer_id bigint, order_id bigint, beside jsonb DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
 	became text;
 BEGIN
-	became := distsync_internal.order_redecide(order_redecide_alone.customer_id, order_redecide_alone.order_id);
+	became := distsync_internal.order_redecide(order_redecide_alone.customer_id, order_redecide_alone.order_id, beside);
 	PERFORM distsync_internal.base_exception_close('redecide_failed', c.code || '/' || s.order_number, 'it was decided')
 	FROM dist.sales_order s JOIN dist.company c ON c.company_id = s.company_id WHERE s.customer_id = order_redecide_alone.customer_id AND s.order_id = order_redecide_alone.order_id;
 	RETURN became;
@@ -31,11 +31,11 @@ EXCEPTION WHEN OTHERS THEN
 	RETURN 'failed';
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_redecide_alone(bigint, bigint) IS
-	'order_redecide() in a subtransaction: its answer, or failed where it raises; then redecide_failed is open and the clerk tries it later. Errors: those of base_passing(). The caller holds the locks of order_lock() and none of volumes and stock.';
+COMMENT ON FUNCTION distsync_internal.order_redecide_alone(bigint, bigint, jsonb) IS
+	'order_redecide() in a subtransaction (beside: pools {items, sites} that the verb will touch, locked with those that are promised anew): its answer, or failed where it raises; then redecide_failed is open and the clerk tries it later. Errors: those of base_passing(). The caller holds the locks of order_lock() and none of volumes and stock.';
 
--- order_redecide_first does the same at the beginning of a verb that goes on to lock volumes and stock: only where the order has kept its
--- stock, and none of it has to be locked before that.
+-- order_redecide_first does the same at the beginning of a change, which goes on to lock volumes and stock: only where the order has kept
+-- its stock, and none of it has to be locked before that.
 CREATE FUNCTION distsync_internal.order_redecide_first(customer_id bigint, order_id bigint) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
@@ -48,7 +48,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_redecide_first(bigint, bigint) IS
-	'order_redecide_alone() where it is due and takes no locks of stock; NULL where it is not due, or has to promise stock again: that is for the clerk. The caller holds the locks of order_lock() and none of volumes and stock.';
+	'order_redecide_alone() where it is due and takes no locks of stock; NULL where it is not due, or has to promise stock again: that is for the clerk, or a verb that names the pools it will touch (order_redecide_alone()). The caller holds the locks of order_lock() and none of volumes and stock.';
 
 -- order_clerk_redecide does the deciding again of one order.
 CREATE FUNCTION distsync_internal.order_clerk_redecide(max_rows integer) RETURNS integer

@@ -129,7 +129,7 @@ COMMENT ON FUNCTION distsync_internal.order_offer(jsonb, jsonb) IS
 	'Offers an order that was decided again to its customer until policy offer_within (3 days) is over: keeps its terms, takes the agreed volumes they use, emits order.offer {changes, gross_before, gross_after, lapses_at}. The caller holds the locks.';
 
 -- order_redecide does the deciding again of an order that credit has let go.
-CREATE FUNCTION distsync_internal.order_redecide(customer_id bigint, order_id bigint) RETURNS text
+CREATE FUNCTION distsync_internal.order_redecide(customer_id bigint, order_id bigint, beside jsonb DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
@@ -147,7 +147,7 @@ BEGIN
 		RETURN s.state;
 	END IF;
 	o := distsync_internal.order_again(s.customer_id, s.order_id);
-	o := o || jsonb_build_object('lines', (SELECT jsonb_agg(l.value || jsonb_build_object('was', l.value) ORDER BY l.place) FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY l(value, place)));
+	o := o || jsonb_build_object('beside', beside, 'lines', (SELECT jsonb_agg(l.value || jsonb_build_object('was', l.value) ORDER BY l.place) FROM jsonb_array_elements(o -> 'lines') WITH ORDINALITY l(value, place)));
 	IF s.policy ->> 'reprice' IN ('offer', 'take') AND s.decision ->> 'resume' IS NULL THEN
 		o := distsync_internal.order_reprice(o);
 		changes := distsync_internal.order_price_changes(o);
@@ -173,7 +173,7 @@ BEGIN
 	RETURN distsync_internal.order_go_on(s.customer_id, s.order_id, COALESCE(s.decision -> 'released', '{}'), '{}');
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.order_redecide(bigint, bigint) IS
+COMMENT ON FUNCTION distsync_internal.order_redecide(bigint, bigint, jsonb) IS
 	'Decides price (policy reprice) and stock again of an order that credit has let go, where that is due: it goes on with order.released, is offered to its customer (order.offer) where price or date is another than accepted, or held again where credit does not allow a higher amount. Returns its state, or offered. The caller holds the locks of order_lock() and goes on with order_settle(); takes those of volumes and stock.';
 
 -- answer_offer does the customer's answer to another promise.

@@ -44,11 +44,38 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check_shipment(jsonb) IS 'The rejected row of a shipment that can not be booked (SD001, SD005), NULL if it can.';
 
+-- order_ship_pools does the list of the pools that shipments touch: where they leave, and where the lines of their orders stand.
+CREATE FUNCTION distsync_internal.order_ship_pools(docs jsonb, OUT items bigint[], OUT sites bigint[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	SELECT array_agg(u.item_id), array_agg(u.site_id) INTO items, sites FROM (
+		SELECT p.item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l,
+			distsync_internal.inventory_taken_from((l ->> 'item_id')::bigint, NULLIF(l -> 'components', 'null')) p
+		UNION
+		SELECT p.item_id, l.site_id FROM jsonb_array_elements(docs) x JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint
+		CROSS JOIN LATERAL distsync_internal.inventory_taken_from(l.item_id, l.components) p) u;
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_ship_pools(jsonb) IS 'Items and sites of the pools that documents of order_lock_many() touch, components of kits apart; a site may be NULL.';
+
+-- order_lock_goods does the locking of demands and pools for a bulk of documents, sorted.
+CREATE FUNCTION distsync_internal.order_lock_goods(docs jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	k record := distsync_internal.order_ship_pools(docs);
+BEGIN
+	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
+		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
+		UNION
+		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || l.line_no FROM jsonb_array_elements(docs) x
+		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint), k.items, k.sites);
+END
+$$;
+COMMENT ON FUNCTION distsync_internal.order_lock_goods(jsonb) IS 'Locks the demands and stock pools of documents of order_lock_many(), each kind sorted; accounts, orders and volumes come before.';
+
 -- order_lock_many does the locking for a bulk of documents: accounts, then orders, then agreed volumes, then demands and their pools, each sorted.
 CREATE FUNCTION distsync_internal.order_lock_many(docs jsonb, stock boolean DEFAULT true, volume boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-	k record;
 BEGIN
 	PERFORM distsync_internal.credit_lock_tree(ARRAY(SELECT DISTINCT (x ->> 'account_id')::bigint FROM jsonb_array_elements(docs) x WHERE x ->> 'account_id' IS NOT NULL));
 	PERFORM FROM dist.sales_order o JOIN jsonb_array_elements(docs) x ON o.customer_id = (x ->> 'customer_id')::bigint AND o.order_id = (x ->> 'order_id')::bigint
@@ -59,20 +86,9 @@ BEGIN
 			distsync_internal.pricing_commitment_of(ARRAY(SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') FROM jsonb_array_elements(docs) x))
 			|| ARRAY(SELECT (v ->> 'agreement_id')::bigint FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'volumes') v));
 	END IF;
-	IF NOT stock THEN
-		RETURN;
+	IF stock THEN
+		PERFORM distsync_internal.order_lock_goods(docs);
 	END IF;
-	SELECT array_agg(u.item_id) AS items, array_agg(u.site_id) AS sites INTO k FROM (
-		SELECT p.item_id, (COALESCE(l ->> 'site_id', x ->> 'site_id'))::bigint AS site_id FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l,
-			distsync_internal.inventory_taken_from((l ->> 'item_id')::bigint, NULLIF(l -> 'components', 'null')) p
-		UNION
-		SELECT p.item_id, l.site_id FROM jsonb_array_elements(docs) x JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint
-		CROSS JOIN LATERAL distsync_internal.inventory_taken_from(l.item_id, l.components) p) u;
-	PERFORM distsync_internal.inventory_lock_demand(ARRAY(
-		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || (l ->> 'line') FROM jsonb_array_elements(docs) x, jsonb_array_elements(x -> 'lines') l
-		UNION
-		SELECT (x -> 'doc' ->> 'company') || '/' || (x ->> 'order_number') || '/' || l.line_no FROM jsonb_array_elements(docs) x
-		JOIN dist.order_line l ON l.customer_id = (x ->> 'customer_id')::bigint AND l.order_id = (x ->> 'order_id')::bigint), k.items, k.sites);
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.order_lock_many(jsonb, boolean, boolean) IS
@@ -154,6 +170,7 @@ DECLARE
 	bad distsync_internal.apply_result;
 	o record;
 	over record;
+	k record;
 BEGIN
 	IF answer IS NOT NULL THEN
 		RETURN answer;
@@ -166,9 +183,13 @@ BEGIN
 	END IF;
 	IF EXISTS (SELECT FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint AND x.redecide_at IS NOT NULL AND x.state = 'held') THEN
 		PERFORM distsync_internal.order_lock((s ->> 'customer_id')::bigint, (s ->> 'order_id')::bigint, (s ->> 'account_id')::bigint);
-		PERFORM distsync_internal.order_redecide_first((s ->> 'customer_id')::bigint, (s ->> 'order_id')::bigint);
+		-- what the shipment takes is locked with what is promised anew, and no account after it
+		k := distsync_internal.order_ship_pools(jsonb_build_array(s));
+		PERFORM distsync_internal.order_redecide_alone((s ->> 'customer_id')::bigint, (s ->> 'order_id')::bigint, jsonb_build_object('items', k.items, 'sites', k.sites));
+		PERFORM distsync_internal.order_lock_goods(jsonb_build_array(s));
+	ELSE
+		PERFORM distsync_internal.order_lock_many(jsonb_build_array(s));
 	END IF;
-	PERFORM distsync_internal.order_lock_many(jsonb_build_array(s));
 	s := distsync_internal.order_ship_again(s, source);
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint;
 	IF o.state IS NULL OR o.state NOT IN ('accepted', 'sent', 'booked') THEN
@@ -195,7 +216,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.ship(jsonb, text) IS
-	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. An order that credit has let go is decided again first, unless its stock has to be promised anew. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}; or, at the checkpoint of credit, that with outcome held, reasons and cure: nothing has shipped, and the order is held. Errors: SD001, SD002 more than is left, or less where the order ships as a whole, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
+	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. An order that credit has let go is decided again first, price and stock. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}; or, at the checkpoint of credit, that with outcome held, reasons and cure: nothing has shipped, and the order is held. Errors: SD001, SD002 more than is left, or less where the order ships as a whole, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('ship', '{order_entry,integrator,admin}');
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'shipment', 'distsync_internal.order_apply_shipment');
