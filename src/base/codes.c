@@ -17,6 +17,8 @@
  * it. A snapshot that is younger than every transaction noted sees all moves
  * there were when it was taken, for all of them were noted by then: while no
  * other one is noted, all such snapshots see one number. Others read the row.
+ * So do all while a transaction is open that is older than the first question
+ * after a start: it may have been prepared before, when others took the notes.
  *
  * Process: any backend. Locks: AccessShareLock on the table, where the row is
  * read. Memory: shared, 16 bytes.
@@ -60,7 +62,8 @@ static DsTable epoch_table = {
 typedef struct Moves
 {
 	pg_atomic_uint64 number; /* how many were noted; more than there were is no harm */
-	pg_atomic_uint64 newest; /* the last one of the transactions that made them */
+	pg_atomic_uint64
+		newest; /* the last one of the transactions that made them, or may have before the server started; 0 = nobody has asked yet */
 } Moves;
 
 static Moves *moves = NULL;
@@ -121,15 +124,31 @@ is_noted(Relation relation)
 	return false;
 }
 
+/*
+ * newest_noted does the last transaction that was noted. Before the first one it
+ * is the last that there is: of those that were prepared before the server
+ * started, or became a primary, none was noted, and they commit when they like.
+ */
+static TransactionId
+newest_noted(void)
+{
+	uint64 newest = pg_atomic_read_u64(&moves->newest);
+
+	if (newest == 0)
+	{
+		uint64 begun = U64FromFullTransactionId(ReadNextFullTransactionId()) - 1;
+
+		if (pg_atomic_compare_exchange_u64(&moves->newest, &newest, begun))
+			newest = begun;
+	}
+	return XidFromFullTransactionId(FullTransactionIdFromU64(newest));
+}
+
 /* sees_all does the question whether a snapshot is younger than every transaction that was noted. */
 static bool
 sees_all(Snapshot snapshot)
 {
-	TransactionId newest =
-		XidFromFullTransactionId(FullTransactionIdFromU64(pg_atomic_read_u64(&moves->newest)));
-
-	return IsMVCCSnapshot(snapshot) &&
-		   (!TransactionIdIsValid(newest) || TransactionIdPrecedes(newest, snapshot->xmin));
+	return IsMVCCSnapshot(snapshot) && TransactionIdPrecedes(newest_noted(), snapshot->xmin);
 }
 
 /* is_kept does the question whether the number that was read last is still the one. */

@@ -211,9 +211,10 @@ CREATE FUNCTION distsync_internal.base_watch_codes(schema_name text, table_name 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	EXECUTE format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON %I.%I FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.base_codes_changed()', table_name || '_codes_trg', schema_name, table_name);
+	EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER %I', schema_name, table_name, table_name || '_codes_trg');
 END
 $$;
-COMMENT ON FUNCTION distsync_internal.base_watch_codes(text, text) IS 'Part of setup(): the trigger by which backends learn that a small table of codes has changed.';
+COMMENT ON FUNCTION distsync_internal.base_watch_codes(text, text) IS 'Part of setup(): the trigger by which backends learn that a small table of codes has changed, also in the role of a replica.';
 
 -- base_epoch_moved does the noting of a move in shared memory, for backends that remember numbers.
 CREATE FUNCTION distsync_internal.base_epoch_moved() RETURNS trigger

@@ -174,6 +174,10 @@ BEGIN
 	EXECUTE FUNCTION distsync_internal.credit_nothing_moved();
 	CREATE OR REPLACE TRIGGER hold_nothing_delete_trg AFTER DELETE ON dist.hold FOR EACH ROW WHEN (OLD.amount = 0 AND OLD.kind = 'auto' AND OLD.released_at IS NULL) EXECUTE FUNCTION distsync_internal.credit_nothing_moved();
 	CREATE OR REPLACE TRIGGER company_credit_trg AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON dist.company FOR EACH STATEMENT EXECUTE FUNCTION distsync_internal.credit_rules_changed();
+	-- what backends remember is old whoever has changed it
+	ALTER TABLE dist.credit_rule ENABLE ALWAYS TRIGGER credit_rule_epoch_trg;
+	ALTER TABLE dist.party_group ENABLE ALWAYS TRIGGER party_group_credit_trg;
+	ALTER TABLE dist.company ENABLE ALWAYS TRIGGER company_credit_trg;
 END
 $$;
 COMMENT ON FUNCTION distsync_internal.credit_triggers() IS 'Part of setup(): the triggers by which backends learn that rules of credit, groups or companies have changed, and accounts what their limits and the status of parties say, and how many orders wait of which nothing is counted.';
