@@ -36,7 +36,7 @@ END
 $$;
 COMMENT ON FUNCTION distsync_internal.outbox_snapshot() IS 'Snapshot of the calling statement, with the own transaction among those that run.';
 
--- outbox_read_customer does the reading of one piece of a window from the customer outbox. What has happened to one entity is told at
+-- outbox_read_customer does, where window.c does not, the reading of one piece of a window from the customer outbox. What has happened to one entity is told at
 -- the place of its last marker, so that a window tells it once, in however many pieces it is read. The planner knows nothing of a
 -- snapshot, so it is kept from reading whole partitions.
 CREATE FUNCTION distsync_internal.outbox_read_customer(before pg_snapshot, target pg_snapshot, late xid8[], after_id bigint, max_rows integer)
@@ -127,7 +127,7 @@ BEGIN
 	END IF;
 	BEGIN
 		-- %s is a function out of the registry: base checks that it is a name of ours
-		RETURN QUERY EXECUTE format('SELECT r.*, NULL::text FROM %s($1) AS r(key, entity_key, customer_id, body)', renderer) USING keys;
+		RETURN QUERY EXECUTE format('SELECT r.key, COALESCE(r.entity_key, r.key), r.customer_id, r.body, NULL::text FROM %s($1) AS r(key, entity_key, customer_id, body)', renderer) USING keys;
 	EXCEPTION WHEN OTHERS THEN
 		IF distsync_internal.base_passing(SQLSTATE) THEN
 			RAISE;
@@ -144,47 +144,10 @@ $$;
 COMMENT ON FUNCTION distsync_internal.outbox_render_state(text, text, text[]) IS
 	'Data of the state events of a type for the given keys, from the handler of kind render: f(keys text[]) RETURNS (key, entity_key, customer_id, body). Without a handler the data is the key. It may add keys that change with these. error: why a key could not be rendered.';
 
--- outbox_compose does the making of events out of captured rows: document events as they are, the markers of one entity as one event
--- that tells its state now, with the time of the first. The planner takes thousands of rows for a handful and would join them by nested
--- loops; renderers get their keys by the hundred, so that neither do they.
-CREATE FUNCTION distsync_internal.outbox_compose(pieces distsync_internal.outbox_piece[]) RETURNS SETOF distsync_internal.outbox_draft
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_nestloop = off AS $$
-BEGIN
-	IF cardinality(pieces) = 0 THEN
-		RETURN;
-	END IF;
-	RETURN QUERY
-	WITH piece AS MATERIALIZED (
-		-- the clocks of writers differ by less than what it takes to get here; within an outbox outbox_id decides
-		SELECT p.*, row_number() OVER (ORDER BY p.clock, p.lane_group, p.outbox_id) AS ordinal
-		FROM (SELECT u.*, max(u.at) OVER (PARTITION BY u.lane_group ORDER BY u.outbox_id) AS clock FROM unnest(pieces) u) p
-	), marker AS MATERIALIZED (
-		SELECT * FROM piece p WHERE p.kind = 'state'
-	), rendered AS MATERIALIZED (
-		SELECT DISTINCT ON (t.event_type, t.entity, r.key) t.event_type, t.entity, r.*
-		FROM (SELECT m.event_type, m.entity, array_agg(m.entity_key ORDER BY m.entity_key) AS keys
-			FROM (SELECT x.event_type, x.entity, x.entity_key, (row_number() OVER (PARTITION BY x.event_type, x.entity ORDER BY x.entity_key) - 1) / 100 AS part FROM marker x) m
-			GROUP BY m.event_type, m.entity, m.part) t
-		CROSS JOIN LATERAL distsync_internal.outbox_render_state(t.event_type, t.entity, t.keys) r
-		ORDER BY t.event_type, t.entity, r.key
-	)
-	SELECT p.ordinal, p.at, p.event_type, p.entity, p.entity_key, CASE p.lane_group WHEN 'customer' THEN p.group_id ELSE 0 END, p.body,
-		p.message_id, p.correlation_id, p.causation_id, p.origin, p.ring = 'courier', NULL::text, false, false
-	FROM piece p
-	WHERE p.kind = 'document'
-	UNION ALL
-	SELECT m.ordinal, m.first_at, m.event_type, m.entity, r.entity_key, COALESCE(r.customer_id, CASE m.lane_group WHEN 'customer' THEN m.group_id ELSE 0 END), r.body,
-		CASE m.message_id WHEN '00000000-0000-0000-0000-000000000000' THEN gen_random_uuid() ELSE m.message_id END, m.correlation_id, m.causation_id, m.origin, m.ring = 'courier', r.error,
-		true, m.body IS NOT NULL
-	FROM marker m
-	JOIN rendered r ON r.event_type = m.event_type AND r.entity = m.entity AND r.key = m.entity_key
-	UNION ALL
-	-- what changes with something else has no marker of its own: it is told with the last one
-	SELECT l.ordinal, l.first_at, r.event_type, r.entity, r.entity_key, COALESCE(r.customer_id, 0), r.body, gen_random_uuid(), NULL, NULL, NULL, l.ring, r.error, true, false
-	FROM (SELECT x.event_type, x.entity, max(x.ordinal) AS ordinal, max(x.first_at) AS first_at, bool_or(x.ring = 'courier') AS ring FROM marker x GROUP BY x.event_type, x.entity) l
-	JOIN rendered r ON r.event_type = l.event_type AND r.entity = l.entity
-	WHERE NOT EXISTS (SELECT FROM marker x WHERE x.event_type = r.event_type AND x.entity = r.entity AND x.entity_key = r.key);
-END
-$$;
-COMMENT ON FUNCTION distsync_internal.outbox_compose(distsync_internal.outbox_piece[]) IS
-	'Events of the given rows: documents as captured; markers rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event; a key that its renderer adds to those it was asked for gives one.';
+-- outbox_drafts does the reading of a piece of a window, and the making of events: document events as they are, the markers of one
+-- entity as one event that tells its state now, with the time of the first.
+CREATE FUNCTION distsync_internal.outbox_drafts(before pg_snapshot, target pg_snapshot, late xid8[], done_customer bigint, done_item bigint, step integer, room integer,
+	OUT customers integer, OUT items integer, OUT last_customer bigint, OUT last_item bigint, OUT drafts distsync_internal.outbox_draft[])
+AS 'MODULE_PATHNAME', 'ds_sql_outbox_drafts' LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION distsync_internal.outbox_drafts(pg_snapshot, pg_snapshot, xid8[], bigint, bigint, integer, integer) IS
+	'Events of what is visible in target and not in before, at most step documents and changed entities of each outbox above the outbox_id that is done; markers rendered in the snapshot of the calling statement. A marker that its renderer has nothing to say about gives no event; a key that its renderer adds to those it was asked for gives one. room: entities that may have markers in the window; with more, outbox_read_customer() and outbox_read_item() read. Returns how many were read of each outbox, up to which outbox_id, and the events. late: transactions that ran in before and are visible in target.';

@@ -170,10 +170,11 @@ DECLARE
 	c sync.router_cursor%ROWTYPE;
 	until pg_snapshot;
 	step integer;
-	pieces distsync_internal.outbox_piece[];
 	drafts distsync_internal.outbox_draft[];
 	customers integer;
 	items integer;
+	last_customer bigint;
+	last_item bigint;
 	stored integer := 0;
 	began timestamptz := clock_timestamp();
 	t timestamptz;
@@ -187,16 +188,12 @@ BEGIN
 		SELECT * INTO c FROM sync.router_cursor WHERE router = 'main';
 	END IF;
 	-- one statement, one snapshot: the window, its rows, and the state that markers are rendered from
-	SELECT r.until, r.step, r.pieces, ARRAY(SELECT d FROM distsync_internal.outbox_compose(r.pieces) d) INTO until, step, pieces, drafts
-	FROM (SELECT w.until, w.step, ARRAY(
-			SELECT p FROM distsync_internal.outbox_read_customer(c.snapshot, w.until, w.late, c.done_customer, w.step) p
-			UNION ALL
-			SELECT p FROM distsync_internal.outbox_read_item(c.snapshot, w.until, w.late, c.done_item, w.step) p) AS pieces
-		  FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late,
-					greatest(max_rows, 1, COALESCE(c.piece, distsync_internal.outbox_first_piece(c.snapshot, s.until))) AS step
-				FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s) w
-		  OFFSET 0) r;
-	IF cardinality(pieces) = 0 AND c.target IS NULL THEN
+	SELECT w.until, w.step, d.customers, d.items, d.last_customer, d.last_item, d.drafts INTO until, step, customers, items, last_customer, last_item, drafts
+	FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late,
+			greatest(max_rows, 1, COALESCE(c.piece, distsync_internal.outbox_first_piece(c.snapshot, s.until))) AS step
+		  FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s OFFSET 0) w
+	CROSS JOIN LATERAL distsync_internal.outbox_drafts(c.snapshot, w.until, w.late, c.done_customer, c.done_item, w.step, 100000) d;
+	IF customers = 0 AND items = 0 AND c.target IS NULL THEN
 		UPDATE sync.router_cursor SET busy = '0' WHERE router = 'main' AND busy > '0';
 		RETURN 0;
 	END IF;
@@ -205,10 +202,6 @@ BEGIN
 		stored := distsync_internal.outbox_store(drafts, c.position, t);
 		PERFORM distsync_internal.outbox_fan_out(c.position + 1, c.position + stored, t);
 	END IF;
-	SELECT count(*) FILTER (WHERE p.lane_group = 'customer'), count(*) FILTER (WHERE p.lane_group = 'item'),
-		greatest(c.done_customer, max(p.outbox_id) FILTER (WHERE p.lane_group = 'customer')), greatest(c.done_item, max(p.outbox_id) FILTER (WHERE p.lane_group = 'item'))
-	INTO customers, items, c.done_customer, c.done_item
-	FROM unnest(pieces) p;
 	IF customers < step AND items < step THEN
 		UPDATE sync.router_cursor SET snapshot = until, target = NULL, piece = NULL, done_customer = 0, done_item = 0, position = c.position + stored, moved_at = t,
 			busy = CASE WHEN c.target IS NULL THEN '0' ELSE c.busy END + (clock_timestamp() - began)
@@ -217,7 +210,7 @@ BEGIN
 		RETURN CASE WHEN c.target IS NULL THEN least(customers + items, max_rows) ELSE max_rows END;
 	END IF;
 	UPDATE sync.router_cursor SET target = until, piece = COALESCE(c.piece, distsync_internal.outbox_piece_size(c.snapshot, until)),
-		done_customer = c.done_customer, done_item = c.done_item, position = c.position + stored, moved_at = t,
+		done_customer = last_customer, done_item = last_item, position = c.position + stored, moved_at = t,
 		busy = CASE WHEN c.target IS NULL THEN '0' ELSE c.busy END + (clock_timestamp() - began)
 	WHERE router = 'main';
 	RETURN max_rows;

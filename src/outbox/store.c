@@ -71,11 +71,12 @@ static const Oid draft_types[D_COUNT] = {INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTO
 										 INT8OID, JSONBOID,		  UUIDOID, UUIDOID, UUIDOID,
 										 TEXTOID, BOOLOID,		  TEXTOID, BOOLOID, BOOLOID};
 
-/* check_row does the check that a draft is what we take it for. */
-static void
-check_row(TupleDesc desc)
+/* ds_outbox_draft_desc does the row type of a draft, if it is what we take it for; it has to be released. */
+TupleDesc
+ds_outbox_draft_desc(Oid type)
 {
-	bool fits = desc->natts == D_COUNT;
+	TupleDesc desc = OidIsValid(type) ? lookup_rowtype_tupdesc_noerror(type, -1, true) : NULL;
+	bool fits = desc != NULL && desc->natts == D_COUNT;
 
 	for (int i = 0; fits && i < D_COUNT; i++)
 		fits = !TupleDescAttr(desc, i)->attisdropped &&
@@ -86,6 +87,7 @@ check_row(TupleDesc desc)
 				 errmsg("type distsync_internal.outbox_draft is not what the library expects"),
 				 errhint("Update the extension to the version of the library: ALTER "
 						 "EXTENSION distsync UPDATE.")));
+	return desc;
 }
 
 /* read_draft does the reading of one draft. */
@@ -114,9 +116,8 @@ read_drafts(Store *s, ArrayType *array)
 {
 	Datum *rows;
 	bool *nulls;
-	TupleDesc desc = lookup_rowtype_tupdesc(ARR_ELEMTYPE(array), -1);
+	TupleDesc desc = ds_outbox_draft_desc(ARR_ELEMTYPE(array));
 
-	check_row(desc);
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &rows, &nulls, &s->n);
 	s->drafts = palloc_extended(sizeof(DsOutboxDraft) * Max(s->n, 1), MCXT_ALLOC_HUGE);
 	s->ordered = palloc_extended(sizeof(DsOutboxDraft *) * Max(s->n, 1), MCXT_ALLOC_HUGE);

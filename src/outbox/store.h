@@ -113,6 +113,9 @@ extern void ds_outbox_event_said(const DsOutboxText *event, const char *prefix, 
 extern Datum ds_outbox_event_body(const DsOutboxDraft *draft, const DsOutboxSource *source,
 								  const char *type);
 
+/* store.c */
+extern TupleDesc ds_outbox_draft_desc(Oid type);
+
 /* stream.c */
 extern void ds_outbox_stream_open(DsOutboxStream *stream);
 extern void ds_outbox_stream_look(DsOutboxStream *stream, DsOutboxClock *clock);
