@@ -109,6 +109,7 @@ BEGIN;
 ALTER TABLE sync.outbox_item FORCE ROW LEVEL SECURITY;
 SELECT w.n, c.customers, c.items, c.unlike FROM window_of w CROSS JOIN LATERAL pg_temp.compare(w.before, w.target, 30, 0, 0, 100000) c WHERE w.n = 1;
 ROLLBACK;
+SELECT * FROM window_of w CROSS JOIN LATERAL distsync_internal.outbox_drafts(w.before, w.target, '{}', 0, 0, 0, 1) d;
 -- all of it goes into the stream
 \o /dev/null
 SELECT distsync_internal.outbox_route(50);
@@ -116,7 +117,7 @@ SELECT distsync_internal.outbox_route(50);
 SELECT distsync_internal.outbox_route(50);
 SELECT distsync_internal.outbox_route(50);
 SELECT distsync_internal.outbox_route(1000);
-SELECT distsync_internal.outbox_route(1000);
+SELECT distsync_internal.outbox_route(2147483647);
 \o
 SELECT count(*) AS documents_missing FROM (SELECT message_id FROM sync.outbox_customer WHERE event_type LIKE 'obw%' AND kind = 'document' UNION ALL SELECT message_id FROM sync.outbox_item WHERE event_type LIKE 'obw%' AND kind = 'document') o
 WHERE NOT EXISTS (SELECT FROM sync.event e WHERE e.message_id = o.message_id);

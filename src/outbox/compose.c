@@ -25,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 #include "base/compat.h"
+#include "base/errors.h"
 #include "base/export.h"
 #include "base/number.h"
 #include "base/spi.h"
@@ -36,7 +37,7 @@ DS_FUNCTION_INFO_V1(ds_sql_outbox_drafts);
 /* keys that a renderer gets at once */
 #define KEYS 100
 
-/* pieces of an outbox that are made at once, at most: the router asks for less */
+/* pieces of an outbox that are made at once, at most: outbox_route() asks for no more */
 #define MAX_STEP 1000000
 
 /* arguments and columns of outbox_drafts() */
@@ -441,7 +442,7 @@ bind_window(DsOutboxWindow *w, FunctionCallInfo fcinfo, bool item)
 	w->target = PointerGetDatum(PG_GETARG_VARLENA_P(A_TARGET));
 	w->late = PointerGetDatum(PG_GETARG_ARRAYTYPE_P(A_LATE));
 	w->after = PG_GETARG_INT64(item ? A_DONE_ITEM : A_DONE_CUSTOMER);
-	w->step = Max(1, Min(PG_GETARG_INT32(A_STEP), MAX_STEP));
+	w->step = PG_GETARG_INT32(A_STEP);
 	w->room = Max(0, PG_GETARG_INT32(A_ROOM));
 }
 
@@ -463,6 +464,11 @@ ds_sql_outbox_drafts(PG_FUNCTION_ARGS)
 	Datum values[R_COUNT];
 	bool nulls[R_COUNT] = {false};
 
+	/* less than was asked for would be taken for the end of the window */
+	if (PG_GETARG_INT32(A_STEP) < 1 || PG_GETARG_INT32(A_STEP) > MAX_STEP)
+		ereport(ERROR, (errcode(DS_ERRCODE_INVALID_VALUE), errmsg("step is out of range"),
+						errdetail("Field: step. It is %d.", PG_GETARG_INT32(A_STEP)),
+						errhint("Ask for 1 to %d pieces.", MAX_STEP)));
 	bind_window(&c.windows[0], fcinfo, false);
 	bind_window(&c.windows[1], fcinfo, true);
 	if (SPI_connect() != SPI_OK_CONNECT)

@@ -190,7 +190,7 @@ BEGIN
 	-- one statement, one snapshot: the window, its rows, and the state that markers are rendered from
 	SELECT w.until, w.step, d.customers, d.items, d.last_customer, d.last_item, d.drafts INTO until, step, customers, items, last_customer, last_item, drafts
 	FROM (SELECT s.until, distsync_internal.outbox_late(c.snapshot, s.until) AS late,
-			greatest(max_rows, 1, COALESCE(c.piece, distsync_internal.outbox_first_piece(c.snapshot, s.until))) AS step
+			least(greatest(max_rows, 1, COALESCE(c.piece, distsync_internal.outbox_first_piece(c.snapshot, s.until))), 1000000) AS step
 		  FROM (SELECT COALESCE(c.target, distsync_internal.outbox_snapshot()) AS until) s OFFSET 0) w
 	CROSS JOIN LATERAL distsync_internal.outbox_drafts(c.snapshot, w.until, w.late, c.done_customer, c.done_item, w.step, 100000) d;
 	IF customers = 0 AND items = 0 AND c.target IS NULL THEN
