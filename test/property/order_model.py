@@ -329,8 +329,7 @@ class Orders(Ledger):
 
     def ship(self, number, shipment, lines):
         order = self.order(number)
-        if not order.gave_back:
-            self.decide_again(order)
+        self.decide_again(order)
         if order.state not in GOING:
             raise Refused("SD070")
         if any(quantity > order.line_of(no).quantity - order.line_of(no).cancelled - order.line_of(no).shipped for no, quantity in lines):
