@@ -180,8 +180,8 @@ COMMENT ON FUNCTION distsync_internal.inventory_course_shifted(distsync_internal
 	'A course plus another one (NULL = as it is) less a third, of the same moments.';
 
 -- inventory_later does the dating of promises for a later date. A date stays as long as what it counts on is there: less only what stock
--- covers now has gone before it. Who loses his is promised anew, after all who keep theirs; who can have it earlier gets it earlier, but
--- not out of what is set aside for others.
+-- covers now has gone before it, and lines of which nothing is promised come behind it. Who loses his is promised anew, after all who keep
+-- theirs; who can have it earlier gets it earlier, but not out of what is set aside for others.
 CREATE FUNCTION distsync_internal.inventory_later(item_id bigint, site_id bigint, at timestamptz) RETURNS distsync_internal.inventory_dated[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -216,17 +216,12 @@ BEGIN
 	base := CASE WHEN lines.keys IS NULL THEN c ELSE distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.keys, lines.quantities) END;
 	covered := distsync_internal.inventory_covered(item_id, site_id, at, (distsync_internal.inventory_course_left(base, 0, cardinality(moments)))[1]);
 	base := c;
-	-- lines of which nothing is promised take no date away
-	IF lines.behind IS NOT NULL THEN
-		behind := distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.behind, ARRAY(SELECT u.quantity FROM unnest(lines.keys, lines.quantities) u(key, quantity) WHERE u.key = ANY (lines.behind) ORDER BY u.key COLLATE "C"));
-	END IF;
+	behind := CASE WHEN lines.behind IS NOT NULL THEN distsync_internal.inventory_course_of(item_id, site_id, at, moments, lines.behind, ARRAY(SELECT u.quantity FROM unnest(lines.keys, lines.quantities) u(key, quantity) WHERE u.key = ANY (lines.behind) ORDER BY u.key COLLATE "C")) END;
 	own := distsync_internal.inventory_line_courses(item_id, site_id, at, moments, ARRAY(SELECT DISTINCT u.line FROM unnest(dated) u WHERE u.line IS NOT NULL), lines.keys, lines.quantities);
 	FOR i IN 1 .. cardinality(dated) LOOP
 		d := dated[i];
 		k := width_bucket(greatest(d.promised_at, at), moments);
-		IF d.kind = 'planned' AND d.promised_at > at THEN
-			CONTINUE;
-		ELSIF d.promised_at > lead THEN
+		IF d.kind = 'planned' AND d.promised_at > at OR d.promised_at > lead THEN
 			CONTINUE;
 		ELSIF d.kind = 'inbound' AND d.promised_at IS NOT NULL AND distsync_internal.inventory_course_first(distsync_internal.inventory_course_shifted(distsync_internal.inventory_course_shifted(c, own[d.line], base), behind, base), covered, d.quantity, k, cardinality(moments)) = k THEN
 			c := distsync_internal.inventory_course_less(c, d.quantity, k, cardinality(moments));
