@@ -109,3 +109,12 @@ SELECT count(*) AS without FROM dist.sales_order o JOIN dist.company c USING (co
 CREATE TEMP TABLE ours AS SELECT substr(s.order_number, 2)::bigint AS n FROM distsync.submit_order('{"company":"OI","customer":"OI-C","lines":[{"item":"OI-A","quantity":1}]}') s;
 SELECT count(*) FROM ours, generate_series(1, 40) i, distsync.submit_order(jsonb_build_object('company', 'OI', 'customer', 'OI-C', 'order_number', 'D' || n + 40 + i, 'lines', '[{"item":"OI-A","quantity":1}]'::jsonb)) s;
 SELECT count(*), count(DISTINCT s.order_number), bool_and(s.order_number ~ '^D[0-9]+(-[0-9a-f]{8})?$') AS ours FROM generate_series(1, 20) i, distsync.submit_order(jsonb_build_object('company', 'OI', 'customer', 'OI-C', 'lines', jsonb_build_array(jsonb_build_object('item', 'OI-A', 'quantity', i)))) s;
+
+-- a shipment of what is not there, or has left, says so
+SELECT state FROM distsync.submit_order('{"company":"OI","customer":"OI-C","order_number":"OI-L","lines":[{"item":"OI-A","quantity":1}]}');
+SELECT distsync.ship('{"company":"OI","shipment_number":"OI-L1","order_number":"OI-L","site":"OI-W","lines":[{"order_line":1,"quantity":1},{"order_line":9,"quantity":1}]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r ->> 'state' AS state FROM distsync.ship('{"company":"OI","shipment_number":"OI-L1","order_number":"OI-L","site":"OI-W","lines":[{"order_line":1,"quantity":1}]}') r;
+SELECT distsync.ship('{"company":"OI","shipment_number":"OI-L2","order_number":"OI-L","site":"OI-W","lines":[{"order_line":1,"quantity":1}]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT outcome, sqlstate, field, message FROM distsync.apply_all('shipment', '[{"company":"OI","shipment_number":"OI-L3","order_number":"OI-L","site":"OI-W","lines":[{"order_line":9,"quantity":1}]}]', 'OI-WMS', options => '{"on_error":"collect"}');

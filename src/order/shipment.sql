@@ -38,9 +38,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 		WHEN s ->> 'site_id' IS NULL THEN ARRAY['SD005', 'site', 'a shipment needs a site', 'Say where it left.']
 		WHEN s ->> 'customer_id' IS NULL THEN ARRAY['SD001', 'order_number', format('unknown order "%s"', s -> 'doc' ->> 'order_number'), 'Send the order first, or name the customer of a shipment without one.']
 		WHEN s -> 'lines' IS NULL OR s -> 'lines' = 'null' THEN ARRAY['SD005', 'lines', 'a shipment needs at least one line', 'Say what left.']
+		WHEN u.place IS NOT NULL THEN ARRAY['SD005', format('lines[%s].order_line', u.place - 1), format('order "%s" has no line %s', s ->> 'order_number', u.told), 'Name a line of the order, or the SKU of what left.']
 		WHEN EXISTS (SELECT FROM jsonb_array_elements(s -> 'lines') l WHERE l ->> 'item_id' IS NULL OR l ->> 'quantity' IS NULL) THEN
 			ARRAY['SD005', 'lines[].sku', 'a line needs a SKU or a line of the order, and a quantity', 'Complete the line.']
-		END AS why) x
+		END AS why
+		-- a line of its order that it names alone, and that is not there
+		FROM (SELECT) one LEFT JOIN LATERAL (SELECT t.place, t.value ->> 'order_line' AS told FROM jsonb_array_elements(CASE WHEN s ->> 'order_id' IS NOT NULL THEN NULLIF(s -> 'lines', 'null') END) l
+			JOIN jsonb_array_elements(s -> 'doc' -> 'lines') WITH ORDINALITY t(value, place) ON t.place = (l ->> 'place')::bigint
+			WHERE l ->> 'item_id' IS NULL AND t.value ->> 'order_line' IS NOT NULL AND t.value ->> 'sku' IS NULL ORDER BY t.place LIMIT 1) u ON true) x
 $$;
 COMMENT ON FUNCTION distsync_internal.order_check_shipment(jsonb) IS 'The rejected row of a shipment that can not be booked (SD001, SD005), NULL if it can.';
 
@@ -193,14 +198,15 @@ BEGIN
 	s := distsync_internal.order_ship_again(s, source);
 	SELECT x.* INTO o FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint;
 	IF o.state IS NULL OR o.state NOT IN ('accepted', 'sent', 'booked') THEN
-		PERFORM distsync_internal.order_refuse_state(COALESCE(o.order_number, document ->> 'order_number'), COALESCE(o.state, 'unknown'), 'shipped', 'Release the order first; what has left all the same is a fact: send it through apply().');
+		PERFORM distsync_internal.order_refuse_state(COALESCE(o.order_number, document ->> 'order_number'), COALESCE(o.state, 'unknown'), 'shipped',
+			CASE WHEN o.state = 'held' THEN 'Release the order first' WHEN o.state IN ('cancelled', 'rejected') THEN 'It has ended' ELSE 'Nothing of it is left to ship' END || '; what has left all the same is a fact: send it through apply().');
 	ELSIF EXISTS (SELECT FROM dist.shipment x WHERE x.company_id = (s ->> 'company_id')::bigint AND x.shipment_number = document ->> 'shipment_number') THEN
 		PERFORM distsync_internal.order_refuse('SD008', 'shipment_number', format('shipment "%s" exists', document ->> 'shipment_number'), 'Use another number, or repeat the call with its first idempotency key.');
 	END IF;
 	SELECT * INTO over FROM distsync_internal.order_ship_excess(s) LIMIT 1;
 	IF FOUND THEN
 		PERFORM distsync_internal.order_refuse('SD002', 'lines[].quantity', format('%s is more than the %s left to ship', over.quantity, over.left_open), 'Ship at most what is left of the line, in base units; of a kit whole kits, or its components.',
-			format('Line %s, item "%s".', over.line_no, over.sku));
+			format('Line %s, item "%s".', COALESCE(over.line_no::text, 'none'), over.sku));
 	END IF;
 	answer := distsync_internal.order_check_out(s, source);
 	IF answer IS NOT NULL THEN
