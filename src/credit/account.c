@@ -54,7 +54,9 @@ enum
 	A_LIMIT_ENDED,
 	A_LIMIT_FROM,
 	A_LIMIT_UNTIL,
-	A_HORIZON
+	A_HORIZON,
+	A_HORIZON_TO,
+	A_LATER
 };
 
 #define ACCOUNT_COLUMNS                                                                            \
@@ -63,7 +65,8 @@ enum
 			"status_reason", "receivable", "unbilled", "open_orders", "unapplied", "deposits",     \
 			"credits", "disputed", "dunning_level", "review_on", "exclude_disputed", "late_on",    \
 			"late_amount", "late_disputed", "oldest_due_on", "next_due_on", "late_before",         \
-			"limit_amount", "limit_ended", "limit_from", "limit_until", "horizon_days"             \
+			"limit_amount", "limit_ended", "limit_from", "limit_until", "horizon_days",            \
+			"horizon_to", "later_amount"                                                           \
 	}
 
 static DsTable account_table = {
@@ -236,6 +239,12 @@ take(const DsReader *reader, DsCreditAccount *account)
 							   ? DS_CREDIT_NEVER
 							   : DatumGetTimestampTz(reader->values[A_LIMIT_UNTIL]);
 	account->horizon = !reader->nulls[A_HORIZON];
+	if (account->horizon)
+	{
+		account->horizon_days = DatumGetInt32(reader->values[A_HORIZON]);
+		account->reading = !reader->nulls[A_HORIZON_TO];
+		account->later = number(reader, A_LATER);
+	}
 	take_terms(reader, account);
 }
 
@@ -371,19 +380,18 @@ read_limit(DsCreditAccount *account, TimestampTz at)
 	return fits;
 }
 
-/* find_limit does the finding of the limit of an account at an instant: it keeps the one of today. False: SQL has to look, also where it has a horizon. */
+/* find_limit does the finding of the limit of an account at an instant: it keeps the one of today. False: SQL has to look. */
 static bool
-find_limit(DsCreditAccount *account, TimestampTz at)
+find_limit(const DsCreditBook *book, DsCreditAccount *account, TimestampTz at)
 {
 	bool fits = true;
 
-	if (account->horizon)
-		return false;
 	if (at >= account->limit_from &&
 		(account->limit_until == DS_CREDIT_NEVER || at < account->limit_until))
 		account->changes_at = account->limit_until;
 	else
 		fits = read_limit(account, at);
+	ds_credit_horizon(book, account, at);
 	account->headroom = account->limit == NULL
 							? NULL
 							: DS_CREDIT_OP(numeric_sub, account->limit, account->exposure);
@@ -405,9 +413,9 @@ is_less(Numeric a, Numeric b)
  * there are too many, or an account stands above itself.
  */
 bool
-ds_credit_complete(DsCreditAnswer *answer, TimestampTz at)
+ds_credit_complete(const DsCreditBook *book, DsCreditAnswer *answer, TimestampTz at)
 {
-	bool fits = find_limit(&answer->levels[0], at);
+	bool fits = find_limit(book, &answer->levels[0], at);
 	int n = 1;
 
 	answer->binding = 0;
@@ -415,7 +423,7 @@ ds_credit_complete(DsCreditAnswer *answer, TimestampTz at)
 	{
 		fits = n < DS_CREDIT_LEVELS &&
 			   ds_credit_account(answer->levels[n - 1].parent_id, &answer->levels[n]) &&
-			   find_limit(&answer->levels[n], at);
+			   find_limit(book, &answer->levels[n], at);
 		if (fits && is_less(answer->levels[n].headroom, answer->levels[answer->binding].headroom))
 			answer->binding = n;
 	}

@@ -356,12 +356,16 @@ read_context(Jsonb *context, DsCreditAsk *ask)
 {
 	bool told = false;
 	int n = 0;
+	bool good;
 
-	return JB_ROOT_IS_OBJECT(context) && ds_credit_instant_member(context, "at", &ask->at, &n) &&
+	good = JB_ROOT_IS_OBJECT(context) && ds_credit_instant_member(context, "at", &ask->at, &n) &&
 		   ds_credit_whole_member(context, "customer_id", &ask->customer_id, &told) &&
 		   ds_credit_whole_member(context, "order_id", &ask->order_id, &ask->for_order) &&
 		   ds_credit_number_member(context, "deposit", &ask->deposit) &&
-		   ds_credit_text_member(context, "payment_terms", &ask->terms, &n);
+		   ds_credit_text_member(context, "payment_terms", &ask->terms, &n) &&
+		   ds_credit_day_member(context, "ship_on", &ask->ship_on_told, &ask->ship_on);
+	ask->ships = ask->ship_on_told != NULL;
+	return good;
 }
 
 /* ds_sql_credit_decide does credit_decide(account_id, amount, ctx). */

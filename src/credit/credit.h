@@ -129,6 +129,7 @@ typedef struct DsCreditParty
 
 /* signed terms of exposure, in the order of account.c */
 #define DS_CREDIT_TERMS 7
+#define DS_CREDIT_OPEN_ORDERS 2
 
 /* An account and its limit at an instant. */
 typedef struct DsCreditAccount
@@ -145,6 +146,10 @@ typedef struct DsCreditAccount
 	bool exclude_disputed;
 	bool disputed; /* something is, here or below */
 	bool horizon;  /* open orders count when their day comes */
+	bool reading;  /* not all of them are read, and those that are not count */
+	int32 horizon_days;
+	DateADT inside_on; /* last day that counts */
+	Numeric later;	   /* open orders that ship after it */
 	int16 dunning_level;
 	DateADT review_on; /* DATEVAL_NOEND = none */
 	Numeric terms[DS_CREDIT_TERMS];
@@ -184,8 +189,11 @@ typedef struct DsCreditAsk
 	Numeric deposit;			   /* NULL = none */
 	char *terms;				   /* payment terms of the order, NULL = not told */
 	int64 order_id;
-	bool for_order; /* order_id is told */
-	bool whole;		/* every rule is told, not only those that decide */
+	bool for_order;		/* order_id is told */
+	bool ships;			/* ship_on is told, else it ships at once */
+	char *ship_on_told; /* as it was told */
+	DateADT ship_on;
+	bool whole; /* every rule is told, not only those that decide */
 	TimestampTz at;
 } DsCreditAsk;
 
@@ -248,7 +256,12 @@ extern bool ds_credit_account(int64 account_id, DsCreditAccount *account);
 extern bool ds_credit_account_of(int64 customer_id, int64 company_id, const char *segment,
 								 uint64 name, DsCreditAccount *account);
 extern uint64 ds_credit_account_name(Datum code, const char *company);
-extern bool ds_credit_complete(DsCreditAnswer *answer, TimestampTz at);
+extern bool ds_credit_complete(const DsCreditBook *book, DsCreditAnswer *answer, TimestampTz at);
+
+/* horizon.c */
+extern void ds_credit_horizon(const DsCreditBook *book, DsCreditAccount *account, TimestampTz at);
+extern bool ds_credit_beyond(const DsCreditAsk *ask, const DsCreditAccount *account);
+extern Numeric ds_credit_asked(const DsCreditAsk *ask, const DsCreditAccount *account);
 
 /* due.c */
 typedef struct DsCreditDue DsCreditDue;
@@ -272,7 +285,7 @@ extern bool ds_credit_judge(const DsCreditBook *book, const DsCreditAsk *ask,
 							DsCreditAnswer *answer);
 
 /* decide.c */
-extern bool ds_credit_fails(const DsCreditAccount *account, Numeric amount);
+extern bool ds_credit_fails(const DsCreditAsk *ask, const DsCreditAccount *account);
 extern bool ds_credit_decide(const DsCreditBook *book, const DsCreditAsk *ask,
 							 DsCreditAnswer *answer);
 

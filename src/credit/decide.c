@@ -13,11 +13,12 @@
 
 #include "utils/timestamp.h"
 
-/* ds_credit_fails does the question whether an amount passes the limit of an account. */
+/* ds_credit_fails does the question whether an order passes the limit of an account. */
 bool
-ds_credit_fails(const DsCreditAccount *account, Numeric amount)
+ds_credit_fails(const DsCreditAsk *ask, const DsCreditAccount *account)
 {
-	return account->limit != NULL && ds_credit_above(amount, account->headroom);
+	return account->limit != NULL &&
+		   ds_credit_above(ds_credit_asked(ask, account), account->headroom);
 }
 
 /* What is against an order. */
@@ -68,8 +69,9 @@ weigh(const DsCreditAsk *ask, DsCreditAnswer *answer)
 	{
 		if (!answer->levels[i].open)
 			count(&against, NULL);
-		if (answer->passed_by == NULL && ds_credit_fails(&answer->levels[i], ask->amount))
-			count(&against, DS_CREDIT_OP(numeric_sub, ask->amount, answer->levels[i].headroom));
+		if (answer->passed_by == NULL && ds_credit_fails(ask, &answer->levels[i]))
+			count(&against, DS_CREDIT_OP(numeric_sub, ds_credit_asked(ask, &answer->levels[i]),
+										 answer->levels[i].headroom));
 	}
 	for (i = 0; answer->passed_by == NULL && i < answer->nsaid; i++)
 	{
@@ -98,7 +100,7 @@ ds_credit_decide(const DsCreditBook *book, const DsCreditAsk *ask, DsCreditAnswe
 
 	if (TIMESTAMP_NOT_FINITE(ask->at) ||
 		(ask->for_order && ds_credit_held_by_others(ask->order_id)) ||
-		!ds_credit_complete(answer, ask->at) || !ds_credit_judge(book, ask, answer))
+		!ds_credit_complete(book, answer, ask->at) || !ds_credit_judge(book, ask, answer))
 		return false;
 	for (i = 0; i < answer->nlevels; i++)
 		answer->valid_until = ds_credit_earlier(answer->valid_until, answer->levels[i].changes_at);

@@ -98,7 +98,7 @@ COMMENT ON FUNCTION distsync_internal.credit_decide_whole(bigint, numeric, jsonb
 CREATE FUNCTION distsync_internal.credit_decide(account_id bigint, amount numeric, ctx jsonb DEFAULT '{}') RETURNS jsonb
 AS 'MODULE_PATHNAME', 'ds_sql_credit_decide' LANGUAGE c STABLE;
 COMMENT ON FUNCTION distsync_internal.credit_decide(bigint, numeric, jsonb) IS
-	'Decides, as a read, whether an account may take an amount more: arguments and answer as credit_decide_whole(), which is asked for what takes more than a few look-ups (rules in other currencies, orders with holds of others, serializable transactions, a rule changed in this transaction, accounts with a horizon).';
+	'Decides, as a read, whether an account may take an amount more: arguments and answer as credit_decide_whole(), which is asked for what takes more than a few look-ups (rules in other currencies, orders with holds of others, serializable transactions, a rule changed in this transaction).';
 
 -- credit_record does the keeping of a decision with the inputs it was made from, so that it can be proved again.
 CREATE FUNCTION distsync_internal.credit_record(account_id bigint, order_id bigint, verb text, outcome text, decision jsonb) RETURNS bigint

@@ -137,7 +137,12 @@ late(DsCreditCase *self, const DsCreditRule *rule)
 static Numeric
 asked(const DsCreditCase *self)
 {
-	return DS_CREDIT_OP(numeric_add, self->account->exposure, self->ask->amount);
+	Numeric exposed = self->account->exposure;
+
+	/* what ships beyond the horizon adds nothing, but decimals */
+	if (ds_credit_beyond(self->ask, self->account))
+		exposed = DS_CREDIT_OP(numeric_sub, exposed, self->ask->amount);
+	return DS_CREDIT_OP(numeric_add, exposed, self->ask->amount);
 }
 
 /* percent does a part of a whole in percent, to four decimals. */
@@ -327,7 +332,7 @@ quickly(DsCreditCase *self, const DsCreditRule *rule, bool *fails)
 	switch (rule->type)
 	{
 		case DS_CREDIT_LIMIT_SHARE:
-			return account->limit != NULL &&
+			return account->limit != NULL && !ds_credit_beyond(self->ask, account) &&
 				   ds_decimal_at(NumericGetDatum(account->exposure), DECIMALS, &exposure) &&
 				   ds_decimal_at(NumericGetDatum(self->ask->amount), DECIMALS, &amount) &&
 				   share_fails(exposure + amount, account->limit, rule, fails);

@@ -158,3 +158,24 @@ ds_credit_instant_member(Jsonb *options, const char *key, TimestampTz *at, int *
 												  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	return true;
 }
+
+/* ds_credit_day_member does the reading of a day, NULL as text where there is none. False: it is not one of ISO 8601. */
+bool
+ds_credit_day_member(Jsonb *options, const char *key, char **text, DateADT *day)
+{
+	JsonbValue room;
+	JsonbValue *value = member(options, key, &room);
+	const char *rest;
+
+	*text = NULL;
+	if (value == NULL || value->type == jbvNull)
+		return true;
+	if (value->type != jbvString || value->val.string.len != 10)
+		return false;
+	*text = pnstrdup(value->val.string.val, value->val.string.len);
+	rest = *text;
+	if (!is_day(&rest) || *rest != '\0')
+		return false;
+	*day = DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(*text)));
+	return true;
+}

@@ -38,15 +38,42 @@ terms(DsJson *json, const char *key, const DsCreditAccount *account, bool spare)
 	ds_json_close_object(json);
 }
 
+/* day_of does a day as to_jsonb() writes it. */
+static void
+day_of(DsJson *json, const char *key, DateADT day)
+{
+	char *text = palloc(MAXDATELEN + 1);
+
+	ds_json_text(json, key, JsonEncodeDateTime(text, DateADTGetDatum(day), DATEOID, NULL));
+}
+
+/* horizon does how far an account looks. */
+static void
+horizon(DsJson *json, const DsCreditAccount *account)
+{
+	if (!account->horizon)
+		return;
+	ds_json_open_object(json, "horizon");
+	ds_json_integer(json, "days", account->horizon_days);
+	ds_json_number(json, "later", account->later);
+	if (account->reading)
+		ds_json_boolean(json, "reading", true);
+	day_of(json, "inside_on", account->inside_on);
+	ds_json_close_object(json);
+}
+
 /* picture does an account with its limit. */
 static void
-picture(DsJson *json, const DsCreditAccount *account, bool spare)
+picture(DsJson *json, const DsCreditAsk *ask, const DsCreditAccount *account, bool spare)
 {
 	ds_json_open_object(json, NULL);
 	if (TOLD(account->limit))
 		ds_json_number(json, "limit", account->limit);
 	terms(json, "terms", account, false);
+	if (ds_credit_beyond(ask, account))
+		ds_json_integer(json, "counts", 0);
 	ds_json_text(json, "account", account->code);
+	horizon(json, account);
 	ds_json_text(json, "currency", account->currency);
 	ds_json_number(json, "exposure", account->exposure);
 	if (TOLD(account->headroom))
@@ -56,13 +83,13 @@ picture(DsJson *json, const DsCreditAccount *account, bool spare)
 
 /* pictures does the accounts from leaf to root. */
 static void
-pictures(DsJson *json, const DsCreditAnswer *answer, bool spare)
+pictures(DsJson *json, const DsCreditAsk *ask, const DsCreditAnswer *answer, bool spare)
 {
 	int i;
 
 	ds_json_open_array(json, "accounts");
 	for (i = 0; i < answer->nlevels; i++)
-		picture(json, &answer->levels[i], spare);
+		picture(json, ask, &answer->levels[i], spare);
 	ds_json_close_array(json);
 }
 
@@ -144,8 +171,8 @@ ds_credit_tell_reasons(DsJson *json, const char *key, const DsCreditAsk *ask,
 	}
 	for (i = 0; answer->held && answer->passed_by == NULL && i < answer->nlevels; i++)
 	{
-		if (ds_credit_fails(&answer->levels[i], ask->amount))
-			limit(json, &answer->levels[i], ask->amount);
+		if (ds_credit_fails(ask, &answer->levels[i]))
+			limit(json, &answer->levels[i], ds_credit_asked(ask, &answer->levels[i]));
 	}
 	if (answer->held && answer->passed_by == NULL)
 		failing(json, answer, DS_CREDIT_BLOCK, false);
@@ -182,6 +209,16 @@ instant(DsJson *json, const char *key, TimestampTz at)
 					 : JsonEncodeDateTime(text, TimestampTzGetDatum(at), TIMESTAMPTZOID, NULL));
 }
 
+/* is_beyond does the question whether an order counts nothing yet in one of the accounts. */
+static bool
+is_beyond(const DsCreditAsk *ask, const DsCreditAnswer *answer)
+{
+	for (int i = 0; i < answer->nlevels; i++)
+		if (ds_credit_beyond(ask, &answer->levels[i]))
+			return true;
+	return false;
+}
+
 /* ds_credit_tell does the whole decision. */
 Datum
 ds_credit_tell(const DsCreditAsk *ask, const DsCreditAnswer *answer)
@@ -203,7 +240,9 @@ ds_credit_tell(const DsCreditAsk *ask, const DsCreditAnswer *answer)
 	ds_json_text(&json, "account", binding->code);
 	ds_json_text(&json, "outcome", answer->held ? "held" : "approved");
 	ds_credit_tell_reasons(&json, "reasons", ask, answer);
-	pictures(&json, answer, false);
+	if (is_beyond(ask, answer))
+		ds_json_text(&json, "ship_on", ask->ship_on_told);
+	pictures(&json, ask, answer, false);
 	ds_json_text(&json, "currency", binding->currency);
 	terms(&json, "exposure", binding, false);
 	ds_json_number(&json, "headroom", binding->headroom);
@@ -223,8 +262,9 @@ ds_credit_tell_detail(const DsCreditAsk *ask, const DsCreditAnswer *answer)
 	ds_json_open_object(&json, NULL);
 	terms(&json, "terms", &answer->levels[answer->binding], true);
 	ds_json_number(&json, "amount", ask->amount);
+	horizon(&json, &answer->levels[answer->binding]);
 	if (answer->nlevels > 1)
-		pictures(&json, answer, true);
+		pictures(&json, ask, answer, true);
 	warnings(&json, answer, true);
 	if (answer->passed_by != NULL)
 		ds_json_text(&json, "passed_by", answer->passed_by);

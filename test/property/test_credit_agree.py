@@ -1,5 +1,5 @@
 """What credit() and the decision behind commands answer in C must be what SQL answers, byte for byte, in random worlds: trees of accounts,
-limits that are valid, ended, to come, NULL and 0, rules of all types, scopes and actions with grace, disputes, holds of others, jobs,
+limits that are valid, ended, to come, NULL and 0, orders beyond horizons, rules of all types, scopes and actions with grace, disputes, holds of others, jobs,
 segments, companies and zones, at the instants at which something changes. SQL is the oracle; its days are compared with the items by verify().
 
 SEED=n repeats a run, WORLD=n plays one world, WORLDS=n (or TIMES=n as many as usual) says how many.
@@ -123,6 +123,18 @@ class World:
                      f"'{code}', party_id, COALESCE((SELECT company_id FROM dist.company WHERE code = {text(key[1])}), 0), '{key[2]}', (SELECT account_id FROM dist.credit_account WHERE code = {text(above)}), '{currency}', "
                      f"'{status}', {text(reason)}, {rng.choice((0, 0, 1, 3))}, {rng.choice(('NULL', 'NULL', f'date {text(BASE)} + {rng.randrange(-30, 30)}'))}, {rng.random() < 0.3}, {', '.join(map(str, terms.values()))} FROM dist.party WHERE code = '{key[0]}'")
             self.accounts.append(code)
+            if rng.random() < 0.4:
+                self.horizon(code)
+
+    def horizon(self, code):
+        """Orders to come, some of whose days the clerk has not seen come in; at times not all of them are read."""
+        rng, here = self.rng, f"(SELECT account_id FROM dist.credit_account WHERE code = '{code}')"
+        self.run(f"UPDATE dist.credit_account SET horizon_days = {rng.choice((0, 1, 5, 30, 3650))}, horizon_on = date '{BASE}' + {rng.randrange(-60, 20)} WHERE code = '{code}'")
+        for day in rng.sample(range(-40, 90), rng.choice((0, 1, 3, 8))):
+            self.run(f"INSERT INTO dist.open_order_day (account_id, ship_on, amount) SELECT account_id, date '{BASE}' + {day}, {rng.choice((10, 99.99, 1200.5))} FROM dist.credit_account WHERE code = '{code}' AND horizon_on < date '{BASE}' + {day}")
+        self.run(f"UPDATE dist.credit_account SET later_amount = s.amount, open_orders = open_orders + s.amount FROM (SELECT COALESCE(sum(amount), 0) AS amount FROM dist.open_order_day WHERE account_id = {here}) s WHERE code = '{code}'")
+        if rng.random() < 0.15:
+            self.run(f"UPDATE dist.credit_account SET horizon_to = 'infinity', horizon_account = 0, horizon_order = 0 WHERE code = '{code}'")
 
     def limits(self):
         rng = self.rng
@@ -186,7 +198,7 @@ class World:
             rows.append(f"({text(customer)}, {amount}::numeric, {text(rng.choice((None, None, 'USD', 'JPY', 'EUR') if rng.random() < 0.2 else (None, None, 'USD')))}, jsonb_build_object({', '.join(options)}))")
             ctx = [f"'at', {self.instant()}"] if rng.random() < 0.9 else []
             for part in ("'customer_id', (SELECT party_id FROM dist.party WHERE code = '%s')" % rng.choice(self.parties), f"'deposit', {rng.choice((0, 100, 5000))}", f"'payment_terms', {text(rng.choice(('N30', 'N60')))}",
-                         f"'order_id', {rng.choice((-1, -7))}", "'verb', 'test'"):
+                         f"'order_id', {rng.choice((-1, -7))}", "'verb', 'test'", f"'ship_on', {rng.choice((f'date {text(BASE)} + {rng.randrange(-50, 110)}',) * 8 + ('NULL::date', text('tomorrow'), text('2031-4-1')))}"):
                 if rng.random() < 0.4:
                     ctx.append(part)
             decisions.append(f"('{rng.choice(self.accounts)}', {rng.choice((0, 1, 100, 999.99, 5000, -20))}::numeric, jsonb_build_object({', '.join(ctx)}))")
@@ -208,7 +220,7 @@ class Agree(unittest.TestCase):
         # what it wrote past the doors is nothing that verify() may see
         accounts = f"(SELECT a.account_id FROM dist.credit_account a WHERE a.code LIKE '{world.prefix}%')"
         self.addCleanup(psql, f"DELETE FROM dist.dispute d USING dist.open_item i WHERE i.customer_id = d.customer_id AND i.open_item_id = d.open_item_id AND i.account_id IN {accounts};\n"
-                        + "".join(f"DELETE FROM dist.{table} WHERE account_id IN {accounts};\n" for table in ("open_item", "open_due", "credit_limit", "credit_account")))
+                        + "".join(f"DELETE FROM dist.{table} WHERE account_id IN {accounts};\n" for table in ("open_item", "open_due", "open_order_day", "credit_limit", "credit_account")))
         self.addCleanup(psql, f"DELETE FROM dist.credit_rule WHERE code LIKE '{world.prefix}%';\nUPDATE dist.company SET status = 'inactive' WHERE code LIKE '{world.prefix}%';\nUPDATE dist.company SET status = 'active', ext = ext - 'alone' WHERE ext ? 'alone';")
         if world.alone:
             world.run(f"UPDATE dist.company SET status = 'inactive', ext = ext || '{{\"alone\":true}}' WHERE code <> '{world.companies[0]}' AND status = 'active'")
