@@ -118,3 +118,8 @@ SELECT r ->> 'state' AS state FROM distsync.ship('{"company":"OI","shipment_numb
 SELECT distsync.ship('{"company":"OI","shipment_number":"OI-L2","order_number":"OI-L","site":"OI-W","lines":[{"order_line":1,"quantity":1}]}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT outcome, sqlstate, field, message FROM distsync.apply_all('shipment', '[{"company":"OI","shipment_number":"OI-L3","order_number":"OI-L","site":"OI-W","lines":[{"order_line":9,"quantity":1}]}]', 'OI-WMS', options => '{"on_error":"collect"}');
+-- nor does a command ship tomorrow
+SELECT state FROM distsync.submit_order('{"company":"OI","customer":"OI-C","order_number":"OI-T","lines":[{"item":"OI-A","quantity":1}]}');
+SELECT distsync.ship('{"company":"OI","shipment_number":"OI-T1","order_number":"OI-T","site":"OI-W","shipped_at":"2998-01-01","lines":[{"order_line":1,"quantity":1}]}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT r ->> 'state' AS state FROM distsync.ship(jsonb_build_object('company', 'OI', 'shipment_number', 'OI-T1', 'order_number', 'OI-T', 'site', 'OI-W', 'shipped_at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD'), 'lines', '[{"order_line":1,"quantity":1}]'::jsonb)) r;

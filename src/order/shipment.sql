@@ -185,6 +185,8 @@ BEGIN
 	bad := distsync_internal.order_check_shipment(s);
 	IF bad.outcome IS NOT NULL THEN
 		PERFORM distsync_internal.order_refuse(bad.sqlstate, bad.field, bad.message, bad.hint);
+	ELSIF (s ->> 'shipped_at')::timestamptz > clock_timestamp() + (CASE WHEN length(document ->> 'shipped_at') = 10 THEN interval '1 day' ELSE interval '5 minutes' END) THEN
+		PERFORM distsync_internal.order_refuse('SD002', 'shipped_at', format('"%s" is in the future', left(document ->> 'shipped_at', 40)), 'Book it when it leaves, or leave shipped_at out.');
 	END IF;
 	IF EXISTS (SELECT FROM dist.sales_order x WHERE x.customer_id = (s ->> 'customer_id')::bigint AND x.order_id = (s ->> 'order_id')::bigint AND x.redecide_at IS NOT NULL AND x.state = 'held') THEN
 		PERFORM distsync_internal.order_lock((s ->> 'customer_id')::bigint, (s ->> 'order_id')::bigint, (s ->> 'account_id')::bigint);
@@ -222,7 +224,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION distsync.ship(jsonb, text) IS
-	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. An order that credit has let go is decided again first, price and stock. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}; or, at the checkpoint of credit, that with outcome held, reasons and cure: nothing has shipped, and the order is held. Errors: SD001, SD002 more than is left, or less where the order ships as a whole, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
+	'Books a shipment of an order that may go: document {company, shipment_number, order_number, site, carrier, tracking, shipped_at, source, lines [{order_line, sku, quantity, unit, lot}]}. An order that credit has let go is decided again first, price and stock. Consumes stock and reservations, moves exposure to unbilled, emits order.shipped and invoice.requested. Returns {shipment_number, order_number, state, correlation_id}; or, at the checkpoint of credit, that with outcome held, reasons and cure: nothing has shipped, and the order is held. Errors: SD001, SD002 shipped_at in the future, more than is left, or less where the order ships as a whole, SD004, SD005, SD008 number taken, SD010, SD070 held, cancelled or shipped.';
 
 INSERT INTO distsync_internal.verb (name, roles) VALUES ('ship', '{order_entry,integrator,admin}');
 INSERT INTO distsync_internal.handler (kind, name, function) VALUES ('entity', 'shipment', 'distsync_internal.order_apply_shipment');
