@@ -49,6 +49,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	a record;
 BEGIN
+	-- days on which nothing has come in are done with: what is inside when it is taken never comes in
+	UPDATE dist.credit_account x SET horizon_on = h.upto
+	FROM (SELECT c.account_id, least(d.today + c.horizon_days, (SELECT min(k.ship_on) - 1 FROM dist.open_order_day k WHERE k.account_id = c.account_id)) AS upto
+		FROM dist.credit_account c CROSS JOIN LATERAL distsync_internal.credit_day(c.customer_id, c.company_id, clock_timestamp()) d
+		WHERE c.account_id = ANY (chain) AND c.horizon_on IS NOT NULL AND c.horizon_to IS NULL AND credit_horizon_move.amount > 0 OFFSET 0) h
+	WHERE x.account_id = h.account_id AND x.horizon_on < h.upto;
 	FOR a IN SELECT x.account_id, (credit_horizon_move.ship_on - x.horizon_days)::timestamp AT TIME ZONE d.tz AS counts_at
 		FROM dist.credit_account x CROSS JOIN LATERAL distsync_internal.credit_day(x.customer_id, x.company_id, clock_timestamp()) d
 		WHERE x.account_id = ANY (chain) AND x.horizon_on < credit_horizon_move.ship_on

@@ -10,10 +10,11 @@ DECLARE
 	taken numeric := counted;
 	day date := (o ->> 'ship_on')::date;
 BEGIN
-	SELECT x.exposure_amount, x.credit_state, x.ship_on INTO s FROM dist.sales_order x WHERE x.customer_id = (o ->> 'customer_id')::bigint AND x.order_id = (o ->> 'order_id')::bigint;
+	-- a day that has come, or that nobody asks for, is none
+	SELECT x.exposure_amount, x.credit_state, x.ship_on, CASE WHEN x.ship_on > (clock_timestamp() AT TIME ZONE (o ->> 'tz'))::date AND distsync_internal.credit_horizons(account) THEN x.ship_on END AS to_come INTO s FROM dist.sales_order x WHERE x.customer_id = (o ->> 'customer_id')::bigint AND x.order_id = (o ->> 'order_id')::bigint;
 	IF account IS NULL OR s.credit_state NOT IN ('approved', 'released') OR counted = s.exposure_amount AND s.ship_on IS NOT DISTINCT FROM day THEN
 		RETURN NULL;
-	ELSIF counted <= s.exposure_amount AND COALESCE(day, '-infinity') >= COALESCE(s.ship_on, '-infinity') THEN
+	ELSIF counted <= s.exposure_amount AND COALESCE(day, '-infinity') >= COALESCE(s.to_come, '-infinity') THEN
 		PERFORM distsync_internal.credit_give_back(account, s.exposure_amount, 'open_orders', s.ship_on, (o ->> 'order_id')::bigint);
 		PERFORM distsync_internal.credit_count(account, counted, 'open_orders', day, (o ->> 'order_id')::bigint);
 	ELSE

@@ -133,6 +133,8 @@ BEGIN
 	ELSE
 		lacks := distsync_internal.order_unpromised(f.customer_id, f.order_id);
 		IF lacks = '[]' AND o.picked_at IS NULL THEN
+			-- what is picked counts, also what nobody asks about
+			PERFORM distsync_internal.order_ship_day_set(f.customer_id, f.order_id, NULL);
 			UPDATE dist.sales_order s SET picked_at = clock_timestamp(), version = s.version + 1 WHERE s.customer_id = f.customer_id AND s.order_id = f.order_id;
 			PERFORM distsync_internal.order_emit(f.customer_id, f.order_id, 'order.pick_released', '{}', jsonb_build_object('source', NULLIF(source, 'distsync')));
 		END IF;

@@ -105,39 +105,44 @@ class Again(Orders):
         if order.state not in GOING + ("held",):
             raise Refused("SD070")
         self.decide_again(order)
-        if order.state == "held" or order.credit_at != "entry" and self.stopped(order, picking=True):
+        if order.state == "held" or (order.credit_at != "entry" or self.beyond(order)) and self.stopped(order, picking=True):
             return "held"
         order.picked = True
         return "ok"
 
-    def change_order(self, number, lines):
-        """Other quantities of lines, lines that are cut, new lines: {line, quantity | cut} of those it has, {line, sku, quantity} of new ones, each perhaps with tax."""
+    def change_order(self, number, lines, wanted=None):
+        """Another day on which it is wanted, other quantities of lines, lines that are cut, new lines: {line, quantity | cut} of those it has, {line, sku, quantity} of new ones, each perhaps with tax."""
         order = self.order(number)
         if not order.gave_back:
             self.decide_again(order)
         if order.state not in GOING + ("held",) or order.offer:
             raise Refused("SD070")
-        wanted = self.wanted(order, lines)
-        if not any(quantity for quantity, _ in wanted.values()):
+        asked_for = self.asked_for(order, lines)
+        if not any(quantity for quantity, _ in asked_for.values()):
             raise Refused("SD005")
-        changes = {line: self.line_changed(order, line, *asked) for line, asked in wanted.items() if line.quantity != asked[0] or asked[1] not in (None, line.tax)}
-        if not changes:
+        changes = {line: self.line_changed(order, line, *asked) for line, asked in asked_for.items() if line.quantity != asked[0] or asked[1] not in (None, line.tax)}
+        if not changes and wanted in (None, order.wanted):
             return "unchanged"
+        was, dated = self.open_day(order), (order.wanted, order.at_once, order.picked)
+        order.wanted, order.at_once, order.picked = wanted or order.wanted, False, False
+        day = self.open_day(order)
+        earlier = was is not None and (day is None or day < was)
         before = order.lines, [(line, dict(line.__dict__)) for line in order.lines]
         for line, told in changes.items():
             line.__dict__.update(told)
-        order.lines = order.lines + [line for line in wanted if line not in order.lines]
+        order.lines = order.lines + [line for line in asked_for if line not in order.lines]
         total, order.total = order.total, self.convert(order, order.gross)
         left = order.value((line, order.states()[line][0]) for line in order.lines)
-        decision = self.judge_whole(order, left) if (order.state in GOING or order.promised_again) and left > order.left and order.account else None
+        decision = self.judge_whole(order, left) if (order.state in GOING or order.promised_again) and (left > order.left or earlier) and order.account else None
         held = decision and decision.outcome != "approved"
         if held and order.on_hold == "refuse":
             order.lines = before[0]
             for line, told in before[1]:
                 line.__dict__.update(told)
             order.total = total
+            order.wanted, order.at_once, order.picked = dated
             return "refused"
-        order.left, order.extra, order.picked = left, Decimal(0), False
+        order.left, order.extra = left, Decimal(0)
         if order.account:
             self.touched.add(order.account.code)
         if held:
@@ -147,7 +152,12 @@ class Again(Orders):
         self.close(order)
         return "changed"
 
-    def wanted(self, order, lines):
+    def open_day(self, order):
+        """The day on which an order ships that is still to come, where somebody cares."""
+        day = self.ship_day(order)
+        return day if day and day > self.today(order.company) and order.account and any(a.horizon_days is not None for a in self.chain(order.account)) else None
+
+    def asked_for(self, order, lines):
         """{line: (quantity, tax or None)} of all lines of an order as they shall be, new ones last."""
         wanted = {line: (line.quantity, None) for line in order.lines}
         for told in lines:

@@ -129,9 +129,16 @@ class Ledger:
                 total[name] = total.get(name, Decimal(0)) + amount
         return total
 
-    def exposure(self, account):
+    def later(self, account, at=None):
+        """What of the open orders of a tree does not count yet, and whether a day does not: horizon_model.py."""
+        return Decimal(0)
+
+    def is_later(self, account, day, at=None):
+        return False
+
+    def exposure(self, account, at=None):
         t = self.terms(account)
-        return (t["receivable"] + t["unbilled"] + t["open_orders"] - t["unapplied"] - t["deposits"] - t["credits"]
+        return (t["receivable"] + t["unbilled"] + t["open_orders"] - self.later(account, at) - t["unapplied"] - t["deposits"] - t["credits"]
                 - (t["disputed"] if account.exclude_disputed else 0))
 
     def limit(self, account, at):
@@ -180,11 +187,11 @@ class Ledger:
             return money(threshold * self.rate(rule.currency, account.currency, at))
         return threshold
 
-    def measure(self, rule, account, customer, amount, at):
+    def measure(self, rule, account, customer, amount, at, ship=None):
         """What a rule compares, and the payment that would lift it (None: none does)."""
         threshold = rule.threshold or Decimal(0)
         if rule.type == "limit_share":
-            limit, total = self.limit(account, at), self.exposure(account) + amount
+            limit, total = self.limit(account, at), self.exposure(account, at) + (0 if self.is_later(account, ship, at) else amount)
             if limit is None:
                 return Decimal(0), Decimal(0)
             if limit == 0:
@@ -211,29 +218,29 @@ class Ledger:
             return Decimal(any(self.parties[p].status != "active" for p in {account.customer, customer})), None
         return Decimal(0), None     # terms_change: nobody asks for terms yet
 
-    def fails(self, rule, account, customer, amount, at):
-        return self.measure(rule, account, customer, amount, at)[0] > self.threshold(rule, account, at)
+    def fails(self, rule, account, customer, amount, at, ship=None):
+        return self.measure(rule, account, customer, amount, at, ship)[0] > self.threshold(rule, account, at)
 
-    def decide(self, account, customer, amount, at=None, prepaid=False, passes=True):
-        """May it be so much more? amount in the account's currency. A Thing: outcome, why {code}, warned, headroom, account (None where several bind alike), cure."""
+    def decide(self, account, customer, amount, at=None, prepaid=False, passes=True, ship=None):
+        """May it be so much more, of an order that ships on a day (None: at once)? amount in the account's currency. A Thing: outcome, why {code}, warned, headroom, account (None where several bind alike), cure."""
         at = at or self.now
         chain = self.chain(account)
         rooms = [(self.limit(a, at), a) for a in chain]
-        rooms = [(limit - self.exposure(a), a) for limit, a in rooms if limit is not None]
-        headroom = min((room for room, _ in rooms), default=None)
-        binding = [a for room, a in rooms if room == headroom]
+        rooms = [(limit - self.exposure(a, at), a, Decimal(0) if self.is_later(a, ship, at) else amount) for limit, a in rooms if limit is not None]
+        headroom = min((room for room, _, _ in rooms), default=None)
+        binding = [a for room, a, _ in rooms if room == headroom]
         found = Thing(outcome="approved", why=set(), warned=set(), headroom=headroom, account=binding[0].code if len(binding) == 1 else None, cure=Decimal(0))
         blocked = {("account_status", a.code) for a in chain if a.status != "open"}
         rules = self.rules_for(account, at)
-        failing = [r for r in rules if r.action in ("block", "warn") and self.fails(r, account, customer, amount, at)]
+        failing = [r for r in rules if r.action in ("block", "warn") and self.fails(r, account, customer, amount, at, ship)]
         found.warned = {(r.type, "") for r in failing if r.action == "warn"}
-        passed = passes and (prepaid or any(r.action == "release" and not self.fails(r, account, customer, amount, at) for r in rules))
+        passed = passes and (prepaid or any(r.action == "release" and not self.fails(r, account, customer, amount, at, ship) for r in rules))
         if passed:
             rooms, failing = [], []
-        found.why = blocked | {("limit", a.code) for room, a in rooms if amount > room} | {(r.type, "") for r in failing if r.action == "block"}
+        found.why = blocked | {("limit", a.code) for room, a, asked in rooms if asked > room} | {(r.type, "") for r in failing if r.action == "block"}
         if found.why:
             found.outcome = "held"
-            cures = ([None] if blocked else []) + [amount - room for room, _ in rooms if amount > room] + [self.measure(r, account, customer, amount, at)[1] for r in failing if r.action == "block"]
+            cures = ([None] if blocked else []) + [asked - room for room, _, asked in rooms if asked > room] + [self.measure(r, account, customer, amount, at, ship)[1] for r in failing if r.action == "block"]
             found.cure = None if None in cures else max(cures).quantize(CENT, ROUND_CEILING)
         return found
 
@@ -268,7 +275,7 @@ class Ledger:
         if account is None:
             payer = self.payer(customer)
             account = Thing(code=f"{payer}/{company}", customer=payer, company=company, segment="", parent=None, currency=self.companies[company].currency, status="open", limits=[],
-                            dunning=0, review_on=None, release="date", exclude_disputed=False)
+                            dunning=0, review_on=None, release="date", exclude_disputed=False, horizon_days=None)
             self.accounts[account.code] = account
         return account
 

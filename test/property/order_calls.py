@@ -64,8 +64,10 @@ def sql(step, n, orders):
         return fact("dispute", told(dispute_number=a["number"], company=a["company"], customer=a["customer"], invoice=a["invoice"], amount=a.get("amount"), closed=a.get("closed")), key)
     if do in ("submit", "order_told"):
         lines = [told(item=l["sku"], quantity=l["quantity"], tax_amount=l["tax"] or None, **({"net_amount": l["gross"] - l["tax"]} if do == "order_told" else {})) for l in a["lines"]]
-        document = told(order_number=a["number"], company=a["company"], customer=a["customer"], currency=a["currency"], job=a["job"], lines=lines)
+        document = told(order_number=a["number"], company=a["company"], customer=a["customer"], currency=a["currency"], job=a["job"], lines=lines, requested_at=a.get("wanted"))
         if do == "order_told":
+            if a.get("wanted"):      # a fact names an instant: a day alone is one of UTC
+                document["requested_at"] += "T12:00:00Z"
             return fact("order", document, key, "distsync" if COMPANIES[a["company"]].native else "oh-erp")
         if a["policy"]:
             document["policy"] = {name: f"{value} hours" if name.endswith("_within") else value for name, value in a["policy"].items()}
@@ -82,7 +84,7 @@ def sql(step, n, orders):
         return f"SELECT r ->> 'outcome' FROM distsync.pick_order({literal(a['number'])}, {literal(dict(company=company, idempotency_key=key))}) r;\n"
     if do == "change_order":
         lines = [told(line=l.get("line"), item=l.get("sku"), quantity=l.get("quantity"), cut=l.get("cut"), tax_amount=l.get("tax")) for l in a["lines"]]
-        return f"SELECT r ->> 'outcome' FROM distsync.change_order({literal(a['number'])}, {literal({'lines': lines})}, {literal(dict(company=company, idempotency_key=key))}) r;\n"
+        return f"SELECT r ->> 'outcome' FROM distsync.change_order({literal(a['number'])}, {literal(told(lines=lines or None, requested_at=a.get('wanted')))}, {literal(dict(company=company, idempotency_key=key))}) r;\n"
     if do == "answer_offer":
         return f"SELECT r ->> 'state' FROM distsync.answer_offer({literal(a['number'])}, {a['accept']}, {literal(dict(company=company, idempotency_key=key))}) r;\n"
     if do == "answer":

@@ -44,7 +44,7 @@ def books(start):
 def account(b, code, **told):
     known = b.accounts.get(code)
     if known is None:
-        known = b.accounts[code] = Thing(code=code, company=None, segment="", parent=None, status="open", limits=[], dunning=0, review_on=None, release="date", exclude_disputed=False)
+        known = b.accounts[code] = Thing(code=code, company=None, segment="", parent=None, status="open", limits=[], dunning=0, review_on=None, release="date", exclude_disputed=False, horizon_days=None)
     if "limit" in told:         # the base limit from now on
         for limit in list(known.limits):
             if limit.kind == "base" and (limit.end is None or limit.end > b.now):
@@ -61,7 +61,10 @@ def account(b, code, **told):
             elif limit.end is None or limit.end > b.now:
                 limit.end = b.now
         known.limits += [Thing(**l) for l in told.pop("limits")]
+    anew = told.get("horizon_days", known.horizon_days) != known.horizon_days
     known.__dict__.update(told)
+    if anew:        # it is reckoned from today on
+        known.seen = b.inside_on(known)
     b.touched.add(code)
 
 
@@ -69,6 +72,7 @@ def play(b, step):
     """Plays a step: what the database is to answer."""
     args, b.released, b.touched = dict(step["args"]), [], set()
     b.now = step["at"]
+    b.look()
     before, verb = set(b.touched), step["do"]
     # what is decided again by a verb that is refused is not
     kept = copy.deepcopy(b.__dict__) if verb in ("release_order", "change_order", "pick_order", "ship") and getattr(b.orders.get(args["number"]), "promised_again", False) else None
@@ -138,20 +142,29 @@ class Maker(Afterwards):
         rng = self.rng
         self.roots = rng.random() < .6
         if self.roots:
-            self.add("account", code="OH-G", customer="OH-G", currency="USD", release=rng.choice(("date", "priority", "best_fit", "prefix")), **self.limit(800))
+            self.add("account", code="OH-G", customer="OH-G", currency="USD", release=rng.choice(("date", "priority", "best_fit", "prefix")), **self.horizon(), **self.limit(800))
         for payer in ("OH-P", "OH-Q"):
             if rng.random() < .9:
                 company = rng.choice((None, None) + self.companies)
-                self.add("account", code=payer, customer=payer, currency="USD", company=company, parent="OH-G" if self.roots and rng.random() < .8 else None,
+                self.add("account", code=payer, customer=payer, currency="USD", company=company, parent="OH-G" if self.roots and rng.random() < .8 else None, **self.horizon(),
                          release=rng.choice(("date", "priority", "best_fit")), exclude_disputed=rng.random() < .3, **self.limit(500))
         if rng.random() < .3 and "OH-Q" in self.books.accounts:
-            self.add("account", code="OH-QT", customer="OH-Q", currency="USD", company=self.books.accounts["OH-Q"].company, segment="TRADE", parent="OH-Q", **self.limit(300))
+            self.add("account", code="OH-QT", customer="OH-Q", currency="USD", company=self.books.accounts["OH-Q"].company, segment="TRADE", parent="OH-Q", **self.horizon(), **self.limit(300))
         if rng.random() < .4 and "OH-P" in self.books.accounts:
             self.add("account", code="OH-J", customer="OH-J", currency="USD", parent="OH-P", **self.limit(300))
         if "OH-R" in self.buyers and rng.random() < .4:
             self.add("account", code="OH-R", customer="OH-R", currency="EUR", company=rng.choice((None,) + self.companies), **self.limit(400))
         for _ in range(rng.choice((0, 1, 1, 2, 4))):
             self.rule()
+
+    def horizon(self):
+        return {"horizon_days": self.rng.choice((2, 5, 12, 30))} if self.rng.random() < .3 else {}
+
+    def wanted(self, often):
+        """A day on which an order is wanted, where an account may care."""
+        if any(a.horizon_days for a in self.books.accounts.values()) and self.rng.random() < often:
+            return {"wanted": (self.clock + timedelta(days=self.rng.choice((1, 3, 8, 14, 40)))).date()}
+        return {}
 
     def limit(self, most):
         rng = self.rng
@@ -189,7 +202,7 @@ class Maker(Afterwards):
         rng = self.rng
         ways = {self.order: 22, self.pay: 14, self.bill: 14, self.go: 12, self.time: 10, self.stop: 5, self.let: 5, self.refuse: 3, self.owner: 5, self.argue: 6, self.bounce: 4, self.relapse: 8,
                 self.change: 7, self.rule: 3, self.repeat: 5, self.told: 3, self.status: 2,
-                self.amend: 9, self.pick: 5, self.reply: 5, self.back: 14, self.memo: 5, self.undo: 5, self.rebill: 4}
+                self.amend: 9, self.pick: 5, self.reply: 5, self.back: 14, self.memo: 5, self.undo: 5, self.rebill: 4, self.season: 9}
         rng.choices(list(ways), list(ways.values()))[0]()
 
     def some(self, *states):
@@ -229,10 +242,10 @@ class Maker(Afterwards):
         if rng.random() < .12:
             self.add("payment", number=self.name("D"), company=who["company"], customer=who["customer"], currency=who["currency"], kind="deposit", order=number,
                      amount=rng.choice((sum(l["gross"] for l in lines), self.money(5, 100))))
-        self.add("submit", number=number, lines=lines, policy=policy, **who)
+        self.add("submit", number=number, lines=lines, policy=policy, **self.wanted(.5), **who)
 
     def told(self):
-        self.add("order_told", number=self.name("E"), lines=self.lines(), **self.buyer())
+        self.add("order_told", number=self.name("E"), lines=self.lines(), **self.wanted(.4), **self.buyer())
 
     def pay(self):
         rng = self.rng
@@ -355,11 +368,28 @@ class Maker(Afterwards):
                 self.rng.choice((self.order, self.go, self.let))()
             self.add("reverse", number=self.name("B"), company=order.company, reverses=number, currency=currency, amount=amount, received=None)
 
+    def season(self):
+        """Orders that ship later than an account looks, and the days until one of them counts."""
+        rng, far = self.rng, [a for a in self.books.accounts.values() if a.horizon_days]
+        if not far:
+            return
+        account = rng.choice(far)
+        for _ in range(rng.choice((1, 2, 3))):
+            who = self.buyer()
+            carrier = self.books.account_for(who["customer"], who["company"], who["job"])
+            if carrier and account in self.books.chain(carrier):
+                self.add("submit", number=self.name("O"), lines=self.lines(), policy={"priority": rng.choice((50, 100, 100, 200))}, wanted=(self.clock + timedelta(days=account.horizon_days + rng.choice((0, 1, 2, 4)))).date(), **who)
+        for _ in range(rng.choice((0, 1, 2))):
+            rng.choice((self.order, self.change, self.go, self.bill))()
+        self.clock += timedelta(days=rng.choice((1, 2, 3)))
+        self.add("clerk")
+
     def change(self):
         rng, codes = self.rng, [c for c in self.books.accounts if c.startswith("OH-") and "/" not in c]
         if codes:
             told = rng.choice(({"limit": self.money(50, 900)}, {"limit": self.money(50, 900)}, self.limit(600), {"status": rng.choice(("open", "blocked"))}, {"status": "open"}, {"dunning": rng.randint(0, 4)},
-                               {"review_on": (self.clock + timedelta(days=rng.randint(-3, 10))).date()}, {"exclude_disputed": rng.random() < .5}))
+                               {"review_on": (self.clock + timedelta(days=rng.randint(-3, 10))).date()}, {"exclude_disputed": rng.random() < .5},
+                               {"horizon_days": rng.choice((None, 2, 5, 12, 30))}))
             self.add("account", code=rng.choice(codes), **told)
 
     def status(self):
@@ -431,6 +461,13 @@ FIXED = {
         (1, "invoice", {"number": "M1", "company": "OHA", "currency": "USD", "gross": Decimal("54.8"), "due": None, "issued": None, "kind": "credit_memo", "customer": "OH-Q", "order": "O1", "corrects": "I1", "back": "R1"}),
         (1, "authorise_return", {"number": "R2", "company": "OHA", "order": "O1", "lines": [(1, Decimal(1))]}), (1, "receive_return", {"number": "R2", "company": "OHA", "lines": None}),
         (1, "inspect_return", {"number": "R2", "company": "OHA", "lines": [(1, "restock", Decimal(1))]}), (1, "credit_return", {"number": "R2", "company": "OHA"})),
+    "what does not fit when its day comes waits, the last let go first, and goes on when there is room": told(
+        (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(100), "horizon_days": 5}),
+        (1, "submit", {"number": "O1", "lines": lines("OH-X", 3), "job": None, "policy": {}, "wanted": 6, **Q}), (1, "submit", {"number": "O2", "lines": lines("OH-X", 5), "job": None, "policy": {}, "wanted": 6, **Q}),
+        (1, "order_told", {"number": "O3", "lines": lines("OH-X", 4), "job": None, "wanted": 6, **Q}), (1, "submit", {"number": "O4", "lines": lines("OH-X", 4), "job": None, "policy": {}, "wanted": 2, **Q}),
+        (1, "submit", {"number": "O5", "lines": lines("OH-X", 9), "job": None, "policy": {}, "wanted": 8, **Q}), (1440, "clerk", {}), (1, "payment", {"number": "P1", "amount": Decimal(60), "kind": "payment", **Q}),
+        (1, "change_order", {"number": "O5", "lines": [], "wanted": 3}), (1, "change_order", {"number": "O2", "lines": [], "wanted": 20}), (1, "ship", {"number": "O1", "shipment": "S1", "lines": [(1, Decimal(1))]}),
+        (1, "pick_order", {"number": "O2"}), (1, "account", {"code": "OH-Q", "horizon_days": 1}), (1440, "clerk", {}), (1, "account", {"code": "OH-Q", "horizon_days": None})),
     "half a cent that a void invoice gives back is half a cent": told(
         (1, "account", {"code": "OH-Q", "customer": "OH-Q", "currency": "USD", "limit": Decimal(500)}),
         (1, "submit", {"number": "O1", "lines": [{"sku": "OH-X", "quantity": Decimal(6), "gross": Decimal("61.38"), "tax": Decimal("1.38")}], "job": None, "policy": {}, "customer": "OH-Q", "company": "OHB", "currency": "EUR"}),
@@ -444,7 +481,7 @@ def fixed(calls, start):
     steps = []
     for at, do, args in calls:
         now = start + timedelta(minutes=at)
-        args = dict(args, due=(now + timedelta(days=10)).date()) if do == "invoice" else args
+        args = dict(args, due=(now + timedelta(days=10)).date()) if do == "invoice" else dict(args, wanted=(now + timedelta(days=args["wanted"])).date()) if "wanted" in args else args
         asks = [{"customer": c, "company": "OHA", "amount": Decimal(50), "at": None} for c in ("OH-Q", "OH-R")]
         steps += [{"do": do, "args": args, "at": now, "asks": asks, "day": (now - timedelta(days=1)).date(), "aging": {"by": by}} for by in ("posting",)]
     return steps

@@ -5,7 +5,8 @@ again_model.py is what is decided once more of an order, return_model.py what co
 from datetime import timedelta
 from decimal import Decimal
 
-from ledger_model import Ledger, Refused, Thing, money
+from horizon_model import Horizons
+from ledger_model import Refused, Thing, money
 
 GOING = ("accepted", "sent", "booked")
 
@@ -90,7 +91,7 @@ class Order(Thing):
         return [h for h in self.holds if h.kind != "auto"]
 
 
-class Orders(Ledger):
+class Orders(Horizons):
     """The ledger with its orders. Each verb is a method; released says which orders it let go, in order."""
 
     def __init__(self, now):
@@ -120,7 +121,7 @@ class Orders(Ledger):
 
     def judge(self, order, amount):
         """The decision about an order that takes so much; None where nothing limits it."""
-        return self.decide(order.account, order.customer, amount, prepaid=self.prepaid(order, amount)) if order.account else None
+        return self.decide(order.account, order.customer, amount, prepaid=self.prepaid(order, amount), ship=self.ship_day(order)) if order.account else None
 
     def rank(self, order, policy):
         return {"priority": (order.priority, order.placed), "best_fit": (-order.to_ship(), order.placed)}.get(policy, (order.placed,))
@@ -131,22 +132,26 @@ class Orders(Ledger):
             lost = [self.accounts[code] for code in self.lost if self.top(self.accounts[code]) is top]
             over = [a for account in lost for a in self.chain(account) if self.limit(a, self.now) is not None and self.exposure(a) > self.limit(a, self.now)]
             scope = {a.code for a in lost} | {b.code for a in over for b in self.below(a)}
-            going = [o for o in self.orders.values() if o.account and o.account.code in scope and o.asked and o.left > o.covers and (o.state in GOING or o.promised_again)]
-            well, waiting = set(), []
-            for order in sorted(going, key=lambda o: (-o.priority, -o.let_go)):
-                if order.account.code in well:
-                    continue
-                if not self.short(order.account):
-                    well.add(order.account.code)
-                elif self.waits(order):
-                    waiting.append(order)
-            if len(waiting) > 1:
-                waiting = [o for o in reversed(waiting) if self.waits(o)]
-            for order in waiting:
-                self.withdraw(order)
-                order.resume = order.before[0] if order.before[0] in GOING else order.resume
-                order.holds, order.credit, order.answer_due, order.placed = [Thing(kind="auto", owner="credit", why=order.why)], "held", None, order.taken
+            self.hold_again([o for o in self.orders.values() if o.account and o.account.code in scope])
         self.lost = set()
+
+    def hold_again(self, orders):
+        """What of these orders credit let go waits again where their accounts stand badly."""
+        going = [o for o in orders if o.asked and o.left > o.covers and (o.state in GOING or o.promised_again)]
+        well, waiting = set(), []
+        for order in sorted(going, key=lambda o: (-o.priority, -o.let_go)):
+            if order.account.code in well:
+                continue
+            if not self.short(order.account):
+                well.add(order.account.code)
+            elif self.waits(order):
+                waiting.append(order)
+        if len(waiting) > 1:
+            waiting = [o for o in reversed(waiting) if self.waits(o)]
+        for order in waiting:
+            self.withdraw(order)
+            order.resume = order.before[0] if order.before[0] in GOING else order.resume
+            order.holds, order.credit, order.answer_due, order.placed = [Thing(kind="auto", owner="credit", why=order.why)], "held", None, order.taken
 
     def waits(self, order):
         """Asks of an order that goes whether it would be let go if it waited; if not, it waits."""
@@ -210,7 +215,7 @@ class Orders(Ledger):
 
     # --- commands
 
-    def take(self, number, company, customer, currency, lines, job, policy, ordered, told=False):
+    def take(self, number, company, customer, currency, lines, job, policy, ordered, told=False, wanted=None):
         """An order as it comes: what it costs is told by its owner, else by the price list."""
         at = ordered or self.now
         order = Order(number=number, company=company, customer=customer, payer=self.payer(customer), currency=currency, ordered=at, holds=[], placed=0, lines=[self.line(n, **line, at=None if told else at) for n, line in enumerate(lines, 1)],
@@ -219,6 +224,7 @@ class Orders(Ledger):
         order.taken, order.let_go, order.asked, order.covers, order.covered = 0, 0, False, Decimal(0), Decimal(0)
         order.gave_back = order.promised_again = order.promised = order.told = order.picked = False
         order.offer, order.extra, order.shipments, order.priced = None, Decimal(0), [], at
+        order.wanted, order.at_once = wanted, False
         order.account = self.account_for(customer, company, job)
         order.total = order.left = self.convert(order, order.gross)
         return order
@@ -227,11 +233,11 @@ class Orders(Ledger):
         price = self.price(sku, at) if at else (gross - tax) / quantity
         return Thing(no=no, sku=sku, quantity=quantity, price=price, tax=tax, gross=price * quantity + tax, shipped=Decimal(0), billed=Decimal(0), cancelled=Decimal(0))
 
-    def submit(self, number, company, customer, currency, lines, job=None, policy=None, ordered=None):
+    def submit(self, number, company, customer, currency, lines, job=None, policy=None, ordered=None, wanted=None):
         policy = policy or {}
         if self.parties[customer].status == "inactive":
             return "refused"
-        order = self.take(number, company, customer, currency, lines, job, policy, ordered)
+        order = self.take(number, company, customer, currency, lines, job, policy, ordered, wanted=wanted)
         decision = self.judge(order, order.total)
         if decision and decision.outcome == "held" and policy.get("on_hold") == "refuse":
             return "refused"
@@ -253,9 +259,9 @@ class Orders(Ledger):
                 self.lets_go(order)
         return order.state
 
-    def order_told(self, number, company, customer, currency, lines, job=None, ordered=None):
+    def order_told(self, number, company, customer, currency, lines, job=None, ordered=None, wanted=None):
         """An order that its owner has taken: it counts whatever it breaks."""
-        order = self.take(number, company, customer, currency, lines, job, {}, ordered, told=True)
+        order = self.take(number, company, customer, currency, lines, job, {}, ordered, told=True, wanted=wanted)
         order.state, order.credit = "booked", "approved" if order.account else "none"
         order.told = order.promised = True       # taken without asking us
         self.numbered += 1
@@ -334,15 +340,16 @@ class Orders(Ledger):
             raise Refused("SD070")
         if any(quantity > order.line_of(no).quantity - order.line_of(no).cancelled - order.line_of(no).shipped for no, quantity in lines):
             raise Refused("SD002")
-        if order.credit_at == "ship" and self.stopped(order):
+        if (order.credit_at == "ship" or self.beyond(order)) and self.stopped(order):
             return "held"
         self.left(number, shipment, lines)
 
     def stopped(self, order, picking=False):
         """The checkpoint at picking and shipping: what credit has let go is held where its account stands badly, unless it would be let go by itself, or is on somebody's authority."""
-        if not order.account or order.credit not in ("approved", "released") or order.told or not order.left or order.covered >= order.left:
+        if not order.account or order.credit not in ("approved", "released") or order.told or not order.left:
             return False
-        if self.decide(order.account, order.customer, Decimal(0)).outcome == "approved":
+        early, order.at_once = self.beyond(order), order.at_once or self.beyond(order)      # it is asked as if it came now, and counts from now on
+        if order.covered >= order.left or not early and self.decide(order.account, order.customer, Decimal(0)).outcome == "approved":
             return False
         before, order.state = order.state, "held"
         decision = self.judge(order, order.to_ship())
@@ -412,7 +419,7 @@ class Orders(Ledger):
                     line.cancelled = Decimal(0)
                 order.left = order.value((line, max(line.quantity - line.billed, 0)) for line in order.lines)
                 order.state, order.credit = "booked", "approved" if order.account else "none"
-                order.gave_back = True
+                order.gave_back, order.at_once = True, False
             elif order.state in GOING:
                 order.state = "booked"
             order.answer_due = None
@@ -430,5 +437,6 @@ class Orders(Ledger):
                 self.give_back(order, "rejected")
                 if order.has_shipped():
                     self.close(order)
+        self.come_in()
         self.touched = set(self.accounts)
         self.settle()

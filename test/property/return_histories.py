@@ -28,7 +28,8 @@ class Afterwards:
             self.changed_lines += 1
             quantity = Decimal(rng.choice((1, 3, 6, 20)))
             lines.append({"line": 10 + self.changed_lines, "sku": rng.choice(("OH-X", "OH-Y", "OH-Z")), "quantity": quantity, **({"tax": quantity * Decimal("0.4")} if rng.random() < .3 else {})})
-        self.add("change_order", number=order.number, lines=lines)
+        dated = self.wanted(.4)
+        self.add("change_order", number=order.number, lines=[] if dated and rng.random() < .6 else lines, **dated)
 
     def pick(self):
         order = self.some(*GOING, "held") if self.rng.random() < .95 else self.some()

@@ -1,6 +1,6 @@
 """Order to cash against an independent model: random histories are played into the database and into Python, and compared after every step.
 
-ledger_model.py, order_model.py, again_model.py, return_model.py and void_model.py are the model, order_histories.py and return_histories.py make the histories, order_calls.py tells them to the database.
+ledger_model.py, horizon_model.py, order_model.py, again_model.py, return_model.py and void_model.py are the model, order_histories.py and return_histories.py make the histories, order_calls.py tells them to the database.
 HISTORIES=n plays so many (TIMES: as many times as usual), FROM=n from that one on, PLAYERS=p in so many processes with a database each, SEED=s HISTORY=n one of them again; STEPS= how long they are. A difference is shown with
 the smallest history that still has it, as it can be put into FIXED of order_histories.py.
 """
@@ -38,7 +38,7 @@ SET timezone = 'UTC';
 SET plan_cache_mode = force_generic_plan;
 """
 BROKEN = "PREPARE broken AS " + " UNION ALL ".join(f"SELECT invariant || ': ' || entity_key || ' ' || detail FROM distsync_internal.{check}()" for check in
-                            ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases", "order_verify_offers", "order_verify_returns")) + ";\n"
+                            ("order_verify_exposure", "order_verify_orders", "credit_verify_counters", "credit_verify_items", "credit_verify_releases", "order_verify_offers", "order_verify_returns", "order_verify_days")) + ";\n"
 # all that the clerk does for credit and orders, until there is nothing left to do
 CLERK = """CREATE OR REPLACE FUNCTION distsync_test.clerk() RETURNS text LANGUAGE plpgsql AS $$ DECLARE n bigint; BEGIN FOR round IN 1 .. 50 LOOP
 n := """ + " + ".join(f"COALESCE(distsync_internal.{task}(200), 0)" for task in ("order_clerk_unanswered", "credit_clerk_sweep", "credit_clerk", "order_clerk_lapsed", "order_clerk_redecide",
