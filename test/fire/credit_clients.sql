@@ -55,6 +55,9 @@ BEGIN
 	ELSIF random() < .1 THEN
 		document := document || jsonb_build_object('order_number', 'O' || n);
 	END IF;
+	IF account LIKE 'H%' AND random() < .8 THEN
+		document := document || jsonb_build_object('requested_at', (current_date + floor(11 * random())::integer)::text);
+	END IF;
 	answer := (SELECT to_jsonb(s) FROM distsync.submit_order(document, key) s);
 	PERFORM fire.note(client, CASE WHEN answer->>'state' = 'refused' THEN 'refused' WHEN key LIKE 'all%' THEN 'shared' ELSE 'submit' END, account, answer->>'order_number', (answer->>'gross_amount')::numeric, document, answer, key);
 END
@@ -333,5 +336,31 @@ BEGIN
 		answer := distsync.answer_offer(o.order_number, yes);
 		PERFORM fire.note(client, CASE WHEN yes THEN 'agreed' ELSE 'cancel' END, o.account, o.order_number, CASE WHEN NOT yes THEN fire.given_back(o, 'offer declined') END, NULL, answer);
 	END IF;
+END
+$$;
+
+-- days does the change of a horizon: the open orders below it are read, a few here, the others by the clerk.
+CREATE FUNCTION fire.days(client integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	account text := fire.one_of('G3'::text, 'H1', 'H2', 'H3');
+BEGIN
+	PERFORM fire.tell(client, 'days', 'credit_account', jsonb_build_object('code', account, 'horizon_days', CASE WHEN random() < .8 THEN 1 + floor(7 * random()) END), 'erp', account, NULL, NULL);
+END
+$$;
+
+-- day does the passing of a day for accounts with a horizon: all that is to come for them is a day nearer, and the clerk has to look. The locks are those of everybody.
+CREATE FUNCTION fire.day(client integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+	ids bigint[] := ARRAY(SELECT a.account_id FROM dist.credit_account a WHERE a.code IN ('G3', 'H1', 'H2', 'H3'));
+BEGIN
+	PERFORM distsync_internal.credit_lock(ids);
+	PERFORM FROM dist.sales_order o WHERE o.account_id = ANY (ids) AND o.requested_at IS NOT NULL ORDER BY o.order_id FOR NO KEY UPDATE;
+	UPDATE dist.order_line l SET requested_at = l.requested_at - interval '1 day' FROM dist.sales_order o WHERE o.order_id = l.order_id AND o.customer_id = l.customer_id AND o.account_id = ANY (ids) AND l.requested_at IS NOT NULL;
+	UPDATE dist.sales_order o SET ship_on = o.ship_on - 1, requested_at = o.requested_at - interval '1 day' WHERE o.account_id = ANY (ids) AND o.requested_at IS NOT NULL;
+	UPDATE dist.hold h SET ship_on = h.ship_on - 1 WHERE h.account_id = ANY (ids) AND h.ship_on IS NOT NULL;
+	UPDATE dist.open_order_day d SET ship_on = d.ship_on - 100001 WHERE d.account_id = ANY (ids);
+	UPDATE dist.open_order_day d SET ship_on = d.ship_on + 100000 WHERE d.account_id = ANY (ids);
+	UPDATE dist.credit_account a SET horizon_on = a.horizon_on - 1, horizon_to = a.horizon_to - CASE WHEN a.horizon_to < 'infinity' THEN 1 ELSE 0 END, due_at = clock_timestamp() WHERE a.account_id = ANY (ids) AND a.horizon_on IS NOT NULL;
+	PERFORM fire.note(client, 'day', NULL, NULL, NULL);
 END
 $$;

@@ -1,9 +1,15 @@
 -- credit_judge.sql: what must be true when t/091_credit_fire.pl is over, summed up from what clients were told. A view for each truth; a row is a violation.
 \set ON_ERROR_STOP 1
 
+-- ships is when what is open of orders leaves, by their lines: NULL = at once.
+CREATE VIEW fire.ships AS
+	SELECT o.order_id, o.account_id, o.exposure_amount, CASE WHEN bool_and(l.requested_at IS NOT NULL AND l.shipped_quantity = 0) AND o.picked_at IS NULL THEN (min(l.requested_at) AT TIME ZONE 'UTC')::date END AS ships_on
+	FROM dist.sales_order o JOIN dist.order_line l ON l.customer_id = o.customer_id AND l.order_id = o.order_id WHERE o.exposure_amount > 0 AND (l.base_quantity > l.cancelled_quantity OR l.shipped_quantity > 0) GROUP BY o.order_id, o.account_id, o.exposure_amount, o.picked_at;
+
 -- position is how accounts stand, added up here.
 CREATE VIEW fire.position AS
-	SELECT f.code, COALESCE(f.parent, f.code) AS top, f.clean, f.highest, a.account_id, a.receivable + a.unbilled + a.open_orders - a.unapplied - a.deposits - a.credits - CASE WHEN a.exclude_disputed THEN a.disputed ELSE 0 END AS exposure,
+	SELECT f.code, COALESCE(f.parent, f.code) AS top, f.clean, f.highest, a.account_id, a.horizon_days, a.receivable + a.unbilled + a.open_orders - COALESCE((SELECT sum(o.exposure_amount) FROM fire.ships o JOIN dist.credit_account c ON c.account_id = o.account_id
+			WHERE a.account_id IN (c.account_id, c.parent_id) AND o.ships_on > (clock_timestamp() AT TIME ZONE 'UTC')::date + a.horizon_days), 0) - a.unapplied - a.deposits - a.credits - CASE WHEN a.exclude_disputed THEN a.disputed ELSE 0 END AS exposure,
 		(SELECT CASE WHEN count(*) FILTER (WHERE l.kind = 'base') = 0 OR bool_or(l.amount IS NULL AND l.valid @> clock_timestamp()) THEN NULL ELSE COALESCE(sum(l.amount) FILTER (WHERE l.valid @> clock_timestamp()), 0) END FROM dist.credit_limit l WHERE l.account_id = a.account_id) AS limit_now
 	FROM fire.account f JOIN dist.credit_account a ON a.code = f.code;
 
@@ -14,6 +20,11 @@ CREATE VIEW fire.wrong_over AS
 	SELECT p.code, p.exposure, p.limit_now, x.exception_id FROM fire.position p LEFT JOIN sync.exception x ON x.kind = 'over_limit' AND x.trace_key = p.code AND x.state = 'open'
 	WHERE (p.exposure > p.limit_now) IS TRUE <> (x.exception_id IS NOT NULL);
 COMMENT ON VIEW fire.wrong_over IS 'who is over his limit has an exception over_limit, and nobody else';
+
+CREATE VIEW fire.wrong_later AS
+	SELECT p.code, p.exposure, x.told FROM fire.position p CROSS JOIN LATERAL jsonb_array_elements(distsync.explain_credit(p.code) -> 'accounts') x(told)
+	WHERE p.horizon_days IS NOT NULL AND x.told ->> 'account' = p.code AND ((x.told ->> 'exposure')::numeric <> p.exposure OR x.told -> 'horizon' ? 'reading' OR (x.told -> 'horizon' ->> 'days')::integer <> p.horizon_days);
+COMMENT ON VIEW fire.wrong_later IS 'what ships later than an account looks does not count, and all else does, by the lines of its orders';
 
 CREATE VIEW fire.wrong_parents AS
 	SELECT p.code, to_jsonb(x) AS counters, to_jsonb(s) AS members
@@ -45,7 +56,7 @@ CREATE VIEW fire.decision AS
 CREATE VIEW fire.wrong_decisions AS
 	SELECT d.decision_id, d.account, d.verb, d.outcome, x.looked FROM fire.decision d CROSS JOIN LATERAL jsonb_array_elements(d.inputs->'accounts') x(looked)
 	WHERE (SELECT sum(t.value::numeric) FROM jsonb_each_text(x.looked->'terms') t) <> (x.looked->>'exposure')::numeric
-		OR d.outcome IN ('approved', 'released') AND d.inputs->>'authority' IS NULL AND d.inputs->>'passed_by' IS NULL AND ((x.looked->>'exposure')::numeric + d.amount > (x.looked->>'limit')::numeric OR d.reasons <> '[]')
+		OR d.outcome IN ('approved', 'released') AND d.inputs->>'authority' IS NULL AND d.inputs->>'passed_by' IS NULL AND ((x.looked->>'exposure')::numeric + CASE WHEN x.looked ? 'counts' THEN 0 ELSE d.amount END > (x.looked->>'limit')::numeric OR d.reasons <> '[]')
 		OR d.outcome = 'held' AND d.reasons = '[]' OR d.clean AND (d.inputs->>'passed_by' IS NOT NULL OR d.outcome = 'released' AND d.reasons <> '[]')
 		OR jsonb_array_length(d.inputs->'accounts') <> CASE WHEN d.top = d.account THEN 1 ELSE 2 END;
 COMMENT ON VIEW fire.wrong_decisions IS 'what was let go fits, by the inputs of its decision, in the account and above it';
@@ -94,10 +105,10 @@ COMMENT ON VIEW fire.wrong_replay IS 'each decision saw the exposure that the le
 
 CREATE VIEW fire.wrong_held AS
 	SELECT h.order_number, f.code, h.amount, h.reasons, d.decision->'outcome' AS outcome FROM dist.hold h JOIN dist.credit_account a ON a.account_id = h.account_id JOIN fire.account f ON f.code = a.code JOIN fire.account t ON t.code = COALESCE(f.parent, f.code)
-	CROSS JOIN LATERAL (SELECT distsync_internal.credit_decide_whole(h.account_id, h.amount, jsonb_build_object('customer_id', h.customer_id, 'order_id', h.order_id, 'deposit', distsync_internal.credit_deposit(h.customer_id, h.account_id, h.company_id, h.order_number))) AS decision) d
+	CROSS JOIN LATERAL (SELECT distsync_internal.credit_decide_whole(h.account_id, h.amount, jsonb_build_object('customer_id', h.customer_id, 'order_id', h.order_id, 'ship_on', h.ship_on, 'deposit', distsync_internal.credit_deposit(h.customer_id, h.account_id, h.company_id, h.order_number))) AS decision) d
 	CROSS JOIN LATERAL (SELECT c.outcome FROM distsync.credit(f.code, h.amount) c) c
 	WHERE h.released_at IS NULL AND h.kind = 'auto' AND h.owner = 'credit' AND NOT EXISTS (SELECT FROM dist.hold o WHERE o.order_id = h.order_id AND o.released_at IS NULL AND o.hold_id <> h.hold_id)
-		AND (d.decision->>'outcome' <> 'held' OR c.outcome <> 'held')
+		AND (d.decision->>'outcome' <> 'held' OR h.ship_on IS NULL AND c.outcome <> 'held')
 		-- nobody overtakes
 		AND (t.release_order <> 'prefix' OR NOT EXISTS (SELECT FROM dist.hold o WHERE o.account_id = h.account_id AND o.released_at IS NULL AND o.kind = 'auto' AND (o.queued_at, o.order_id) < (h.queued_at, h.order_id)));
 COMMENT ON VIEW fire.wrong_held IS 'nothing stays held that fits';

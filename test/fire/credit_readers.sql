@@ -66,6 +66,8 @@ BEGIN
 	WHEN dice < 87 THEN PERFORM fire.hold(client);
 	WHEN dice < 92 THEN PERFORM fire.answer(client);
 	WHEN dice < 94 THEN PERFORM fire.agree(client);
+	WHEN dice < 95 THEN PERFORM fire.days(client);
+	WHEN dice < 96 THEN PERFORM fire.day(client);
 	ELSE PERFORM fire.read(client);
 	END CASE;
 END

@@ -13,15 +13,18 @@ CREATE SCHEMA fire;
 
 -- account: the leaves carry one customer each, groups stand above. Of clean ones nothing is told that passes a limit by itself, and no rule or
 -- authority lets anything pass, and nothing is held when it leaves: exposure beyond the highest limit that ever stood is a command that passed it. Of the others anything.
-CREATE TABLE fire.account (code text PRIMARY KEY, parent text, clean boolean NOT NULL, limit_amount numeric, highest numeric, release_order text NOT NULL, policy jsonb NOT NULL DEFAULT '{}', weight integer NOT NULL);
+CREATE TABLE fire.account (code text PRIMARY KEY, parent text, clean boolean NOT NULL, limit_amount numeric, highest numeric, release_order text NOT NULL, policy jsonb NOT NULL DEFAULT '{}', weight integer NOT NULL, horizon integer);
 INSERT INTO fire.account (code, parent, clean, limit_amount, release_order, policy, weight) VALUES
 	('G1', NULL, true, 2500, 'date', '{}', 0), ('A1', 'G1', true, 1200, 'date', '{"credit_at":"pick"}', 6), ('A2', 'G1', true, 1200, 'date', '{"held_stock":"none","credit_at":"pick"}', 4), ('A3', 'G1', true, NULL, 'date', '{"credit_at":"pick"}', 3),
 	('S1', NULL, true, 1000, 'best_fit', '{"credit_at":"pick"}', 6),
 	('G2', NULL, false, 3000, 'priority', '{}', 0), ('B1', 'G2', false, 1500, 'date', '{"answer_within":"2 seconds"}', 4), ('B2', 'G2', false, 1500, 'date', '{"held_stock":"none","offer_within":"2 seconds"}', 4), ('B3', 'G2', false, NULL, 'date', '{}', 2),
 	('S2', NULL, false, 1000, 'prefix', '{"on_hold":"refuse"}', 1), ('S3', NULL, false, 800, 'prefix', '{}', 2);
+-- those that count open orders when they ship soon; their customers order for days to come, and days pass for them
+INSERT INTO fire.account (code, parent, clean, limit_amount, release_order, policy, weight, horizon) VALUES
+	('G3', NULL, false, 2000, 'date', '{}', 0, 6), ('H1', 'G3', false, 900, 'date', '{}', 4, 3), ('H2', 'G3', false, 1200, 'date', '{"credit_at":"entry"}', 3, NULL), ('H3', NULL, false, 700, 'priority', '{"held_stock":"none"}', 4, 4);
 UPDATE fire.account SET highest = limit_amount;
 SELECT * FROM distsync.apply_all('party', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object('code', a.code, 'name', a.code, 'currency', 'USD', 'roles', '["sold_to","payer"]'::jsonb, 'order_policy', NULLIF(a.policy, '{}')))) FROM fire.account a), 'erp');
-SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', a.code, 'customer', a.code, 'currency', 'USD', 'parent', a.parent, 'release_order', a.release_order, 'approved_by', 'start')
+SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', a.code, 'customer', a.code, 'currency', 'USD', 'parent', a.parent, 'release_order', a.release_order, 'approved_by', 'start', 'horizon_days', a.horizon)
 	|| CASE WHEN a.limit_amount IS NULL THEN '{}' ELSE jsonb_build_object('limit', a.limit_amount) END ORDER BY a.parent NULLS FIRST) FROM fire.account a), 'erp');
 
 -- item: prices and quantities are whole numbers, so that every part of an order is worth what can be counted on fingers; there is little of RARE

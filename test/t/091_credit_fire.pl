@@ -48,13 +48,13 @@ note(join(', ', map { "$killed{$_} x $_" } sort keys %killed));
 
 # a small run on a slow machine may not have come to everything
 my $never = <<'SQL';
-SELECT v FROM unnest('{submit,shared,again,cancel,ship,shipment,invoice,payment,deposit,bounce,memo,dispute,limit,limits,status,rule,norule,hold,release,owned,booked,rejected,reply,read,look}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
+SELECT v FROM unnest('{submit,shared,again,cancel,ship,shipment,invoice,payment,deposit,bounce,memo,dispute,limit,limits,status,rule,norule,hold,release,owned,booked,rejected,reply,read,look,days,day}'::text[]) v WHERE NOT EXISTS (SELECT FROM fire.told t WHERE t.verb = v)
 SQL
 for (1 .. 300)
 {
     last if $node->safe_psql('postgres', $never) eq '';
     local $ENV{PGAPPNAME} = 'fire 1';
-    $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer agree);
+    $node->psql('postgres', "SELECT fire.$_(1)") for qw(submit again cancel ship bill pay bounce claim limits rule hold answer agree days day);
 }
 
 # what came to clients as an error: refusals by our codes, and the ends of backends (F0001: a start while the dead server is still on its way out); nothing else.
@@ -107,7 +107,7 @@ is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM dists
 $node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_rule', (SELECT jsonb_agg(jsonb_build_object('code', code)) FROM dist.credit_rule), 'erp', NULL, '{\"operation\":\"deactivate\"}')") if $node->safe_psql('postgres', 'SELECT count(*) FROM dist.credit_rule');
 $node->safe_psql('postgres', "SELECT * FROM distsync.apply_all('credit_account', (SELECT jsonb_agg(jsonb_build_object('code', code, 'status', 'open')) FROM fire.account), 'erp')");
 rests('the clerk comes to rest again');
-for my $view (qw(wrong_held wrong_over wrong_sums wrong_parents)) { is($node->safe_psql('postgres', "SELECT * FROM fire.$view LIMIT 5"), '', "$view once more") }
+for my $view (qw(wrong_held wrong_over wrong_later wrong_sums wrong_parents)) { is($node->safe_psql('postgres', "SELECT * FROM fire.$view LIMIT 5"), '', "$view once more") }
 is($node->safe_psql('postgres', 'SELECT invariant, entity_key, detail FROM distsync.verify()'), '', 'every invariant holds still');
 is($node->safe_psql('postgres', "SELECT * FROM fire.last_dollar() WHERE (fits, too_much) <> ('approved', 'held')"), '', 'what is left is left to the last cent');
 $node->stop;
