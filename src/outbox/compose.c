@@ -282,13 +282,7 @@ render(Compose *c, int kind, Datum *keys, int n)
 static int
 compare_keys(const void *a, const void *b)
 {
-	const text *x = (const text *) DatumGetPointer(*(const Datum *) a);
-	const text *y = (const text *) DatumGetPointer(*(const Datum *) b);
-	int xn = (int) VARSIZE_ANY_EXHDR(x);
-	int yn = (int) VARSIZE_ANY_EXHDR(y);
-	int result = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(xn, yn));
-
-	return result != 0 ? result : xn - yn;
+	return ds_outbox_compare_texts(*(const Datum *) a, *(const Datum *) b);
 }
 
 /* render_all does all states, by the hundred: so that renderers do not have to be good at more. */

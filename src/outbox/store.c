@@ -133,9 +133,9 @@ read_drafts(Store *s, ArrayType *array)
 	ReleaseTupleDesc(desc);
 }
 
-/* compare_texts does the order of texts by their bytes. */
-static int
-compare_texts(Datum a, Datum b)
+/* ds_outbox_compare_texts does the order of texts by their bytes. */
+int
+ds_outbox_compare_texts(Datum a, Datum b)
 {
 	int an = (int) VARSIZE_ANY_EXHDR(DatumGetPointer(a));
 	int bn = (int) VARSIZE_ANY_EXHDR(DatumGetPointer(b));
@@ -157,7 +157,7 @@ compare_places(const void *a, const void *b)
 
 	if (xn != yn)
 		return xn < yn ? -1 : 1;
-	order = compare_texts(x->values[D_ENTITY_KEY], y->values[D_ENTITY_KEY]);
+	order = ds_outbox_compare_texts(x->values[D_ENTITY_KEY], y->values[D_ENTITY_KEY]);
 	return order != 0 ? order : (x > y) - (x < y);
 }
 
@@ -167,10 +167,10 @@ compare_entities(const void *a, const void *b)
 {
 	const DsOutboxDraft *x = *(DsOutboxDraft *const *) a;
 	const DsOutboxDraft *y = *(DsOutboxDraft *const *) b;
-	int order = compare_texts(x->values[D_ENTITY], y->values[D_ENTITY]);
+	int order = ds_outbox_compare_texts(x->values[D_ENTITY], y->values[D_ENTITY]);
 
 	if (order == 0)
-		order = compare_texts(x->values[D_ENTITY_KEY], y->values[D_ENTITY_KEY]);
+		order = ds_outbox_compare_texts(x->values[D_ENTITY_KEY], y->values[D_ENTITY_KEY]);
 	return order != 0 ? order : x->place - y->place;
 }
 
@@ -224,9 +224,10 @@ list_types(Store *s)
 		DsOutboxDraft *draft = &s->drafts[i];
 		Datum name = draft->values[D_EVENT_TYPE];
 
-		if (last >= s->ntypes || compare_texts(name, PointerGetDatum(s->types[last].name)) != 0)
+		if (last >= s->ntypes ||
+			ds_outbox_compare_texts(name, PointerGetDatum(s->types[last].name)) != 0)
 			for (last = 0; last < s->ntypes; last++)
-				if (compare_texts(name, PointerGetDatum(s->types[last].name)) == 0)
+				if (ds_outbox_compare_texts(name, PointerGetDatum(s->types[last].name)) == 0)
 					break;
 		if (last == s->ntypes)
 		{
@@ -367,8 +368,9 @@ tell_entities(Store *s)
 		const DsOutboxDraft *first = s->grouped[from];
 
 		if (i < s->n &&
-			compare_texts(first->values[D_ENTITY_KEY], s->grouped[i]->values[D_ENTITY_KEY]) == 0 &&
-			compare_texts(first->values[D_ENTITY], s->grouped[i]->values[D_ENTITY]) == 0)
+			ds_outbox_compare_texts(first->values[D_ENTITY_KEY],
+									s->grouped[i]->values[D_ENTITY_KEY]) == 0 &&
+			ds_outbox_compare_texts(first->values[D_ENTITY], s->grouped[i]->values[D_ENTITY]) == 0)
 			continue;
 		tell_entity(s, &s->grouped[from], i - from);
 		from = i;
@@ -435,25 +437,23 @@ add_events(Store *s)
 static void
 note_unrendered(const Store *s)
 {
-	Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	static SPIPlanPtr plan = NULL;
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID, TEXTOID};
 
 	for (int i = 0; i < s->n; i++)
 	{
 		const DsOutboxDraft *draft = s->ordered[i];
 		Datum values[] = {draft->values[D_EVENT_TYPE], draft->values[D_ENTITY],
 						  draft->values[D_ENTITY_KEY], draft->values[D_ERROR]};
-		int code;
 
 		if (draft->nulls[D_ERROR])
 			continue;
-		code = SPI_execute_with_args(
-			"SELECT distsync_internal.base_exception('unrendered', $1 || ' ' || $3, 'sync', "
-			"'error', NULL, $2, $3, pg_catalog.jsonb_build_object('event_type', $1, 'error', $4))",
-			lengthof(types), types, values, NULL, false, 0);
-		if (code < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("a statement of distsync failed: %s", SPI_result_code_string(code))));
+		if (plan == NULL)
+			plan = ds_spi_keep("SELECT distsync_internal.base_exception('unrendered', $1 || ' ' || "
+							   "$3, 'sync', 'error', NULL, $2, $3, "
+							   "pg_catalog.jsonb_build_object('event_type', $1, 'error', $4))",
+							   lengthof(types), types);
+		ds_spi_run(plan, values, NULL);
 		SPI_freetuptable(SPI_tuptable);
 	}
 }
@@ -476,7 +476,7 @@ keep_told(const Store *s, Datum function, Datum name, int n)
 	{
 		const DsOutboxDraft *draft = s->ordered[i];
 
-		if (draft->gone || compare_texts(draft->values[D_EVENT_TYPE], name) != 0)
+		if (draft->gone || ds_outbox_compare_texts(draft->values[D_EVENT_TYPE], name) != 0)
 			continue;
 		keys[found] = draft->values[D_ENTITY_KEY];
 		versions[found] = Int64GetDatum(draft->version);
@@ -501,7 +501,7 @@ static int
 told_of(const Store *s, Datum name)
 {
 	for (int i = 0; i < s->ntypes; i++)
-		if (compare_texts(PointerGetDatum(s->types[i].name), name) == 0)
+		if (ds_outbox_compare_texts(PointerGetDatum(s->types[i].name), name) == 0)
 			return s->types[i].n;
 	return 0;
 }

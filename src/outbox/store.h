@@ -107,6 +107,9 @@ typedef struct DsOutboxClock
 	bool has_said;
 } DsOutboxClock;
 
+/* store.c */
+extern int ds_outbox_compare_texts(Datum a, Datum b);
+
 /* event_text.c */
 extern void ds_outbox_event_data(DsOutboxText *event, Jsonb *body);
 extern void ds_outbox_event_said(const DsOutboxText *event, const char *prefix, char *said);
